@@ -1,0 +1,177 @@
+package unit
+
+import (
+	"math/bits"
+
+	"github.com/perfscope/perfscope/internal/syscalltrace"
+)
+
+const (
+	// blockedAtLeast is how long a read-like call must take to have really
+	// waited for a peer: a scheduler's round trip is a few microseconds, a
+	// local peer that has data answers in tens, so a millisecond is a wait.
+	blockedAtLeast = int64(1e6)
+	// waitedAtLeast tells a futex that waited from one that woke somebody
+	// and returned: the kernel's wake path takes below ten microseconds.
+	waitedAtLeast = int64(2e4)
+	// neverWaits is for how long a thread must go without an idle wait
+	// before gaps cut its units: longer than any request meant to be quick.
+	neverWaits = int64(1e9)
+	// gapFactor is how far beyond the thread's typical gap a cut must be:
+	// the top percent of a heavy-tailed (log-normal, sigma about 1.5)
+	// distribution lies some 30 times above its median.
+	gapFactor = 32
+)
+
+// Segmenter cuts the events of one thread into units. Events must come in
+// time order. It is not safe for concurrent use; it holds one unit.
+type Segmenter struct {
+	classes *syscalltrace.Classes
+	current Unit
+	begun   bool
+	// lastEnd is the end of the last call inside the unit or of the wait
+	// before it.
+	lastEnd  int64
+	lastWait int64
+	gaps     gapHistogram
+}
+
+// NewSegmenter starts a thread's segmentation.
+func NewSegmenter(classes *syscalltrace.Classes, threadID int32) *Segmenter {
+	return &Segmenter{classes: classes, current: Unit{ThreadID: threadID}}
+}
+
+// Add folds an event into the current unit. When that ends a unit, emit gets
+// it; the unit is valid only during the call.
+func (s *Segmenter) Add(e syscalltrace.Event, emit func(*Unit)) {
+	switch e.Kind {
+	case syscalltrace.KindCall:
+		s.call(e, emit)
+	case syscalltrace.KindSample:
+		s.begin(e.Time - e.Duration)
+		s.current.OnCPU += e.Duration
+		s.current.addStack(StackTime{Stack: e.Stack, Number: e.Number, Time: e.Duration})
+		s.current.End = max(s.current.End, e.Time)
+	case syscalltrace.KindBlocked:
+		// In an idle wait the thread is between units.
+		if s.begun && !s.waits(e.Number, e.Elapsed) {
+			s.current.addStack(StackTime{Stack: e.Stack, Number: e.Number, Waiting: true, Time: e.Duration})
+			s.current.End = max(s.current.End, e.Time)
+		}
+	case syscalltrace.KindInFlight:
+		if s.begun && !s.waits(e.Number, e.Duration) {
+			s.current.End = max(s.current.End, e.End())
+		}
+	}
+}
+
+// Open returns a copy of the unit that has not ended at an instant
+// (nanoseconds since the epoch), nil if the thread is between units.
+func (s *Segmenter) Open(now int64) *Unit {
+	if !s.begun {
+		return nil
+	}
+	u := s.current.Clone()
+	u.Open = true
+	u.End = min(max(u.End, u.Start), now)
+	return u
+}
+
+func (s *Segmenter) call(e syscalltrace.Event, emit func(*Unit)) {
+	if s.waits(e.Number, e.Duration) {
+		s.finish(e.Time, emit)
+		s.lastEnd, s.lastWait = e.End(), e.End()
+		s.begin(e.End())
+		return
+	}
+	if s.begun && s.lastEnd > 0 {
+		gap := max(0, e.Time-s.lastEnd)
+		if s.cuts(gap, e.Time) {
+			s.finish(s.lastEnd, emit)
+			s.begin(e.Time)
+		} else {
+			s.current.Gap += gap
+			s.current.MaxGap = max(s.current.MaxGap, gap)
+		}
+		s.gaps.add(gap)
+	}
+	s.begin(e.Time)
+	var bytes int64
+	if e.Return > 0 && s.classes.Is(e.Number, syscalltrace.ClassInput|syscalltrace.ClassOutput) {
+		bytes = int64(e.Return)
+	}
+	s.current.add(KeyOf(e.Number, e.Return), e.Duration, bytes)
+	if e.Stack != 0 {
+		s.current.addStack(StackTime{Stack: e.Stack, Number: e.Number, Waiting: e.Duration >= blockedAtLeast, Time: e.Duration})
+	}
+	s.lastEnd = e.End()
+	s.current.End = max(s.current.End, s.lastEnd)
+}
+
+// waits reports whether a call of that length is an idle wait.
+func (s *Segmenter) waits(number int32, duration int64) bool {
+	c := s.classes.Of(number)
+	switch {
+	case c&syscalltrace.ClassFutex != 0:
+		return duration >= waitedAtLeast
+	case c&syscalltrace.ClassIdle != 0:
+		return true
+	case c&syscalltrace.ClassReadLike != 0:
+		return duration >= blockedAtLeast
+	}
+	return false
+}
+
+// cuts reports whether a gap ends the unit of a thread that never waits.
+func (s *Segmenter) cuts(gap, now int64) bool {
+	if s.lastWait == 0 {
+		s.lastWait = s.current.Start
+	}
+	return now-s.lastWait > neverWaits && s.gaps.n >= 64 && gap > gapFactor*s.gaps.median()
+}
+
+func (s *Segmenter) begin(at int64) {
+	if !s.begun {
+		s.begun = true
+		s.current.Start, s.current.End = at, at
+	}
+}
+
+func (s *Segmenter) finish(at int64, emit func(*Unit)) {
+	if s.begun {
+		s.current.End = max(at, s.current.Start)
+		if len(s.current.Calls) > 0 || s.current.OnCPU > 0 {
+			emit(&s.current)
+		}
+	}
+	s.begun = false
+	s.current = Unit{ThreadID: s.current.ThreadID, Calls: s.current.Calls[:0], Stacks: s.current.Stacks[:0]}
+}
+
+// gapHistogram counts gaps by their power of two; old gaps fade.
+type gapHistogram struct {
+	counts [64]uint32
+	n      uint32
+}
+
+func (h *gapHistogram) add(gap int64) {
+	h.counts[bits.Len64(uint64(gap))&63]++
+	if h.n++; h.n >= 1<<16 {
+		h.n = 0
+		for i := range h.counts {
+			h.counts[i] /= 2
+			h.n += h.counts[i]
+		}
+	}
+}
+
+// median is the upper edge of the bucket that holds it, in nanoseconds.
+func (h *gapHistogram) median() int64 {
+	var sum uint32
+	for i, c := range h.counts {
+		if sum += c; 2*sum >= h.n {
+			return int64(1) << i
+		}
+	}
+	return 1 << 62
+}

@@ -1,0 +1,147 @@
+// Package unit cuts the events of a thread into execution units, the stretch
+// of work between two idle waits, and sums each up in a few hundred bytes
+// whatever its length (PerfScope, SoCC 2014, section 3.1, which cuts at context
+// switches and long gaps; an idle wait is where a server's thread gives up the
+// CPU of its own accord).
+package unit
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Key is one dimension of the appearance and frequency vectors: a system call
+// together with how it ended, since a failing call is another behaviour than
+// the same call succeeding.
+type Key struct {
+	Number int32
+	// Errno is positive, zero for success.
+	Errno int32
+}
+
+// Count is one Key's share of a unit.
+type Count struct {
+	Key
+	// N is how often, Time how long in nanoseconds, Bytes how much was
+	// moved, by the return values of calls that move bytes.
+	N     uint32
+	Time  int64
+	Bytes int64
+}
+
+// MaxKeys bounds the distinct Keys of one unit; calls beyond are counted in
+// Overflow. A server's unit has a handful, a start-up a few dozen.
+const MaxKeys = 48
+
+// MaxStacks bounds the distinct stacks kept with one unit.
+const MaxStacks = 12
+
+// StackTime is time seen under one stack, on CPU or waiting, in nanoseconds.
+type StackTime struct {
+	Stack   uint32
+	Number  int32
+	Waiting bool
+	Time    int64
+}
+
+// Unit is one execution unit.
+type Unit struct {
+	ThreadID int32
+	// Start and End are in nanoseconds since the Unix epoch. The unit starts
+	// when the thread returned from an idle wait, and ends with the next.
+	Start, End int64
+	// Calls is ordered by Key.
+	Calls []Count
+	// Gap is the time between calls (user code), MaxGap the longest, in
+	// nanoseconds; OnCPU is the CPU time that samples stand for.
+	Gap, MaxGap, OnCPU int64
+	// Stacks is what was seen of the thread inside the unit.
+	Stacks []StackTime
+	// Overflow counts calls left out of Calls.
+	Overflow uint32
+	// Open is set on a unit that had not ended when it was looked at.
+	Open bool
+}
+
+// Duration is in nanoseconds.
+func (u *Unit) Duration() int64 { return u.End - u.Start }
+
+// Total is the number of calls.
+func (u *Unit) Total() uint32 {
+	n := u.Overflow
+	for i := range u.Calls {
+		n += u.Calls[i].N
+	}
+	return n
+}
+
+// Clone copies the unit and what it holds.
+func (u *Unit) Clone() *Unit {
+	c := *u
+	c.Calls = slices.Clone(u.Calls)
+	c.Stacks = slices.Clone(u.Stacks)
+	return &c
+}
+
+// Appearance is the unit's appearance vector (which calls, not how often),
+// packed so that it can be compared and used as a map's key.
+func (u *Unit) Appearance() string {
+	b := make([]byte, 0, 4*len(u.Calls))
+	return string(u.AppendAppearance(b))
+}
+
+// AppendAppearance appends the packed appearance vector, four bytes a Key.
+func (u *Unit) AppendAppearance(b []byte) []byte {
+	for i := range u.Calls {
+		k := u.Calls[i].Key
+		b = append(b, byte(k.Number>>8), byte(k.Number), byte(k.Errno>>8), byte(k.Errno))
+	}
+	return b
+}
+
+// add counts a call.
+func (u *Unit) add(k Key, time, bytes int64) {
+	i, found := slices.BinarySearchFunc(u.Calls, k, func(c Count, k Key) int { return compareKeys(c.Key, k) })
+	if !found {
+		if len(u.Calls) >= MaxKeys {
+			u.Overflow++
+			return
+		}
+		u.Calls = slices.Insert(u.Calls, i, Count{Key: k})
+	}
+	u.Calls[i].N++
+	u.Calls[i].Time += time
+	u.Calls[i].Bytes += bytes
+}
+
+// addStack credits time to a stack.
+func (u *Unit) addStack(s StackTime) {
+	if s.Stack == 0 {
+		return
+	}
+	for i := range u.Stacks {
+		t := &u.Stacks[i]
+		if t.Stack == s.Stack && t.Number == s.Number && t.Waiting == s.Waiting {
+			t.Time += s.Time
+			return
+		}
+	}
+	if len(u.Stacks) < MaxStacks {
+		u.Stacks = append(u.Stacks, s)
+	}
+}
+
+func compareKeys(a, b Key) int {
+	if c := cmp.Compare(a.Number, b.Number); c != 0 {
+		return c
+	}
+	return cmp.Compare(a.Errno, b.Errno)
+}
+
+// KeyOf is the Key of a finished call.
+func KeyOf(number, ret int32) Key {
+	if ret < 0 && ret >= -4095 {
+		return Key{Number: number, Errno: -ret}
+	}
+	return Key{Number: number}
+}
