@@ -1,0 +1,83 @@
+package outlier
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+func TestDegrees(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	var past [][]float64
+	for range 300 {
+		past = append(past, []float64{2 + 0.2*rng.NormFloat64(), 5 + 0.3*rng.NormFloat64(), 1})
+	}
+	present := [][]float64{{2, 5, 1}, {2.1, 4.8, 1.05}, {2, 9, 1}, {2, 5, 3}}
+	degrees := Degrees(past, present)
+	for i, outlier := range []bool{false, false, true, true} {
+		if (degrees[i] > 1) != outlier {
+			t.Errorf("point %v: degree %.2f, outlier should be %v", present[i], degrees[i], outlier)
+		}
+	}
+	if Degrees(past[:10], present) != nil {
+		t.Error("ten points are no past to judge by")
+	}
+}
+
+// A second mode of the cluster is no outlier, however far from the first.
+func TestDegreesOfASecondMode(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	var past [][]float64
+	for i := range 200 {
+		past = append(past, []float64{float64(i%2)*4 + 0.1*rng.NormFloat64()})
+	}
+	if d := Degrees(past, [][]float64{{0.02}, {4.05}, {40}}); d[0] > 1 || d[1] > 1 || d[2] < 1 {
+		t.Errorf("degrees %v", d)
+	}
+}
+
+func TestLoads(t *testing.T) {
+	past := [][]float64{{100, 100, 0, 1e4, 1e5}, {100, 100, 0, 1e4, 1e5}, {50, 50, 0, 5e3, 5e4}}
+	for _, tc := range []struct {
+		name string
+		now  []float64
+		want float64
+	}{
+		{"the same", []float64{100, 100, 0, 1e4, 1e5}, 1},
+		{"three times the requests", []float64{300, 300, 0, 3e4, 3e5}, 3},
+		{"reads of one byte", []float64{1e4, 100, 0, 1e4, 1e5}, 1},
+		{"nothing comes in", []float64{0, 0, 0, 0, 0}, 0},
+		{"a measure without a past", []float64{100, 100, 5e5, 1e4, 1e5}, 1},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			loads, now := Loads(past, tc.now, 5)
+			if math.Abs(now-tc.want) > 1e-9 {
+				t.Errorf("load %v, want %v", now, tc.want)
+			}
+			if loads[0] != 1 || loads[2] != 0.5 {
+				t.Errorf("past loads %v", loads)
+			}
+		})
+	}
+	if _, now := Loads([][]float64{{1, 0}}, []float64{3, 3}, 5); now != 1 {
+		t.Errorf("without measures the load is %v, want 1", now)
+	}
+}
+
+func TestPast(t *testing.T) {
+	values := []float64{1, 1.1, 0.9, 2, 1, 1.05}
+	loads := []float64{1, 1, 1, 2, 1, 1}
+	p := NewPast(values, loads)
+	if e := p.Expected(3); e < 3 || e > 4 {
+		t.Errorf("three times the load lets expect %v", e)
+	}
+	if e := p.Expected(0.1); e < 1 || e > 2 {
+		t.Errorf("less load lets expect %v", e)
+	}
+	if p.Proportional(0.25) >= p.Expected(0.25) {
+		t.Error("the whole of a service falls with the load")
+	}
+	if (NewPast(nil, nil) != Past{}) {
+		t.Error("no past expects nothing")
+	}
+}

@@ -1,0 +1,101 @@
+package outlier
+
+import (
+	"math"
+	"slices"
+
+	"gonum.org/v1/gonum/stat"
+)
+
+// usual is the quantile of the past that counts as its upper edge: one hop in
+// ten may hold the beginning of something abnormal that was not yet seen as
+// such, and must not lift what is expected.
+const usual = 0.9
+
+// Past is what the past hops of a service say of one figure, each hop's value
+// beside its load (see Loads).
+type Past struct{ edge, perLoad, median float64 }
+
+// NewPast summarises past values; loads has the load of each hop, 1 is usual.
+// Hops without the figure count as zero.
+func NewPast(values, loads []float64) Past {
+	if len(values) == 0 {
+		return Past{}
+	}
+	sorted := slices.Clone(values)
+	slices.Sort(sorted)
+	relative := make([]float64, len(values))
+	for i, v := range values {
+		// A hop with hardly any load says nothing about cost per load.
+		relative[i] = v / max(loads[i], 0.25)
+	}
+	slices.Sort(relative)
+	return Past{
+		edge:    stat.Quantile(usual, stat.LinInterp, sorted, nil),
+		perLoad: stat.Quantile(usual, stat.LinInterp, relative, nil),
+		median:  stat.Quantile(0.5, stat.LinInterp, sorted, nil),
+	}
+}
+
+// Median is the median of the values.
+func (p Past) Median() float64 { return p.median }
+
+// Edge is the upper edge of the values, whatever the load.
+func (p Past) Edge() float64 { return p.edge }
+
+// Expected is the largest value that a load lets expect: what the past
+// reached at any load, or its cost per load times the present one.
+func (p Past) Expected(load float64) float64 {
+	if load <= 1 {
+		return p.edge
+	}
+	return max(p.edge, p.perLoad*load)
+}
+
+// Proportional is what a load lets expect of the whole of a service. Above
+// the usual load that is in proportion to it; below, to its square root,
+// since a server that is asked less loses batching, and pays more per request.
+func (p Past) Proportional(load float64) float64 {
+	if load < 1 {
+		return p.edge * math.Sqrt(max(load, 0))
+	}
+	return p.Expected(load)
+}
+
+// Loads turns measures of the work that came in and went out (connections,
+// reads, writes, bytes; one row a hop, all rows of the same length) into one
+// load per hop, 1 being the median of the past hops. now is the row of the
+// present hop, whose load is returned last.
+//
+// Twice the requests move all measures together, while a bug that repeats
+// calls or makes them smaller moves one or two: the load is the lower median
+// of the measures' ratios to their own past. Measures that hardly occur
+// (below minimum per hop) are left out; with none left every load is 1.
+func Loads(past [][]float64, now []float64, minimum float64) (loads []float64, present float64) {
+	loads = make([]float64, len(past))
+	typical := make([]float64, len(now))
+	column := make([]float64, len(past))
+	for d := range now {
+		for i := range past {
+			column[i] = past[i][d]
+		}
+		typical[d] = Median(column)
+	}
+	ratio := func(row []float64) float64 {
+		var ratios []float64
+		for d, t := range typical {
+			if t >= minimum {
+				ratios = append(ratios, row[d]/t)
+			}
+		}
+		if len(ratios) == 0 {
+			return 1
+		}
+		slices.Sort(ratios)
+		return ratios[(len(ratios)-1)/2]
+	}
+	for i := range past {
+		loads[i] = ratio(past[i])
+	}
+	return loads, ratio(now)
+}
