@@ -90,7 +90,7 @@ func Median(x []float64) float64 {
 		return 0
 	}
 	slices.Sort(x)
-	return stat.Quantile(0.5, stat.LinInterp, x, nil)
+	return stat.Quantile(0.5, stat.Empirical, x, nil)
 }
 
 // meanDistance to the nearest neighbours; itself counts as none of them.

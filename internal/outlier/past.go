@@ -31,9 +31,9 @@ func NewPast(values, loads []float64) Past {
 	}
 	slices.Sort(relative)
 	return Past{
-		edge:    stat.Quantile(usual, stat.LinInterp, sorted, nil),
-		perLoad: stat.Quantile(usual, stat.LinInterp, relative, nil),
-		median:  stat.Quantile(0.5, stat.LinInterp, sorted, nil),
+		edge:    stat.Quantile(usual, stat.Empirical, sorted, nil),
+		perLoad: stat.Quantile(usual, stat.Empirical, relative, nil),
+		median:  stat.Quantile(0.5, stat.Empirical, sorted, nil),
 	}
 }
 
