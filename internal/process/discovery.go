@@ -1,0 +1,359 @@
+package process
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Config says what to look for and where.
+type Config struct {
+	// Root is the proc file system; /proc by default.
+	Root string
+	// Targets choose processes, the first rule that matches wins. Exclude
+	// rules go before all of them.
+	Targets, Exclude []Rule
+	// Children follows what a target forks, while it runs its program.
+	Children bool
+	// MaxProcesses bounds the processes followed at one time; 1024 by
+	// default. Those found beyond it are counted in Changes.Skipped.
+	MaxProcesses int
+	// Self is the collector, which is never a target; os.Getpid() by default.
+	Self int32
+	// Host is the machine; ReadHost() by default.
+	Host *Host
+}
+
+const (
+	defaultMaxProcesses = 1024
+	// youngScans is for how many scans a process is looked at anew each
+	// time: right after its start a process execs, moves between control
+	// groups and opens its listeners. After that it is looked at in one
+	// scan of oldEvery, which keeps a scan of a large host cheap.
+	youngScans = 5
+	oldEvery   = 8
+)
+
+// Discoverer finds the targets. It is not safe for concurrent use.
+type Discoverer struct {
+	fs       procFS
+	targets  []*matcher
+	exclude  []*matcher
+	children bool
+	max      int
+	self     int32
+	host     Host
+	boot     string
+	bootTime int64
+	wanted   map[uint16]bool
+
+	scans uint64
+	seen  map[int32]*entry
+	// sockets holds the listeners per network namespace of this scan.
+	sockets map[string]listeners
+	count   int
+}
+
+// entry is what the last look at a process gave; bounded by maxHostProcesses.
+type entry struct {
+	ticks   uint64
+	parent  int32
+	comm    string
+	scan    uint64 // of the last listing that had it
+	first   uint64
+	looked  uint64 // scan of the last evaluation
+	process *Process
+	skipped bool
+}
+
+// Changes is what one look found.
+type Changes struct {
+	Started, Ended []*Process
+	// Skipped counts targets not followed because MaxProcesses was reached.
+	Skipped int
+	// Refused is one example of a permission missing to judge a process by
+	// the rules; nil when everything asked for was readable.
+	Refused error
+}
+
+// New compiles the rules.
+func New(cfg Config) (*Discoverer, error) {
+	d := &Discoverer{
+		fs:       procFS{root: cmp.Or(cfg.Root, "/proc")},
+		children: cfg.Children,
+		max:      cmp.Or(cfg.MaxProcesses, defaultMaxProcesses),
+		self:     cmp.Or(cfg.Self, int32(os.Getpid())), //nolint:gosec // a pid fits 32 bits
+		wanted:   map[uint16]bool{},
+		seen:     map[int32]*entry{},
+	}
+	if cfg.Host != nil {
+		d.host = *cfg.Host
+	} else {
+		d.host = ReadHost()
+	}
+	compile := func(key string, rules []Rule) ([]*matcher, error) {
+		var out []*matcher
+		for i, r := range rules {
+			m, err := r.compile()
+			if err != nil {
+				return nil, fmt.Errorf("%s[%d]: %w", key, i, err)
+			}
+			if r.Port != 0 {
+				d.wanted[r.Port] = true
+			}
+			out = append(out, m)
+		}
+		return out, nil
+	}
+	var err error
+	if d.targets, err = compile("targets", cfg.Targets); err != nil {
+		return nil, err
+	}
+	if d.exclude, err = compile("exclude", cfg.Exclude); err != nil {
+		return nil, err
+	}
+	if d.bootTime, err = d.fs.bootTime(); err != nil {
+		return nil, err
+	}
+	d.boot = readBootID(d.fs.root)
+	return d, nil
+}
+
+// Host is the machine the processes run on.
+func (d *Discoverer) Host() Host { return d.host }
+
+// Processes are the targets followed now, by pid.
+func (d *Discoverer) Processes() []*Process {
+	out := make([]*Process, 0, d.count)
+	for _, e := range d.seen {
+		if e.process != nil {
+			out = append(out, e.process)
+		}
+	}
+	slices.SortFunc(out, func(a, b *Process) int { return cmp.Compare(a.PID, b.PID) })
+	return out
+}
+
+// Scan looks at the whole host: call it every discovery interval.
+func (d *Discoverer) Scan() (Changes, error) {
+	var ch Changes
+	pids, err := d.fs.pids()
+	if err != nil {
+		return ch, err
+	}
+	d.scans++
+	d.sockets = map[string]listeners{}
+	listed := make(map[int32]bool, len(pids))
+	for _, pid := range pids {
+		listed[pid] = true
+	}
+	for pid, e := range d.seen {
+		if !listed[pid] {
+			d.end(pid, e, &ch)
+		}
+	}
+	// Ascending order meets most parents before their children; the rest
+	// is reached from the child (see parentOf).
+	slices.Sort(pids)
+	for _, pid := range pids {
+		d.look(pid, &ch, false)
+	}
+	return ch, nil
+}
+
+// Forked tells of a child that a followed process has just made, so that it
+// need not wait for the next Scan.
+func (d *Discoverer) Forked(child int32) Changes { return d.relook(child) }
+
+// Execed tells that a process runs another program now: it is judged anew.
+func (d *Discoverer) Execed(pid int32) Changes { return d.relook(pid) }
+
+// Exited tells that a process has ended.
+func (d *Discoverer) Exited(pid int32) Changes {
+	var ch Changes
+	if e := d.seen[pid]; e != nil {
+		d.end(pid, e, &ch)
+	}
+	return ch
+}
+
+func (d *Discoverer) relook(pid int32) Changes {
+	var ch Changes
+	d.sockets = map[string]listeners{}
+	d.look(pid, &ch, true)
+	return ch
+}
+
+func (d *Discoverer) end(pid int32, e *entry, ch *Changes) {
+	delete(d.seen, pid)
+	if e.process != nil {
+		d.count--
+		ch.Ended = append(ch.Ended, e.process)
+	}
+}
+
+// due reports whether a known process is to be judged again in this scan.
+func (d *Discoverer) due(pid int32, e *entry) bool {
+	return e.skipped || d.scans-e.first < youngScans || (d.scans+uint64(pid))%oldEvery == 0
+}
+
+// look judges one process and keeps the result; force does so even if it is
+// not due.
+func (d *Discoverer) look(pid int32, ch *Changes, force bool) *entry {
+	if pid == d.self || pid <= 0 {
+		return nil
+	}
+	e := d.seen[pid]
+	if e != nil && !force && (e.looked == d.scans || !d.due(pid, e)) {
+		return e
+	}
+	st, err := d.fs.stat(pid)
+	if err != nil || st.State == 'Z' || st.State == 'X' {
+		if e != nil && (errors.Is(err, os.ErrNotExist) || err == nil) {
+			d.end(pid, e, ch)
+		}
+		return nil
+	}
+	if e != nil && e.ticks != st.Ticks {
+		d.end(pid, e, ch) // the pid was given to another process
+		e = nil
+	}
+	if e == nil {
+		if len(d.seen) >= maxHostProcesses {
+			return nil
+		}
+		e = &entry{ticks: st.Ticks, first: d.scans}
+		d.seen[pid] = e
+	}
+	e.parent, e.comm, e.looked, e.skipped = st.Parent, st.Comm, d.scans, false
+	if st.Flags&kernelThread != 0 {
+		return e
+	}
+	d.judge(pid, e, st, ch)
+	return e
+}
+
+func (d *Discoverer) judge(pid int32, e *entry, st stat, ch *Changes) {
+	f := &facts{fs: d.fs, pid: pid, stat: st, sockets: d.listenersOf}
+	p := d.evaluate(f, e.process, ch)
+	if f.refused != nil && ch.Refused == nil {
+		ch.Refused = f.refused
+	}
+	if old := e.process; old != nil {
+		if p != nil && old.same(p) {
+			return
+		}
+		e.process = nil
+		d.count--
+		ch.Ended = append(ch.Ended, old)
+	}
+	if p == nil {
+		return
+	}
+	if d.count >= d.max {
+		e.skipped = true
+		ch.Skipped++
+		return
+	}
+	e.process = p
+	d.count++
+	ch.Started = append(ch.Started, p)
+}
+
+// same reports whether nothing that a reader keys by has changed.
+func (p *Process) same(q *Process) bool {
+	return p.ticks == q.ticks && p.Executable == q.Executable && p.ServiceName == q.ServiceName &&
+		p.InstanceID == q.InstanceID && p.ContainerID == q.ContainerID
+}
+
+// evaluate applies the rules, then, for a child of a target, its parent's.
+// old is what the process was taken for before, if anything.
+func (d *Discoverer) evaluate(f *facts, old *Process, ch *Changes) *Process {
+	for _, m := range d.exclude {
+		if m.matches(f) {
+			return nil
+		}
+	}
+	var parent *Process
+	if d.children && f.stat.Parent > 1 {
+		if e := d.look(f.stat.Parent, ch, false); e != nil {
+			parent = e.process
+		}
+	}
+	for i, m := range d.targets {
+		if !m.matches(f) {
+			continue
+		}
+		p := d.describe(f, i, m.rule.ServiceName)
+		switch {
+		case parent != nil && parent.Rule == i && parent.ServiceName == p.ServiceName && parent.Executable == p.Executable:
+			p.adopt(parent)
+		case old != nil && old.Rule == i && old.ticks == p.ticks && old.Executable == p.Executable && old.ServiceName == p.ServiceName:
+			// Its parent has ended since: it stays the instance it was.
+			p.adopt(old)
+		}
+		return p
+	}
+	// A child that no rule names belongs to its parent while it runs the
+	// same program: after an exec only the rules count.
+	family := parent
+	if family == nil {
+		if d.children && old != nil && old.Root != old.PID {
+			family = old
+		}
+	}
+	if family == nil || f.executable() == "" || f.executable() != family.Executable {
+		return nil
+	}
+	p := d.describe(f, family.Rule, family.ServiceName)
+	p.adopt(family)
+	return p
+}
+
+// adopt makes p part of the service instance q belongs to.
+func (p *Process) adopt(q *Process) {
+	p.Root, p.ServiceName, p.ServiceNamespace, p.InstanceID = q.Root, q.ServiceName, q.ServiceNamespace, q.InstanceID
+}
+
+func (d *Discoverer) describe(f *facts, rule int, override string) *Process {
+	cg, env, exe := f.cgroup(), f.environment(), f.executable()
+	name := baseName(exe)
+	if name == "" {
+		name = strings.ToValidUTF8(f.stat.Comm, "\uFFFD")
+	}
+	// Seconds since boot plus the boot's second: whole ticks, no drift.
+	created := time.Unix(d.bootTime, 0).Add(time.Duration(f.stat.Ticks) * (time.Second / ticksPerSecond)) //nolint:gosec // ticks since boot
+	p := &Process{
+		PID: f.pid, Parent: f.stat.Parent, Root: f.pid, Created: created.UTC(),
+		ServiceName:      cmp.Or(override, env.ServiceName, name),
+		ServiceNamespace: env.Namespace,
+		InstanceID:       env.Instance,
+		Executable:       exe, ExecutableName: name,
+		Cgroup: cg.Line, ContainerID: cg.ContainerID, PodUID: cg.PodUID,
+		Rule: rule, ticks: f.stat.Ticks,
+	}
+	if p.InstanceID == "" {
+		p.InstanceID = instanceID(d.host.ID, d.boot, f.pid, f.stat.Ticks)
+	}
+	return p
+}
+
+// listenersOf reads the socket table of a process's network namespace once
+// per scan.
+func (d *Discoverer) listenersOf(pid int32) listeners {
+	ns, err := d.fs.netNamespace(pid)
+	if err != nil {
+		return nil
+	}
+	if l, ok := d.sockets[ns]; ok {
+		return l
+	}
+	// A partial table is still a table: what is missing is found next time.
+	l, _ := d.fs.listening(pid, d.wanted)
+	d.sockets[ns] = l
+	return l
+}

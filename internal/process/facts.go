@@ -1,0 +1,77 @@
+package process
+
+import (
+	"errors"
+	"io/fs"
+)
+
+// facts are what is known of one process, each read when it is first asked
+// for: most processes of a host are ruled out by one or two of them.
+type facts struct {
+	fs   procFS
+	pid  int32
+	stat stat
+	// sockets gives the wanted listening sockets of the process's network
+	// namespace; shared by all processes of one scan.
+	sockets func(pid int32) listeners
+
+	exe, cmd *string
+	cg       *cgroup
+	env      *environment
+	held     map[uint16]bool
+
+	// refused is set when the kernel denied a fact that was asked for.
+	refused error
+}
+
+func (f *facts) note(err error) {
+	// A process may end while it is read: only a refusal is worth telling.
+	if errors.Is(err, fs.ErrPermission) {
+		f.refused = err
+	}
+}
+
+func (f *facts) executable() string {
+	if f.exe == nil {
+		path, err := f.fs.executable(f.pid)
+		f.note(err)
+		f.exe = &path
+	}
+	return *f.exe
+}
+
+func (f *facts) command() string {
+	if f.cmd == nil {
+		line, err := f.fs.command(f.pid)
+		f.note(err)
+		f.cmd = &line
+	}
+	return *f.cmd
+}
+
+func (f *facts) cgroup() cgroup {
+	if f.cg == nil {
+		c, err := f.fs.cgroup(f.pid)
+		f.note(err)
+		f.cg = &c
+	}
+	return *f.cg
+}
+
+func (f *facts) environment() environment {
+	if f.env == nil {
+		env, err := f.fs.environment(f.pid)
+		f.note(err)
+		f.env = &env
+	}
+	return *f.env
+}
+
+func (f *facts) ports() map[uint16]bool {
+	if f.held == nil {
+		held, err := f.fs.ports(f.pid, f.sockets(f.pid))
+		f.note(err)
+		f.held = held
+	}
+	return f.held
+}
