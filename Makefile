@@ -1,0 +1,95 @@
+# PerfScope. `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+BIN := $(CURDIR)/bin
+COLLECTOR := $(BIN)/otelcol-perfscope
+GOLANGCI_LINT_VERSION := v2.15.0
+FUZZTIME ?= 20s
+PACKAGES ?= ./...
+
+# Everything the collector is made of; a change in any of it builds it anew.
+SOURCES := builder-config.yaml go.mod go.sum $(shell find receiver processor internal \
+	-path internal/tools -prune -o \( -name '*.go' -o -name '*.o' \) -not -name '*_test.go' -print 2>/dev/null)
+
+##@ Start here
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z-]+:.*## / {printf "  \033[1m%-15s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: deps build ## Make a real redis slow and see PerfScope name the function (root, 3 min)
+	@cd testbed && go build -o bin/ ./cmd/... && cd .. && exec testbed/bin/demo
+
+.PHONY: test
+test: deps build ## Run every test: units, races, fuzz seeds, real kernel, end to end (root)
+	go test -race -timeout 10m $(PACKAGES)
+	cd testbed && go test -race -timeout 10m ./...
+
+##@ Build
+.PHONY: deps
+deps: ## Install the Debian packages that are missing (compilers and the servers under test)
+	@./testbed/install-deps.sh
+
+.PHONY: build
+build: $(COLLECTOR) ## Build the collector, bin/otelcol-perfscope
+
+$(COLLECTOR): $(SOURCES) $(BIN)/builder
+	CGO_ENABLED=0 $(BIN)/builder --config builder-config.yaml --skip-strict-versioning=false
+	mv _build/otelcol-perfscope $@
+
+$(BIN)/builder $(BIN)/mdatagen &: internal/tools/go.mod internal/tools/go.sum
+	@mkdir -p $(BIN)
+	cd internal/tools && CGO_ENABLED=0 go build -trimpath -o $(BIN)/ tool
+	@touch $(BIN)/builder $(BIN)/mdatagen
+
+.PHONY: generate
+generate: deps $(BIN)/mdatagen ## Rebuild what is generated: BPF objects, component metadata, syscall tables
+	PATH="$(BIN):$$PATH" go generate ./...
+
+.PHONY: check-generate
+check-generate: ## Fail when what is generated differs from its sources
+	@./.ci/check-generate
+
+.PHONY: clean
+clean: ## Remove what was built and recorded
+	rm -rf bin _build testbed/bin testbed/out
+
+##@ Check
+.PHONY: lint
+lint: $(BIN)/golangci-lint ## Run golangci-lint on both modules
+	$(BIN)/golangci-lint run ./...
+	cd testbed && $(BIN)/golangci-lint run --config ../.golangci.yml ./...
+
+$(BIN)/golangci-lint: Makefile
+	@mkdir -p $(BIN)
+	GOBIN=$(BIN) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+	@touch $@
+
+.PHONY: e2e
+e2e: deps build ## Run only the end-to-end tests of the built collector (root)
+	cd testbed && go test -count=1 -v -timeout 10m ./e2e/...
+
+.PHONY: fuzz-short
+fuzz-short: ## Fuzz every fuzz target for FUZZTIME (20s)
+	@for pkg in $$(go list ./...); do \
+	  for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "== $$pkg $$target"; \
+	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+	  done; \
+	done
+
+.PHONY: bench
+bench: ## Run the benchmarks, the cost per traced call among them (root)
+	go test -run '^$$' -bench . -benchmem $(PACKAGES)
+
+##@ Real servers (root)
+.PHONY: faults
+faults: deps build ## Three more faults: failing call, pure CPU, blocked; the true function in the top three
+	@cd testbed && go build -o bin/ ./cmd/... && cd .. && exec testbed/bin/faults
+
+.PHONY: healthy
+healthy: deps build ## Watch a healthy nginx through load steps for five minutes: no anomaly may come
+	@cd testbed && go build -o bin/ ./cmd/... && cd .. && exec testbed/bin/healthy

@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Installs what the build, the tests and the demo need on Debian or Ubuntu, and
+# only what is missing. The servers are installed, never started: the demo
+# starts its own, on free ports of the loopback interface.
+set -euo pipefail
+
+# program looked for -> package that brings it
+needed=(
+	gcc:gcc make:make git:git
+	clang:clang llvm-strip:llvm
+	redis-server:redis-server nginx:nginx-light memcached:memcached
+)
+export PATH="$PATH:/usr/sbin:/sbin"
+
+missing=()
+for pair in "${needed[@]}"; do
+	command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+done
+[ -e /usr/include/bpf/bpf_helpers.h ] || missing+=(libbpf-dev)
+[ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
+compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
+
+if ! command -v go >/dev/null; then
+	echo "Go is missing: install Go 1.25 or newer (https://go.dev/doc/install) and put it on PATH." >&2
+	exit 1
+fi
+[ "${#missing[@]}" -eq 0 ] && exit 0
+
+if ! command -v apt-get >/dev/null; then
+	echo "Missing: ${missing[*]} (Debian's package names). This machine has no apt-get: install them by hand." >&2
+	exit 1
+fi
+if [ "$(id -u)" -ne 0 ]; then
+	echo "Missing: ${missing[*]}. Run as root, or: sudo apt-get install ${missing[*]}" >&2
+	exit 1
+fi
+
+# Packages of servers start them when they are configured. This keeps them
+# from it, and puts back what was there before.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+	printf '#!/bin/sh\nexit 101\n' >"$policy"
+	chmod 755 "$policy"
+	trap 'rm -f "$policy"' EXIT
+fi
+
+echo "Installing: ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+install() { apt-get install -y -q --no-install-recommends "${missing[@]}"; }
+# The list of packages may be empty or old: fetch it only if it has to be.
+install || { apt-get update -q && install; }
