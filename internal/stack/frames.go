@@ -1,0 +1,133 @@
+package stack
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/ianlancetaylor/demangle"
+
+	"github.com/perfscope/perfscope/internal/syscalltrace"
+)
+
+// nameSite fills in the frames of a place in a module, once.
+func (u *Unwinder) nameSite(at *place) {
+	if at.site.named {
+		return
+	}
+	at.site.named = true
+	at.site.frames = at.mod.framesAt(at.linked)
+}
+
+// framesAt names the code at addr: inlined functions first, last the function
+// that holds the code.
+func (mod *module) framesAt(addr uint64) []syscalltrace.Frame {
+	img := mod.img
+	if fn, ok := img.goTable.find(addr); ok {
+		var out []syscalltrace.Frame
+		for _, p := range img.goTable.position(&fn, addr) {
+			out = append(out, syscalltrace.Frame{
+				Function: p.name, Module: mod.name, File: p.file, Line: p.line,
+				Origin: goOrigin(p.name), Inlined: true,
+			})
+		}
+		out[len(out)-1].Inlined = false
+		return out
+	}
+	if img.inPLT(addr) {
+		return []syscalltrace.Frame{{Function: mod.name + "@plt", Module: mod.name, Origin: syscalltrace.OriginLibrary}}
+	}
+	name, start := img.symbolAt(addr)
+	frame := syscalltrace.Frame{Module: mod.name, Origin: mod.origin}
+	switch {
+	case name != "":
+		frame.Function = displayName(name)
+	case start != 0:
+		frame.Function = fmt.Sprintf("%s+%#x", mod.name, start)
+	default:
+		// No table knows where the function starts; its address would be
+		// another "function" at each instruction.
+		frame.Function = mod.name
+	}
+	var out []syscalltrace.Frame
+	positions := img.lines.at(addr)
+	for i, p := range positions {
+		if i == len(positions)-1 {
+			frame.File, frame.Line = p.file, p.line
+			break
+		}
+		if p.function == "" {
+			continue
+		}
+		out = append(out, syscalltrace.Frame{
+			Function: displayName(p.function), Module: mod.name, File: p.file, Line: p.line,
+			Origin: mod.origin, Inlined: true,
+		})
+	}
+	return append(out, frame)
+}
+
+// displayName demangles C++ and Rust names, without parameters, and takes off
+// the suffixes by which compilers mark pieces and clones of one function.
+func displayName(raw string) string {
+	name := raw
+	for {
+		i := strings.LastIndexByte(name, '.')
+		if i <= 0 {
+			break
+		}
+		suffix := name[i+1:]
+		if strings.Trim(suffix, "0123456789") == "" { // .cold.12, .part.0
+			j := strings.LastIndexByte(name[:i], '.')
+			if j <= 0 || !isCloneMark(name[j+1:i]) {
+				break
+			}
+			name = name[:j]
+			continue
+		}
+		if !isCloneMark(suffix) {
+			break
+		}
+		name = name[:i]
+	}
+	if strings.HasPrefix(name, "_Z") || strings.HasPrefix(name, "_R") {
+		name = demangle.Filter(name, demangle.NoParams, demangle.NoEnclosingParams, demangle.MaxLength(10))
+	}
+	if len(name) > maxPerfName {
+		name = name[:maxPerfName]
+	}
+	return printable(name)
+}
+
+func isCloneMark(s string) bool {
+	switch s {
+	case "cold", "part", "isra", "constprop", "lto_priv", "llvm", "localalias":
+		return true
+	}
+	return false
+}
+
+// symbolise turns a walk into frames.
+func (u *Unwinder) symbolise(p *process, places []place, complete bool) syscalltrace.Stack {
+	st := syscalltrace.Stack{Complete: complete, Frames: make([]syscalltrace.Frame, 0, len(places))}
+	for i := range places {
+		at := &places[i]
+		switch {
+		case at.mod != nil:
+			u.nameSite(at)
+			st.Frames = append(st.Frames, at.site.frames...)
+		case at.jit:
+			if name, ok := p.perf.find(at.addr); ok {
+				st.Frames = append(st.Frames, jitFrame(name, p.runtimeName))
+			} else {
+				st.Frames = append(st.Frames, syscalltrace.Frame{Function: "[jit]", Module: "[jit]", Origin: syscalltrace.OriginUnknown})
+			}
+		default:
+			name := "[unknown]"
+			if m := p.find(at.addr); m != nil && m.isFile() {
+				name = m.name() // a module that could not be read
+			}
+			st.Frames = append(st.Frames, syscalltrace.Frame{Function: "[unknown]", Module: name, Origin: syscalltrace.OriginUnknown})
+		}
+	}
+	return st
+}

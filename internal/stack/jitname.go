@@ -1,0 +1,87 @@
+package stack
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/perfscope/perfscope/internal/syscalltrace"
+)
+
+// jitFrame makes a frame of a perf map's entry. The forms are those that V8
+// (--perf-basic-prof), the JVM (jcmd Compiler.perfmap, perf-map-agent) and
+// CPython (-X perf) write; names of any other compiler are kept as they are.
+func jitFrame(name, runtimeName string) syscalltrace.Frame {
+	f := syscalltrace.Frame{Function: name, Module: "[jit]"}
+	switch runtimeName {
+	case "nodejs":
+		v8Frame(&f, name)
+	case "jvm":
+		jvmFrame(&f, name)
+	case "cpython":
+		if rest, ok := strings.CutPrefix(name, "py::"); ok {
+			fn, file, _ := strings.Cut(rest, ":")
+			f.Function, f.File = fn, file
+			if strings.HasPrefix(file, "<") || strings.Contains(file, "/lib/python") && !strings.Contains(file, "-packages/") {
+				f.Origin = syscalltrace.OriginLibrary
+			}
+		}
+	}
+	return f
+}
+
+// v8Frame reads "LazyCompile:*handle /srv/app.js:10:5" and the like; the mark
+// before the name is the optimisation tier.
+func v8Frame(f *syscalltrace.Frame, name string) {
+	kind, rest, ok := strings.Cut(name, ":")
+	switch kind {
+	case "LazyCompile", "JS", "Function", "Script", "Eval":
+	default:
+		ok = false
+	}
+	if !ok {
+		f.Origin = syscalltrace.OriginRuntime // Builtin:, BytecodeHandler:, Stub:, RegExp: …
+		return
+	}
+	rest = strings.TrimLeft(rest, "*~^+ ")
+	fn, at, found := strings.Cut(rest, " ")
+	if !found {
+		fn, at = "", rest
+	}
+	if fn == "" {
+		fn = "(anonymous)"
+	}
+	f.Function, f.File = fn, at
+	// file:line:column
+	if i := strings.LastIndexByte(at, ':'); i > 0 {
+		if j := strings.LastIndexByte(at[:i], ':'); j > 0 {
+			if line, err := strconv.ParseInt(at[j+1:i], 10, 32); err == nil {
+				f.File, f.Line = at[:j], int32(line)
+			}
+		}
+	}
+	if f.File == "" || strings.HasPrefix(f.File, "node:") || strings.HasPrefix(f.File, "native ") {
+		f.Origin = syscalltrace.OriginLibrary
+	}
+}
+
+// jvmFrame reads "int java.lang.String.hashCode()" (the JVM's own map) and
+// "Ljava/lang/String;::hashCode" (perf-map-agent). The JVM names its stubs
+// without a class.
+func jvmFrame(f *syscalltrace.Frame, name string) {
+	method := name
+	if class, m, ok := strings.Cut(name, ";::"); ok && strings.HasPrefix(class, "L") {
+		m, _, _ = strings.Cut(m, "(")
+		method = strings.ReplaceAll(class[1:], "/", ".") + "." + m
+	} else if before, _, ok := strings.Cut(name, "("); ok && strings.Contains(before, ".") {
+		method = before[strings.LastIndexByte(before, ' ')+1:]
+	} else {
+		f.Origin = syscalltrace.OriginRuntime // Interpreter, StubRoutines, adapters, blobs
+		return
+	}
+	f.Function = method
+	for _, p := range []string{"java.", "javax.", "jdk.", "sun.", "com.sun."} {
+		if strings.HasPrefix(method, p) {
+			f.Origin = syscalltrace.OriginLibrary
+		}
+	}
+}

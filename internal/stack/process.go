@@ -1,0 +1,208 @@
+package stack
+
+import (
+	"hash/maphash"
+	"path"
+	"strings"
+	"time"
+)
+
+const (
+	// refreshInterval is how often, at most, an address in no known mapping
+	// makes the maps of its process be read again (a library was loaded).
+	refreshInterval = time.Second
+	// staleAfter is when they are read again anyway (a library was replaced).
+	staleAfter = time.Minute
+)
+
+// process is what is known of one process.
+type process struct {
+	pid         int32
+	exe         string
+	runtimeName string
+	maps        []mapping
+	last        int // index of the mapping found last
+	mapsHash    uint64
+	read        time.Time
+	generation  uint32 // changes when maps or perf map do
+	perf        perfMap
+	functions   int // -1 unknown
+	used        uint64
+}
+
+var hashSeed = maphash.MakeSeed()
+
+// process returns the state of pid, reading its maps when it is new or old.
+func (u *Unwinder) process(pid int32) (*process, error) {
+	u.tick++
+	p := u.processes[pid]
+	if p == nil {
+		p = &process{pid: pid, functions: -1}
+		if err := u.readProcess(p); err != nil {
+			return nil, err
+		}
+		if len(u.processes) >= u.opts.MaxProcesses {
+			u.dropOldestProcess()
+		}
+		u.processes[pid] = p
+	} else if u.now().Sub(p.read) > staleAfter {
+		if err := u.readProcess(p); err != nil {
+			delete(u.processes, pid)
+			return nil, err
+		}
+	}
+	p.used = u.tick
+	return p, nil
+}
+
+func (u *Unwinder) dropOldestProcess() {
+	var oldest *process
+	for _, p := range u.processes {
+		if oldest == nil || p.used < oldest.used {
+			oldest = p
+		}
+	}
+	if oldest != nil {
+		delete(u.processes, oldest.pid)
+	}
+}
+
+// readProcess reads maps and program; unchanged maps keep their modules.
+func (u *Unwinder) readProcess(p *process) error {
+	text, err := readMaps(p.pid)
+	if err != nil {
+		return err
+	}
+	p.read = u.now()
+	exe := exePath(p.pid)
+	hash := maphash.Bytes(hashSeed, text)
+	if hash == p.mapsHash && exe == p.exe {
+		return nil
+	}
+	old := p.maps
+	sameProgram := exe == p.exe
+	p.maps, p.last, p.mapsHash, p.exe = parseMaps(text), 0, hash, exe
+	p.generation++
+	p.functions = -1
+	if sameProgram {
+		keepModules(p.maps, old)
+	}
+	p.runtimeName = runtimeByPath(p.exe, p.maps)
+	if p.runtimeName == "" && u.isGo(p) {
+		p.runtimeName = "go"
+	}
+	return nil
+}
+
+// keepModules carries modules over to mappings that did not change.
+func keepModules(now, old []mapping) {
+	j := 0
+	for i := range now {
+		for j < len(old) && old[j].start < now[i].start {
+			j++
+		}
+		if j == len(old) {
+			return
+		}
+		a, b := &now[i], &old[j]
+		if a.start == b.start && a.end == b.end && a.offset == b.offset && a.inode == b.inode && a.path == b.path {
+			a.module, a.failed = b.module, b.failed
+		}
+	}
+}
+
+// runtimeByPath recognises language runtimes by the files mapped.
+func runtimeByPath(exe string, maps []mapping) string {
+	base := path.Base(exe)
+	switch {
+	case base == "node" || base == "nodejs":
+		return "nodejs"
+	case strings.HasPrefix(base, "python"):
+		return "cpython"
+	case base == "ruby":
+		return "ruby"
+	}
+	for i := range maps {
+		switch name := maps[i].name(); {
+		case name == "libjvm.so":
+			return "jvm"
+		case name == "libcoreclr.so":
+			return "dotnet"
+		case strings.HasPrefix(name, "libnode.so"):
+			return "nodejs"
+		}
+	}
+	return ""
+}
+
+// isGo reports whether the program carries Go's tables.
+func (u *Unwinder) isGo(p *process) bool {
+	mod := u.program(p)
+	return mod != nil && mod.img != nil && mod.img.goTable != nil
+}
+
+// program is the module of the process's executable.
+func (u *Unwinder) program(p *process) *module {
+	for i := range p.maps {
+		if p.maps[i].isFile() && p.maps[i].path == p.exe {
+			return u.moduleFor(p, &p.maps[i])
+		}
+	}
+	return nil
+}
+
+// find returns the mapping that holds addr.
+func (p *process) find(addr uint64) *mapping {
+	if p.last < len(p.maps) {
+		if m := &p.maps[p.last]; addr >= m.start && addr < m.end {
+			return m
+		}
+	}
+	lo, hi := 0, len(p.maps)
+	for lo < hi {
+		mid := int(uint(lo+hi) >> 1)
+		if p.maps[mid].end <= addr {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	if lo == len(p.maps) || addr < p.maps[lo].start {
+		return nil
+	}
+	p.last = lo
+	return &p.maps[lo]
+}
+
+// mappingAt is find, with the maps read again when addr is new to them.
+func (u *Unwinder) mappingAt(p *process, addr uint64) *mapping {
+	m := p.find(addr)
+	if m == nil && u.now().Sub(p.read) > refreshInterval {
+		u.stats.Refreshes++
+		if u.readProcess(p) == nil {
+			m = p.find(addr)
+		}
+	}
+	return m
+}
+
+// updatePerfMap looks, once per interval, for newly compiled functions.
+func (u *Unwinder) updatePerfMap(p *process) {
+	now := u.now()
+	if now.Sub(p.perf.looked) < perfMapInterval {
+		return
+	}
+	p.perf.looked = now
+	f, size, err := openPerfMap(p.pid)
+	if err != nil {
+		return // most processes have none
+	}
+	defer func() { _ = f.Close() }()
+	before := p.perf.generation
+	if err := p.perf.update(f, size); err != nil {
+		u.lastError = err
+	}
+	if p.perf.generation != before {
+		p.generation++
+	}
+}

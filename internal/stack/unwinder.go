@@ -1,0 +1,325 @@
+package stack
+
+import (
+	"container/list"
+	"hash/maphash"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unsafe"
+
+	"github.com/perfscope/perfscope/internal/syscalltrace"
+)
+
+// Registers are a thread's registers at the instant its stack was copied.
+type Registers struct {
+	// IP is the instruction pointer (amd64 rip, arm64 pc).
+	IP uint64
+	// SP is the stack pointer (rsp, sp); the copied bytes start there.
+	SP uint64
+	// BP is the frame pointer (rbp, x29).
+	BP uint64
+	// LR is arm64's link register (x30); zero elsewhere or when unknown.
+	LR uint64
+}
+
+// Options bound what an Unwinder holds. Zero fields take their defaults.
+type Options struct {
+	// MaxProcesses bounds the processes known (default 4096).
+	MaxProcesses int
+	// MaxModules bounds the files whose tables are held (default 1024).
+	MaxModules int
+	// MaxModuleBytes bounds the memory of those tables (default 256 MiB;
+	// the module in use is held even when it alone is larger).
+	MaxModuleBytes int64
+	// MaxStacks bounds the symbolised stacks kept (default 16384).
+	MaxStacks int
+	// MaxStackBytes bounds the memory of those stacks (default 64 MiB).
+	MaxStackBytes int64
+	// DebugDirs are the directories of separate debug files (default
+	// /usr/lib/debug), below the target's root first, then the host's.
+	DebugDirs []string
+	// Lines looks up file, line and inlined functions of the program's own
+	// modules in DWARF data up to 64 MiB. Go's lines come from its own table and are always given.
+	Lines bool
+	// Now replaces the clock in tests.
+	Now func() time.Time
+}
+
+// Stats are an Unwinder's counters since it was made and its present size.
+type Stats struct {
+	// Stacks counts calls of Unwind that gave a stack; Complete those that
+	// reached the thread's start; CacheHits those whose names were cached.
+	Stacks, Complete, CacheHits uint64
+	// Failed counts calls of Unwind that gave an error.
+	Failed uint64
+	// Refreshes counts maps read again because of an unknown address.
+	Refreshes uint64
+	// ModuleLoads, ModuleEvictions and UnreadableModules count what became
+	// of files.
+	ModuleLoads, ModuleEvictions, UnreadableModules uint64
+	// Processes, Modules and CachedStacks are what is held now.
+	Processes, Modules, CachedStacks int
+	// ModuleBytes and StackBytes estimate the memory held now.
+	ModuleBytes, StackBytes int64
+}
+
+// Unwinder turns stack copies into named stacks. It is safe for concurrent
+// use; calls are served one at a time.
+type Unwinder struct {
+	mu        sync.Mutex
+	opts      Options
+	arch      *architecture
+	now       func() time.Time
+	processes map[int32]*process
+	modules   map[moduleKey]*module
+	tick      uint64 // counts uses, to order them
+	walkStart uint64 // tick at which the walk under way began
+	stats     Stats
+	lastError error
+	places    []place
+	stacks    map[uint64]*list.Element
+	recent    *list.List // of *cachedStack, most recent first
+}
+
+// cachedStack is a symbolised walk.
+type cachedStack struct {
+	hash       uint64
+	process    *process
+	generation uint32
+	addrs      []uint64
+	stack      syscalltrace.Stack
+	size       int64
+}
+
+// NewUnwinder makes an Unwinder with empty caches.
+func NewUnwinder(opts Options) *Unwinder {
+	def := func(v *int, d int) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	def(&opts.MaxProcesses, 4096)
+	def(&opts.MaxModules, 1024)
+	def(&opts.MaxStacks, 16384)
+	if opts.MaxModuleBytes <= 0 {
+		opts.MaxModuleBytes = 256 << 20
+	}
+	if opts.MaxStackBytes <= 0 {
+		opts.MaxStackBytes = 64 << 20
+	}
+	if opts.DebugDirs == nil {
+		opts.DebugDirs = []string{"/usr/lib/debug"}
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	return &Unwinder{
+		opts: opts, arch: hostArchitecture(), now: opts.Now,
+		processes: map[int32]*process{}, modules: map[moduleKey]*module{},
+		stacks: map[uint64]*list.Element{}, recent: list.New(),
+	}
+}
+
+// Unwind walks the user stack of a thread of pid from regs, reading stack
+// memory only from stackBytes, which were copied from regs.SP upwards, and
+// names its frames, innermost first. The stack returned is shared with later
+// calls: do not modify it. stackBytes are not kept. An error means that
+// nothing is known of the process (it is gone, or not ours to read).
+func (u *Unwinder) Unwind(pid int32, regs Registers, stackBytes []byte) (syscalltrace.Stack, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.walkStart = u.tick + 1
+	p, err := u.process(pid)
+	if err != nil {
+		u.stats.Failed++
+		return syscalltrace.Stack{}, err
+	}
+	var r registers
+	r.set(u.arch.ip, regs.IP)
+	r.set(u.arch.sp, regs.SP)
+	r.set(u.arch.bp, regs.BP)
+	if u.arch.lr != 0 && regs.LR != 0 {
+		r.set(u.arch.lr, regs.LR)
+	}
+	mem := memory{base: regs.SP, data: stackBytes}
+	places, complete := u.walk(p, &r, &mem, u.places[:0])
+	u.places = places
+	for i := range places {
+		if places[i].jit {
+			u.updatePerfMap(p)
+			break
+		}
+	}
+	u.stats.Stacks++
+	if complete {
+		u.stats.Complete++
+	}
+	hash := hashPlaces(p, places, complete)
+	if e, ok := u.stacks[hash]; ok {
+		c := e.Value.(*cachedStack)
+		if c.process == p && c.generation == p.generation && c.stack.Complete == complete && c.matches(places) {
+			u.recent.MoveToFront(e)
+			u.stats.CacheHits++
+			return c.stack, nil
+		}
+		u.dropStack(e)
+	}
+	st := u.symbolise(p, places, complete)
+	u.keepStack(&cachedStack{hash: hash, process: p, generation: p.generation, stack: st}, places)
+	return st, nil
+}
+
+func hashPlaces(p *process, places []place, complete bool) uint64 {
+	var h maphash.Hash
+	h.SetSeed(hashSeed)
+	var b [8]byte
+	put := func(v uint64) {
+		for i := range b {
+			b[i] = byte(v >> (8 * i))
+		}
+		_, _ = h.Write(b[:])
+	}
+	put(uint64(uint32(p.pid)))
+	if complete {
+		put(1)
+	}
+	for i := range places {
+		put(places[i].addr)
+	}
+	return h.Sum64()
+}
+
+func (c *cachedStack) matches(places []place) bool {
+	if len(c.addrs) != len(places) {
+		return false
+	}
+	for i := range places {
+		if c.addrs[i] != places[i].addr {
+			return false
+		}
+	}
+	return true
+}
+
+func (u *Unwinder) keepStack(c *cachedStack, places []place) {
+	c.addrs = make([]uint64, len(places))
+	for i := range places {
+		c.addrs[i] = places[i].addr
+	}
+	// Names are shared with the modules' sites and not counted again.
+	c.size = 256 + int64(len(c.addrs))*8 + int64(len(c.stack.Frames))*int64(unsafe.Sizeof(syscalltrace.Frame{}))
+	u.stats.StackBytes += c.size
+	u.stacks[c.hash] = u.recent.PushFront(c)
+	for u.recent.Len() > 1 && (u.recent.Len() > u.opts.MaxStacks || u.stats.StackBytes > u.opts.MaxStackBytes) {
+		u.dropStack(u.recent.Back())
+	}
+}
+
+func (u *Unwinder) dropStack(e *list.Element) {
+	c := u.recent.Remove(e).(*cachedStack)
+	delete(u.stacks, c.hash)
+	u.stats.StackBytes -= c.size
+}
+
+// Forget drops what is known of a process: call it when the process exits or
+// executes another program.
+func (u *Unwinder) Forget(pid int32) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.processes, pid)
+}
+
+// Refresh reads the maps of a process again, at most once per second.
+func (u *Unwinder) Refresh(pid int32) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if p := u.processes[pid]; p != nil && u.now().Sub(p.read) > refreshInterval {
+		if u.readProcess(p) != nil {
+			delete(u.processes, pid)
+		}
+	}
+}
+
+// Functions is the number of functions in the program's own modules (system
+// libraries and language runtimes left out); zero when they cannot be read.
+func (u *Unwinder) Functions(pid int32) int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	p, err := u.process(pid)
+	if err != nil {
+		return 0
+	}
+	if p.functions < 0 {
+		p.functions = 0
+		var seen []*module
+		for i := range p.maps {
+			mod := u.moduleFor(p, &p.maps[i])
+			if mod == nil || mod.img == nil || mod.origin != syscalltrace.OriginApplication || slices.Contains(seen, mod) {
+				continue
+			}
+			seen = append(seen, mod)
+			p.functions += mod.img.functions()
+		}
+	}
+	return p.functions + len(p.perf.symbols)
+}
+
+// BuildID is the build id of the process's program: kind is "gnu" (id in
+// hexadecimal) or "go", and empty when it has none.
+func (u *Unwinder) BuildID(pid int32) (kind, id string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	p, err := u.process(pid)
+	if err != nil {
+		return "", ""
+	}
+	mod := u.program(p)
+	switch {
+	case mod == nil || mod.img == nil:
+		return "", ""
+	case mod.img.gnuID != "":
+		return "gnu", mod.img.gnuID
+	case mod.img.goID != "":
+		return "go", strings.TrimRight(mod.img.goID, "\x00")
+	}
+	return "", ""
+}
+
+// Runtime names the language runtime of a process: "go", "jvm", "nodejs",
+// "cpython", "ruby", "dotnet", or "" for plain native code.
+func (u *Unwinder) Runtime(pid int32) string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	p, err := u.process(pid)
+	if err != nil {
+		return ""
+	}
+	return p.runtimeName
+}
+
+// Stats gives the counters; LastError says why a module or map could not be
+// read most recently.
+func (u *Unwinder) Stats() Stats {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	s := u.stats
+	s.Processes, s.CachedStacks = len(u.processes), u.recent.Len()
+	s.Modules, s.ModuleBytes = 0, 0
+	for _, mod := range u.modules {
+		if mod.img != nil {
+			s.Modules++
+			s.ModuleBytes += mod.bytes()
+		}
+	}
+	return s
+}
+
+// LastError is the most recent reason why a module or perf map could not be
+// read; nil when all could.
+func (u *Unwinder) LastError() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.lastError
+}
