@@ -1,0 +1,157 @@
+package suspect
+
+import "github.com/perfscope/perfscope/internal/syscalltrace"
+
+// The patterns that have a name. A pattern says what the abnormal time is
+// made of; no pattern is an allowed answer.
+const (
+	PatternDescriptorExhaustion = "descriptor_exhaustion"
+	PatternBusyFailingCall      = "busy_loop_on_failing_call"
+	PatternPollWithoutSleep     = "poll_without_sleep"
+	PatternLockWait             = "lock_wait"
+	PatternSyncWrite            = "sync_write_per_operation"
+	PatternSleepInRequest       = "sleep_in_request"
+	PatternStuckCall            = "stuck_call"
+	PatternBlockedIO            = "blocked_io"
+	PatternConnectionChurn      = "connection_churn"
+	PatternTinyIO               = "tiny_io"
+	PatternMemoryMapChurn       = "memory_map_churn"
+	PatternLongComputation      = "long_computation"
+)
+
+// Features are what patterns are told by. Times are excess over the past in
+// nanoseconds, rates are calls per second.
+type Features struct {
+	Classes *syscalltrace.Classes
+	// CPU is the excess on CPU; CPUOutsideCalls the part in user code.
+	CPU, CPUOutsideCalls float64
+	// Waiting is the excess waiting by system call; Lock the part of it
+	// under a lock primitive.
+	Waiting map[int32]float64
+	Lock    float64
+	// Stuck is set when most of the waiting is single waits that have
+	// lasted for more than half of the time looked at.
+	Stuck bool
+	// Calls are the system calls with their rates now and then.
+	Calls []CallRate
+}
+
+// CallRate is the use of a call with one outcome.
+type CallRate struct {
+	Number, Errno int32
+	Now, Past     float64
+	// Bytes per second moved, now and then.
+	BytesNow, BytesPast float64
+	// Mean time in the call now, in nanoseconds.
+	Mean float64
+}
+
+const (
+	// ManyTimes is how often more a call must occur to make the pattern:
+	// half a decimal order, beyond what a doubled load or a changed mix of
+	// requests brings.
+	ManyTimes = 3.0
+	// NotRare is the rate, in calls per second, below which a call cannot
+	// fill a core or be noticed by a request.
+	NotRare = 20.0
+	// instant is the time in nanoseconds within which a wait has not slept.
+	instant = 100e3
+
+	emfile, enfile, einprogress = 24, 23, 115
+)
+
+// Name returns the pattern the features show, empty if none.
+func (f *Features) Name() string {
+	waiting := 0.0
+	byClass := map[syscalltrace.Class]float64{}
+	for nr, ns := range f.Waiting {
+		waiting += ns
+		for _, c := range []syscalltrace.Class{
+			syscalltrace.ClassSync, syscalltrace.ClassSleep, syscalltrace.ClassInput | syscalltrace.ClassOutput | syscalltrace.ClassConnect,
+		} {
+			if f.Classes.Is(nr, c) {
+				byClass[c] += ns
+			}
+		}
+	}
+	if f.failing(emfile, enfile) {
+		return PatternDescriptorExhaustion
+	}
+	if waiting > f.CPU {
+		switch half := waiting / 2; {
+		case byClass[syscalltrace.ClassSync] > half:
+			return PatternSyncWrite
+		case f.Lock > half:
+			return PatternLockWait
+		case byClass[syscalltrace.ClassSleep] > half:
+			return PatternSleepInRequest
+		case f.Stuck:
+			return PatternStuckCall
+		case byClass[syscalltrace.ClassInput|syscalltrace.ClassOutput|syscalltrace.ClassConnect] > half:
+			return PatternBlockedIO
+		}
+		return ""
+	}
+	if f.CPU == 0 {
+		return ""
+	}
+	return f.onCPU()
+}
+
+// onCPU names what burns the CPU, by the calls that became more.
+func (f *Features) onCPU() string {
+	var more, failing, readiness, connections, memory, moving float64
+	var bytesNow, bytesPast, movingPast float64
+	for _, c := range f.Calls {
+		excess := c.Now - ManyTimes*c.Past
+		if c.Errno == 0 && f.Classes.Is(c.Number, syscalltrace.ClassInput|syscalltrace.ClassOutput) {
+			moving += c.Now
+			movingPast += c.Past
+			bytesNow += c.BytesNow
+			bytesPast += c.BytesPast
+		}
+		if excess < NotRare {
+			continue
+		}
+		more += excess
+		switch {
+		case f.Classes.Is(c.Number, syscalltrace.ClassAccept|syscalltrace.ClassConnect) && (c.Errno == 0 || c.Errno == einprogress):
+			connections += excess
+		case c.Errno != 0:
+			failing += excess
+		case f.Classes.Is(c.Number, syscalltrace.ClassReadiness) && c.Mean < instant:
+			readiness += excess
+		case f.Classes.Is(c.Number, syscalltrace.ClassMemory):
+			memory += excess
+		}
+	}
+	if f.CPUOutsideCalls > 0.7*f.CPU {
+		return PatternLongComputation
+	}
+	switch fifth := more / 5; {
+	case more == 0:
+		return PatternLongComputation
+	case failing > fifth:
+		return PatternBusyFailingCall
+	case connections > fifth/2:
+		return PatternConnectionChurn
+	case readiness > fifth:
+		return PatternPollWithoutSleep
+	case memory > fifth:
+		return PatternMemoryMapChurn
+	case moving > ManyTimes*movingPast && bytesNow*movingPast < bytesPast*moving/ManyTimes:
+		return PatternTinyIO
+	}
+	return ""
+}
+
+func (f *Features) failing(errnos ...int32) bool {
+	for _, c := range f.Calls {
+		for _, e := range errnos {
+			if c.Errno == e && c.Now > 1 && c.Now > ManyTimes*c.Past {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,169 @@
+package suspect
+
+import (
+	"cmp"
+	"math"
+	"slices"
+)
+
+// StackTime is the time one kind of evidence saw under one stack, in
+// nanoseconds per second of the service's life.
+type StackTime struct {
+	Stack uint32
+	Kind  Evidence
+	// Now is the abnormal phase, Past the learned one.
+	Now, Past float64
+	// Excess is the part of Now that the past and the load do not explain;
+	// zero for what is not held against the service, an idle wait.
+	Excess float64
+}
+
+const (
+	// decay is the credit a caller has of its callee's: a function is
+	// answerable for what it calls, but the nearer one is the better place to
+	// look. 0.75 is the value with which the watch tier's prototype was
+	// measured on twelve bugs (docs/inference.md).
+	decay = 0.75
+	// unsure is added to both shares before they are compared, so that a
+	// function seen in one sample in fifty has not grown without bound.
+	unsure = 0.02
+)
+
+// Rank credits the excess of each stack along its application frames from
+// the innermost out and returns the functions with the most, at most limit.
+//
+// The credit of a function f is the sum over stacks s with f at depth d of
+// excess(s) * decay^d * g(f)^2, where g = (b-n)/(b+n) compares the share that
+// f has of the time of one kind of evidence now (b) with its past (n): what is
+// as common in healthy stacks (main, the event loop) explains nothing. A score
+// is that credit as a share of all excess.
+func Rank(stacks *Stacks, times []StackTime, limit int) []Suspect {
+	shares := inclusiveShares(stacks, times)
+	credits := map[int32]map[Evidence]float64{}
+	total := 0.0
+	for _, t := range times {
+		if t.Excess <= 0 {
+			continue
+		}
+		frames := stacks.Get(t.Stack).Frames
+		if len(frames) == 0 {
+			continue
+		}
+		total += t.Excess
+		weight := t.Excess
+		for _, f := range frames {
+			sh := shares[shareKey{f, t.Kind}]
+			if g := (sh.now - sh.past) / (sh.now + sh.past + unsure); g > 0 {
+				if credits[f] == nil {
+					credits[f] = map[Evidence]float64{}
+				}
+				credits[f][t.Kind] += weight * g * g
+			}
+			weight *= decay
+		}
+	}
+	if total == 0 {
+		return nil
+	}
+	ranked := make([]Suspect, 0, len(credits))
+	for f, byKind := range credits {
+		fn := stacks.Function(f)
+		s := Suspect{Function: fn.Name, Module: fn.Module, File: fn.File, Line: fn.Line}
+		kinds := make([]Evidence, 0, len(byKind))
+		for _, kind := range []Evidence{EvidenceOnCPU, EvidenceBlocked, EvidenceSyscall} {
+			if credit, ok := byKind[kind]; ok {
+				s.Score += credit / total
+				kinds = append(kinds, kind)
+			}
+		}
+		slices.SortStableFunc(kinds, func(a, b Evidence) int { return cmp.Compare(byKind[b], byKind[a]) })
+		for _, k := range kinds {
+			s.Evidence = append(s.Evidence, string(k))
+		}
+		s.Score = Round(min(1, s.Score))
+		if s.Score >= minScore {
+			ranked = append(ranked, s)
+		}
+	}
+	slices.SortFunc(ranked, func(a, b Suspect) int {
+		if c := cmp.Compare(b.Score, a.Score); c != 0 {
+			return c
+		}
+		return cmp.Or(cmp.Compare(a.Function, b.Function), cmp.Compare(a.Module, b.Module))
+	})
+	if len(ranked) > limit {
+		ranked = ranked[:limit]
+	}
+	return ranked
+}
+
+// minScore is the share of the excess below which a function is no suspect:
+// one part in two hundred is a stray sample.
+const minScore = 0.005
+
+// Round rounds a score to six digits: sums over maps differ in their last
+// bits from run to run, and the same recording must give the same result.
+func Round(x float64) float64 { return math.Round(x*1e6) / 1e6 }
+
+type shareKey struct {
+	function int32
+	kind     Evidence
+}
+
+type share struct{ now, past float64 }
+
+// inclusiveShares is, for each function and kind of evidence, the share of
+// the time of that kind with the function on the stack.
+func inclusiveShares(stacks *Stacks, times []StackTime) map[shareKey]share {
+	totals := map[Evidence]share{}
+	shares := map[shareKey]share{}
+	for _, t := range times {
+		total := totals[t.Kind]
+		total.now += t.Now
+		total.past += t.Past
+		totals[t.Kind] = total
+		for _, f := range stacks.Get(t.Stack).Frames {
+			k := shareKey{f, t.Kind}
+			sh := shares[k]
+			sh.now += t.Now
+			sh.past += t.Past
+			shares[k] = sh
+		}
+	}
+	for k, sh := range shares {
+		total := totals[k.kind]
+		if total.now > 0 {
+			sh.now /= total.now
+		}
+		if total.past > 0 {
+			sh.past /= total.past
+		}
+		shares[k] = sh
+	}
+	return shares
+}
+
+// PathTo is the chain of application functions from the outermost caller to
+// the suspect, on the stack with the most excess that has it.
+func PathTo(stacks *Stacks, times []StackTime, s Suspect) []string {
+	var best []int32
+	most := 0.0
+	for _, t := range times {
+		if t.Excess <= most {
+			continue
+		}
+		frames := stacks.Get(t.Stack).Frames
+		at := slices.IndexFunc(frames, func(f int32) bool {
+			fn := stacks.Function(f)
+			return fn.Name == s.Function && fn.Module == s.Module
+		})
+		if at >= 0 {
+			most, best = t.Excess, frames[at:]
+		}
+	}
+	path := make([]string, 0, len(best))
+	for i := len(best) - 1; i >= 0; i-- {
+		path = append(path, stacks.Function(best[i]).Name)
+	}
+	return path
+}

@@ -1,0 +1,130 @@
+package suspect
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/perfscope/perfscope/internal/syscalltrace"
+)
+
+const (
+	// MaxStacks bounds the distinct stacks remembered of one service. A stack
+	// beyond it is cut to its innermost application function.
+	MaxStacks = 8192
+	// maxFrames bounds the application functions of one stack, from the
+	// innermost out: deeper recursion repeats itself.
+	maxFrames = 64
+)
+
+// Function identifies a function across stacks.
+type Function struct {
+	Name, Module, File string
+	Line               int32
+}
+
+// Stack is what a user stack says of application code.
+type Stack struct {
+	// Frames index Stacks.Function, innermost application function first,
+	// each function once. Empty when no application code is on the stack.
+	Frames []int32
+	// Lock is set when the thread is inside a lock primitive, which is
+	// never a wait for something to do.
+	Lock bool
+}
+
+// Stacks interns the stacks of one service. Identifiers count from one.
+type Stacks struct {
+	byKey     map[string]uint32
+	stacks    []Stack
+	byName    map[string]int32
+	functions []Function
+	key       []byte
+	frames    []int32
+}
+
+// NewStacks returns an empty table.
+func NewStacks() *Stacks {
+	return &Stacks{byKey: map[string]uint32{}, stacks: make([]Stack, 1), byName: map[string]int32{}}
+}
+
+// Len is the number of distinct stacks; Functions that of functions.
+func (s *Stacks) Len() int { return len(s.stacks) - 1 }
+
+// Function returns what an index in Stack.Frames stands for.
+func (s *Stacks) Function(i int32) Function { return s.functions[i] }
+
+// Get returns a stack by its identifier; the empty stack for zero.
+func (s *Stacks) Get(id uint32) *Stack { return &s.stacks[id] }
+
+// lockPrimitives are where POSIX threads wait for each other, not for work.
+// Condition variables are left out: that is how pools wait for work.
+var lockPrimitives = map[string]bool{
+	"pthread_mutex_lock": true, "__pthread_mutex_lock": true, "___pthread_mutex_lock": true,
+	"pthread_mutex_timedlock": true, "pthread_mutex_clocklock": true,
+	"pthread_rwlock_rdlock": true, "pthread_rwlock_wrlock": true,
+	"__pthread_rwlock_rdlock": true, "__pthread_rwlock_wrlock": true,
+	"___pthread_rwlock_rdlock": true, "___pthread_rwlock_wrlock": true,
+	"pthread_spin_lock": true, "__lll_lock_wait": true, "__lll_lock_wait_private": true,
+	"pthread_join": true, "__pthread_clockjoin_ex": true, "pthread_barrier_wait": true,
+}
+
+// Intern returns the identifier of a stack; zero when it has no frames.
+func (s *Stacks) Intern(stack *syscalltrace.Stack) uint32 {
+	if len(stack.Frames) == 0 {
+		return 0
+	}
+	s.frames = s.frames[:0]
+	lock := false
+frames:
+	for i := range stack.Frames {
+		f := &stack.Frames[i]
+		if f.Origin == syscalltrace.OriginLibrary && len(s.frames) == 0 {
+			name, _, _ := strings.Cut(f.Function, "@")
+			lock = lock || lockPrimitives[name]
+		}
+		// Inlined code has no boundary of its own at run time: the symbol
+		// that holds it is credited.
+		if f.Origin != syscalltrace.OriginApplication || f.Inlined || len(s.frames) == maxFrames {
+			continue
+		}
+		id := s.function(f)
+		for _, seen := range s.frames {
+			if seen == id {
+				continue frames
+			}
+		}
+		s.frames = append(s.frames, id)
+	}
+	if s.Len() >= MaxStacks && len(s.frames) > 1 {
+		s.frames = s.frames[:1]
+	}
+	s.key = s.key[:0]
+	if lock {
+		s.key = append(s.key, 'L')
+	}
+	for _, f := range s.frames {
+		s.key = strconv.AppendInt(s.key, int64(f), 36)
+		s.key = append(s.key, ' ')
+	}
+	if id, ok := s.byKey[string(s.key)]; ok {
+		return id
+	}
+	if s.Len() >= 2*MaxStacks {
+		return 0
+	}
+	id := uint32(len(s.stacks))
+	s.stacks = append(s.stacks, Stack{Frames: append([]int32(nil), s.frames...), Lock: lock})
+	s.byKey[string(s.key)] = id
+	return id
+}
+
+func (s *Stacks) function(f *syscalltrace.Frame) int32 {
+	key := f.Module + "\x00" + f.Function
+	if id, ok := s.byName[key]; ok {
+		return id
+	}
+	id := int32(len(s.functions))
+	s.functions = append(s.functions, Function{Name: f.Function, Module: f.Module, File: f.File, Line: f.Line})
+	s.byName[key] = id
+	return id
+}

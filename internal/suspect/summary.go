@@ -1,0 +1,123 @@
+package suspect
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/internal/unit"
+)
+
+// maxDeviations bounds the calls listed with an anomaly.
+const maxDeviations = 8
+
+// Deviations lists the calls whose rate or waiting left the past, the one
+// that moves most first. pastMean is the mean time in a call then, in
+// nanoseconds; waiting the excess waiting by call number.
+func Deviations(arch string, rates []CallRate, pastMean map[unit.Key]float64, waiting map[int32]float64) []Deviation {
+	type weighted struct {
+		Deviation
+		weight float64
+	}
+	all := map[int32]struct{ now, past float64 }{}
+	for _, r := range rates {
+		t := all[r.Number]
+		t.now += r.Now
+		t.past += r.Past
+		all[r.Number] = t
+	}
+	var list []weighted
+	for _, r := range rates {
+		more := r.Now > ManyTimes*r.Past && r.Now-r.Past > 1
+		less := r.Past > ManyTimes*r.Now && r.Past-r.Now > 1
+		slower := r.Errno == 0 && waiting[r.Number] > 0
+		if !more && !less && !slower {
+			continue
+		}
+		past := pastMean[unit.Key{Number: r.Number, Errno: r.Errno}]
+		d := Deviation{
+			Call: syscalltrace.Name(arch, r.Number), Error: syscalltrace.ErrnoName(r.Errno),
+			Normal:   Figures{RatePerSecond: r.Past, MeanSeconds: past / 1e9},
+			Abnormal: Figures{RatePerSecond: r.Now, MeanSeconds: r.Mean / 1e9},
+		}
+		if r.Errno != 0 {
+			d.Normal.ErrorShare = ratio(r.Past, all[r.Number].past)
+			d.Abnormal.ErrorShare = ratio(r.Now, all[r.Number].now)
+		}
+		weight := math.Abs(r.Now-r.Past) + waiting[r.Number]/1e6
+		list = append(list, weighted{d, weight})
+	}
+	slices.SortFunc(list, func(a, b weighted) int {
+		return cmp.Or(cmp.Compare(b.weight, a.weight), cmp.Compare(a.Call, b.Call), cmp.Compare(a.Error, b.Error))
+	})
+	deviations := make([]Deviation, 0, min(len(list), maxDeviations))
+	for i := range list[:cap(deviations)] {
+		deviations = append(deviations, list[i].Deviation)
+	}
+	return deviations
+}
+
+var patternPhrases = map[string]string{
+	PatternDescriptorExhaustion: "it is out of file descriptors",
+	PatternBusyFailingCall:      "a call fails and is tried again at once",
+	PatternPollWithoutSleep:     "its wait returns at once, again and again",
+	PatternLockWait:             "threads wait for a lock",
+	PatternSyncWrite:            "it waits for storage on every operation",
+	PatternSleepInRequest:       "it sleeps amid work",
+	PatternStuckCall:            "a call does not return",
+	PatternBlockedIO:            "it waits for a peer or a disk amid work",
+	PatternConnectionChurn:      "connections are opened and closed over and over",
+	PatternTinyIO:               "it moves few bytes with many calls",
+	PatternMemoryMapChurn:       "memory is mapped and unmapped over and over",
+	PatternLongComputation:      "it computes without making calls",
+}
+
+// Summarise says the anomaly in one sentence. waited is the call with the
+// most excess waiting, empty when the excess is on CPU.
+func Summarise(a *Anomaly, waited string) string {
+	var b strings.Builder
+	share := fmt.Sprintf("%.0f %% of its active time is beyond its past", 100*a.Impact)
+	if a.Warmup {
+		share = "units far longer than the others (no past to compare with yet)"
+	}
+	doing := "spent on CPU"
+	if waited != "" {
+		doing = "spent waiting in " + waited
+	}
+	if len(a.Suspects) == 0 {
+		fmt.Fprintf(&b, "No function stands out: %s, %s", share, doing)
+	} else {
+		s := a.Suspects[0]
+		fmt.Fprintf(&b, "%s (%s) is the first suspect: %s, %s", s.Function, s.Module, share, doing)
+	}
+	if phrase := patternPhrases[a.Pattern]; phrase != "" {
+		b.WriteString("; " + phrase)
+	}
+	if len(a.Deviations) > 0 {
+		d := a.Deviations[0]
+		name := d.Call
+		if d.Error != "" {
+			name += " failing with " + d.Error
+		}
+		fmt.Fprintf(&b, "; %s went from %s to %s per second", name, figure(d.Normal.RatePerSecond), figure(d.Abnormal.RatePerSecond))
+	}
+	b.WriteString(".")
+	return b.String()
+}
+
+func figure(x float64) string {
+	if x < 10 {
+		return fmt.Sprintf("%.1f", x)
+	}
+	return fmt.Sprintf("%.0f", x)
+}
+
+func ratio(a, b float64) float64 {
+	if b <= 0 {
+		return 0
+	}
+	return a / b
+}

@@ -1,0 +1,293 @@
+package window
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/perfscope/perfscope/internal/suspect"
+	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/internal/unit"
+)
+
+// episode is a service away from its past, from the first abnormal hop until
+// two hops in a row are back.
+type episode struct {
+	id       string
+	onset    int64
+	past     *past
+	learned  []*closedHop
+	merged   *closedHop
+	pending  []*closedHop
+	abnormal int
+	quiet    int
+	reported int64
+	top      string
+}
+
+// quietHops end an episode.
+const quietHops = 2
+
+func newEpisode(p *past, learned []*closedHop, c *closedHop) *episode {
+	return &episode{id: fmt.Sprintf("%016x", uint64(c.start)), onset: c.start, past: p, learned: learned}
+}
+
+// judgeEpisode judges a hop while the service is away from its past.
+func (s *Service) judgeEpisode(e *episode, c *closedHop) (suspect.Anomaly, bool) {
+	v := s.compare(e.past, c)
+	o := s.outliers(e.learned, c, v.active, 1)
+	score := max(v.score, o.score)
+	if score < 1 {
+		return suspect.Anomaly{}, s.settle(e, c)
+	}
+	e.quiet = 0
+	e.abnormal++
+	e.merge(c)
+	if e.reported == 0 && e.abnormal < 2 && score < certain {
+		e.pending = append(e.pending, c)
+		return suspect.Anomaly{}, true
+	}
+	e.pending = nil
+	if c.end-e.onset > int64(forget) {
+		// The service is different now: learn it anew.
+		s.episode, s.closed = nil, nil
+		return suspect.Anomaly{}, false
+	}
+	a := s.describe(e, c, v, o)
+	a.Score = suspect.Round(score)
+	top := topOf(&a)
+	a.Repeat = e.reported > 0 && top == e.top && c.end-e.reported < int64(remind)
+	if !a.Repeat {
+		e.reported, e.top = c.end, top
+	}
+	return a, true
+}
+
+// settle counts a normal hop of an episode and reports whether the hop is
+// kept out of the past.
+func (s *Service) settle(e *episode, c *closedHop) bool {
+	if e.quiet++; e.quiet < quietHops && e.reported > 0 {
+		return true
+	}
+	// What did not last long enough to be told is part of the habit.
+	for _, h := range e.pending {
+		s.remember(h)
+	}
+	s.episode = nil
+	return false
+}
+
+// merge adds a hop to the mean over the episode's abnormal hops.
+func (e *episode) merge(c *closedHop) {
+	if e.merged == nil {
+		m := *c
+		m.cpu, m.wait = maps.Clone(c.cpu), maps.Clone(c.wait)
+		m.calls, m.callSites = maps.Clone(c.calls), maps.Clone(c.callSites)
+		m.measures = slices.Clone(c.measures)
+		m.units, m.spans = nil, nil
+		e.merged = &m
+		return
+	}
+	m := e.merged
+	// The first abnormal hop began somewhere inside it: weights follow time.
+	w := c.seconds / (m.seconds + c.seconds)
+	mean := func(a, b float64) float64 { return a*(1-w) + b*w }
+	mix(m.cpu, c.cpu, mean)
+	mix(m.callSites, c.callSites, mean)
+	for k := range union(m.wait, c.wait) {
+		a, b := m.wait[k], c.wait[k]
+		m.wait[k] = waitTime{mean(a.time, b.time), max(a.threads, b.threads), max(a.longest, b.longest)}
+	}
+	for k := range union(m.calls, c.calls) {
+		a, b := m.calls[k], c.calls[k]
+		m.calls[k] = callTotals{mean(a.n, b.n), mean(a.time, b.time), mean(a.bytes, b.bytes)}
+	}
+	for i := range m.measures {
+		m.measures[i] = mean(m.measures[i], c.measures[i])
+	}
+	m.cpuOutside, m.cpuTotal = mean(m.cpuOutside, c.cpuOutside), mean(m.cpuTotal, c.cpuTotal)
+	m.seconds += c.seconds
+	m.end = c.end
+	m.period.sample, m.period.snapshot = m.period.sample*(1-w), m.period.snapshot*(1-w)
+}
+
+func mix[K comparable](a, b map[K]float64, mean func(a, b float64) float64) {
+	for k := range union(a, b) {
+		a[k] = mean(a[k], b[k])
+	}
+}
+
+func union[K comparable, V any](a, b map[K]V) map[K]struct{} {
+	u := make(map[K]struct{}, len(a)+len(b))
+	for k := range a {
+		u[k] = struct{}{}
+	}
+	for k := range b {
+		u[k] = struct{}{}
+	}
+	return u
+}
+
+// describe says what is abnormal: the evidence of the whole episode ranks the
+// functions, the present hop says when and in which threads.
+func (s *Service) describe(e *episode, c *closedHop, v verdict, o outliers) suspect.Anomaly {
+	a := suspect.Anomaly{ID: e.id, Onset: e.onset, Start: c.start, End: c.end, Kind: suspect.KindPopulationShift}
+	whole := s.compare(e.past, e.merged)
+	times := whole.times
+	switch {
+	case v.score < 1:
+		a.Kind = suspect.KindOutlierUnit
+		times = append(times, o.times...)
+	case 2*v.stuck > v.cpuExcess+v.waitExcess:
+		a.Kind = suspect.KindSilence
+	case 2*o.excess > v.cpuExcess+v.waitExcess:
+		a.Kind = suspect.KindOutlierUnit
+	}
+	times = append(times, s.callEvidence(e, whole)...)
+	a.Suspects = suspect.Rank(s.stacks, times, s.cfg.MaxSuspects)
+	rates := callRates(e.past, e.merged.calls)
+	features := suspect.Features{
+		Classes: s.classes, CPU: whole.cpuExcess, Waiting: whole.waiting, Lock: whole.lock,
+		Stuck: 2*whole.stuck > whole.waitExcess, Calls: rates,
+	}
+	features.CPUOutsideCalls = features.CPU * share(e.merged.cpuOutside, sum(e.merged.cpu))
+	a.Pattern = features.Name()
+	a.Deviations = suspect.Deviations(s.arch, rates, e.past.means(), whole.waiting)
+	a.Impact = suspect.Round(min(1, share(max(v.cpuExcess+v.waitExcess, o.excess), v.active)))
+	a.Units = s.abnormalSpans(c, v, o)
+	if len(a.Suspects) > 0 {
+		a.Path = suspect.PathTo(s.stacks, times, a.Suspects[0])
+		if c.functions > 0 {
+			a.Scope = float64(len(a.Suspects)) / float64(c.functions)
+		}
+	}
+	a.Summary = suspect.Summarise(&a, s.waitedCall(whole))
+	return a
+}
+
+// callEvidence credits the stacks at calls that became more. The excess time
+// in the call itself is the least it stands for; a call that newly fails is
+// why its callers keep trying, so together such calls stand for up to half of
+// the excess on CPU.
+func (s *Service) callEvidence(e *episode, v verdict) []suspect.StackTime {
+	excess := map[unit.Key]float64{}
+	failing, more := 0.0, 0.0
+	for k, t := range e.merged.calls {
+		x := t.n - max(1, v.load)*e.past.callMean[k].n
+		if x < suspect.NotRare || t.n < suspect.ManyTimes*e.past.callMean[k].n {
+			continue
+		}
+		excess[k] = x
+		more += x
+		if k.Errno != 0 {
+			failing += x
+		}
+	}
+	perKey := map[unit.Key]float64{}
+	for site, n := range e.merged.callSites {
+		perKey[site.key] += n
+	}
+	var times []suspect.StackTime
+	for site, n := range e.merged.callSites {
+		t := suspect.StackTime{Stack: site.stack, Kind: suspect.EvidenceSyscall, Now: n, Past: e.past.siteMean[site]}
+		if x := excess[site.key]; x > 0 && v.cpuExcess > 0 {
+			calls := e.merged.calls[site.key]
+			cost := min(x*calls.time/calls.n, v.cpuExcess/2)
+			if site.key.Errno != 0 {
+				cost = max(cost, v.cpuExcess/2*x/more)
+			}
+			t.Excess = cost * n / perKey[site.key]
+		}
+		times = append(times, t)
+	}
+	for site, n := range e.past.siteMean {
+		if _, ok := e.merged.callSites[site]; !ok {
+			times = append(times, suspect.StackTime{Stack: site.stack, Kind: suspect.EvidenceSyscall, Past: n})
+		}
+	}
+	return times
+}
+
+// abnormalSpans are the stretches of threads with time in excess, one per
+// thread, or the outlier units themselves.
+func (s *Service) abnormalSpans(c *closedHop, v verdict, o outliers) []suspect.Span {
+	byThread := map[int32]suspect.Span{}
+	widen := func(id int32, start, end int64) {
+		sp, ok := byThread[id]
+		if !ok {
+			sp = suspect.Span{ThreadID: id, Start: start, End: end}
+		}
+		sp.Start, sp.End = min(sp.Start, start), max(sp.End, end)
+		byThread[id] = sp
+	}
+	for cell, t := range c.spans {
+		id := cell.thread
+		cell.thread = 0
+		if id != 0 && v.hot[cell] {
+			widen(id, t.first, t.last)
+		}
+	}
+	if v.score < 1 {
+		for _, u := range o.units {
+			widen(u.ThreadID, u.Start, u.End)
+		}
+	}
+	spans := slices.Collect(maps.Values(byThread))
+	slices.SortFunc(spans, func(a, b suspect.Span) int { return cmp.Compare(a.ThreadID, b.ThreadID) })
+	return spans
+}
+
+// topOf is what a report is the same by: its first suspect and pattern.
+func topOf(a *suspect.Anomaly) string {
+	if len(a.Suspects) == 0 {
+		return a.Pattern
+	}
+	return a.Pattern + " " + a.Suspects[0].Function
+}
+
+// waitedCall names the call with the most excess waiting, empty if the excess
+// is on CPU.
+func (s *Service) waitedCall(v verdict) string {
+	if v.waitExcess <= v.cpuExcess {
+		return ""
+	}
+	best, most := syscalltrace.NoCall, 0.0
+	for nr, t := range v.waiting {
+		if t > most || t == most && nr < best {
+			best, most = nr, t
+		}
+	}
+	return syscalltrace.Name(s.arch, best)
+}
+
+// warmUp looks for units far from the others while there is no past.
+func (s *Service) warmUp(c *closedHop) (suspect.Anomaly, bool) {
+	if len(s.closed) < minPast/2 {
+		return suspect.Anomaly{}, false
+	}
+	o := s.outliers(s.closed, c, c.cpuTotal, certain)
+	if o.score < 1 {
+		return suspect.Anomaly{}, false
+	}
+	a := suspect.Anomaly{
+		ID: fmt.Sprintf("%016x", uint64(c.start)), Onset: c.start, Start: c.start, End: c.end,
+		Kind: suspect.KindOutlierUnit, Warmup: true, Score: o.score,
+		Impact: min(1, share(o.excess, max(o.excess, c.cpuTotal))),
+		Units:  s.abnormalSpans(c, verdict{}, o),
+	}
+	a.Suspects = suspect.Rank(s.stacks, o.times, s.cfg.MaxSuspects)
+	if len(a.Suspects) > 0 {
+		a.Path = suspect.PathTo(s.stacks, o.times, a.Suspects[0])
+	}
+	a.Summary = suspect.Summarise(&a, "")
+	return a, false
+}
+
+func sum[K comparable](m map[K]float64) float64 {
+	total := 0.0
+	for _, v := range m {
+		total += v
+	}
+	return total
+}

@@ -1,0 +1,240 @@
+package window
+
+import (
+	"cmp"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/internal/unit"
+)
+
+// hop gathers what is seen between start and end (nanoseconds since the
+// epoch).
+type hop struct {
+	start, end int64
+	// covered bounds what the coverage records speak of.
+	coveredFrom, coveredTo int64
+	traced                 int64
+	cpuTime                int64
+	sample, snapshot       int64
+	functions              int
+	dropped                uint64
+	cells                  map[threadCell]cellTime
+	cpuOutside             int64
+	succeeded              [512]callTotals
+	failed                 map[unit.Key]callTotals
+	callSites              map[callSite]uint32
+	units                  unitSample
+}
+
+func newHop(start, end int64, maxUnits int) *hop {
+	return &hop{
+		start: start, end: end,
+		cells:     map[threadCell]cellTime{},
+		failed:    map[unit.Key]callTotals{},
+		callSites: map[callSite]uint32{},
+		units:     newUnitSample(maxUnits, uint64(start)),
+	}
+}
+
+// see adds time under one stack of one thread.
+func (h *hop) see(c threadCell, e *syscalltrace.Event) {
+	t, ok := h.cells[c]
+	if !ok && len(h.cells) >= maxCells {
+		c.thread = 0
+		t = h.cells[c]
+	}
+	if t.time == 0 {
+		t.first = e.Time - e.Duration
+	}
+	t.time += e.Duration
+	t.first = min(t.first, e.Time-e.Duration)
+	t.last = max(t.last, e.Time)
+	t.longest = max(t.longest, e.Elapsed)
+	h.cells[c] = t
+}
+
+// call counts a call that has returned.
+func (h *hop) call(e *syscalltrace.Event, stack uint32, moves bool) {
+	k := unit.KeyOf(e.Number, e.Return)
+	// What a call took before this hop belongs to the hops before.
+	took := float64(min(e.Duration, h.end-h.start))
+	if k.Errno == 0 && k.Number >= 0 && int(k.Number) < len(h.succeeded) {
+		t := &h.succeeded[k.Number]
+		t.n++
+		t.time += took
+		if moves && e.Return > 0 {
+			t.bytes += float64(e.Return)
+		}
+	} else if t, ok := h.failed[k]; ok || len(h.failed) < maxCallSites {
+		t.n++
+		t.time += took
+		h.failed[k] = t
+	}
+	if stack != 0 {
+		s := callSite{k, stack}
+		if _, ok := h.callSites[s]; ok || len(h.callSites) < maxCallSites {
+			h.callSites[s]++
+		}
+	}
+}
+
+func (h *hop) cover(c *syscalltrace.Coverage) {
+	if h.coveredTo == 0 {
+		h.coveredFrom, h.coveredTo = c.Start, c.End
+	}
+	h.coveredFrom = max(h.start, min(h.coveredFrom, c.Start))
+	h.coveredTo = min(h.end, max(h.coveredTo, c.End))
+	h.traced = max(h.traced, int64(c.Traced))
+	h.cpuTime += int64(c.CPUTime)
+	h.sample = max(h.sample, int64(c.SamplePeriod))
+	h.snapshot = max(h.snapshot, int64(c.SnapshotPeriod))
+	h.functions = max(h.functions, c.Functions)
+	for _, n := range c.Dropped {
+		h.dropped += n
+	}
+}
+
+// close turns the sums into figures per second. It is nil when too little of
+// the hop was looked at to speak for it.
+func (h *hop) close(classes *syscalltrace.Classes) *closedHop {
+	length := h.end - h.start
+	covered := length
+	if h.coveredTo > 0 {
+		covered = h.coveredTo - h.coveredFrom
+	}
+	if 2*covered < length {
+		return nil
+	}
+	seconds := float64(covered) / 1e9
+	c := &closedHop{
+		start: h.start, end: h.end, seconds: seconds, traced: h.traced > 0,
+		cpu: map[uint32]float64{}, wait: map[waitSite]waitTime{},
+		calls: map[unit.Key]callTotals{}, callSites: map[callSite]float64{},
+		units: h.units.kept(), functions: h.functions, spans: h.cells,
+	}
+	c.period.sample, c.period.snapshot = float64(h.sample)/seconds, float64(h.snapshot)/seconds
+	sampled := 0.0
+	for cell, t := range h.cells {
+		perSecond := float64(t.time) / seconds
+		if cell.waiting {
+			w := c.wait[waitSite{cell.stack, cell.number}]
+			w.time += perSecond
+			w.threads++
+			w.longest = max(w.longest, t.longest)
+			c.wait[waitSite{cell.stack, cell.number}] = w
+		} else {
+			c.cpu[cell.stack] += perSecond
+			sampled += perSecond
+		}
+	}
+	c.cpuOutside = float64(h.cpuOutside) / seconds
+	c.cpuTotal = sampled
+	if h.cpuTime > 0 {
+		c.cpuTotal = float64(h.cpuTime) / seconds
+	}
+	for nr := range h.succeeded {
+		if t := h.succeeded[nr]; t.n > 0 {
+			c.calls[unit.Key{Number: int32(nr)}] = t.per(seconds)
+		}
+	}
+	for k, t := range h.failed {
+		c.calls[k] = t.per(seconds)
+	}
+	for s, n := range h.callSites {
+		c.callSites[s] = float64(n) / seconds
+	}
+	c.measures = measures(c.calls, classes)
+	return c
+}
+
+func (t callTotals) per(seconds float64) callTotals {
+	return callTotals{t.n / seconds, t.time / seconds, t.bytes / seconds}
+}
+
+// measures are the measures of work of outlier.Loads, per second: connections
+// taken, reads and writes that moved something, bytes in and out.
+func measures(calls map[unit.Key]callTotals, classes *syscalltrace.Classes) []float64 {
+	m := make([]float64, 5)
+	for k, t := range calls {
+		if k.Errno != 0 {
+			continue
+		}
+		class := classes.Of(k.Number)
+		if class&syscalltrace.ClassAccept != 0 {
+			m[0] += t.n
+		}
+		if class&syscalltrace.ClassInput != 0 && t.bytes > 0 {
+			m[1] += t.n
+			m[3] += t.bytes
+		}
+		if class&syscalltrace.ClassOutput != 0 && t.bytes > 0 {
+			m[2] += t.n
+			m[4] += t.bytes
+		}
+	}
+	return m
+}
+
+// unitSample keeps a bounded sample of a hop's units: the longest half for
+// certain, since the abnormal ones are among them, the rest at random.
+type unitSample struct {
+	limit   int
+	longest []*unit.Unit
+	random  []*unit.Unit
+	seen    uint64
+	evicted uint64
+	rng     *rand.Rand
+}
+
+func newUnitSample(limit int, seed uint64) unitSample {
+	return unitSample{limit: max(2, limit), rng: rand.New(rand.NewPCG(seed, 0))}
+}
+
+// add copies the unit if it is kept.
+func (s *unitSample) add(u *unit.Unit) {
+	s.seen++
+	if half := s.limit / 2; len(s.longest) < half {
+		s.longest = append(s.longest, u.Clone())
+		if len(s.longest) == half {
+			slices.SortFunc(s.longest, byDuration)
+		}
+		return
+	} else if u.Duration() > s.longest[0].Duration() {
+		displaced := s.longest[0]
+		at, _ := slices.BinarySearchFunc(s.longest, u, byDuration)
+		copy(s.longest, s.longest[1:at])
+		s.longest[at-1] = u.Clone()
+		s.maybe(displaced, false)
+		return
+	}
+	s.maybe(u, true)
+}
+
+// maybe keeps a unit with the probability of a reservoir sample.
+func (s *unitSample) maybe(u *unit.Unit, clone bool) {
+	at := len(s.random)
+	if at >= s.limit-s.limit/2 {
+		s.evicted++
+		if at = int(s.rng.Uint64N(s.seen)); at >= len(s.random) {
+			return
+		}
+	} else {
+		s.random = append(s.random, nil)
+	}
+	if clone {
+		u = u.Clone()
+	}
+	s.random[at] = u
+}
+
+func (s *unitSample) kept() []*unit.Unit {
+	kept := append(slices.Clone(s.longest), s.random...)
+	slices.SortFunc(kept, func(a, b *unit.Unit) int {
+		return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.ThreadID, b.ThreadID))
+	})
+	return kept
+}
+
+func byDuration(a, b *unit.Unit) int { return cmp.Compare(a.Duration(), b.Duration()) }

@@ -1,0 +1,243 @@
+package window
+
+import (
+	"math"
+
+	"github.com/perfscope/perfscope/internal/outlier"
+	"github.com/perfscope/perfscope/internal/suspect"
+	"github.com/perfscope/perfscope/internal/unit"
+)
+
+const (
+	// worthTelling is the share of a service's active time that must be in
+	// excess of its past: a fifth is where a person begins to notice, and more
+	// than the cost of a request moved in any load step measured.
+	worthTelling = 0.2
+	// worthLooking is the excess in seconds per second of one thread below
+	// which nobody would change anything.
+	worthLooking = 0.05
+	// certain is the score at which one hop is enough; below, the next must
+	// be abnormal too. Two is twice the level no learned hop reaches.
+	certain = 2.0
+	// idleShare is the share of its threads' time above which a site where
+	// threads may idle is where they do.
+	idleShare = 0.25
+	// lessWork is the load below which more waiting at known idle sites is
+	// what one expects.
+	lessWork = 0.7
+	// present is the share of a thread's time that makes a site known.
+	present = 0.02
+	// fewPerSecond is the rate below which a measure of work says nothing
+	// about the load.
+	fewPerSecond = 2.0
+)
+
+// verdict is how a hop compares with the past.
+type verdict struct {
+	load       float64
+	times      []suspect.StackTime
+	cpuExcess  float64
+	waitExcess float64
+	active     float64
+	score      float64
+	stuck      float64
+	waiting    map[int32]float64
+	lock       float64
+	// hot has the cells whose time is in excess, their thread left out.
+	hot map[threadCell]bool
+}
+
+// judge holds a hop against the past and reports whether it is abnormal; the
+// anomaly has a score only if it is to be told.
+func (s *Service) judge(c *closedHop) (suspect.Anomaly, bool) {
+	if e := s.episode; e != nil {
+		return s.judgeEpisode(e, c)
+	}
+	// The newest hop may hold the beginning of what is found now.
+	learned := s.closed
+	if len(learned) > minPast {
+		learned = learned[:len(learned)-1]
+	}
+	if len(learned) < minPast {
+		return s.warmUp(c)
+	}
+	p := s.newPast(learned)
+	v := s.compare(p, c)
+	o := s.outliers(learned, c, v.active, 1)
+	if v.score < 1 && o.score < 1 {
+		return suspect.Anomaly{}, false
+	}
+	s.episode = newEpisode(p, learned, c)
+	return s.judgeEpisode(s.episode, c)
+}
+
+// compare sets each stack's time beside what the past and the load let
+// expect.
+func (s *Service) compare(p *past, c *closedHop) verdict {
+	v := verdict{load: p.loadOf(s, c), waiting: map[int32]float64{}, hot: map[threadCell]bool{}}
+	s.compareCPU(&v, p, c)
+	s.compareWaiting(&v, p, c)
+	threshold := max(worthLooking*1e9, worthTelling*v.active)
+	v.score = max(v.cpuExcess, v.waitExcess) / threshold
+	return v
+}
+
+// group sums the time of stacks whose innermost application function and call
+// are the same: what is held against the past, since whole stacks are too
+// many to have one.
+type group struct {
+	function int32
+	number   int32
+	lock     bool
+}
+
+// innermost is the group of a stack; false when it has no application code,
+// which is a runtime's or library's own thread and nobody's suspect.
+func (s *Service) innermost(stack uint32, number int32) (group, bool) {
+	st := s.stacks.Get(stack)
+	if len(st.Frames) == 0 {
+		return group{}, false
+	}
+	return group{function: st.Frames[0], number: number, lock: st.Lock}, true
+}
+
+// beyond is the excess of a figure: the whole must be beyond the past for the parts to
+// count, so that a new mix of requests at the old cost is none of our
+// business; and the parts must have grown, so that work that goes on while
+// requests stop is none either.
+func beyond(parts float64, total float64, past outlier.Past, worst, load float64) float64 {
+	return max(0, min(parts, total-worst*past.Proportional(load)))
+}
+
+func (s *Service) compareCPU(v *verdict, p *past, c *closedHop) {
+	now := map[group]float64{}
+	for stack, t := range c.cpu {
+		if g, ok := s.innermost(stack, 0); ok {
+			now[g] += t
+		}
+	}
+	busy := c.cpuTotal >= 0.9*p.cpuTotal.Median()
+	excess := map[group]float64{}
+	parts := 0.0
+	for g, t := range now {
+		was := p.cpuGroup(g)
+		expected := was.Expected(v.load)
+		if busy && v.load < 1 {
+			// The server is as busy as ever with less to do.
+			expected = was.Proportional(v.load)
+		}
+		if x := t - expected - noise(expected, c.period.sample); x > 0 {
+			excess[g] = t - expected
+			parts += t - expected
+		}
+	}
+	v.cpuExcess = beyond(parts, c.cpuTotal, p.cpuTotal, p.cpuWorst, v.load)
+	v.active += c.cpuTotal
+	for stack, t := range c.cpu {
+		st := suspect.StackTime{Stack: stack, Kind: suspect.EvidenceOnCPU, Now: t, Past: p.cpuMean[stack]}
+		if g, ok := s.innermost(stack, 0); ok && v.cpuExcess > 0 {
+			st.Excess = v.cpuExcess * share(t, now[g]) * share(excess[g], parts)
+			v.hot[threadCell{stack: stack}] = st.Excess > 0
+		}
+		v.times = append(v.times, st)
+	}
+	for stack, t := range p.cpuMean {
+		if _, ok := c.cpu[stack]; !ok {
+			v.times = append(v.times, suspect.StackTime{Stack: stack, Kind: suspect.EvidenceOnCPU, Past: t})
+		}
+	}
+}
+
+func (s *Service) compareWaiting(v *verdict, p *past, c *closedHop) {
+	now := map[group]float64{}
+	active := 0.0
+	held := map[waitSite]bool{}
+	for site, w := range c.wait {
+		g, ok := s.innermost(site.stack, site.number)
+		if !ok || s.idles(p, site, v.load) {
+			continue
+		}
+		held[site] = true
+		now[g] += w.time
+		active += w.time
+	}
+	parts := 0.0
+	excess := map[group]float64{}
+	for g, t := range now {
+		was := p.waitGroup(g)
+		expected := was.Expected(v.load)
+		if t-expected > noise(expected, c.period.snapshot) {
+			// Ten threads stuck at one place are one reason.
+			excess[g] = min(t-expected, 1e9)
+			parts += excess[g]
+		}
+	}
+	v.waitExcess = beyond(parts, active, p.waitTotal, p.waitWorst, v.load)
+	v.active += active
+	for site, w := range c.wait {
+		st := suspect.StackTime{Stack: site.stack, Kind: suspect.EvidenceBlocked, Now: w.time, Past: p.waitMean[site]}
+		if g, ok := s.innermost(site.stack, site.number); ok && held[site] && v.waitExcess > 0 {
+			st.Excess = v.waitExcess * share(w.time, now[g]) * share(excess[g], parts)
+			if st.Excess > 0 {
+				v.hot[threadCell{stack: site.stack, number: site.number, waiting: true}] = true
+				v.waiting[site.number] += st.Excess
+				if g.lock {
+					v.lock += st.Excess
+				}
+				if 2*w.longest > c.end-c.start {
+					v.stuck += st.Excess
+				}
+			}
+		}
+		v.times = append(v.times, st)
+	}
+	for site, t := range p.waitMean {
+		if _, ok := c.wait[site]; !ok {
+			v.times = append(v.times, suspect.StackTime{Stack: site.stack, Kind: suspect.EvidenceBlocked, Past: t})
+		}
+	}
+}
+
+// idles reports whether threads at a site wait for something to do: a call
+// that can mean that, no lock above it, at a place where threads spent their
+// time before.
+func (s *Service) idles(p *past, site waitSite, load float64) bool {
+	if !s.mayIdle(site.number) || s.stacks.Get(site.stack).Lock {
+		return false
+	}
+	known := p.waitShare[site]
+	return known >= idleShare || known >= present && load < lessWork
+}
+
+// noise is what chance adds to a sampled figure of that size: two standard
+// deviations of a Poisson count, and two samples (all in nanoseconds per
+// second; period is what one sample stands for).
+func noise(expected, period float64) float64 {
+	return 2*math.Sqrt(expected*period) + 2*period
+}
+
+func share(part, whole float64) float64 {
+	if whole <= 0 {
+		return 0
+	}
+	return part / whole
+}
+
+// callRates sets the calls of a hop beside the past's.
+func callRates(p *past, calls map[unit.Key]callTotals) []suspect.CallRate {
+	rates := make([]suspect.CallRate, 0, len(calls))
+	for k, t := range calls {
+		was := p.callMean[k]
+		r := suspect.CallRate{Number: k.Number, Errno: k.Errno, Now: t.n, Past: was.n, BytesNow: t.bytes, BytesPast: was.bytes}
+		if t.n > 0 {
+			r.Mean = t.time / t.n
+		}
+		rates = append(rates, r)
+	}
+	for k, was := range p.callMean {
+		if _, ok := calls[k]; !ok {
+			rates = append(rates, suspect.CallRate{Number: k.Number, Errno: k.Errno, Past: was.n, BytesPast: was.bytes})
+		}
+	}
+	return rates
+}

@@ -1,0 +1,174 @@
+package window
+
+import (
+	"github.com/perfscope/perfscope/internal/outlier"
+	"github.com/perfscope/perfscope/internal/unit"
+)
+
+// past is what the learned hops say of each figure.
+type past struct {
+	hops  []*closedHop
+	loads []float64
+	// The figures of each group, a value per hop.
+	cpu, wait map[group][]float64
+	// Totals, and how far the worst learned hop was above what its load let
+	// expect of it: no learned hop is abnormal.
+	cpuTotal, waitTotal outlier.Past
+	cpuWorst, waitWorst float64
+	// Means over the hops, per second.
+	cpuMean  map[uint32]float64
+	waitMean map[waitSite]float64
+	callMean map[unit.Key]callTotals
+	siteMean map[callSite]float64
+	// waitShare is the largest share of its threads' time that a site had.
+	waitShare map[waitSite]float64
+}
+
+// worstAtMost bounds how much one learned hop may lift what is expected: a
+// past that holds more than a doubling is no habit.
+const worstAtMost = 2.0
+
+func (s *Service) newPast(hops []*closedHop) *past {
+	p := &past{
+		hops: hops,
+		cpu:  map[group][]float64{}, wait: map[group][]float64{},
+		cpuMean: map[uint32]float64{}, waitMean: map[waitSite]float64{},
+		callMean: map[unit.Key]callTotals{}, siteMean: map[callSite]float64{},
+		waitShare: map[waitSite]float64{},
+	}
+	n := float64(len(hops))
+	for i, h := range hops {
+		for stack, t := range h.cpu {
+			p.cpuMean[stack] += t / n
+			if g, ok := s.innermost(stack, 0); ok {
+				add(p.cpu, g, i, len(hops), t)
+			}
+		}
+		for site, w := range h.wait {
+			p.waitMean[site] += w.time / n
+			p.waitShare[site] = max(p.waitShare[site], w.time/1e9/float64(max(1, w.threads)))
+		}
+		for k, t := range h.calls {
+			m := p.callMean[k]
+			p.callMean[k] = callTotals{m.n + t.n/n, m.time + t.time/n, m.bytes + t.bytes/n}
+		}
+		for site, t := range h.callSites {
+			p.siteMean[site] += t / n
+		}
+	}
+	p.loads, _ = p.allLoads(s, nil)
+	cpuTotals, waitTotals := make([]float64, len(hops)), make([]float64, len(hops))
+	for i, h := range hops {
+		cpuTotals[i] = h.cpuTotal
+		for site, w := range h.wait {
+			g, ok := s.innermost(site.stack, site.number)
+			if !ok || s.idles(p, site, 1) {
+				continue
+			}
+			waitTotals[i] += w.time
+			add(p.wait, g, i, len(hops), w.time)
+		}
+	}
+	p.cpuTotal, p.cpuWorst = p.total(cpuTotals)
+	p.waitTotal, p.waitWorst = p.total(waitTotals)
+	return p
+}
+
+func add(groups map[group][]float64, g group, hop, hops int, t float64) {
+	values := groups[g]
+	if values == nil {
+		values = make([]float64, hops)
+		groups[g] = values
+	}
+	values[hop] += t
+}
+
+func (p *past) total(values []float64) (outlier.Past, float64) {
+	t := outlier.NewPast(values, p.loads)
+	worst := 1.0
+	for i, v := range values {
+		if e := t.Proportional(p.loads[i]); e > 0 {
+			worst = max(worst, v/e)
+		}
+	}
+	return t, min(worst, worstAtMost)
+}
+
+func (p *past) cpuGroup(g group) outlier.Past  { return p.figure(p.cpu[g]) }
+func (p *past) waitGroup(g group) outlier.Past { return p.figure(p.wait[g]) }
+
+func (p *past) figure(values []float64) outlier.Past {
+	if values == nil {
+		return outlier.Past{}
+	}
+	return outlier.NewPast(values, p.loads)
+}
+
+// loadOf is the load of a hop, 1 is the past's median.
+func (p *past) loadOf(s *Service, c *closedHop) float64 {
+	_, load := p.allLoads(s, c)
+	return load
+}
+
+// allLoads measures load by what calls moved, or, when they are not traced,
+// by the CPU time of the functions: a load moves all of them, a bug a few.
+func (p *past) allLoads(s *Service, c *closedHop) (loads []float64, now float64) {
+	rows := make([][]float64, len(p.hops))
+	if traced(p.hops) && (c == nil || c.traced) {
+		for i, h := range p.hops {
+			rows[i] = h.measures
+		}
+		row := rows[len(rows)-1]
+		if c != nil {
+			row = c.measures
+		}
+		return outlier.Loads(rows, row, fewPerSecond)
+	}
+	var groups []group
+	for g := range p.cpu {
+		groups = append(groups, g)
+	}
+	for i := range p.hops {
+		rows[i] = make([]float64, len(groups))
+		for j, g := range groups {
+			rows[i][j] = p.cpu[g][i]
+		}
+	}
+	row := make([]float64, len(groups))
+	if c != nil {
+		sums := map[group]float64{}
+		for stack, t := range c.cpu {
+			if g, ok := s.innermost(stack, 0); ok {
+				sums[g] += t
+			}
+		}
+		for j, g := range groups {
+			row[j] = sums[g]
+		}
+	}
+	return outlier.Loads(rows, row, onePercent)
+}
+
+// onePercent of a CPU, in nanoseconds per second: the least that a function
+// must use for its samples to say something about the load.
+const onePercent = 1e7
+
+func traced(hops []*closedHop) bool {
+	for _, h := range hops {
+		if !h.traced {
+			return false
+		}
+	}
+	return true
+}
+
+// means is the mean time in each call, in nanoseconds.
+func (p *past) means() map[unit.Key]float64 {
+	m := make(map[unit.Key]float64, len(p.callMean))
+	for k, t := range p.callMean {
+		if t.n > 0 {
+			m[k] = t.time / t.n
+		}
+	}
+	return m
+}

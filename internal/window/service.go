@@ -1,0 +1,234 @@
+package window
+
+import (
+	"slices"
+
+	"github.com/perfscope/perfscope/internal/cluster"
+	"github.com/perfscope/perfscope/internal/suspect"
+	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/internal/unit"
+)
+
+// Service is the window of one service instance. It is not safe for
+// concurrent use. Its memory is bounded by Config.MaxUnits, the constants of
+// this package and suspect.MaxStacks; Stats.Bytes estimates it.
+type Service struct {
+	cfg     Config
+	arch    string
+	classes *syscalltrace.Classes
+	stacks  *suspect.Stacks
+	threads map[int32]*thread
+	open    []*hop
+	closed  []*closedHop
+	// lastClosed is the end of the newest hop that is over.
+	lastClosed int64
+	// familiar has the stacks of the past hops.
+	familiar map[uint32]bool
+	hops     int
+	tracker  cluster.Tracker
+	clusters int
+	episode  *episode
+	stats    Stats
+	interned []uint32
+}
+
+// NewService starts the window of a service whose machine has the
+// architecture arch ("amd64", "arm64").
+func NewService(cfg Config, arch string) *Service {
+	return &Service{
+		cfg: cfg, arch: arch,
+		classes:  syscalltrace.NewClasses(arch),
+		stacks:   suspect.NewStacks(),
+		threads:  map[int32]*thread{},
+		familiar: map[uint32]bool{},
+	}
+}
+
+// AddCoverage takes what was looked at of one of the service's processes.
+func (s *Service) AddCoverage(c syscalltrace.Coverage) {
+	if c.End <= c.Start {
+		return
+	}
+	// A flush lies in one hop but for the one at its edge, whose larger part
+	// decides: figures per second change by less than the flush's share.
+	s.hopAt(c.Start + (c.End-c.Start)/2).cover(&c)
+}
+
+// AddBatch folds the events of one thread into their hops. It keeps nothing
+// of the batch.
+func (s *Service) AddBatch(b *syscalltrace.Batch) {
+	if len(b.Events) == 0 {
+		return
+	}
+	s.interned = s.interned[:0]
+	for i := range b.Stacks {
+		s.interned = append(s.interned, s.stacks.Intern(&b.Stacks[i]))
+	}
+	th := s.thread(b.ThreadID, b.Events[0].Time)
+	var h *hop
+	emit := func(u *unit.Unit) { s.hopAt(u.End).units.add(u) }
+	for i := range b.Events {
+		e := b.Events[i]
+		if e.Stack != 0 && int(e.Stack) <= len(s.interned) {
+			e.Stack = s.interned[e.Stack-1]
+		} else {
+			e.Stack = 0
+		}
+		if at := e.End(); h == nil || at < h.start || at >= h.end {
+			h = s.hopAt(at)
+		}
+		s.fold(h, th, b.ThreadID, &e)
+		if th != nil {
+			th.lastSeen = max(th.lastSeen, e.End())
+			th.segmenter.Add(e, emit)
+		}
+	}
+	h.dropped += b.Dropped
+}
+
+func (s *Service) fold(h *hop, th *thread, tid int32, e *syscalltrace.Event) {
+	switch e.Kind {
+	case syscalltrace.KindCall:
+		h.call(e, e.Stack, s.classes.Is(e.Number, syscalltrace.ClassInput|syscalltrace.ClassOutput))
+	case syscalltrace.KindSample:
+		s.recognise(th, e.Stack)
+		h.see(threadCell{thread: tid, stack: e.Stack}, e)
+		if e.Number == syscalltrace.NoCall {
+			h.cpuOutside += e.Duration
+		}
+	case syscalltrace.KindBlocked:
+		s.recognise(th, e.Stack)
+		if th != nil && !th.known && s.hops >= minPast && s.mayIdle(e.Number) {
+			// A part of the service that has just begun may wait where none
+			// did before; that is not the service waiting.
+			return
+		}
+		h.see(threadCell{thread: tid, stack: e.Stack, number: e.Number, waiting: true}, e)
+	}
+}
+
+// recognise marks a thread as known once it runs or waits in familiar code.
+func (s *Service) recognise(th *thread, stack uint32) {
+	if th != nil && !th.known && stack != 0 && s.familiar[stack] {
+		th.known = true
+	}
+}
+
+// mayIdle reports whether a thread can be waiting for something to do in a
+// call.
+func (s *Service) mayIdle(number int32) bool {
+	return s.classes.Is(number, syscalltrace.ClassIdle|syscalltrace.ClassReadLike)
+}
+
+func (s *Service) thread(id int32, at int64) *thread {
+	th := s.threads[id]
+	if th == nil {
+		if len(s.threads) >= maxThreads {
+			s.stats.ThreadsOverflow++
+			return nil
+		}
+		th = &thread{segmenter: unit.NewSegmenter(s.classes, id), firstSeen: at}
+		s.threads[id] = th
+	}
+	return th
+}
+
+// hopAt returns the open hop that holds an instant; the oldest open one for
+// what comes late, the newest for what is too far ahead.
+func (s *Service) hopAt(at int64) *hop {
+	length := int64(s.cfg.Hop)
+	start := at - at%length
+	if start < s.lastClosed {
+		s.stats.LateEvents++
+		start = s.lastClosed
+	}
+	i, found := slices.BinarySearchFunc(s.open, start, func(h *hop, t int64) int { return int(h.start/length - t/length) })
+	if found {
+		return s.open[i]
+	}
+	if len(s.open) >= maxOpen {
+		return s.open[min(i, len(s.open)-1)]
+	}
+	h := newHop(start, start+length, s.cfg.MaxUnits/int(s.cfg.Window/s.cfg.Hop))
+	s.open = slices.Insert(s.open, i, h)
+	return h
+}
+
+// Advance closes the hops that ended by now (nanoseconds since the epoch, in
+// the events' time) and returns what is abnormal in them.
+func (s *Service) Advance(now int64) []suspect.Anomaly {
+	var found []suspect.Anomaly
+	for len(s.open) > 0 && s.open[0].end <= now {
+		h := s.open[0]
+		s.open = s.open[1:]
+		if a, ok := s.closeHop(h); ok {
+			found = append(found, a)
+		}
+	}
+	return found
+}
+
+func (s *Service) closeHop(h *hop) (suspect.Anomaly, bool) {
+	s.lastClosed = h.end
+	for id, th := range s.threads {
+		if u := th.segmenter.Open(h.end); u != nil && u.End > h.start {
+			h.units.add(u)
+		}
+		if h.end-th.firstSeen > minPast*int64(s.cfg.Hop) {
+			th.known = true
+		}
+		if h.end-th.lastSeen > int64(s.cfg.Window) {
+			delete(s.threads, id)
+		}
+	}
+	s.stats.UnitsSeen += h.units.seen
+	s.stats.UnitsEvicted += h.units.evicted
+	c := h.close(s.classes)
+	if c == nil {
+		return suspect.Anomaly{}, false
+	}
+	s.stats.HopsJudged++
+	anomaly, abnormal := s.judge(c)
+	if !abnormal {
+		s.remember(c)
+	}
+	return anomaly, anomaly.Score > 0
+}
+
+// remember adds a hop to the past.
+func (s *Service) remember(c *closedHop) {
+	c.spans = nil
+	s.closed = append(s.closed, c)
+	s.hops++
+	if limit := int(s.cfg.Window / s.cfg.Hop); len(s.closed) > limit {
+		s.closed = slices.Delete(s.closed, 0, len(s.closed)-limit)
+	}
+	for stack := range c.cpu {
+		s.familiar[stack] = true
+	}
+	for site := range c.wait {
+		s.familiar[site.stack] = true
+	}
+}
+
+// Stats returns what the window holds.
+func (s *Service) Stats() Stats {
+	st := s.stats
+	st.Hops, st.Clusters, st.Threads, st.Stacks = len(s.closed), s.clusters, len(s.threads), s.stacks.Len()
+	// Sizes of the structures, measured once with unsafe.Sizeof and rounded up
+	// to what the allocator gives; maps count one and a half times.
+	const perUnit, perCount, perStack, perCell, perThread = 176, 32, 160, 64, 640
+	cells := 0
+	for _, c := range s.closed {
+		st.Units += len(c.units)
+		cells += len(c.cpu) + len(c.wait) + len(c.calls) + len(c.callSites)
+		for _, u := range c.units {
+			st.Bytes += perUnit + perCount*int64(len(u.Calls)+len(u.Stacks))
+		}
+	}
+	for _, h := range s.open {
+		cells += len(h.cells) + len(h.callSites) + len(h.failed) + 512
+	}
+	st.Bytes += int64(cells)*perCell + int64(st.Stacks)*perStack + int64(len(s.threads))*perThread
+	return st
+}

@@ -1,0 +1,192 @@
+package window
+
+import (
+	"math"
+	"slices"
+
+	"github.com/perfscope/perfscope/internal/cluster"
+	"github.com/perfscope/perfscope/internal/outlier"
+	"github.com/perfscope/perfscope/internal/suspect"
+	"github.com/perfscope/perfscope/internal/unit"
+)
+
+// outliers is what the units of a hop that are far from their clusters' past
+// amount to.
+type outliers struct {
+	score  float64
+	excess float64
+	units  []*unit.Unit
+	times  []suspect.StackTime
+}
+
+// outliers finds the units of a hop that lie beyond degree from the past of
+// their cluster, and weighs the time they took beyond the cluster's median.
+// active is the service's active time, in nanoseconds per second.
+func (s *Service) outliers(learned []*closedHop, c *closedHop, active, degree float64) outliers {
+	var o outliers
+	threshold := max(worthLooking*1e9, worthTelling*active)
+	past, present := s.clustered(learned, c)
+	for id, now := range present {
+		was := past[id]
+		long, excess, total := slow(was, now)
+		// Neighbours are costly to find, and most hops have nothing to tell.
+		if total/c.seconds < threshold {
+			continue
+		}
+		keys := unionKeys(was, long)
+		for i, d := range outlier.Degrees(features(was, keys), features(long, keys)) {
+			if d > degree {
+				o.excess += excess[i] / c.seconds
+				o.units = append(o.units, long[i])
+			}
+		}
+	}
+	if o.excess > 0 {
+		o.score = o.excess / threshold
+		o.times = stackTimes(o.units, c.seconds)
+	}
+	return o
+}
+
+// slow returns the units that took more than the median of the past ones, by
+// how many nanoseconds each, and the sum of that.
+func slow(past, present []*unit.Unit) (long []*unit.Unit, excess []float64, total float64) {
+	durations := make([]float64, len(past))
+	for i, u := range past {
+		durations[i] = float64(u.Duration())
+	}
+	median := outlier.Median(durations)
+	for _, u := range present {
+		// What was really seen of it: a unit also grows while others have
+		// the CPU.
+		seen := float64(u.OnCPU)
+		for _, t := range u.Stacks {
+			if t.Waiting {
+				seen += float64(t.Time)
+			}
+		}
+		if x := min(float64(u.Duration())-median, seen); x > 0 {
+			long, excess, total = append(long, u), append(excess, x), total+x
+		}
+	}
+	return long, excess, total
+}
+
+// clustered groups the units of the past and of the hop by cluster.
+func (s *Service) clustered(learned []*closedHop, c *closedHop) (past, present map[int][]*unit.Unit) {
+	index := map[string]int{}
+	var vectors []cluster.Vector
+	each := func(units []*unit.Unit) {
+		for _, u := range units {
+			a := u.Appearance()
+			at, ok := index[a]
+			if !ok {
+				at = len(vectors)
+				index[a] = at
+				vectors = append(vectors, cluster.Vector{Appearance: a})
+			}
+			vectors[at].Weight++
+		}
+	}
+	for _, h := range learned {
+		each(h.units)
+	}
+	each(c.units)
+	clusters := cluster.TopDown(vectors, cluster.MaxDiameter)
+	s.tracker.Match(clusters)
+	s.clusters = len(clusters)
+	of := make([]int, len(vectors))
+	for _, cl := range clusters {
+		for _, m := range cl.Members {
+			of[m] = cl.ID
+		}
+	}
+	past, present = map[int][]*unit.Unit{}, map[int][]*unit.Unit{}
+	for _, h := range learned {
+		for _, u := range h.units {
+			id := of[index[u.Appearance()]]
+			past[id] = append(past[id], u)
+		}
+	}
+	for id, units := range past {
+		past[id] = thin(units)
+	}
+	for _, u := range c.units {
+		id := of[index[u.Appearance()]]
+		present[id] = append(present[id], u)
+	}
+	return past, present
+}
+
+// maxNeighbours bounds the past units of one cluster that others are held
+// against.
+const maxNeighbours = 256
+
+// thin keeps evenly spaced units.
+func thin(units []*unit.Unit) []*unit.Unit {
+	if len(units) <= maxNeighbours {
+		return units
+	}
+	kept := make([]*unit.Unit, maxNeighbours)
+	for i := range kept {
+		kept[i] = units[i*len(units)/maxNeighbours]
+	}
+	return kept
+}
+
+func unionKeys(groups ...[]*unit.Unit) []unit.Key {
+	seen := map[unit.Key]bool{}
+	var keys []unit.Key
+	for _, units := range groups {
+		for _, u := range units {
+			for _, c := range u.Calls {
+				if !seen[c.Key] && len(keys) < unit.MaxKeys {
+					seen[c.Key] = true
+					keys = append(keys, c.Key)
+				}
+			}
+		}
+	}
+	return keys
+}
+
+// features are the frequency and time vectors of each unit on a logarithmic
+// scale, times in microseconds, with the time between calls as one more.
+func features(units []*unit.Unit, keys []unit.Key) [][]float64 {
+	points := make([][]float64, len(units))
+	for i, u := range units {
+		p := make([]float64, 2*len(keys)+1)
+		for _, c := range u.Calls {
+			if k := slices.Index(keys, c.Key); k >= 0 {
+				p[2*k] = math.Log1p(float64(c.N))
+				p[2*k+1] = math.Log1p(float64(c.Time) / 1e3)
+			}
+		}
+		p[len(p)-1] = math.Log1p(float64(u.Gap) / 1e3)
+		points[i] = p
+	}
+	return points
+}
+
+// stackTimes sums what was seen inside units, in nanoseconds per second.
+func stackTimes(units []*unit.Unit, seconds float64) []suspect.StackTime {
+	type key struct {
+		stack   uint32
+		waiting bool
+	}
+	sums := map[key]float64{}
+	for _, u := range units {
+		for _, t := range u.Stacks {
+			sums[key{t.Stack, t.Waiting}] += float64(t.Time) / seconds
+		}
+	}
+	var times []suspect.StackTime
+	for k, t := range sums {
+		kind := suspect.EvidenceOnCPU
+		if k.waiting {
+			kind = suspect.EvidenceBlocked
+		}
+		times = append(times, suspect.StackTime{Stack: k.stack, Kind: kind, Now: t, Excess: t})
+	}
+	return times
+}
