@@ -1,0 +1,482 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * What PerfScope runs in the kernel: the two syscall hooks, the sampler, the
+ * task snapshot and the hooks that follow threads. User space decides which
+ * of them are loaded and attached; see load_linux.go.
+ */
+#include "vmlinux.h"
+#include "helpers.h"
+#include "maps.h"
+#include "threads.h"
+#include "stacks.h"
+
+char _license[] SEC("license") = "Dual BSD/GPL";
+
+/* -- syscalls ------------------------------------------------------------ */
+
+SEC("tp_btf/sys_enter")
+int sys_enter(u64 *ctx)
+{
+	struct slot *s = slot_of((u32)bpf_get_current_pid_tgid());
+
+	if (!s)
+		return 0;
+	s->nr = (u16)ctx[1];
+	s->epoch = (u16)epoch;
+	s->start = bpf_ktime_get_ns();
+	return 0;
+}
+
+/* Writes one record into this CPU's ring, over the oldest. The tracepoints run
+ * with preemption off, so nobody else writes to this ring meanwhile. */
+static __always_inline void emit(struct cpu_state *c, u32 cpu, struct slot *s, u64 now, s64 ret, u32 flags,
+				 u32 stack)
+{
+	u64 pos = c->produced;
+	u32 i = cpu * ring_records + ((u32)pos & (ring_records - 1));
+	struct call_record *r = bpf_map_lookup_elem(&calls, &i);
+	u64 duration = now - s->start;
+
+	if (!r)
+		return;
+	if (unlikely(duration >> 48))
+		duration = (1ULL << 48) - 1;
+	if (unlikely(ret > 0x7fffffffLL))
+		ret = 0x7fffffff;
+	if (unlikely(ret < -0x7fffffffLL))
+		ret = -0x7fffffff;
+	r->start = s->start;
+	r->duration_nr = duration | (u64)s->nr << 48;
+	r->tid = s->tid;
+	r->tgid_flags = s->tgid | flags << 24;
+	r->ret = (s32)ret;
+	r->stack = stack;
+#if defined(__TARGET_ARCH_arm64)
+	/* With its result used this is the fetching form, which orders the
+	 * record before the position. */
+	if (__sync_fetch_and_add(&c->produced, 1) != pos)
+		count(c->event_ring_full);
+#else
+	barrier();
+	*(volatile u64 *)&c->produced = pos + 1;
+#endif
+}
+
+/* A gap of `every` on average and never the same: a fixed one would always
+ * meet the same call of a program that repeats itself. */
+static __always_inline u16 next_gap(u32 every)
+{
+	if (every <= 1)
+		return 0;
+	return (u16)(bpf_get_prandom_u32() % (2 * every - 1));
+}
+
+/* Why this call should get a stack: CALL_* flags, zero is that it should not. */
+static __always_inline u32 stack_due(struct slot *s, u64 now, s64 ret)
+{
+	u32 why = 0, ms, bit = (s->nr ^ (s->nr >> 8 << 7)) & 255;
+	u64 mask = 1ULL << (bit & 63), seen;
+	u32 word = bit >> 6 & 3;
+
+	if (!s->countdown) {
+		s->countdown = next_gap(stack_every);
+		why |= CALL_SAMPLED;
+	} else {
+		s->countdown--;
+	}
+	asm volatile("%0 &= 3" : "+r"(word));
+	seen = s->seen[word];
+	if (unlikely(!(seen & mask))) {
+		s->seen[word] = seen | mask;
+		why |= CALL_FIRST;
+	}
+	if (unlikely(ret < 0 && ret >= -4095)) {
+		if (!s->fail_countdown) {
+			s->fail_countdown = next_gap(fail_every);
+			why |= CALL_FAILED;
+		} else {
+			s->fail_countdown--;
+		}
+	}
+	if (unlikely(now - s->start >= slow_ns)) {
+		ms = (u32)(now / 1000000);
+		if (ms - s->slow_ms >= slow_gap_ms) {
+			s->slow_ms = ms;
+			why |= CALL_SLOW;
+		}
+	}
+	return why;
+}
+
+/* Copies the caller's stack; zero when that failed, counted. */
+static __always_inline u32 call_stack(struct cpu_state *c, u32 cpu, struct slot *s, struct pt_regs *regs, u64 now)
+{
+	u32 i = cpu * 2 + SCRATCH_CALL, len;
+	struct scratch *sc = bpf_map_lookup_elem(&scratches, &i);
+
+	if (!sc)
+		return 0;
+	put_header(&sc->h, STACK_CALL, s->tgid, s->tid, now);
+	put_regs(&sc->h, regs);
+	sc->h.nr = s->nr;
+	len = copy_current(sc->bytes, sc->h.sp);
+	if (!len) {
+		count(c->stack_unreadable);
+		return 0;
+	}
+	sc->h.id = stack_id(c->stack_seq++, cpu, STACK_CALL);
+	if (send_stack(sc, len)) {
+		count(c->stack_ring_full);
+		return 0;
+	}
+	return sc->h.id;
+}
+
+static __always_inline int call_returned(u64 *ctx, bool stacks_on)
+{
+	u32 tid = (u32)bpf_get_current_pid_tgid(), cpu, flags = 0, stack = 0;
+	struct slot *s = slot_of(tid);
+	struct cpu_state *c;
+	s64 ret;
+	u64 now;
+
+	if (!s) {
+		if (unlikely(overflow)) {
+			u32 tgid = bpf_get_current_pid_tgid() >> 32;
+
+			c = this_cpu();
+			if (c && bpf_map_lookup_elem(&targets, &tgid))
+				c->unslotted++;
+		}
+		return 0;
+	}
+	cpu = bpf_get_smp_processor_id();
+	c = bpf_map_lookup_elem(&cpus, &cpu);
+	if (!c)
+		return 0;
+	if (unlikely(!s->start || s->epoch != (u16)epoch)) {
+		c->entered_before++;
+		s->start = 0;
+		return 0;
+	}
+	ret = (s64)ctx[1];
+	now = bpf_ktime_get_ns();
+	if (stacks_on) {
+		flags = stack_due(s, now, ret);
+		if (flags) {
+			stack = call_stack(c, cpu, s, (struct pt_regs *)ctx[0], now);
+			if (!stack)
+				flags |= CALL_STACK_LOST;
+		}
+	}
+	emit(c, cpu, s, now, ret, flags, stack);
+	s->start = 0;
+	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int sys_exit(u64 *ctx)
+{
+	return call_returned(ctx, false);
+}
+
+/* The same with stacks; apart, as a kernel may refuse to read user memory. */
+SEC("tp_btf/sys_exit")
+int sys_exit_stack(u64 *ctx)
+{
+	return call_returned(ctx, true);
+}
+
+/* -- following threads ---------------------------------------------------- */
+
+SEC("tp_btf/task_newtask")
+int task_newtask(u64 *ctx)
+{
+	struct task_struct *child = (struct task_struct *)ctx[0];
+	u32 parent = bpf_get_current_pid_tgid() >> 32;
+	u32 *cookie = bpf_map_lookup_elem(&targets, &parent);
+	u32 tgid, value;
+
+	if (!cookie)
+		return 0;
+	tgid = child->tgid;
+	if (tgid != parent) {
+		if (!include_children)
+			return 0;
+		value = *cookie;
+		bpf_map_update_elem(&targets, &tgid, &value, BPF_ANY);
+	}
+	follow(child);
+	notify(EVENT_FORK, tgid, child->pid, parent);
+	return 0;
+}
+
+/* A thread that calls execve takes over its process's id: its slot moves. */
+SEC("tp_btf/sched_process_exec")
+int sched_process_exec(u64 *ctx)
+{
+	struct task_struct *task = (struct task_struct *)ctx[0];
+	u32 old_tid = (u32)ctx[1], tid = task->pid, tgid = task->tgid;
+	struct slot *from, *to;
+
+	if (!bpf_map_lookup_elem(&targets, &tgid))
+		return 0;
+	if (old_tid != tid) {
+		u64 start = 0;
+		u16 nr = 0, of = 0;
+
+		from = slot_of(old_tid);
+		if (from) {
+			start = from->start;
+			nr = from->nr;
+			of = from->epoch;
+		}
+		thread_remove(old_tid);
+		thread_add(tid, tgid);
+		to = slot_of(tid);
+		if (to && start) {
+			to->nr = nr;
+			to->epoch = of;
+			to->start = start;
+		}
+	}
+	notify(EVENT_EXEC, tgid, tid, old_tid);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int sched_process_exit(u64 *ctx)
+{
+	struct task_struct *task = (struct task_struct *)ctx[0];
+	u32 tid = task->pid, tgid = task->tgid, cpu, over;
+	struct slot *s = slot_of(tid);
+	struct cpu_state *c;
+
+	if (s && s->start && s->epoch == (u16)epoch) {
+		cpu = bpf_get_smp_processor_id();
+		c = bpf_map_lookup_elem(&cpus, &cpu);
+		if (c)
+			emit(c, cpu, s, bpf_ktime_get_ns(), 0, CALL_UNRETURNED, 0);
+	}
+	over = task->signal->live.counter == 0;
+	if (!thread_remove(tid) && !bpf_map_lookup_elem(&targets, &tgid))
+		return 0;
+	if (over)
+		bpf_map_delete_elem(&targets, &tgid);
+	notify(EVENT_EXIT, tgid, tid, over);
+	return 0;
+}
+
+SEC("iter/task")
+int seed_threads(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	u32 tgid;
+
+	if (!task)
+		return 0;
+	tgid = task->tgid;
+	if (bpf_map_lookup_elem(&targets, &tgid))
+		follow(task);
+	return 0;
+}
+
+SEC("iter/task")
+int forget_threads(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+
+	if (task && (u32)task->tgid == remove_tgid)
+		thread_remove(task->pid);
+	return 0;
+}
+
+/* -- the watch ------------------------------------------------------------ */
+
+static __always_inline int take_sample(bool stacks_on)
+{
+	u64 id = bpf_get_current_pid_tgid();
+	u32 tgid = id >> 32, cpu, i, len = 0;
+	struct cpu_state *c;
+	struct scratch *sc;
+
+	if (!tgid || !bpf_map_lookup_elem(&targets, &tgid))
+		return 0;
+	cpu = bpf_get_smp_processor_id();
+	i = cpu * 2 + SCRATCH_SAMPLE;
+	sc = bpf_map_lookup_elem(&scratches, &i);
+	c = bpf_map_lookup_elem(&cpus, &cpu);
+	if (!sc || !c)
+		return 0;
+	put_header(&sc->h, STACK_SAMPLE, tgid, (u32)id, bpf_ktime_get_ns());
+	if (stacks_on) {
+		struct task_struct *task = bpf_get_current_task_btf();
+		struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+
+		put_regs(&sc->h, regs);
+		sc->h.nr = REG_NR(regs);
+		len = copy_current(sc->bytes, sc->h.sp);
+		if (len)
+			sc->h.id = stack_id(c->sample_seq++, cpu, STACK_SAMPLE);
+	}
+	if (send_stack(sc, len))
+		count(c->sample_ring_full);
+	return 0;
+}
+
+SEC("perf_event")
+int sample_stack(void *ctx)
+{
+	return take_sample(true);
+}
+
+SEC("perf_event")
+int sample(void *ctx)
+{
+	return take_sample(false);
+}
+
+static __always_inline u32 task_state(struct task_struct *task)
+{
+	if (field_exists(task->__state))
+		return task->__state;
+	return (u32)((struct task_struct___before_5_14 *)task)->state;
+}
+
+/* Copies the stack of a thread that sleeps; zero when that failed, counted. */
+static __always_inline u32 blocked_stack(struct task_struct *task, struct pt_regs *regs, u64 switches, s32 nr,
+					 u64 now)
+{
+	struct cpu_state *c = this_cpu();
+	u32 zero = 0, len;
+	struct scratch *sc = bpf_map_lookup_elem(&snapshot_scratch, &zero);
+
+	if (!sc || !c)
+		return 0;
+	put_header(&sc->h, STACK_BLOCKED, task->tgid, task->pid, now);
+	put_regs(&sc->h, regs);
+	sc->h.nr = nr;
+	len = copy_other(sc->bytes, sc->h.sp, task);
+	if (!len) {
+		count(c->blocked_unreadable);
+		return 0;
+	}
+	if (task->on_cpu || task->nvcsw + task->nivcsw != switches) {
+		count(c->blocked_moved);
+		return 0;
+	}
+	sc->h.id = stack_id(copies_total++, 0, STACK_BLOCKED);
+	if (send_stack(sc, len)) {
+		count(c->blocked_ring_full);
+		return 0;
+	}
+	return sc->h.id;
+}
+
+static __always_inline int look_at(struct bpf_iter__task *ctx, bool stacks_on)
+{
+	struct task_struct *task = ctx->task;
+	u32 tid, tgid, i, flags = 0, stack = 0, state;
+	struct pt_regs *regs = 0;
+	struct thread *th;
+	u64 now, switches, since = 0;
+	struct slot *s;
+	struct row *r;
+	s32 nr = NO_CALL;
+
+	if (!task)
+		return 0;
+	tgid = task->tgid;
+	if (!bpf_map_lookup_elem(&targets, &tgid) || task->exit_state)
+		return 0;
+	tid = task->pid;
+	th = bpf_map_lookup_elem(&threads, &tid);
+	if (!th) {
+		follow(task); /* whatever was missed heals here */
+		th = bpf_map_lookup_elem(&threads, &tid);
+	}
+	i = row_count;
+	if (i >= MAX_ROWS) {
+		rows_lost++;
+		return 0;
+	}
+	now = bpf_ktime_get_ns();
+	state = task_state(task);
+	switches = task->nvcsw + task->nivcsw;
+	if (task->on_cpu)
+		flags |= ROW_ON_CPU;
+	else if (state)
+		flags |= ROW_BLOCKED;
+	if (stacks_on && !(flags & ROW_ON_CPU)) {
+		/* Of a thread on a CPU they would be those of its last entry. */
+		regs = (struct pt_regs *)bpf_task_pt_regs(task);
+		nr = REG_NR(regs);
+	}
+	if (th && (flags & ROW_BLOCKED)) {
+		if (th->blocked && th->switches == switches) {
+			flags |= ROW_SAME_WAIT;
+		} else {
+			th->blocked = 1;
+			th->switches = switches;
+			th->since = now;
+			th->stack = 0;
+		}
+		since = th->since;
+		s = slot_of(tid);
+		if (s && s->start && s->epoch == (u16)epoch && (nr < 0 || s->nr == (u16)nr)) {
+			since = s->start;
+			nr = s->nr;
+			flags |= ROW_SINCE_EXACT;
+		}
+		stack = th->stack;
+		if (stacks_on && !stack && regs) {
+			u32 odds = odds_fresh;
+
+			if (flags & ROW_SAME_WAIT) {
+				want_same++;
+				odds = odds_same;
+			} else {
+				want_fresh++;
+			}
+			if (copies < max_copies && bpf_get_prandom_u32() <= odds) {
+				copies++;
+				stack = blocked_stack(task, regs, switches, nr, now);
+				th = bpf_map_lookup_elem(&threads, &tid);
+				if (th && stack) {
+					th->stack = stack;
+					flags |= ROW_NEW_STACK;
+				}
+			}
+		}
+	} else if (th) {
+		th->blocked = 0;
+		th->stack = 0;
+	}
+	r = bpf_map_lookup_elem(&rows, &i);
+	if (!r)
+		return 0;
+	row_count = i + 1;
+	r->tid = tid;
+	r->tgid = tgid;
+	r->cpu_ns = task->se.sum_exec_runtime;
+	r->since = since;
+	r->nvcsw = task->nvcsw;
+	r->nivcsw = task->nivcsw;
+	r->nr = nr;
+	r->state = state;
+	r->stack = stack;
+	r->flags = flags;
+	return 0;
+}
+
+SEC("iter.s/task")
+int snapshot_stack(struct bpf_iter__task *ctx)
+{
+	return look_at(ctx, true);
+}
+
+SEC("iter/task")
+int snapshot(struct bpf_iter__task *ctx)
+{
+	return look_at(ctx, false);
+}

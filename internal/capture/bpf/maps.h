@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* Everything the programs and user space share. layout.go mirrors these
+ * structures; TestLayout holds the two together. */
+#ifndef PERFSCOPE_MAPS_H
+#define PERFSCOPE_MAPS_H
+
+#define PAGE 4096
+#define MAX_STACK 32768
+#define SLOT_BITS 14
+#define SLOTS (1 << SLOT_BITS)
+#define MAX_ROWS 16384
+#define MAX_TARGETS 4096
+
+/* Settings, fixed when the programs are loaded. */
+const volatile u32 ring_records = 1024; /* per CPU, a power of two */
+const volatile u32 ring_cpus = 1;
+const volatile u32 stack_bytes = 0;
+const volatile u32 stack_every = 0;
+const volatile u32 fail_every = 0;
+const volatile u64 slow_ns = 10000000;
+const volatile u64 slow_gap_ms = 100;
+const volatile u32 include_children = 1;
+
+/* Set by user space while running. */
+volatile u32 epoch = 1;	       /* of the attachment: a start of an earlier one means nothing */
+volatile u32 remove_tgid = 0;  /* whose threads the forget iterator lets go */
+volatile u32 max_copies = 0;   /* stack copies per snapshot */
+volatile u32 odds_same = 0;    /* of a copy for a wait seen before; 2^32-1 is always */
+volatile u32 odds_fresh = 0;   /* of a copy for a wait just seen */
+
+/* Set by the programs. */
+volatile u32 overflow = 0; /* threads of targets alive without a slot */
+u32 row_count = 0;	   /* rows of this snapshot */
+u32 rows_lost = 0;	   /* threads beyond MAX_ROWS in this snapshot */
+u32 copies = 0;		   /* stacks copied in this snapshot */
+u32 want_same = 0;	   /* waits seen before, without a stack */
+u32 want_fresh = 0;	   /* waits just seen */
+u32 copies_total = 0;	   /* stacks copied ever */
+
+/*
+ * What the hooks know of one thread, in one cache line: is it a target's, what
+ * call is it in and since when. tid zero is free.
+ */
+struct slot {
+	u32 tid;
+	u32 tgid;
+	u64 start; /* of the call it is in; zero is none */
+	u16 nr;
+	u16 epoch;
+	u16 countdown;	    /* calls until the next stack */
+	u16 fail_countdown; /* failed calls until the next stack */
+	u32 slow_ms;	    /* when a slow call last got a stack */
+	u8 spilled;	    /* some thread of this place lives in its second place; never cleared */
+	u8 pad[3];
+	u64 seen[4]; /* call numbers this thread has made, as a bit set */
+};
+
+/* One finished call. */
+struct call_record {
+	u64 start;
+	u64 duration_nr; /* duration in the low 48 bits, number above */
+	u32 tid;
+	u32 tgid_flags; /* tgid in the low 24 bits, CALL_* above */
+	s32 ret;
+	u32 stack;
+};
+
+#define CALL_SAMPLED (1 << 0)	 /* stack: its turn, one in stack_every */
+#define CALL_FIRST (1 << 1)	 /* stack: the thread's first call of this number */
+#define CALL_SLOW (1 << 2)	 /* stack: took slow_ns or more */
+#define CALL_FAILED (1 << 3)	 /* stack: failed, one in fail_every */
+#define CALL_UNRETURNED (1 << 4) /* the thread ended inside the call */
+#define CALL_STACK_LOST (1 << 5) /* a stack was due and could not be had */
+
+/* Per CPU: where its ring is, and what it did not record. */
+struct cpu_state {
+	u64 produced;	      /* records ever written to this CPU's ring */
+	u64 entered_before;   /* returns of calls entered before the attachment */
+	u64 unslotted;	      /* calls of target threads that have no slot */
+	u64 stack_ring_full;  /* syscall stacks lost */
+	u64 stack_unreadable; /* syscall stacks whose first byte could not be read */
+	u64 sample_ring_full; /* on-CPU samples lost */
+	u64 blocked_ring_full;/* snapshot stacks lost */
+	u64 event_ring_full;  /* fork, exec, exit notices lost */
+	u64 stack_seq;	      /* stacks of the hooks; the sampler and the snapshot count their own */
+	u64 sample_seq;
+	u64 threads_unslotted; /* target threads that found no free slot */
+	u64 blocked_moved;     /* snapshot stacks whose thread woke meanwhile */
+	u64 blocked_unreadable;
+	u64 pad[3];
+};
+
+/* Task notices. */
+#define EVENT_FORK 1
+#define EVENT_EXEC 2
+#define EVENT_EXIT 3
+struct task_event {
+	u32 type;
+	u32 tgid;
+	u32 tid;
+	u32 other; /* fork: the parent's tgid; exit: 1 if the process is over; exec: the former tid */
+	u64 time;
+};
+
+/* A stack copy and what it was taken at. */
+#define STACK_CALL 1
+#define STACK_SAMPLE 2
+#define STACK_BLOCKED 3
+struct stack_event {
+	u32 type;
+	u32 id; /* zero when there are no bytes */
+	u32 tgid;
+	u32 tid;
+	u64 time;
+	u64 ip;
+	u64 sp;
+	u64 bp;
+	u64 lr; /* arm64 */
+	s32 nr; /* -1 is none */
+	u32 len;
+};
+
+struct scratch {
+	struct stack_event h;
+	u8 bytes[MAX_STACK + PAGE];
+};
+#define SCRATCH_CALL 0
+#define SCRATCH_SAMPLE 1
+
+/* A thread of a target, and what the snapshots remember of its wait. */
+struct thread {
+	u32 tgid;
+	u32 slot;
+	u64 switches; /* nvcsw + nivcsw when last seen blocked */
+	u64 since;
+	u32 stack;
+	u32 blocked;
+};
+#define SLOT_NONE 0xffffffff
+#define SLOT_PENDING 0xfffffffe
+
+/* One thread in one snapshot. */
+struct row {
+	u32 tid;
+	u32 tgid;
+	u64 cpu_ns;
+	u64 since; /* of the wait; zero when not blocked */
+	u64 nvcsw;
+	u64 nivcsw;
+	s32 nr;
+	u32 state;
+	u32 stack;
+	u32 flags;
+};
+#define ROW_ON_CPU (1 << 0)
+#define ROW_BLOCKED (1 << 1)
+#define ROW_SINCE_EXACT (1 << 2) /* since is the call's entry, else the first snapshot that saw the wait */
+#define ROW_SAME_WAIT (1 << 3)
+#define ROW_NEW_STACK (1 << 4)
+
+#define ARRAY(name_, value_, entries_, flags_)      \
+	struct {                                    \
+		__uint(type, BPF_MAP_TYPE_ARRAY);   \
+		__uint(map_flags, flags_);          \
+		__uint(max_entries, entries_);      \
+		__type(key, u32);                   \
+		__type(value, value_);              \
+	} name_ SEC(".maps")
+#define HASH(name_, value_, entries_)               \
+	struct {                                    \
+		__uint(type, BPF_MAP_TYPE_HASH);    \
+		__uint(max_entries, entries_);      \
+		__type(key, u32);                   \
+		__type(value, value_);              \
+	} name_ SEC(".maps")
+#define RINGBUF(name_, bytes_)                      \
+	struct {                                    \
+		__uint(type, BPF_MAP_TYPE_RINGBUF); \
+		__uint(max_entries, bytes_);        \
+	} name_ SEC(".maps")
+
+ARRAY(slots, struct slot, SLOTS, BPF_F_MMAPABLE);
+ARRAY(cpus, struct cpu_state, 1, BPF_F_MMAPABLE);     /* per CPU */
+ARRAY(calls, struct call_record, 1024, BPF_F_MMAPABLE); /* ring_records per CPU */
+ARRAY(rows, struct row, MAX_ROWS, BPF_F_MMAPABLE);
+ARRAY(scratches, struct scratch, 2, 0);		       /* two per CPU */
+ARRAY(snapshot_scratch, struct scratch, 1, 0);
+HASH(targets, u32, MAX_TARGETS);   /* tgid -> cookie */
+HASH(threads, struct thread, SLOTS);
+HASH(claims, u32, SLOTS); /* slot index -> tid: insertion that needs no compare-and-swap */
+RINGBUF(events, 262144);
+RINGBUF(stacks, 8388608);
+
+static __always_inline struct cpu_state *this_cpu(void)
+{
+	u32 cpu = bpf_get_smp_processor_id();
+
+	return bpf_map_lookup_elem(&cpus, &cpu);
+}
+
+/* For counters that interrupts may share. */
+#define count(field) __sync_fetch_and_add(&(field), 1)
+
+static __always_inline void notify(u32 type, u32 tgid, u32 tid, u32 other)
+{
+	struct task_event e = {
+		.type = type, .tgid = tgid, .tid = tid, .other = other, .time = bpf_ktime_get_ns()
+	};
+
+	if (bpf_ringbuf_output(&events, &e, sizeof(e), BPF_RB_NO_WAKEUP)) {
+		struct cpu_state *c = this_cpu();
+
+		if (c)
+			count(c->event_ring_full);
+	}
+}
+
+#endif

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* Which threads are followed: the table of threads and their slots. */
+#ifndef PERFSCOPE_THREADS_H
+#define PERFSCOPE_THREADS_H
+
+#define PF_EXITING 0x4
+
+static __always_inline u32 first_place(u32 tid)
+{
+	return tid & (SLOTS - 1);
+}
+
+/* Unrelated to the first, so that two threads that share the first place
+ * hardly ever share this one too. */
+static __always_inline u32 second_place(u32 tid)
+{
+	return (tid * 0x9E3779B1u) >> (32 - SLOT_BITS);
+}
+
+static __always_inline struct slot *slot_of(u32 tid)
+{
+	u32 i = first_place(tid);
+	struct slot *s = bpf_map_lookup_elem(&slots, &i);
+
+	if (!s)
+		return 0;
+	if (s->tid == tid)
+		return s;
+	if (likely(!s->spilled))
+		return 0;
+	i = second_place(tid);
+	s = bpf_map_lookup_elem(&slots, &i);
+	if (s && s->tid == tid)
+		return s;
+	return 0;
+}
+
+static __always_inline void release_slot(u32 tid, u32 i)
+{
+	struct slot *s = bpf_map_lookup_elem(&slots, &i);
+
+	if (s && s->tid == tid) {
+		s->start = 0;
+		s->tid = 0;
+	}
+	bpf_map_delete_elem(&claims, &i);
+}
+
+/* Lets a thread go. Deleting its entry decides who, of several, does it. */
+static __noinline int thread_remove(u32 tid)
+{
+	struct thread *th = bpf_map_lookup_elem(&threads, &tid);
+	u32 i;
+
+	if (!th)
+		return 0;
+	i = th->slot;
+	if (bpf_map_delete_elem(&threads, &tid))
+		return 0;
+	if (i < SLOTS)
+		release_slot(tid, i);
+	else if (i == SLOT_NONE)
+		__sync_fetch_and_add(&overflow, -1);
+	return 1;
+}
+
+static __always_inline void no_slot(void)
+{
+	struct cpu_state *c = this_cpu();
+
+	__sync_fetch_and_add(&overflow, 1);
+	if (c)
+		count(c->threads_unslotted);
+}
+
+/* Follows a thread; does nothing if it is followed already. */
+static __noinline int thread_add(u32 tid, u32 tgid)
+{
+	struct thread fresh = { .tgid = tgid, .slot = SLOT_PENDING };
+	struct thread *th;
+	struct slot *s;
+	u32 i = first_place(tid);
+
+	if (bpf_map_update_elem(&threads, &tid, &fresh, BPF_NOEXIST)) {
+		/* Full: its calls are counted by its tgid from now on. */
+		if (!bpf_map_lookup_elem(&threads, &tid) && !overflow)
+			no_slot();
+		return 0;
+	}
+	if (bpf_map_update_elem(&claims, &i, &tid, BPF_NOEXIST)) {
+		s = bpf_map_lookup_elem(&slots, &i);
+		if (s)
+			s->spilled = 1;
+		i = second_place(tid);
+		if (bpf_map_update_elem(&claims, &i, &tid, BPF_NOEXIST)) {
+			no_slot();
+			th = bpf_map_lookup_elem(&threads, &tid);
+			if (th)
+				th->slot = SLOT_NONE;
+			return 0;
+		}
+	}
+	s = bpf_map_lookup_elem(&slots, &i);
+	if (!s)
+		return 0;
+	s->start = 0;
+	s->tgid = tgid;
+	s->countdown = 0;
+	s->fail_countdown = 0;
+	s->slow_ms = 0;
+	s->seen[0] = s->seen[1] = s->seen[2] = s->seen[3] = 0;
+	barrier();
+	s->tid = tid;
+	th = bpf_map_lookup_elem(&threads, &tid);
+	if (!th) {
+		/* It ended meanwhile and its end found no slot to free. */
+		release_slot(tid, i);
+		return 0;
+	}
+	th->slot = i;
+	return 1;
+}
+
+/* Follows a thread that others may be ending or letting go at this moment:
+ * whoever comes second cleans up. */
+static __always_inline void follow(struct task_struct *task)
+{
+	u32 tid = task->pid, tgid = task->tgid;
+
+	thread_add(tid, tgid);
+	if ((task->flags & PF_EXITING) || !bpf_map_lookup_elem(&targets, &tgid))
+		thread_remove(tid);
+}
+
+#endif

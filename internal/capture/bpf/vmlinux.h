@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The few kernel types the programs look into, cut down by hand to the fields
+ * they use. CO-RE relocates every access to the running kernel's layout, so
+ * order and size here mean nothing; names do.
+ */
+#ifndef PERFSCOPE_VMLINUX_H
+#define PERFSCOPE_VMLINUX_H
+
+typedef unsigned char u8;
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef signed int s32;
+typedef signed long long s64;
+typedef _Bool bool;
+enum { false = 0, true = 1 };
+
+enum { BPF_MAP_TYPE_HASH = 1, BPF_MAP_TYPE_ARRAY = 2, BPF_MAP_TYPE_RINGBUF = 27 };
+enum { BPF_ANY = 0, BPF_NOEXIST = 1, BPF_EXIST = 2 };
+enum { BPF_F_MMAPABLE = 1 << 10, BPF_RB_NO_WAKEUP = 1 };
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+#if defined(__TARGET_ARCH_x86)
+struct pt_regs {
+	unsigned long bp;
+	unsigned long orig_ax;
+	unsigned long ip;
+	unsigned long sp;
+};
+#elif defined(__TARGET_ARCH_arm64)
+struct user_pt_regs {
+	u64 regs[31];
+	u64 sp;
+	u64 pc;
+	u64 pstate;
+};
+struct pt_regs {
+	union {
+		struct user_pt_regs user_regs;
+		struct {
+			u64 regs[31];
+			u64 sp;
+			u64 pc;
+			u64 pstate;
+		};
+	};
+	s32 syscallno;
+};
+#else
+#error "unsupported target architecture"
+#endif
+
+typedef struct {
+	int counter;
+} atomic_t;
+
+struct sched_entity {
+	u64 sum_exec_runtime;
+};
+
+struct signal_struct {
+	atomic_t live;
+};
+
+struct task_struct {
+	unsigned int __state;
+	unsigned int flags;
+	int on_cpu;
+	struct sched_entity se;
+	int exit_state;
+	s32 pid;
+	s32 tgid;
+	unsigned long nvcsw;
+	unsigned long nivcsw;
+	struct signal_struct *signal;
+};
+
+/* Before 5.14 the field had another name and another size. */
+struct task_struct___before_5_14 {
+	long state;
+};
+
+#pragma clang attribute pop
+
+/* Contexts: their layout is part of the programs' interface, not relocated. */
+struct bpf_iter_meta;
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+} __attribute__((aligned(8)));
+
+#endif

@@ -1,0 +1,62 @@
+package capture
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// The sizes and kinds of the records in the two BPF ring buffers; struct
+// task_event and struct stack_event in bpf/maps.h.
+const (
+	taskEventSize  = 24
+	stackEventSize = 64
+
+	eventFork = 1
+	eventExec = 2
+	eventExit = 3
+)
+
+type taskEvent struct {
+	kind, pid, tid, other uint32
+	time                  uint64
+}
+
+// decodeTaskEvent reads a fork, exec or exit notice.
+func decodeTaskEvent(b []byte) (taskEvent, error) {
+	if len(b) < taskEventSize {
+		return taskEvent{}, fmt.Errorf("task notice of %d bytes, want %d", len(b), taskEventSize)
+	}
+	le := binary.LittleEndian
+	e := taskEvent{kind: le.Uint32(b), pid: le.Uint32(b[4:]), tid: le.Uint32(b[8:]), other: le.Uint32(b[12:]), time: le.Uint64(b[16:])}
+	if e.kind < eventFork || e.kind > eventExit {
+		return taskEvent{}, fmt.Errorf("task notice of unknown kind %d", e.kind)
+	}
+	return e, nil
+}
+
+// decodeStack reads a stack record into s; s.Bytes is a part of b and s.Time
+// the kernel's monotonic clock.
+func decodeStack(b []byte, s *RawStack) error {
+	if len(b) < stackEventSize {
+		return fmt.Errorf("stack record of %d bytes, want at least %d", len(b), stackEventSize)
+	}
+	le := binary.LittleEndian
+	kind, n := le.Uint32(b), le.Uint32(b[60:])
+	if kind < uint32(StackAtCall) || kind > uint32(StackBlocked) {
+		return fmt.Errorf("stack record of unknown kind %d", kind)
+	}
+	if uint64(n) > uint64(len(b)-stackEventSize) {
+		return fmt.Errorf("stack record says %d bytes, has %d", n, len(b)-stackEventSize)
+	}
+	*s = RawStack{
+		Kind:   StackKind(kind),
+		ID:     le.Uint32(b[4:]),
+		PID:    int32(le.Uint32(b[8:])),
+		TID:    int32(le.Uint32(b[12:])),
+		Time:   int64(le.Uint64(b[16:])),
+		Regs:   Registers{IP: le.Uint64(b[24:]), SP: le.Uint64(b[32:]), BP: le.Uint64(b[40:]), LR: le.Uint64(b[48:])},
+		Number: int32(le.Uint32(b[56:])),
+		Bytes:  b[stackEventSize : stackEventSize+int(n)],
+	}
+	return nil
+}

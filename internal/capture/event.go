@@ -1,0 +1,244 @@
+package capture
+
+import "time"
+
+// NoCall is the Number of something seen outside any system call.
+const NoCall int32 = -1
+
+// CallFlags says why a call has a stack, and what is special about it.
+type CallFlags uint8
+
+// The reasons for a stack can be several at once. Only those of FlagSampled
+// are a fair sample of a thread's calls.
+const (
+	// FlagSampled: it was this call's turn, one in Config.StackEvery.
+	FlagSampled CallFlags = 1 << iota
+	// FlagFirst: the thread's first call of this number.
+	FlagFirst
+	// FlagSlow: it took Config.SlowCall or longer.
+	FlagSlow
+	// FlagFailed: it failed, one in Config.StackEvery/4.
+	FlagFailed
+	// FlagUnreturned: the thread ended inside the call (exit, exit_group);
+	// Duration is up to its end, Return means nothing.
+	FlagUnreturned
+	// FlagStackLost: a stack was due for one of the reasons above, but
+	// could not be had (see Stats.Dropped), so StackID is zero.
+	FlagStackLost
+)
+
+// Call is one finished system call.
+type Call struct {
+	PID, TID int32
+	// Number is the call's number on this machine's architecture.
+	Number int32
+	// Return is the value returned, saturated to 32 bits, negative errno on
+	// failure. The kernel's own restart codes (-512 to -516) show as they
+	// are: the call was interrupted by a signal and is made again. Of
+	// rt_sigreturn it is whatever the interrupted code had in the register.
+	Return int32
+	// Start is in nanoseconds since the Unix epoch.
+	Start    int64
+	Duration time.Duration
+	// StackID is the RawStack.ID of its stack, delivered before; 0 is none.
+	StackID uint32
+	Flags   CallFlags
+}
+
+// StackKind says what a stack was copied at.
+type StackKind uint8
+
+const (
+	// StackAtCall is the stack of a system call, copied as it returned.
+	StackAtCall StackKind = 1
+	// StackAtSample is the stack of a thread running on a CPU.
+	StackAtSample StackKind = 2
+	// StackBlocked is the stack of a thread off CPU.
+	StackBlocked StackKind = 3
+)
+
+// Registers are the user registers an unwinder starts from. LR is the link
+// register of arm64, zero elsewhere.
+type Registers struct{ IP, SP, BP, LR uint64 }
+
+// RawStack is a copy of a piece of a user stack, from SP upward.
+type RawStack struct {
+	ID       uint32
+	PID, TID int32
+	Kind     StackKind
+	// Number is the call the thread was in, or NoCall.
+	Number int32
+	// Time is in nanoseconds since the Unix epoch.
+	Time int64
+	Regs Registers
+	// Bytes holds user data: it is zeroed as soon as the Handler returns
+	// and must be neither kept nor exported.
+	Bytes []byte
+}
+
+// Sample is a thread seen running on a CPU; it stands for one sampling period
+// of CPU time (Tracer.SamplePeriod).
+type Sample struct {
+	PID, TID int32
+	// Number is the call it was in, or NoCall in user code.
+	Number int32
+	// Time is in nanoseconds since the Unix epoch.
+	Time int64
+	// StackID is the RawStack.ID of its stack, delivered before; 0 is none.
+	StackID uint32
+}
+
+// ThreadFlags describe a thread in a snapshot.
+type ThreadFlags uint32
+
+const (
+	// ThreadOnCPU: it was running.
+	ThreadOnCPU ThreadFlags = 1 << iota
+	// ThreadBlocked: it waited for something. Neither this nor ThreadOnCPU
+	// is a thread ready to run that waits for a CPU.
+	ThreadBlocked
+	// ThreadSinceExact: Since is the entry of the call; otherwise it is the
+	// first snapshot that saw this wait, so that the wait is at least as long.
+	ThreadSinceExact
+	// ThreadSameWait: it has not run since the snapshot before.
+	ThreadSameWait
+	// ThreadNewStack: StackID was delivered with this snapshot, not earlier.
+	ThreadNewStack
+)
+
+// Thread is one thread of a target in a snapshot.
+type Thread struct {
+	PID, TID int32
+	// Number is the call it is in, or NoCall; always NoCall of a thread on
+	// a CPU, whose registers are not to be had.
+	Number int32
+	// State is the kernel's task state: 0 is runnable, 1 interruptible,
+	// 2 uninterruptible (disk), higher bits are rarer.
+	State uint32
+	Flags ThreadFlags
+	// CPUTime is all CPU time the thread has used, by the scheduler.
+	CPUTime time.Duration
+	// Since is when its wait began, in nanoseconds since the epoch; zero if
+	// it is not blocked. See ThreadSinceExact.
+	Since int64
+	// Voluntary and Involuntary count its context switches.
+	Voluntary, Involuntary uint64
+	// StackID is the stack of this wait: it stays the same over snapshots
+	// of one wait, and its RawStack came with the first. 0 is none.
+	StackID uint32
+}
+
+// Snapshot is one look at all threads of all targets.
+type Snapshot struct {
+	// Time is in nanoseconds since the Unix epoch.
+	Time int64
+	// Interval is the time since the snapshot before (or, for the first,
+	// the configured one): what each thread in it stands for.
+	Interval time.Duration
+	Threads  []Thread
+	// Missed is the number of threads left out for lack of room.
+	Missed int
+}
+
+// Fork is a new thread or process of a target, followed from its first call on.
+type Fork struct {
+	// ParentPID equals PID for a new thread.
+	ParentPID, PID, TID int32
+	// Time is in nanoseconds since the Unix epoch.
+	Time int64
+}
+
+// Exec is a target that has replaced its program: what was known of its
+// mappings is void.
+type Exec struct {
+	PID  int32
+	Time int64
+}
+
+// Exit is a thread that has ended. It comes after all its calls.
+type Exit struct {
+	PID, TID int32
+	// ProcessOver is set when it was the process's last thread; the process
+	// is then no target any more. It can be set twice when two threads end at
+	// the same instant.
+	ProcessOver bool
+	Time        int64
+}
+
+// Handler receives what a Tracer sees, from one goroutine. Slices and pointers
+// are valid during the call only. While a Handler works the rings fill, so it
+// must not block. Events of a process just removed may still arrive.
+type Handler interface {
+	// Calls gets finished calls: those of one thread in the order they
+	// returned in, and after the stacks they refer to.
+	Calls(batch []Call)
+	Stack(s *RawStack)
+	Sample(s Sample)
+	Snapshot(s *Snapshot)
+	Fork(f Fork)
+	Exec(e Exec)
+	Exit(e Exit)
+}
+
+// Reasons for loss, the keys of Stats.Dropped.
+const (
+	// DropRingOverwrite: calls overwritten before they were read; the rings
+	// are too small or the Handler too slow.
+	DropRingOverwrite = "ring_overwrite"
+	// DropTornRead: calls overwritten while they were read.
+	DropTornRead = "torn_read"
+	// DropSlotCollision: calls of threads that found no place in the table.
+	DropSlotCollision = "slot_collision"
+	// DropEnteredBefore: returns of calls entered before the hooks were
+	// attached or the thread was followed. They are no part of the calls
+	// made while tracing; counted for completeness.
+	DropEnteredBefore = "entered_before_attach"
+	// DropStackRing: stacks of calls for which the stack ring had no room.
+	DropStackRing = "stack_ring_full"
+	// DropStackUnreadable: stacks of calls in memory that was not there.
+	DropStackUnreadable = "stack_unreadable"
+	// DropSampleRing: samples for which the stack ring had no room.
+	DropSampleRing = "sample_ring_full"
+	// DropBlockedRing, DropBlockedUnreadable and DropBlockedMoved: snapshot
+	// stacks without room, unreadable, or of a thread that woke meanwhile.
+	DropBlockedRing       = "blocked_ring_full"
+	DropBlockedUnreadable = "blocked_unreadable"
+	DropBlockedMoved      = "blocked_moved"
+	// DropNotice: fork, exec and exit notices without room.
+	DropNotice = "notice_ring_full"
+	// DropThread: threads that are not followed as the table is full.
+	DropThread = "thread_unslotted"
+	// DropSnapshotRow: threads left out of snapshots.
+	DropSnapshotRow = "snapshot_full"
+	// DropMalformed: records that could not be decoded.
+	DropMalformed = "malformed"
+)
+
+// Stats counts since New.
+type Stats struct {
+	// Produced is the number of calls recorded in the kernel. Once the rings
+	// are drained and the hooks detached, Produced = Calls +
+	// Dropped[DropRingOverwrite] + Dropped[DropTornRead], exactly; and the
+	// calls made by the targets are those and Dropped[DropSlotCollision].
+	Produced uint64
+	// Calls, Stacks, Samples, Snapshots and Notices were delivered.
+	Calls, Stacks, Samples, Snapshots, Notices uint64
+	// Late is the number of calls delivered after one that returned later,
+	// as their CPU was held up between the clock and the ring.
+	Late uint64
+	// Dropped counts losses by reason; only reasons that occurred.
+	Dropped map[string]uint64
+	// Threads and Processes are followed now.
+	Threads, Processes int
+	// Attached is the time the syscall hooks have been attached in all.
+	Attached time.Duration
+}
+
+// Degraded is a feature the running kernel, or a missing privilege, denies.
+type Degraded struct {
+	// Feature is "syscall stacks", "sample stacks", "samples",
+	// "snapshot stacks" or "snapshots".
+	Feature string
+	// Reason says why and, where something can be done, what.
+	Reason string
+}

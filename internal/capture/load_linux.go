@@ -1,0 +1,218 @@
+//go:build linux && (amd64 || arm64)
+
+package capture
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/rlimit"
+	"golang.org/x/sys/unix"
+)
+
+// objects are the loaded maps and programs, and the maps' memory.
+type objects struct {
+	coll     *ebpf.Collection
+	optional []*ebpf.Collection // each holds one program of its own
+	degraded []Degraded
+
+	sysExit, sample, snapshot *ebpf.Program // the variant the kernel accepts; nil is none
+
+	slots   []captureSlot
+	cpus    []captureCpuState
+	calls   []captureCallRecord
+	rows    []captureRow
+	mapped  [][]byte
+	records int // of each CPU's ring
+}
+
+// required programs: without one of them there is no Tracer.
+var required = []string{
+	captureProgSysEnter, captureProgSysExit, captureProgTaskNewtask, captureProgSchedProcessExec,
+	captureProgSchedProcessExit, captureProgSeedThreads, captureProgForgetThreads,
+}
+
+// load puts the programs into the kernel, attached to nothing.
+func load(cfg Config) (_ *objects, err error) {
+	if err := checkEnvironment(); err != nil {
+		return nil, err
+	}
+	// Before 5.11 maps count as locked memory. Failing is no news there:
+	// creating the maps will say so.
+	_ = rlimit.RemoveMemlock()
+	spec, err := loadCapture()
+	if err != nil {
+		return nil, fmt.Errorf("capture: the embedded eBPF object is damaged: %w", err)
+	}
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return nil, fmt.Errorf("capture: cannot tell how many CPUs there are (is /sys mounted?): %w", err)
+	}
+	o := &objects{records: cfg.RingRecords}
+	for o.records > 16 && o.records*cpus*int(unsafe.Sizeof(captureCallRecord{})) > maxRingBytes {
+		o.records /= 2
+	}
+	if err := configure(spec, cfg, cpus, o.records); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			o.close()
+		}
+	}()
+	base := only(spec, required...)
+	if o.coll, err = ebpf.NewCollection(base); err != nil {
+		return nil, fmt.Errorf("capture: the kernel refuses the eBPF programs: %s: %w", explain(err), err)
+	}
+	if err := o.mapAll(cpus); err != nil {
+		return nil, err
+	}
+	o.sysExit = o.coll.Programs[captureProgSysExit]
+	if cfg.StackEvery > 0 && cfg.StackBytes > 0 {
+		if p, err := o.tryLoad(spec, captureProgSysExitStack); err == nil {
+			o.sysExit = p
+		} else {
+			o.degrade("syscall stacks", err)
+		}
+	}
+	o.sample = o.loadVariant(spec, cfg.SampleHz > 0, "sample", captureProgSampleStack, captureProgSample)
+	o.snapshot = o.loadVariant(spec, cfg.SnapshotInterval > 0, "snapshot", captureProgSnapshotStack, captureProgSnapshot)
+	return o, nil
+}
+
+func configure(spec *ebpf.CollectionSpec, cfg Config, cpus, records int) error {
+	spec.Maps[captureMapCpus].MaxEntries = uint32(cpus)
+	spec.Maps[captureMapCalls].MaxEntries = uint32(cpus * records)
+	spec.Maps[captureMapScratches].MaxEntries = uint32(cpus * 2)
+	spec.Maps[captureMapStacks].MaxEntries = uint32(cfg.StackRingBytes)
+	failEvery := cfg.StackEvery / 4
+	if cfg.StackEvery > 0 && failEvery == 0 {
+		failEvery = 1
+	}
+	children := uint32(0)
+	if cfg.IncludeChildren {
+		children = 1
+	}
+	slow := uint64(cfg.SlowCall)
+	if slow == 0 {
+		slow = ^uint64(0)
+	}
+	for name, value := range map[string]any{
+		"ring_records":     uint32(records),
+		"ring_cpus":        uint32(cpus),
+		"stack_bytes":      uint32(cfg.StackBytes),
+		"stack_every":      uint32(cfg.StackEvery),
+		"fail_every":       uint32(failEvery),
+		"slow_ns":          slow,
+		"include_children": children,
+	} {
+		v := spec.Variables[name]
+		if v == nil {
+			return fmt.Errorf("capture: the embedded eBPF object has no variable %s: run make generate", name)
+		}
+		if err := v.Set(value); err != nil {
+			return fmt.Errorf("capture: cannot set %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// only returns a copy of spec with just the programs named.
+func only(spec *ebpf.CollectionSpec, names ...string) *ebpf.CollectionSpec {
+	c := spec.Copy()
+	c.Programs = make(map[string]*ebpf.ProgramSpec, len(names))
+	for _, n := range names {
+		c.Programs[n] = spec.Programs[n].Copy()
+	}
+	return c
+}
+
+// tryLoad loads one more program onto the maps there are.
+func (o *objects) tryLoad(spec *ebpf.CollectionSpec, name string) (*ebpf.Program, error) {
+	c, err := ebpf.NewCollectionWithOptions(only(spec, name), ebpf.CollectionOptions{MapReplacements: o.coll.Maps})
+	if err != nil {
+		return nil, err
+	}
+	o.optional = append(o.optional, c)
+	return c.Programs[name], nil
+}
+
+// loadVariant loads the program with stacks, or else the one without.
+func (o *objects) loadVariant(spec *ebpf.CollectionSpec, wanted bool, feature, withStack, without string) *ebpf.Program {
+	if !wanted {
+		return nil
+	}
+	p, err := o.tryLoad(spec, withStack)
+	if err == nil {
+		return p
+	}
+	o.degrade(feature+" stacks", err)
+	if p, err = o.tryLoad(spec, without); err == nil {
+		return p
+	}
+	o.degrade(feature+"s", err)
+	return nil
+}
+
+func (o *objects) degrade(feature string, err error) {
+	o.degraded = append(o.degraded, Degraded{Feature: feature, Reason: explain(err)})
+}
+
+func (o *objects) mapAll(cpus int) (err error) {
+	if o.slots, err = mapArray[captureSlot](o, captureMapSlots, MaxThreads); err != nil {
+		return err
+	}
+	if o.cpus, err = mapArray[captureCpuState](o, captureMapCpus, cpus); err != nil {
+		return err
+	}
+	if o.calls, err = mapArray[captureCallRecord](o, captureMapCalls, cpus*o.records); err != nil {
+		return err
+	}
+	o.rows, err = mapArray[captureRow](o, captureMapRows, MaxThreads)
+	return err
+}
+
+// mapArray maps an array map's memory, read-only.
+func mapArray[T any](o *objects, name string, n int) ([]T, error) {
+	var zero T
+	size := n * int(unsafe.Sizeof(zero))
+	page := os.Getpagesize()
+	b, err := unix.Mmap(o.coll.Maps[name].FD(), 0, (size+page-1)/page*page, unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("capture: cannot map the eBPF map %s (kernel 5.5 or later is needed): %w", name, err)
+	}
+	o.mapped = append(o.mapped, b)
+	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(b))), n), nil
+}
+
+func (o *objects) set(name string, value uint32) error {
+	if err := o.coll.Variables[name].Set(value); err != nil {
+		return fmt.Errorf("capture: cannot set %s: %w", name, err)
+	}
+	return nil
+}
+
+func (o *objects) get(name string) uint32 {
+	var v uint32
+	// Reading a mapped variable of the right size does not fail.
+	_ = o.coll.Variables[name].Get(&v)
+	return v
+}
+
+func (o *objects) close() error {
+	var errs []error
+	for _, b := range o.mapped {
+		errs = append(errs, unix.Munmap(b))
+	}
+	o.mapped, o.slots, o.cpus, o.calls, o.rows = nil, nil, nil, nil, nil
+	for _, c := range o.optional {
+		c.Close()
+	}
+	if o.coll != nil {
+		o.coll.Close()
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,96 @@
+package capture
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+const btfPath = "/sys/kernel/btf/vmlinux"
+
+// howToGrant is appended to every error that a capability would cure.
+const howToGrant = `run as root, or grant the two: "setcap cap_bpf,cap_perfmon+ep" on the binary, ` +
+	`"AmbientCapabilities=CAP_BPF CAP_PERFMON" in the systemd unit, ` +
+	`or "securityContext: {capabilities: {add: [BPF, PERFMON]}}" in Kubernetes (kernels before 5.8: CAP_SYS_ADMIN)`
+
+// effectiveCapabilities reads the capability set of this process from the
+// text of /proc/self/status.
+func effectiveCapabilities(status string) (uint64, error) {
+	for line := range strings.Lines(status) {
+		if v, ok := strings.CutPrefix(line, "CapEff:"); ok {
+			return strconv.ParseUint(strings.TrimSpace(v), 16, 64)
+		}
+	}
+	return 0, errors.New("no CapEff line in /proc/self/status")
+}
+
+// missingCapabilities names what a capability set lacks.
+func missingCapabilities(set uint64) []string {
+	has := func(c uint) bool { return set&(1<<c) != 0 }
+	if has(unix.CAP_SYS_ADMIN) {
+		return nil
+	}
+	var missing []string
+	if !has(unix.CAP_BPF) {
+		missing = append(missing, "CAP_BPF")
+	}
+	if !has(unix.CAP_PERFMON) {
+		missing = append(missing, "CAP_PERFMON")
+	}
+	return missing
+}
+
+// checkEnvironment finds, before anything is loaded, what would make loading
+// fail with an error that says less.
+func checkEnvironment() error {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return fmt.Errorf("capture: cannot read the process's capabilities: %w", err)
+	}
+	set, err := effectiveCapabilities(string(status))
+	if err != nil {
+		return fmt.Errorf("capture: cannot read the process's capabilities: %w", err)
+	}
+	if missing := missingCapabilities(set); len(missing) > 0 {
+		return fmt.Errorf("capture: this process lacks %s, which loading eBPF programs needs: %s",
+			strings.Join(missing, " and "), howToGrant)
+	}
+	if _, err := os.Stat(btfPath); err != nil {
+		return fmt.Errorf("capture: the kernel offers no type information at %s (%w): "+
+			"use a kernel built with CONFIG_DEBUG_INFO_BTF=y (5.10 or later; all current distributions), and in a container mount /sys", btfPath, err)
+	}
+	return nil
+}
+
+// lockdown returns the kernel's lockdown mode: none, integrity,
+// confidentiality, or "" when it has none.
+func lockdown() string {
+	b, err := os.ReadFile("/sys/kernel/security/lockdown")
+	if err != nil {
+		return ""
+	}
+	_, rest, _ := strings.Cut(string(b), "[")
+	mode, _, _ := strings.Cut(rest, "]")
+	return mode
+}
+
+// explain says what an error of the kernel most likely means here.
+func explain(err error) string {
+	text := err.Error()
+	// The verifier's log can be pages; its end is what matters.
+	if i := strings.IndexByte(text, '\n'); i >= 0 {
+		text = text[:i]
+	}
+	switch {
+	case lockdown() == "confidentiality":
+		return text + "; the kernel is locked down (confidentiality), which refuses reading memory from eBPF: boot with lockdown=integrity or none"
+	case errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES):
+		return text + "; the capabilities are there but the kernel refuses them: inside a user namespace they count for nothing, " +
+			"a seccomp profile may forbid bpf() and perf_event_open(), and kernels before 5.11 count maps against RLIMIT_MEMLOCK (ulimit -l unlimited); " + howToGrant
+	}
+	return text
+}

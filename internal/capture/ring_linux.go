@@ -1,0 +1,148 @@
+//go:build linux && (amd64 || arm64)
+
+package capture
+
+import (
+	"math"
+	"sync/atomic"
+)
+
+// ringChunk is how many records are copied out of a ring at a time: 32 KiB.
+const ringChunk = 1024
+
+// ring reads one CPU's ring of finished calls. The kernel writes without
+// asking: what it overtakes before or during the copy is counted and dropped.
+type ring struct {
+	produced *uint64             // written by the kernel
+	records  []captureCallRecord // mapped, a power of two of them
+	next     uint64              // first record not yet copied
+	limit    uint64              // first record not to be copied yet
+
+	buf        []captureCallRecord // copied
+	head, tail int                 // what of buf is still to be delivered
+
+	overwritten, torn uint64
+}
+
+// snapshotLimit fixes up to where this poll reads.
+func (r *ring) snapshotLimit() { r.limit = atomic.LoadUint64(r.produced) }
+
+// oldest returns the first record that is safe to read when produced records
+// have been written. The place of the one before it may be in the middle of
+// being overwritten, so a ring of n holds n-1.
+func (r *ring) oldest(produced uint64) uint64 {
+	n := uint64(len(r.records))
+	if produced < n {
+		return 0
+	}
+	return produced - n + 1
+}
+
+// fill copies the next chunk once the last one is used up, and returns
+// whether there is a record to look at.
+func (r *ring) fill() bool {
+	for r.head == r.tail {
+		if r.next >= r.limit {
+			return false
+		}
+		if old := r.oldest(atomic.LoadUint64(r.produced)); r.next < old {
+			r.overwritten += old - r.next
+			r.next = old
+			if r.next >= r.limit {
+				return false
+			}
+		}
+		n := min(r.limit-r.next, uint64(len(r.buf)))
+		at := r.next & uint64(len(r.records)-1)
+		first := copy(r.buf[:n], r.records[at:])
+		copy(r.buf[first:n], r.records)
+		r.head, r.tail = 0, int(n)
+		// What the kernel has reached meanwhile may be half old, half new.
+		if old := r.oldest(atomic.LoadUint64(r.produced)); r.next < old {
+			lost := min(old-r.next, n)
+			r.torn += lost
+			r.head = int(lost)
+		}
+		r.next += n
+	}
+	return true
+}
+
+const (
+	durationBits = 48
+	durationMask = 1<<durationBits - 1
+	pidBits      = 24
+	pidMask      = 1<<pidBits - 1
+)
+
+func (c *captureCallRecord) end() uint64 { return c.Start + c.DurationNr&durationMask }
+
+// merge delivers the records of all rings that ended at or before cut, by the
+// time they ended, so that a thread's calls stay in order however it moved
+// between CPUs. offset turns the kernel's clock into Unix time.
+func (m *merger) merge(cut uint64, offset int64, deliver func([]Call)) {
+	for {
+		// The ring with the earliest record, and where the next one begins.
+		var from *ring
+		first, second := uint64(math.MaxUint64), uint64(math.MaxUint64)
+		for _, r := range m.rings {
+			if !r.fill() {
+				continue
+			}
+			if end := r.buf[r.head].end(); end < first {
+				from, first, second = r, end, first
+			} else if end < second {
+				second = end
+			}
+		}
+		if from == nil || first > cut {
+			break
+		}
+		second = min(second, cut)
+		for from.head < from.tail {
+			rec := &from.buf[from.head]
+			end := rec.end()
+			if end > second {
+				break
+			}
+			from.head++
+			if end < m.last {
+				m.late++
+			} else {
+				m.last = end
+			}
+			m.batch = append(m.batch, Call{
+				PID:      int32(rec.TgidFlags & pidMask),
+				TID:      int32(rec.Tid),
+				Number:   int32(rec.DurationNr >> durationBits),
+				Return:   rec.Ret,
+				Start:    int64(rec.Start) + offset,
+				Duration: durationOf(rec.DurationNr & durationMask),
+				StackID:  rec.Stack,
+				Flags:    CallFlags(rec.TgidFlags >> pidBits),
+			})
+			if len(m.batch) == cap(m.batch) {
+				m.flush(deliver)
+			}
+		}
+	}
+	m.flush(deliver)
+}
+
+// merger puts the rings of all CPUs into one order.
+type merger struct {
+	rings []*ring
+	batch []Call // reused; its capacity is the batch size
+	last  uint64 // end of the latest call delivered
+	calls uint64
+	late  uint64
+}
+
+func (m *merger) flush(deliver func([]Call)) {
+	if len(m.batch) == 0 {
+		return
+	}
+	m.calls += uint64(len(m.batch))
+	deliver(m.batch)
+	m.batch = m.batch[:0]
+}

@@ -1,0 +1,161 @@
+//go:build linux && (amd64 || arm64)
+
+package capture
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// clock turns the kernel's monotonic clock into Unix time. It belongs to the
+// reading goroutine; offset is refreshed at each poll, as the wall clock may
+// be set.
+type clock struct {
+	offset   int64
+	lastMono uint64
+}
+
+func (c *clock) refresh() error {
+	offset, mono, err := readClock()
+	if err != nil {
+		return err
+	}
+	// Slow drift is followed, jitter of the measurement is not.
+	if d := offset - c.offset; d > int64(50*time.Microsecond) || d < -int64(50*time.Microsecond) {
+		c.offset = offset
+	}
+	c.lastMono = mono
+	return nil
+}
+
+// readClock returns Unix time minus monotonic time, and the latter, both in
+// nanoseconds.
+func readClock() (offset int64, mono uint64, err error) {
+	var before, wall, after unix.Timespec
+	best := int64(-1)
+	// The tightest of three pairs, in case this thread is interrupted.
+	for range 3 {
+		if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &before); err != nil {
+			return 0, 0, fmt.Errorf("capture: cannot read CLOCK_MONOTONIC: %w", err)
+		}
+		if err := unix.ClockGettime(unix.CLOCK_REALTIME, &wall); err != nil {
+			return 0, 0, fmt.Errorf("capture: cannot read CLOCK_REALTIME: %w", err)
+		}
+		if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &after); err != nil {
+			return 0, 0, fmt.Errorf("capture: cannot read CLOCK_MONOTONIC: %w", err)
+		}
+		if width := after.Nano() - before.Nano(); best < 0 || width < best {
+			best = width
+			offset = wall.Nano() - (before.Nano() + width/2)
+		}
+		mono = uint64(after.Nano())
+	}
+	return offset, mono, nil
+}
+
+// InFlight returns the calls that followed threads have been in for at least
+// minAge while the hooks were attached, with Duration as the time elapsed so
+// far and no StackID. It reads the kernel's table directly: each comes once
+// more through the Handler when it returns. The order is by table place.
+func (t *Tracer) InFlight(minAge time.Duration) ([]Call, error) {
+	t.life.RLock()
+	defer t.life.RUnlock()
+	t.mu.Lock()
+	slots, epoch, on := t.obj.slots, t.epoch, t.enter != nil
+	t.mu.Unlock()
+	if slots == nil {
+		return nil, ErrClosed
+	}
+	if !on {
+		return nil, nil
+	}
+	offset, now, err := readClock()
+	if err != nil {
+		return nil, err
+	}
+	var calls []Call
+	for i := range slots {
+		s := &slots[i]
+		tid := atomic.LoadUint32(&s.Tid)
+		if tid == 0 {
+			continue
+		}
+		start := atomic.LoadUint64(&s.Start)
+		c := Call{PID: int32(s.Tgid), TID: int32(tid), Number: int32(s.Nr), Start: int64(start) + offset}
+		if start == 0 || s.Epoch != epoch || start > now || now-start < uint64(max(minAge, 0)) {
+			continue
+		}
+		// It may have gone on while it was read.
+		if atomic.LoadUint64(&s.Start) != start || atomic.LoadUint32(&s.Tid) != tid {
+			continue
+		}
+		c.Duration = durationOf(now - start)
+		calls = append(calls, c)
+	}
+	return calls, nil
+}
+
+// Stats returns what has been counted since New. It is cheap enough to call at
+// every flush. After Close it is only what the Handler got.
+func (t *Tracer) Stats() Stats {
+	t.life.RLock()
+	defer t.life.RUnlock()
+	t.mu.Lock()
+	traced := t.traced
+	if !t.attached.IsZero() {
+		traced += time.Since(t.attached)
+	}
+	t.mu.Unlock()
+	n := &t.counts
+	s := Stats{
+		Calls: n.calls.Load(), Stacks: n.stacks.Load(), Samples: n.samples.Load(),
+		Snapshots: n.snapshots.Load(), Notices: n.notices.Load(), Late: n.late.Load(),
+		Attached: traced, Dropped: map[string]uint64{},
+	}
+	add := func(reason string, v uint64) {
+		if v > 0 {
+			s.Dropped[reason] += v
+		}
+	}
+	add(DropRingOverwrite, n.overwritten.Load())
+	add(DropTornRead, n.torn.Load())
+	add(DropMalformed, n.malformed.Load())
+	add(DropSnapshotRow, n.snapshotMiss.Load())
+	for i := range t.obj.cpus {
+		c := &t.obj.cpus[i]
+		s.Produced += atomic.LoadUint64(&c.Produced)
+		add(DropEnteredBefore, atomic.LoadUint64(&c.EnteredBefore))
+		add(DropSlotCollision, atomic.LoadUint64(&c.Unslotted))
+		add(DropStackRing, atomic.LoadUint64(&c.StackRingFull))
+		add(DropStackUnreadable, atomic.LoadUint64(&c.StackUnreadable))
+		add(DropSampleRing, atomic.LoadUint64(&c.SampleRingFull))
+		add(DropBlockedRing, atomic.LoadUint64(&c.BlockedRingFull))
+		add(DropBlockedUnreadable, atomic.LoadUint64(&c.BlockedUnreadable))
+		add(DropBlockedMoved, atomic.LoadUint64(&c.BlockedMoved))
+		add(DropNotice, atomic.LoadUint64(&c.EventRingFull))
+		add(DropThread, atomic.LoadUint64(&c.ThreadsUnslotted))
+	}
+	for i := range t.obj.slots {
+		if atomic.LoadUint32(&t.obj.slots[i].Tid) != 0 {
+			s.Threads++
+		}
+	}
+	s.Processes = t.countTargets()
+	return s
+}
+
+// countTargets walks the map of targets; a few system calls per thousand.
+func (t *Tracer) countTargets() int {
+	if t.obj.slots == nil {
+		return 0
+	}
+	var key, value uint32
+	n := 0
+	for it := t.obj.coll.Maps[captureMapTargets].Iterate(); it.Next(&key, &value); {
+		n++
+	}
+	return n
+}

@@ -1,0 +1,358 @@
+//go:build linux && (amd64 || arm64)
+
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/ringbuf"
+	"go.uber.org/zap"
+)
+
+// ErrClosed is returned by a Tracer that has been closed.
+var ErrClosed = errors.New("capture: the tracer is closed")
+
+// Tracer records what its targets do. Its methods may be called from any
+// goroutine, but Poll and Close not from within the Handler.
+type Tracer struct {
+	cfg     Config
+	handler Handler
+	log     *zap.Logger
+
+	// mu guards the kernel objects and which of them are attached. The
+	// reading goroutine holds it only while it takes a snapshot.
+	mu       sync.Mutex
+	obj      *objects
+	follow   []link.Link // fork, exec, exit
+	enter    link.Link
+	exit     link.Link
+	iters    iterators
+	sampler  *sampler
+	degraded []Degraded
+	closed   bool
+	started  bool
+	attached time.Time     // zero is detached
+	traced   time.Duration // of finished attachments
+	epoch    uint16
+
+	// life keeps the mapped memory from going away under InFlight and Stats.
+	life sync.RWMutex
+
+	loop chan func() // run by the reading goroutine
+	stop chan struct{}
+	done chan struct{}
+
+	events, stacks *ringbuf.Reader
+	read           reader
+	counts         counters
+	clock          clock
+}
+
+type iterators struct{ seed, forget, snapshot *link.Iter }
+
+// counters are written by the reading goroutine and read by Stats.
+type counters struct {
+	calls, stacks, samples, snapshots, notices       atomic.Uint64
+	late, overwritten, torn, malformed, snapshotMiss atomic.Uint64
+}
+
+// New loads the eBPF programs, attached to nothing yet. Its error says what is
+// missing, a capability, type information or a kernel feature, and how to come
+// by it. What the kernel denies but is not essential is in Degraded. Close
+// must be called even when Start is not.
+func New(cfg Config, handler Handler, log *zap.Logger) (*Tracer, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if log == nil {
+		log = zap.NewNop()
+	}
+	obj, err := load(cfg)
+	if err != nil {
+		return nil, err
+	}
+	t := &Tracer{
+		cfg: cfg, handler: handler, log: log, obj: obj, degraded: obj.degraded, epoch: 1,
+		loop: make(chan func()), stop: make(chan struct{}), done: make(chan struct{}),
+	}
+	if err := t.open(); err != nil {
+		return nil, errors.Join(err, t.Close())
+	}
+	for _, d := range t.degraded {
+		log.Warn("the kernel denies a part of the capture", zap.String("feature", d.Feature), zap.String("reason", d.Reason))
+	}
+	return t, nil
+}
+
+func (t *Tracer) open() (err error) {
+	if t.events, err = ringbuf.NewReader(t.obj.coll.Maps[captureMapEvents]); err != nil {
+		return fmt.Errorf("capture: cannot read the notice ring: %w", err)
+	}
+	if t.stacks, err = ringbuf.NewReader(t.obj.coll.Maps[captureMapStacks]); err != nil {
+		return fmt.Errorf("capture: cannot read the stack ring: %w", err)
+	}
+	for name, it := range map[string]**link.Iter{captureProgSeedThreads: &t.iters.seed, captureProgForgetThreads: &t.iters.forget} {
+		if *it, err = link.AttachIter(link.IterOptions{Program: t.obj.coll.Programs[name]}); err != nil {
+			return fmt.Errorf("capture: cannot iterate over tasks: %s: %w", explain(err), err)
+		}
+	}
+	if t.obj.snapshot != nil {
+		if t.iters.snapshot, err = link.AttachIter(link.IterOptions{Program: t.obj.snapshot}); err != nil {
+			t.degraded = append(t.degraded, Degraded{Feature: "snapshots", Reason: explain(err)})
+		}
+	}
+	t.read.init(t)
+	return t.clock.refresh()
+}
+
+// Start attaches what the Config asks for and starts the one goroutine that
+// calls the Handler. ctx bounds the starting only; Close ends the Tracer.
+func (t *Tracer) Start(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return ErrClosed
+	}
+	if t.started {
+		return errors.New("capture: the tracer has been started before")
+	}
+	for _, name := range []string{captureProgTaskNewtask, captureProgSchedProcessExec, captureProgSchedProcessExit} {
+		l, err := attach(t.obj.coll.Programs[name], name)
+		if err != nil {
+			return err
+		}
+		t.follow = append(t.follow, l)
+	}
+	if t.obj.sample != nil {
+		s, err := startSampler(t.obj.sample, t.cfg.SampleHz)
+		if err != nil {
+			t.degraded = append(t.degraded, Degraded{Feature: "samples", Reason: err.Error()})
+			t.log.Warn("the kernel denies a part of the capture", zap.String("feature", "samples"), zap.Error(err))
+		}
+		t.sampler = s
+	}
+	if t.cfg.Continuous {
+		if err := t.attachLocked(); err != nil {
+			return err
+		}
+	}
+	t.started = true
+	go t.run()
+	return nil
+}
+
+func attach(p *ebpf.Program, name string) (link.Link, error) {
+	l, err := link.AttachTracing(link.TracingOptions{Program: p})
+	if err != nil {
+		return nil, fmt.Errorf("capture: cannot attach to the tracepoint %s: %s: %w", name, explain(err), err)
+	}
+	return l, nil
+}
+
+// Attach puts the syscall hooks in place; it does nothing if they are. It
+// takes well under a millisecond and taxes every process on the host until
+// Detach.
+func (t *Tracer) Attach() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return ErrClosed
+	}
+	return t.attachLocked()
+}
+
+func (t *Tracer) attachLocked() error {
+	if t.enter != nil {
+		return nil
+	}
+	// A start left over from the last attachment must pair with nothing.
+	t.epoch++
+	if err := t.obj.set(captureVarEpoch, uint32(t.epoch)); err != nil {
+		return err
+	}
+	exit, err := attach(t.obj.sysExit, captureProgSysExit)
+	if err != nil {
+		return err
+	}
+	enter, err := attach(t.obj.coll.Programs[captureProgSysEnter], captureProgSysEnter)
+	if err != nil {
+		return errors.Join(err, exit.Close())
+	}
+	t.exit, t.enter, t.attached = exit, enter, time.Now()
+	return nil
+}
+
+// Detach takes the syscall hooks away; it does nothing if they are not there.
+// Calls in flight at that moment are not delivered: see InFlight.
+func (t *Tracer) Detach() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.detachLocked()
+}
+
+func (t *Tracer) detachLocked() error {
+	if t.enter == nil {
+		return nil
+	}
+	err := errors.Join(t.enter.Close(), t.exit.Close())
+	t.enter, t.exit = nil, nil
+	t.traced += time.Since(t.attached)
+	t.attached = time.Time{}
+	return err
+}
+
+// Degraded lists what the kernel or a missing privilege denies.
+func (t *Tracer) Degraded() []Degraded {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return append([]Degraded(nil), t.degraded...)
+}
+
+// SamplePeriod is the CPU time one Sample stands for; zero when there are none.
+func (t *Tracer) SamplePeriod() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.cfg.SampleHz == 0 || t.obj == nil || t.obj.sample == nil || (t.started && t.sampler == nil) {
+		return 0
+	}
+	return time.Second / time.Duration(t.cfg.SampleHz)
+}
+
+// AddProcess starts to follow a process: all its threads, those it makes, and
+// with IncludeChildren the processes it starts. It refuses this very process,
+// and one that does not exist. pid is that of the initial PID namespace.
+func (t *Tracer) AddProcess(pid int32) error {
+	if int(pid) == os.Getpid() {
+		return fmt.Errorf("capture: process %d is this one, which never traces itself", pid)
+	}
+	if err := alive(pid); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return ErrClosed
+	}
+	// First the target, so that new threads are followed from now on, then
+	// those that are there: between them nothing slips through.
+	if err := t.obj.coll.Maps[captureMapTargets].Put(uint32(pid), uint32(1)); err != nil {
+		return fmt.Errorf("capture: cannot follow process %d (at most %d at once): %w", pid, MaxTargets, err)
+	}
+	if err := runIter(t.iters.seed); err != nil {
+		return errors.Join(fmt.Errorf("capture: cannot find the threads of process %d: %w", pid, err), t.removeLocked(pid))
+	}
+	// If it ended before it was a target nobody will say so.
+	if err := alive(pid); err != nil {
+		return errors.Join(err, t.removeLocked(pid))
+	}
+	return nil
+}
+
+// RemoveProcess stops following a process; it does nothing if it is not
+// followed. Processes it started stay.
+func (t *Tracer) RemoveProcess(pid int32) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return ErrClosed
+	}
+	return t.removeLocked(pid)
+}
+
+func (t *Tracer) removeLocked(pid int32) error {
+	err := t.obj.coll.Maps[captureMapTargets].Delete(uint32(pid))
+	if errors.Is(err, ebpf.ErrKeyNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = t.obj.set(captureVarRemoveTgid, uint32(pid))
+	}
+	if err == nil {
+		err = runIter(t.iters.forget)
+	}
+	if err != nil {
+		return fmt.Errorf("capture: cannot let go of process %d: %w", pid, err)
+	}
+	return nil
+}
+
+// alive returns an error unless pid is a process that has not ended.
+func alive(pid int32) error {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(int(pid)) + "/status")
+	if err != nil {
+		return fmt.Errorf("capture: there is no process %d: %w", pid, err)
+	}
+	for line := range strings.Lines(string(b)) {
+		key, value, _ := strings.Cut(line, ":")
+		value = strings.TrimSpace(value)
+		if key == "State" && (strings.HasPrefix(value, "Z") || strings.HasPrefix(value, "X")) {
+			return fmt.Errorf("capture: process %d has ended: %w", pid, os.ErrProcessDone)
+		}
+		if key == "Tgid" && value != strconv.Itoa(int(pid)) {
+			return fmt.Errorf("capture: %d is a thread of process %s, not a process", pid, value)
+		}
+	}
+	return nil
+}
+
+// runIter runs an iterator over all tasks.
+func runIter(it *link.Iter) error {
+	r, err := it.Open()
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, r)
+	return errors.Join(err, r.Close())
+}
+
+// Close detaches everything, delivers what is left in the rings, and frees
+// the kernel objects. It returns after the last call of the Handler.
+func (t *Tracer) Close() error {
+	t.mu.Lock()
+	if t.closed {
+		t.mu.Unlock()
+		return nil
+	}
+	t.closed = true
+	errs := []error{t.detachLocked()}
+	if t.sampler != nil {
+		errs = append(errs, t.sampler.close())
+	}
+	for _, l := range t.follow {
+		errs = append(errs, l.Close())
+	}
+	started := t.started
+	t.mu.Unlock()
+	if started {
+		close(t.stop)
+		<-t.done
+	}
+	t.life.Lock()
+	defer t.life.Unlock()
+	for _, it := range []*link.Iter{t.iters.seed, t.iters.forget, t.iters.snapshot} {
+		if it != nil {
+			errs = append(errs, it.Close())
+		}
+	}
+	for _, r := range []*ringbuf.Reader{t.events, t.stacks} {
+		if r != nil {
+			errs = append(errs, r.Close())
+		}
+	}
+	errs = append(errs, t.obj.close())
+	return errors.Join(errs...)
+}

@@ -1,0 +1,60 @@
+//go:build !linux || (!amd64 && !arm64)
+
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// ErrClosed is returned by a Tracer that has been closed.
+var ErrClosed = errors.New("capture: the tracer is closed")
+
+// Tracer exists on Linux on amd64 and arm64 only; elsewhere New fails.
+type Tracer struct{}
+
+var errUnsupported = fmt.Errorf("capture: recording system calls needs Linux on amd64 or arm64, this is %s/%s", runtime.GOOS, runtime.GOARCH)
+
+// New returns an error: this platform has no eBPF capture.
+func New(Config, Handler, *zap.Logger) (*Tracer, error) { return nil, errUnsupported }
+
+// Start returns an error.
+func (*Tracer) Start(context.Context) error { return errUnsupported }
+
+// Close does nothing.
+func (*Tracer) Close() error { return nil }
+
+// Attach returns an error.
+func (*Tracer) Attach() error { return errUnsupported }
+
+// Detach does nothing.
+func (*Tracer) Detach() error { return nil }
+
+// AddProcess returns an error.
+func (*Tracer) AddProcess(int32) error { return errUnsupported }
+
+// RemoveProcess does nothing.
+func (*Tracer) RemoveProcess(int32) error { return nil }
+
+// Poll returns an error.
+func (*Tracer) Poll() error { return errUnsupported }
+
+// Snapshot returns an error.
+func (*Tracer) Snapshot() error { return errUnsupported }
+
+// InFlight returns an error.
+func (*Tracer) InFlight(time.Duration) ([]Call, error) { return nil, errUnsupported }
+
+// Stats returns nothing.
+func (*Tracer) Stats() Stats { return Stats{} }
+
+// Degraded returns nothing.
+func (*Tracer) Degraded() []Degraded { return nil }
+
+// SamplePeriod returns zero.
+func (*Tracer) SamplePeriod() time.Duration { return 0 }
