@@ -85,8 +85,8 @@ func (h *hop) cover(c *syscalltrace.Coverage) {
 		h.coveredFrom, h.coveredTo = c.Start, c.End
 	}
 	h.coveredFrom = max(h.start, min(h.coveredFrom, c.Start))
-	h.coveredTo = min(h.end, max(h.coveredTo, c.End))
-	h.traced = max(h.traced, int64(c.Traced))
+	h.coveredTo = max(h.coveredFrom, min(h.end, max(h.coveredTo, c.End)))
+	h.traced += int64(c.Traced)
 	h.cpuTime += int64(c.CPUTime)
 	h.sample = max(h.sample, int64(c.SamplePeriod))
 	h.snapshot = max(h.snapshot, int64(c.SnapshotPeriod))

@@ -2,6 +2,7 @@ package window
 
 import (
 	"slices"
+	"time"
 
 	"github.com/perfscope/perfscope/internal/cluster"
 	"github.com/perfscope/perfscope/internal/suspect"
@@ -49,9 +50,22 @@ func (s *Service) AddCoverage(c syscalltrace.Coverage) {
 	if c.End <= c.Start {
 		return
 	}
-	// A flush lies in one hop but for the one at its edge, whose larger part
-	// decides: figures per second change by less than the flush's share.
-	s.hopAt(c.Start + (c.End-c.Start)/2).cover(&c)
+	// A flush may reach over the edge of a hop: each has its part of it. One
+	// that is longer than all open hops says nothing about any.
+	length := int64(s.cfg.Hop)
+	for from, n := c.Start, 0; from < c.End && n < maxOpen; n++ {
+		to := min(c.End, from-from%length+length)
+		part := c
+		part.Start, part.End = from, to
+		scale := float64(to-from) / float64(c.End-c.Start)
+		part.CPUTime = time.Duration(float64(c.CPUTime) * scale)
+		part.Traced = time.Duration(float64(c.Traced) * scale)
+		if from > c.Start {
+			part.Dropped = nil
+		}
+		s.hopAt(from).cover(&part)
+		from = to
+	}
 }
 
 // AddBatch folds the events of one thread into their hops. It keeps nothing

@@ -75,7 +75,6 @@ func stackOf(text string) syscalltrace.Stack {
 	return s
 }
 
-
 // run lets the server live for some seconds under a load.
 func (s *server) run(seconds int, l load) {
 	s.t.Helper()

@@ -1,0 +1,180 @@
+package suspect
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/perfscope/perfscope/internal/syscalltrace"
+)
+
+func stack(functions string) *syscalltrace.Stack {
+	s := &syscalltrace.Stack{}
+	for _, f := range strings.Fields(functions) {
+		frame := syscalltrace.Frame{Function: f, Module: "server"}
+		if name, ok := strings.CutPrefix(f, "@"); ok {
+			frame = syscalltrace.Frame{Function: name, Module: "libc.so.6", Origin: syscalltrace.OriginLibrary}
+		}
+		s.Frames = append(s.Frames, frame)
+	}
+	return s
+}
+
+func names(suspects []Suspect) []string {
+	var n []string
+	for _, s := range suspects {
+		n = append(n, s.Function)
+	}
+	return n
+}
+
+func TestRank(t *testing.T) {
+	type seen struct {
+		stack             string
+		kind              Evidence
+		now, past, excess float64
+	}
+	for _, tc := range []struct {
+		name string
+		seen []seen
+		want []string
+	}{
+		{
+			"the library's time is its caller's, the common callers explain nothing",
+			[]seen{
+				{"@memcpy copy handle loop main", EvidenceOnCPU, 80, 0, 80},
+				{"parse handle loop main", EvidenceOnCPU, 20, 20, 0},
+			},
+			[]string{"copy"},
+		},
+		{
+			"one strong kind is enough",
+			[]seen{
+				{"@fdatasync flush tick loop main", EvidenceBlocked, 700, 0, 700},
+				{"@epoll_wait poll loop main", EvidenceBlocked, 200, 950, 0},
+				{"parse handle loop main", EvidenceOnCPU, 21, 20, 1},
+			},
+			[]string{"flush", "tick"},
+		},
+		{
+			"kinds add up",
+			[]seen{
+				{"spin loop main", EvidenceOnCPU, 50, 0, 50},
+				{"log loop main", EvidenceOnCPU, 51, 0, 51},
+				{"poll loop main", EvidenceOnCPU, 10, 10, 0},
+				{"@accept spin loop main", EvidenceSyscall, 1000, 0, 20},
+				{"@read serve loop main", EvidenceSyscall, 100, 100, 0},
+			},
+			[]string{"spin", "log"},
+		},
+		{"no excess, no suspects", []seen{{"parse main", EvidenceOnCPU, 10, 5, 0}}, nil},
+		{"code of libraries alone has no suspects", []seen{{"@malloc @start", EvidenceOnCPU, 10, 0, 10}}, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			stacks := NewStacks()
+			var times []StackTime
+			for _, s := range tc.seen {
+				times = append(times, StackTime{stacks.Intern(stack(s.stack)), s.kind, s.now, s.past, s.excess})
+			}
+			got := Rank(stacks, times, 2)
+			if !slices.Equal(names(got), tc.want) {
+				t.Errorf("ranked %v, want %v", got, tc.want)
+			}
+			for i, s := range got {
+				if s.Score < 0 || s.Score > 1 || i > 0 && s.Score > got[i-1].Score {
+					t.Errorf("scores out of order or bounds: %v", got)
+				}
+			}
+		})
+	}
+}
+
+func TestPathTo(t *testing.T) {
+	stacks := NewStacks()
+	times := []StackTime{
+		{Stack: stacks.Intern(stack("flush tick loop main")), Excess: 5},
+		{Stack: stacks.Intern(stack("flush exit main")), Excess: 1},
+	}
+	if got := PathTo(stacks, times, Suspect{Function: "tick", Module: "server"}); !slices.Equal(got, []string{"main", "loop", "tick"}) {
+		t.Errorf("path %v", got)
+	}
+}
+
+func TestStacksAreBounded(t *testing.T) {
+	stacks := NewStacks()
+	for i := range 3 * MaxStacks {
+		stacks.Intern(stack(fmt.Sprintf("f%d g%d main", i%100, i)))
+	}
+	if stacks.Len() > 2*MaxStacks {
+		t.Errorf("%d stacks are kept", stacks.Len())
+	}
+	deep := strings.Repeat("a b c ", 100)
+	if id := stacks.Intern(stack("z " + deep)); len(stacks.Get(id).Frames) > maxFrames {
+		t.Error("a deep stack is kept whole")
+	}
+}
+
+func TestLockPrimitives(t *testing.T) {
+	stacks := NewStacks()
+	for text, lock := range map[string]bool{
+		"@__lll_lock_wait @pthread_mutex_lock update main": true,
+		"@futex_wait @pthread_cond_wait take main":         false,
+		"update @pthread_mutex_lock main":                  false,
+	} {
+		if got := stacks.Get(stacks.Intern(stack(text))).Lock; got != lock {
+			t.Errorf("%q: lock is %v", text, got)
+		}
+	}
+}
+
+func TestPatterns(t *testing.T) {
+	classes := syscalltrace.NewClasses("amd64")
+	nr := func(name string) int32 {
+		n, ok := syscalltrace.Number("amd64", name)
+		if !ok {
+			t.Fatalf("no call %q", name)
+		}
+		return n
+	}
+	rate := func(name string, errno int32, past, now, mean float64) CallRate {
+		return CallRate{Number: nr(name), Errno: errno, Now: now, Past: past, Mean: mean}
+	}
+	for _, tc := range []struct {
+		want string
+		f    Features
+	}{
+		{PatternSyncWrite, Features{Waiting: map[int32]float64{nr("fdatasync"): 9, nr("write"): 1}}},
+		{PatternLockWait, Features{Waiting: map[int32]float64{nr("futex"): 9}, Lock: 8}},
+		{PatternSleepInRequest, Features{Waiting: map[int32]float64{nr("clock_nanosleep"): 9}, CPU: 1}},
+		{PatternStuckCall, Features{Waiting: map[int32]float64{nr("read"): 9}, Stuck: true}},
+		{PatternBlockedIO, Features{Waiting: map[int32]float64{nr("connect"): 9}}},
+		{PatternLongComputation, Features{CPU: 9, CPUOutsideCalls: 8.5}},
+		{PatternBusyFailingCall, Features{CPU: 9, CPUOutsideCalls: 3, Calls: []CallRate{rate("accept4", 11, 0, 5e4, 900), rate("epoll_wait", 0, 100, 5e4, 900)}}},
+		{PatternPollWithoutSleep, Features{CPU: 9, CPUOutsideCalls: 3, Calls: []CallRate{rate("epoll_wait", 0, 100, 1e5, 900)}}},
+		{PatternConnectionChurn, Features{CPU: 9, Calls: []CallRate{rate("connect", 115, 1, 4000, 9000), rate("close", 0, 10, 4000, 900), rate("socket", 0, 10, 4000, 900)}}},
+		{PatternMemoryMapChurn, Features{CPU: 9, Calls: []CallRate{rate("mmap", 0, 1, 4000, 9000), rate("munmap", 0, 10, 4000, 900)}}},
+		{PatternTinyIO, Features{CPU: 9, Calls: []CallRate{{Number: nr("read"), Now: 1e5, Past: 100, BytesNow: 1e5, BytesPast: 1e5}}}},
+		{PatternDescriptorExhaustion, Features{CPU: 9, Calls: []CallRate{rate("accept", 24, 0, 1000, 900)}}},
+		{"", Features{}},
+		{"", Features{CPU: 9, Calls: []CallRate{rate("stat", 0, 10, 5000, 900)}}},
+	} {
+		t.Run(tc.want, func(t *testing.T) {
+			tc.f.Classes = classes
+			if got := tc.f.Name(); got != tc.want {
+				t.Errorf("pattern %q, want %q", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestSummary(t *testing.T) {
+	a := Anomaly{
+		Impact: 0.62, Pattern: PatternSyncWrite, Suspects: []Suspect{{Function: "flush", Module: "server"}},
+		Deviations: []Deviation{{Call: "fdatasync", Normal: Figures{RatePerSecond: 1}, Abnormal: Figures{RatePerSecond: 2900}}},
+	}
+	const want = "flush (server) is the first suspect: 62 % of its active time is beyond its past, spent waiting in fdatasync; it waits for storage on every operation; fdatasync went from 1.0 to 2900 per second."
+	if got := Summarise(&a, "fdatasync"); got != want {
+		t.Errorf("summary\n%s\nwant\n%s", got, want)
+	}
+}
