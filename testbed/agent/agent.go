@@ -1,0 +1,128 @@
+// Package agent runs the built collector with the shipped configuration and
+// reads what it finds from the file it writes, as a user would.
+package agent
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/perfscope/perfscope/testbed/proc"
+	"github.com/perfscope/perfscope/testbed/server"
+)
+
+// Config says which collector to run.
+type Config struct {
+	// Binary is bin/otelcol-perfscope, File the configuration.
+	Binary, File string
+	// Out is the directory for the collector's log and its anomalies.
+	Out string
+	// Env are further variables of the collector.
+	Env []string
+	// User runs the collector under another account.
+	User string
+}
+
+// Agent is a running collector.
+type Agent struct {
+	*proc.Process
+	// Log is the collector's console, AnomalyFile what its file exporter
+	// wrote.
+	Log, AnomalyFile string
+	metrics          string
+}
+
+// startTimeout bounds the time from exec to "everything is ready".
+const startTimeout = 30 * time.Second
+
+// Start starts the collector and waits until its pipelines run.
+func Start(ctx context.Context, cfg Config) (*Agent, error) {
+	a := &Agent{
+		Log:         filepath.Join(cfg.Out, "collector.log"),
+		AnomalyFile: filepath.Join(cfg.Out, "anomalies.json"),
+	}
+	for _, old := range []string{a.Log, a.AnomalyFile} {
+		if err := os.Remove(old); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
+	}
+	port, err := server.FreePort()
+	if err != nil {
+		return nil, err
+	}
+	a.metrics = fmt.Sprintf("http://localhost:%d/metrics", port)
+	p, err := proc.Start(proc.Options{
+		Path: cfg.Binary, Args: []string{"--config", cfg.File}, Output: a.Log, User: cfg.User,
+		Env: append([]string{
+			"PERFSCOPE_ANOMALY_FILE=" + a.AnomalyFile,
+			fmt.Sprintf("PERFSCOPE_METRICS_PORT=%d", port),
+			// The usual ports may be taken by the machine's own collector.
+			"PERFSCOPE_OTLP_GRPC_ENDPOINT=127.0.0.1:0",
+			"PERFSCOPE_OTLP_HTTP_ENDPOINT=127.0.0.1:0",
+		}, cfg.Env...),
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.Process = p
+	deadline := time.Now().Add(startTimeout)
+	for {
+		if log, err := os.ReadFile(a.Log); err == nil && bytes.Contains(log, []byte("Everything is ready")) {
+			return a, nil
+		}
+		select {
+		case <-p.Done():
+			return nil, fmt.Errorf("the collector did not start: %s", a.lastLines())
+		case <-ctx.Done():
+			a.Stop()
+			return nil, ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			a.Stop()
+			return nil, fmt.Errorf("the collector is not ready after %s: %s", startTimeout, a.lastLines())
+		}
+	}
+}
+
+// Stop ends the collector. An exit code other than zero is an error.
+func (a *Agent) Stop() error {
+	err := a.Process.Stop(15 * time.Second)
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return fmt.Errorf("the collector ended with %s: %s", exit, a.lastLines())
+	}
+	return err
+}
+
+// Metrics returns the collector's own metrics as text.
+func (a *Agent) Metrics(ctx context.Context) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, a.metrics, nil)
+	if err != nil {
+		return "", err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(response.Body, 4<<20))
+	return string(text), err
+}
+
+func (a *Agent) lastLines() string {
+	data, err := os.ReadFile(a.Log)
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
+	return strings.Join(lines[max(0, len(lines)-3):], "\n")
+}

@@ -1,0 +1,236 @@
+// Package runner runs a scenario: server, load and collector up, learn, fault
+// on, watch what the collector says, everything down. What it reports comes
+// from the collector's output only.
+package runner
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/perfscope/perfscope/testbed/agent"
+	"github.com/perfscope/perfscope/testbed/load"
+	"github.com/perfscope/perfscope/testbed/scenario"
+	"github.com/perfscope/perfscope/testbed/server"
+)
+
+// Options are the same for every scenario.
+type Options struct {
+	// Binary is the collector, Config its configuration.
+	Binary, Config string
+	// Out is where each scenario gets a directory for the collector's log,
+	// its anomalies and its own metrics.
+	Out string
+}
+
+// Result is what came of a run. Its JSON form is testbed/out/demo.json.
+type Result struct {
+	Service string   `json:"service"`
+	Truth   []string `json:"truth"`
+	// Rank is the place of the first true function, counted from one; zero
+	// when it is not among the suspects.
+	Rank int `json:"rank"`
+	// SecondsToFirst is from the fault to the first anomaly; -1 when none
+	// came.
+	SecondsToFirst float64 `json:"seconds_to_first"`
+	// Suspects are those of the strongest anomaly.
+	Suspects []agent.Suspect `json:"suspects"`
+
+	// FirstRank is the rank in the first anomaly.
+	FirstRank int `json:"-"`
+	// Before and After are the anomalies at WARN before and after the fault.
+	Before, After []agent.Anomaly `json:"-"`
+	// Normal and Slow are what the load saw before and after the fault.
+	Normal, Slow load.Figures `json:"-"`
+}
+
+// Run runs one scenario. Whatever happens, everything it started has ended
+// when it returns.
+func Run(ctx context.Context, sc scenario.Scenario, o Options) (Result, error) {
+	r := &run{sc: sc, started: time.Now(), result: Result{Truth: sc.Truth, SecondsToFirst: -1, Suspects: []agent.Suspect{}}}
+	err := r.run(ctx, o)
+	return r.result, err
+}
+
+type run struct {
+	sc      scenario.Scenario
+	started time.Time
+	result  Result
+
+	work      scenario.Workload
+	load      *load.Load
+	anomalies chan agent.Anomaly
+	lost      chan error
+	onset     time.Time // zero before the fault
+}
+
+func (r *run) run(ctx context.Context, o Options) (err error) {
+	out := filepath.Join(o.Out, r.sc.Name)
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return err
+	}
+	r.say("starting the server")
+	if r.work, err = r.sc.Start(ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.work.Server.Stop()) }()
+	r.say("%s, pid %d, on %s: %s", r.work.Server.Version, r.work.Server.PID(), r.work.Server.Addr, r.sc.Normal)
+
+	r.load = load.Start(ctx, r.work.Load)
+	defer r.load.Stop()
+	r.say("load: %.0f requests per second over %d connections", r.work.Load.Rate, r.work.Load.Workers)
+
+	collector, err := agent.Start(ctx, agent.Config{Binary: o.Binary, File: o.Config, Out: out})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, collector.Stop()) }()
+	r.say("collector started with %s, pid %d", filepath.Base(o.Config), collector.PID())
+	defer saveMetrics(collector, filepath.Join(out, "metrics.txt"))
+
+	reading, stopReading := context.WithCancel(ctx)
+	r.anomalies, r.lost = make(chan agent.Anomaly, 256), make(chan error, 1)
+	go func() {
+		r.lost <- agent.Follow(reading, collector.AnomalyFile, func(a agent.Anomaly) { r.anomalies <- a })
+		close(r.anomalies)
+	}()
+	defer func() {
+		stopReading()
+		for range r.anomalies { //nolint:revive // drained so that the reader ends
+		}
+	}()
+	r.load.Take()
+
+	if len(r.sc.Steps) > 0 {
+		return r.steps(ctx, collector)
+	}
+	return r.faulty(ctx, collector)
+}
+
+// faulty learns, turns the fault on and watches.
+func (r *run) faulty(ctx context.Context, collector *agent.Agent) error {
+	r.say("learning what is normal for %s", r.sc.Learn)
+	if err := r.watch(ctx, collector, r.sc.Learn); err != nil {
+		return err
+	}
+	r.result.Normal = r.load.Take()
+	if err := enough(r.result.Normal); err != nil {
+		return err
+	}
+	r.say("normal: %s", describe(r.result.Normal))
+
+	r.say("FAULT  %s", r.sc.Fault)
+	r.onset = time.Now()
+	end, err := r.work.Fault(ctx)
+	if err != nil {
+		return fmt.Errorf("the fault could not be turned on: %w", err)
+	}
+	defer end()
+	if err := r.watch(ctx, collector, r.sc.Observe); err != nil {
+		return err
+	}
+	r.result.Slow = r.load.Take()
+	r.say("now: %s", describe(r.result.Slow))
+	r.judge()
+	return nil
+}
+
+// steps changes the load and watches.
+func (r *run) steps(ctx context.Context, collector *agent.Agent) error {
+	for _, step := range r.sc.Steps {
+		r.load.SetRate(r.work.Load.Rate * step.Factor)
+		r.say("load at %gx for %s", step.Factor, step.For)
+		if err := r.watch(ctx, collector, step.For); err != nil {
+			return err
+		}
+		figures := r.load.Take()
+		if err := enough(figures); err != nil {
+			return err
+		}
+		r.say("       %s", describe(figures))
+	}
+	return nil
+}
+
+// watch takes note of anomalies for a while. It ends early when something that
+// has to run does not.
+func (r *run) watch(ctx context.Context, collector *agent.Agent, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-timer.C:
+			return nil
+		case <-collector.Done():
+			return fmt.Errorf("the collector ended: %w (see %s)", collector.Err(), collector.Log)
+		case <-r.work.Server.Done():
+			return fmt.Errorf("the server ended: %w", r.work.Server.Err())
+		case err := <-r.lost:
+			return fmt.Errorf("the collector's output can't be read: %w", err)
+		case a := <-r.anomalies:
+			r.note(a)
+		}
+	}
+}
+
+// note prints an anomaly and keeps it, if it is about the server under test:
+// the machine may run others.
+func (r *run) note(a agent.Anomaly) {
+	if a.PID != 0 && !slices.Contains(server.Descendants(r.work.Server.PID()), a.PID) {
+		return
+	}
+	r.result.Service = a.Service
+	switch {
+	case !a.Warn:
+		r.say("%s  %s (score %.2f): %s", a.Severity, a.Kind, a.Score, a.Sentence)
+		return
+	case r.onset.IsZero() || a.End.Before(r.onset):
+		r.result.Before = append(r.result.Before, a)
+		r.say("ANOMALY while nothing is wrong")
+	case len(r.result.After) == 0:
+		r.result.SecondsToFirst = a.Seen.Sub(r.onset).Seconds()
+		r.result.After = append(r.result.After, a)
+		r.say("ANOMALY, the first, %.1f s after the fault", r.result.SecondsToFirst)
+	default:
+		r.result.After = append(r.result.After, a)
+		r.say("ANOMALY")
+	}
+	printAnomaly(a, r.sc.Truth)
+}
+
+// judge takes the strongest anomaly after the fault: the first one comes when
+// the hop in which the fault began has ended, which may hold little of it.
+func (r *run) judge() {
+	if len(r.result.After) == 0 {
+		return
+	}
+	strongest := slices.MaxFunc(r.result.After, func(a, b agent.Anomaly) int {
+		return cmp.Compare(a.Score, b.Score)
+	})
+	r.result.Rank = strongest.Rank(r.sc.Truth)
+	r.result.Suspects = strongest.Suspects
+	r.result.FirstRank = r.result.After[0].Rank(r.sc.Truth)
+}
+
+// enough refuses to judge a collector by a load that did not run.
+func enough(f load.Figures) error {
+	if f.Requests == 0 || f.Failures > f.Requests/10 {
+		return fmt.Errorf("the load failed: %d requests answered, %d failed: %w", f.Requests, f.Failures, f.LastError)
+	}
+	return nil
+}
+
+func saveMetrics(collector *agent.Agent, file string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	if text, err := collector.Metrics(ctx); err == nil {
+		_ = os.WriteFile(file, []byte(text), 0o644) // nice to have
+	}
+}

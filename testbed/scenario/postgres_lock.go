@@ -1,0 +1,89 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/perfscope/perfscope/testbed/client"
+	"github.com/perfscope/perfscope/testbed/load"
+	"github.com/perfscope/perfscope/testbed/server"
+)
+
+const postgresRows = 10_000
+
+// postgresLock: a migration took the table's lock and was forgotten. Nobody
+// computes, everybody waits.
+func postgresLock() Scenario {
+	return Scenario{
+		Name:   "postgres-lock",
+		Title:  "postgres waits: a table lock nobody gives back",
+		Normal: "six clients read and update accounts",
+		Fault:  "LOCK TABLE accounts in a transaction that is left open: every backend waits for it",
+		// src/backend/storage/lmgr: from the table's lock down to the
+		// sleep. WaitLatch below them is where every idle backend waits.
+		Truth:   []string{"ProcSleep", "WaitOnLock", "LockAcquireExtended", "LockRelationOid", "LockAcquire"},
+		Top:     3,
+		Learn:   70 * time.Second,
+		Observe: 30 * time.Second,
+		Start: func(ctx context.Context) (Workload, error) {
+			s, err := server.StartPostgres(ctx)
+			if err != nil {
+				return Workload{}, err
+			}
+			if err := fillPostgres(s); err != nil {
+				s.Stop()
+				return Workload{}, err
+			}
+			return Workload{
+				Server: s,
+				Load: load.Config{
+					Workers: 6,
+					Rate:    300,
+					Dial: func() (load.Client, error) {
+						c, err := client.DialPostgres(s.Addr, "postgres", "postgres")
+						if err != nil {
+							return nil, err
+						}
+						return postgresClient{c}, nil
+					},
+				},
+				Fault: func(context.Context) (func(), error) { return lockTable(s) },
+			}, nil
+		},
+	}
+}
+
+func fillPostgres(s *server.Server) error {
+	c, err := client.DialPostgres(s.Addr, "postgres", "postgres")
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return c.Query(fmt.Sprintf(`CREATE TABLE accounts (id int PRIMARY KEY, balance int NOT NULL, note text);
+		INSERT INTO accounts SELECT i, 0, repeat('x', 100) FROM generate_series(1, %d) i;
+		ANALYZE accounts`, postgresRows))
+}
+
+type postgresClient struct{ *client.Postgres }
+
+func (c postgresClient) Request(r *rand.Rand) error {
+	id := 1 + r.IntN(postgresRows)
+	if r.IntN(4) == 0 {
+		return c.Query(fmt.Sprintf("UPDATE accounts SET balance = balance + 1 WHERE id = %d", id))
+	}
+	return c.Query(fmt.Sprintf("SELECT balance, note FROM accounts WHERE id = %d", id))
+}
+
+func lockTable(s *server.Server) (func(), error) {
+	c, err := client.DialPostgres(s.Addr, "postgres", "postgres")
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Query("BEGIN; LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE"); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return func() { c.Close() }, nil
+}

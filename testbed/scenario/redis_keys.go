@@ -1,0 +1,71 @@
+package scenario
+
+import (
+	"context"
+	"time"
+
+	"github.com/perfscope/perfscope/testbed/client"
+	"github.com/perfscope/perfscope/testbed/server"
+)
+
+// redisKeys: somebody's dashboard asks for KEYS on a large keyspace.
+func redisKeys() Scenario {
+	return Scenario{
+		Name:   "redis-keys",
+		Title:  "redis computes: KEYS over a large keyspace",
+		Normal: "a cache of 300,000 keys in use",
+		Fault:  "a dashboard asks for KEYS with a pattern five times a second: every key is matched while all others wait",
+		// src/db.c keysCommand and the matcher it calls for every key,
+		// src/util.c (the second is static in most builds).
+		Truth:   []string{"keysCommand", "stringmatchlen", "stringmatchlen_impl"},
+		Top:     3,
+		Learn:   70 * time.Second,
+		Observe: 30 * time.Second,
+		Start: func(ctx context.Context) (Workload, error) {
+			s, err := server.StartRedis(ctx, "--enable-debug-command", "local")
+			if err != nil {
+				return Workload{}, err
+			}
+			if err := redisDo(s, "DEBUG", "POPULATE", "300000", "session"); err != nil {
+				s.Stop()
+				return Workload{}, err
+			}
+			return Workload{
+				Server: s,
+				Load:   redisLoad(s, 1000),
+				Fault:  func(ctx context.Context) (func(), error) { return pollKeys(ctx, s) },
+			}, nil
+		},
+	}
+}
+
+// pollKeys asks for KEYS every 200 ms until it is ended.
+func pollKeys(ctx context.Context, s *server.Server) (func(), error) {
+	c, err := client.DialRedis(s.Addr)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.Do("KEYS", "session:*9*7*5*3*"); err != nil {
+		c.Close()
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer c.Close()
+		ticker := time.NewTicker(200 * time.Millisecond)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+			}
+			if _, err := c.Do("KEYS", "session:*9*7*5*3*"); err != nil {
+				return
+			}
+		}
+	}()
+	return func() { cancel(); <-done }, nil
+}

@@ -1,0 +1,104 @@
+package scenario
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/perfscope/perfscope/testbed/load"
+)
+
+// TestScenarios brings every server up, loads it and turns its fault on: what
+// the collector is shown must be real.
+func TestScenarios(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: the servers run under accounts of their own")
+	}
+	// What must be true once the fault is on; before is the normal state.
+	slow := func(factor float64) func(t *testing.T, before, after state) {
+		return func(t *testing.T, before, after state) {
+			if float64(after.figures.P99) < factor*float64(before.figures.P99) {
+				t.Errorf("99th percentile only went from %s to %s", before.figures.P99, after.figures.P99)
+			}
+		}
+	}
+	checks := map[string]func(t *testing.T, before, after state){
+		"redis-fsync": nil, // how much slower is up to the disk
+		"redis-accept": func(t *testing.T, before, after state) {
+			if after.cpu < before.cpu+0.2 {
+				t.Errorf("no spin: CPU share went from %.2f to %.2f", before.cpu, after.cpu)
+			}
+		},
+		"redis-keys": slow(2),
+		"postgres-lock": func(t *testing.T, _, after state) {
+			if after.figures.Requests > 20 {
+				t.Errorf("%d requests were answered while the table was locked", after.figures.Requests)
+			}
+		},
+	}
+	for _, sc := range All() {
+		t.Run(sc.Name, func(t *testing.T) {
+			w, err := sc.Start(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if err := w.Server.Stop(); err != nil {
+					t.Error(err)
+				}
+				if _, err := os.Stat(w.Server.Dir); err == nil {
+					t.Errorf("%s is left behind", w.Server.Dir)
+				}
+			}()
+			l := load.Start(t.Context(), w.Load)
+			defer l.Stop()
+			time.Sleep(300 * time.Millisecond) // connections, caches
+			look := func() state {
+				l.Take()
+				cpu, start := cpuTime(w.Server.PID()), time.Now()
+				time.Sleep(1500 * time.Millisecond)
+				used := cpuTime(w.Server.PID()) - cpu
+				return state{l.Take(), used.Seconds() / time.Since(start).Seconds()}
+			}
+			before := look()
+			t.Logf("normal: %+v", before)
+			if before.figures.Failures > 0 || before.figures.PerSecond < w.Load.Rate/3 {
+				t.Errorf("the load does not run: %+v", before.figures)
+			}
+			if w.Fault == nil {
+				return
+			}
+			end, err := w.Fault(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer end()
+			after := look()
+			t.Logf("fault:  %+v", after)
+			if check := checks[sc.Name]; check != nil {
+				check(t, before, after)
+			}
+		})
+	}
+}
+
+// state is how a server does: what its load sees and its share of a CPU.
+type state struct {
+	figures load.Figures
+	cpu     float64
+}
+
+// cpuTime is the CPU time of one process so far, to 10 ms.
+func cpuTime(pid int) time.Duration {
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return 0
+	}
+	line := string(data)
+	fields := strings.Fields(line[strings.LastIndex(line, ") ")+2:])
+	user, _ := strconv.Atoi(fields[11])
+	system, _ := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * 10 * time.Millisecond
+}

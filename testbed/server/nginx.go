@@ -1,0 +1,104 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+
+	"github.com/perfscope/perfscope/testbed/proc"
+)
+
+// NginxFiles is how many files StartNginx puts under its root, named
+// /0.bin, /1.bin, … between 1 and 256 KiB.
+const NginxFiles = 64
+
+// StartNginx starts Debian's nginx with two workers, which serve files.
+func StartNginx(ctx context.Context) (*Server, error) {
+	path, err := find("nginx")
+	if err != nil {
+		return nil, err
+	}
+	addr, err := FreeAddr()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := newDir("nginx")
+	if err != nil {
+		return nil, err
+	}
+	fail := func(err error) (*Server, error) {
+		os.RemoveAll(dir)
+		return nil, err
+	}
+	if err := writeFiles(filepath.Join(dir, "www")); err != nil {
+		return fail(err)
+	}
+	user := ""
+	if os.Geteuid() == 0 {
+		user = "user www-data;"
+	}
+	conf := fmt.Sprintf(`%s
+daemon off;
+worker_processes 2;
+pid %[2]s/nginx.pid;
+error_log %[2]s/error.log warn;
+events { worker_connections 512; }
+http {
+  access_log %[2]s/access.log;
+  sendfile on;
+  tcp_nopush on;
+  open_file_cache off;
+  client_body_temp_path %[2]s/body;
+  proxy_temp_path %[2]s/proxy;
+  fastcgi_temp_path %[2]s/fastcgi;
+  uwsgi_temp_path %[2]s/uwsgi;
+  scgi_temp_path %[2]s/scgi;
+  server { listen %[3]s; root %[2]s/www; }
+}
+`, user, dir, addr)
+	file := filepath.Join(dir, "nginx.conf")
+	if err := os.WriteFile(file, []byte(conf), 0o644); err != nil {
+		return fail(err)
+	}
+	log := filepath.Join(dir, "nginx.log")
+	p, err := proc.Start(proc.Options{
+		Path: path, Args: []string{"-c", file, "-p", dir, "-e", filepath.Join(dir, "error.log")}, Dir: dir, Output: log,
+	})
+	if err != nil {
+		return fail(err)
+	}
+	s := &Server{Process: p, Addr: addr, Dir: dir, Version: version(path, "-v")}
+	err = waitReady(ctx, p, log, func() error {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			return err
+		}
+		return c.Close()
+	})
+	if err != nil {
+		s.Stop()
+		return nil, err
+	}
+	return s, nil
+}
+
+func writeFiles(root string) error {
+	if err := os.Mkdir(root, 0o755); err != nil {
+		return err
+	}
+	r := rand.New(rand.NewPCG(1, 1))
+	for i := range NginxFiles {
+		size := 1 << (10 + i%9)
+		content := make([]byte, size)
+		for j := range content {
+			content[j] = byte(r.Uint32())
+		}
+		if err := os.WriteFile(filepath.Join(root, fmt.Sprintf("%d.bin", i)), content, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,186 @@
+// Package server starts the real servers of the testbed: Debian's binaries, on
+// a free port of the loopback interface, with their data in a directory of
+// their own that goes away with them.
+package server
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/perfscope/perfscope/testbed/proc"
+)
+
+// Server is a running server.
+type Server struct {
+	*proc.Process
+	// Addr is host:port of the listener.
+	Addr string
+	// Dir holds the server's files.
+	Dir string
+	// Version is what the program says of itself.
+	Version string
+
+	stopSignal syscall.Signal // zero is SIGTERM
+}
+
+// Stop ends the server and removes its files.
+func (s *Server) Stop() error {
+	err := s.StopWith(cmp.Or(s.stopSignal, syscall.SIGTERM), 5*time.Second)
+	return errors.Join(ignoreExit(err), os.RemoveAll(s.Dir))
+}
+
+// ignoreExit drops "exited with 1", "killed by a signal": the server was told
+// to end.
+func ignoreExit(err error) error {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return nil
+	}
+	return err
+}
+
+// FreeAddr returns a loopback address nothing listens on.
+func FreeAddr() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+// FreePort returns the port of FreeAddr.
+func FreePort() (int, error) {
+	addr, err := FreeAddr()
+	if err != nil {
+		return 0, err
+	}
+	return port(addr), nil
+}
+
+func port(addr string) int {
+	_, p, _ := net.SplitHostPort(addr)
+	n, _ := strconv.Atoi(p)
+	return n
+}
+
+// newDir makes a directory every account may pass through. It is on a disk
+// (/var/tmp, by definition not a memory file system), because a server whose
+// disk is memory has no slow writes.
+func newDir(name string) (string, error) {
+	dir, err := os.MkdirTemp("/var/tmp", "perfscope-"+name+"-")
+	if err != nil {
+		return "", err
+	}
+	return dir, os.Chmod(dir, 0o755)
+}
+
+// find returns the first program that exists: a name on PATH or in the
+// directories of system programs, or a glob of absolute paths.
+func find(candidates ...string) (string, error) {
+	for _, c := range candidates {
+		if !strings.HasPrefix(c, "/") {
+			if path, err := exec.LookPath(c); err == nil {
+				return path, nil
+			}
+			c = "/usr/sbin/" + c
+		}
+		if found, _ := filepath.Glob(c); len(found) > 0 {
+			return found[len(found)-1], nil
+		}
+	}
+	return "", fmt.Errorf("none of %s is installed: run `make deps`", strings.Join(candidates, ", "))
+}
+
+// version runs a program with its version flag and returns the first line.
+func version(path string, args ...string) string {
+	out, err := exec.Command(path, args...).CombinedOutput() //nolint:noctx // prints and ends
+	if err != nil {
+		return filepath.Base(path)
+	}
+	line, _, _ := strings.Cut(string(out), "\n")
+	return strings.TrimSpace(line)
+}
+
+// waitReady calls probe until it succeeds, the process ends or ten seconds
+// are over.
+func waitReady(ctx context.Context, p *proc.Process, log string, probe func() error) error {
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		err := probe()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-p.Done():
+			return fmt.Errorf("the server ended at once (%w): %s", p.Err(), tail(log))
+		case <-time.After(50 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the server is not ready after 10 s: %w; %s", err, tail(log))
+		}
+	}
+}
+
+func tail(path string) string {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
+	return strings.Join(lines[max(0, len(lines)-5):], " | ")
+}
+
+// Descendants returns the process and everything that was forked from it, as
+// /proc shows it now.
+func Descendants(root int) []int {
+	parents := map[int]int{}
+	entries, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return []int{root}
+	}
+	for _, path := range entries {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		// pid (name) state ppid …; the name may hold anything.
+		_, rest, ok := cutLast(string(data), ") ")
+		fields := strings.Fields(rest)
+		if !ok || len(fields) < 2 {
+			continue
+		}
+		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		parents[pid], _ = strconv.Atoi(fields[1])
+	}
+	out := []int{root}
+	for i := 0; i < len(out); i++ {
+		for pid, parent := range parents {
+			if parent == out[i] && !slices.Contains(out, pid) {
+				out = append(out, pid)
+			}
+		}
+	}
+	return out
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	i := strings.LastIndex(s, sep)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(sep):], true
+}
