@@ -138,6 +138,21 @@ func (d *Discoverer) Processes() []*Process {
 	return out
 }
 
+// Process is the target with this pid, nil when it is none.
+func (d *Discoverer) Process(pid int32) *Process {
+	if e := d.seen[pid]; e != nil {
+		return e.process
+	}
+	return nil
+}
+
+// Alive reports whether a process with this pid is there and has not ended (a
+// zombie has).
+func (d *Discoverer) Alive(pid int32) bool {
+	st, err := d.fs.stat(pid)
+	return err == nil && st.State != 'Z' && st.State != 'X'
+}
+
 // Scan looks at the whole host: call it every discovery interval.
 func (d *Discoverer) Scan() (Changes, error) {
 	var ch Changes

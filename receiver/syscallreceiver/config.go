@@ -1,0 +1,218 @@
+package syscallreceiver
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+
+	"github.com/perfscope/perfscope/internal/process"
+)
+
+// Mode is what is recorded.
+type Mode string
+
+const (
+	// ModeContinuous records every call of the targets, and watches them.
+	ModeContinuous Mode = "continuous"
+	// ModeWatch samples the targets and looks at their waits, with no hook
+	// on system calls.
+	ModeWatch Mode = "watch"
+)
+
+// Format is the form of the log records.
+type Format string
+
+const (
+	// FormatPacked is one record per thread and flush.
+	FormatPacked Format = "packed"
+	// FormatEvent is one record per event.
+	FormatEvent Format = "event"
+)
+
+// Config is the receiver's configuration; README.md explains each option.
+type Config struct {
+	// Mode is continuous or watch.
+	Mode Mode `mapstructure:"mode"`
+	// Format is packed or event.
+	Format Format `mapstructure:"format"`
+	// FlushInterval is the time between two deliveries.
+	FlushInterval time.Duration `mapstructure:"flush_interval"`
+	// DiscoveryInterval is the time between two looks at the host's processes.
+	DiscoveryInterval time.Duration `mapstructure:"discovery_interval"`
+	// InFlightAfter is the age at which a call that has not returned is reported.
+	InFlightAfter time.Duration `mapstructure:"in_flight_after"`
+	// IncludeChildren follows what a target forks.
+	IncludeChildren bool `mapstructure:"include_children"`
+	// Targets choose the processes; the first that matches wins.
+	Targets []TargetConfig `mapstructure:"targets"`
+	// Exclude rules go before all targets.
+	Exclude []TargetConfig `mapstructure:"exclude"`
+	// Watch sets the sampler and the snapshots of waits.
+	Watch WatchConfig `mapstructure:"watch"`
+	// Stacks sets how often and how deep user stacks are copied.
+	Stacks StacksConfig `mapstructure:"stacks"`
+	// Ring sets the memory shared with the kernel.
+	Ring RingConfig `mapstructure:"ring"`
+	// Limits bound what the receiver holds.
+	Limits LimitsConfig `mapstructure:"limits"`
+}
+
+// TargetConfig selects processes: every field that is set must hold.
+type TargetConfig struct {
+	// Executable is a glob over the program's path, or its base name.
+	Executable string `mapstructure:"executable"`
+	// Command is a regular expression searched in the command line.
+	Command string `mapstructure:"command"`
+	// PID is a process id.
+	PID int32 `mapstructure:"pid"`
+	// Cgroup is a glob over a control group's path.
+	Cgroup string `mapstructure:"cgroup"`
+	// ContainerID is the front of a container's id.
+	ContainerID string `mapstructure:"container_id"`
+	// SystemdUnit is a glob over a unit's name.
+	SystemdUnit string `mapstructure:"systemd_unit"`
+	// Port is a TCP port the process listens on.
+	Port int `mapstructure:"port"`
+	// OTelServiceName is a glob over the name in the target's environment.
+	OTelServiceName string `mapstructure:"otel_service_name"`
+	// ServiceName overrides the service's name; it selects nothing.
+	ServiceName string `mapstructure:"service_name"`
+}
+
+// WatchConfig sets what is seen without any hook on system calls.
+type WatchConfig struct {
+	// SampleFrequency is in hertz per CPU; zero is off.
+	SampleFrequency int `mapstructure:"sample_frequency"`
+	// SnapshotInterval is the time between two looks at every thread; zero is off.
+	SnapshotInterval time.Duration `mapstructure:"snapshot_interval"`
+}
+
+// StacksConfig sets the stacks of calls.
+type StacksConfig struct {
+	// Every takes the stack of one call in that many per thread; zero is none.
+	Every int `mapstructure:"every"`
+	// MaxBytes bounds the piece of a stack that is copied.
+	MaxBytes int `mapstructure:"max_bytes"`
+}
+
+// RingConfig sets the memory shared with the kernel.
+type RingConfig struct {
+	// RecordsPerCPU is the length of each CPU's ring in records of 32 bytes.
+	RecordsPerCPU int `mapstructure:"records_per_cpu"`
+	// StackBytes is the size of the ring for stacks and lifecycle records.
+	StackBytes int `mapstructure:"stack_bytes"`
+}
+
+// LimitsConfig bounds what the receiver holds.
+type LimitsConfig struct {
+	// Processes is the number of processes followed at one time.
+	Processes int `mapstructure:"processes"`
+	// PendingEvents is the number of events held between two flushes; when
+	// it is reached they are delivered early.
+	PendingEvents int `mapstructure:"pending_events"`
+	// QueuedFlushes is the number of deliveries that wait for the next
+	// component; beyond it they are dropped and counted.
+	QueuedFlushes int `mapstructure:"queued_flushes"`
+}
+
+func createDefaultConfig() component.Config {
+	return &Config{
+		Mode:              ModeContinuous,
+		Format:            FormatPacked,
+		FlushInterval:     time.Second,
+		DiscoveryInterval: 2 * time.Second,
+		InFlightAfter:     time.Second,
+		IncludeChildren:   true,
+		Watch:             WatchConfig{SampleFrequency: 49, SnapshotInterval: 200 * time.Millisecond},
+		Stacks:            StacksConfig{Every: 16, MaxBytes: 16 << 10},
+		Ring:              RingConfig{RecordsPerCPU: 128 << 10, StackBytes: 8 << 20},
+		Limits:            LimitsConfig{Processes: 1024, PendingEvents: 256 << 10, QueuedFlushes: 8},
+	}
+}
+
+// Validate reports everything that is wrong, one sentence per error.
+func (c *Config) Validate() error {
+	var errs []error
+	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	between := func(key string, value, low, high time.Duration) {
+		if value < low || value > high {
+			fail("%s: must be between %v and %v, not %v", key, low, high, value)
+		}
+	}
+	within := func(key string, value, low, high int) {
+		if value < low || value > high {
+			fail("%s: must be between %d and %d, not %d", key, low, high, value)
+		}
+	}
+	if c.Mode != ModeContinuous && c.Mode != ModeWatch {
+		fail("mode: must be continuous or watch, not %q", c.Mode)
+	}
+	if c.Format != FormatPacked && c.Format != FormatEvent {
+		fail("format: must be packed or event, not %q", c.Format)
+	}
+	between("flush_interval", c.FlushInterval, 100*time.Millisecond, time.Minute)
+	between("discovery_interval", c.DiscoveryInterval, 100*time.Millisecond, 10*time.Minute)
+	between("in_flight_after", c.InFlightAfter, 10*time.Millisecond, time.Hour)
+	within("watch::sample_frequency", c.Watch.SampleFrequency, 0, 999)
+	if c.Watch.SnapshotInterval != 0 {
+		between("watch::snapshot_interval (0 is off)", c.Watch.SnapshotInterval, 20*time.Millisecond, 10*time.Second)
+	}
+	if c.Mode == ModeWatch && c.Watch.SampleFrequency == 0 && c.Watch.SnapshotInterval == 0 {
+		fail("watch: mode watch needs sample_frequency or snapshot_interval above 0, nothing would be recorded")
+	}
+	within("stacks::every", c.Stacks.Every, 0, 30000)
+	within("stacks::max_bytes", c.Stacks.MaxBytes, 1<<10, 32<<10)
+	within("ring::records_per_cpu", c.Ring.RecordsPerCPU, 16, 1<<20)
+	if c.Ring.RecordsPerCPU&(c.Ring.RecordsPerCPU-1) != 0 {
+		fail("ring::records_per_cpu: must be a power of two, not %d", c.Ring.RecordsPerCPU)
+	}
+	within("ring::stack_bytes", c.Ring.StackBytes, 64<<10, 256<<20)
+	if c.Ring.StackBytes&(c.Ring.StackBytes-1) != 0 {
+		fail("ring::stack_bytes: must be a power of two, not %d", c.Ring.StackBytes)
+	}
+	within("limits::processes", c.Limits.Processes, 1, 4096)
+	within("limits::pending_events", c.Limits.PendingEvents, 1024, 16<<20)
+	within("limits::queued_flushes", c.Limits.QueuedFlushes, 1, 1024)
+	if len(c.Targets) == 0 {
+		fail("targets: must have at least one rule, such as - executable: /usr/bin/redis-server")
+	}
+	for i, t := range c.Targets {
+		if err := t.validate(); err != nil {
+			fail("targets[%d]: %w", i, err)
+		}
+	}
+	for i, t := range c.Exclude {
+		if t.ServiceName != "" {
+			fail("exclude[%d]: service_name: is allowed in targets only", i)
+		}
+		if err := t.validate(); err != nil {
+			fail("exclude[%d]: %w", i, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (t TargetConfig) validate() error {
+	if t.Port < 0 || t.Port > 65535 {
+		return fmt.Errorf("port: must be between 1 and 65535, not %d", t.Port)
+	}
+	return t.rule().Validate()
+}
+
+func (t TargetConfig) rule() process.Rule {
+	return process.Rule{
+		Executable: t.Executable, Command: t.Command, PID: t.PID, Cgroup: t.Cgroup,
+		ContainerID: t.ContainerID, SystemdUnit: t.SystemdUnit, Port: uint16(t.Port), //nolint:gosec // validated
+		OTelServiceName: t.OTelServiceName, ServiceName: t.ServiceName,
+	}
+}
+
+func rules(targets []TargetConfig) []process.Rule {
+	out := make([]process.Rule, len(targets))
+	for i, t := range targets {
+		out[i] = t.rule()
+	}
+	return out
+}

@@ -1,0 +1,305 @@
+package syscallreceiver
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/perfscope/perfscope/internal/process"
+	"github.com/perfscope/perfscope/internal/syscalltrace"
+)
+
+const (
+	// maxWaiting is for how many flushes the events of a process wait to
+	// learn whose they are.
+	maxWaiting = 3
+	// maxPendingStacks bounds the stacks held between two flushes (their
+	// frames are shared with the unwinder's cache).
+	maxPendingStacks = 32768
+	// maxIdle is for how many flushes a thread is remembered that nothing
+	// was heard of, its end included.
+	maxIdle = 60
+	// keptEvents is the capacity up to which a thread's empty buffer is kept.
+	keptEvents = 256
+)
+
+// Reasons for which events are lost in the receiver; the kernel's own come
+// from capture.
+const (
+	dropQueueFull      = "queue_full"
+	dropUnknownProcess = "unknown_process"
+	dropNotTarget      = "not_target"
+	dropRefused        = "refused"
+)
+
+// notice tells the discovery what the kernel saw.
+type notice struct {
+	pid  int32
+	kind noticeKind
+}
+
+type noticeKind uint8
+
+const (
+	noticeFork noticeKind = iota
+	noticeExec
+	noticeExit
+)
+
+// gatherer holds what came since the last flush. Its tracer's goroutine fills
+// it and the receiver's loop empties it, both under the lock. The tracer is
+// called by the loop only and never under the lock: it may hold its own while
+// it calls the handler.
+type gatherer struct {
+	cfg    *Config
+	logger *zap.Logger
+	tracer tracer
+	unwind unwinder
+	host   process.Host
+	stats  *stats
+	// emit hands a delivery on; it never blocks, and is false when the
+	// queue is full.
+	emit func(delivery) bool
+	// tell asks the discovery; it never blocks.
+	tell func(notice)
+	now  func() int64
+	// samplePeriod is the CPU time a sample stands for.
+	samplePeriod time.Duration
+
+	mu      sync.Mutex
+	names   *process.ThreadNames
+	targets map[int32]*target
+	pending int // events held
+	stacks  int // stacks held
+	last    int64
+	// lost and attached are what the tracer last said of itself.
+	lost     map[string]uint64
+	attached time.Duration
+	dedup    *stackIndex
+	// orders are what the tracer is to be told, see settle.
+	orders []order
+}
+
+// order tells the tracer to record a process, or to let it go.
+type order struct {
+	pid int32
+	add bool
+}
+
+func (g *gatherer) target(pid int32) *target {
+	t := g.targets[pid]
+	if t == nil {
+		t = newTarget(pid, g.now())
+		g.targets[pid] = t
+	}
+	return t
+}
+
+// event takes one event of a thread.
+func (g *gatherer) event(e event) {
+	t := g.target(e.PID)
+	if e.Kind == syscalltrace.KindBlocked {
+		t.keepWait(e.TID, e.Event)
+	}
+	t.add(e)
+	g.pending++
+	g.stats.kinds[e.Kind]++
+	if g.pending >= g.cfg.Limits.PendingEvents {
+		g.flushEvents()
+	}
+}
+
+// stack takes a copied piece of a user stack; its bytes are zeroed.
+func (g *gatherer) stack(raw rawStack) {
+	// The bytes are the target's data: nothing of them may stay.
+	defer clear(raw.Bytes)
+	if g.stacks >= maxPendingStacks {
+		g.stats.stacks[stackDropped]++
+		return
+	}
+	s, err := g.unwind.Unwind(raw.PID, raw.Regs, raw.Bytes)
+	switch {
+	case err != nil || len(s.Frames) == 0:
+		g.stats.stacks[stackFailed]++
+		return
+	case s.Complete:
+		g.stats.stacks[stackComplete]++
+	default:
+		g.stats.stacks[stackIncomplete]++
+	}
+	g.target(raw.PID).stacks[raw.ID] = s
+	g.stacks++
+}
+
+// forked takes the start of a process by a followed one.
+func (g *gatherer) forked(parent, child int32, at int64) {
+	t := g.target(child)
+	t.since, t.counted, t.followed = min(t.since, at), true, true
+	if from := g.targets[parent]; from != nil && from.process != nil && t.process == nil {
+		// Short-lived children are gone before /proc can be read.
+		p := *from.process
+		p.PID, p.Parent, p.Created = child, parent, time.Unix(0, at).UTC()
+		t.process = &p
+	}
+	g.tell(notice{child, noticeFork})
+}
+
+// execed takes that a followed process runs another program from now on.
+func (g *gatherer) execed(pid int32, at int64) {
+	t := g.target(pid)
+	if !t.judged {
+		t.judged, t.execed, t.waiting = true, at, 0
+	}
+	g.unwind.Forget(pid)
+	g.names.Forget(pid)
+	g.tell(notice{pid, noticeExec})
+}
+
+// exited takes the end of a thread; over is the end of its process.
+func (g *gatherer) exited(pid, tid int32, over bool) {
+	t := g.targets[pid]
+	if t == nil {
+		return
+	}
+	if th := t.threads[tid]; th != nil {
+		th.ended = true
+	}
+	if over {
+		t.ended, t.followed = true, false
+		g.tell(notice{pid, noticeExit})
+	}
+}
+
+// answer takes what the discovery says of a process it was asked about.
+func (g *gatherer) answer(pid int32, p *process.Process) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	t := g.targets[pid]
+	switch {
+	case t == nil:
+		// It has ended, and its last flush is over.
+	case p != nil:
+		g.identify(p)
+	case t.judged || t.process == nil || t.process.PID == t.process.Root:
+		g.reject(t)
+	default:
+		// A forked child that had ended, or that was looked at too early:
+		// it keeps its parent's identity; a scan finds out.
+	}
+}
+
+// reconcile takes all targets as a scan begun at start found them.
+func (g *gatherer) reconcile(start int64, found []*process.Process) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	known := make(map[int32]bool, len(found))
+	for _, p := range found {
+		known[p.PID] = true
+		if t := g.targets[p.PID]; t == nil || t.process != p || !t.followed {
+			g.identify(p)
+		}
+	}
+	for pid, t := range g.targets {
+		if !known[pid] && t.since < start && !t.ended {
+			g.reject(t)
+		}
+	}
+}
+
+// identify says whose a process is, and has it recorded.
+func (g *gatherer) identify(p *process.Process) {
+	t := g.target(p.PID)
+	if old := t.process; old != nil && (old.InstanceID != p.InstanceID || old.Executable != p.Executable) {
+		// Another program from its exec on: what came before goes out first.
+		held := t.takeAfter(t.execed)
+		g.flushTarget(t)
+		t.give(held)
+	}
+	t.process, t.judged, t.waiting, t.resource = p, false, 0, nil
+	if t.followed || t.ended {
+		return
+	}
+	t.followed = true
+	g.orders = append(g.orders, order{p.PID, true})
+	g.logger.Debug("Following a process.", zap.Int32("pid", p.PID), zap.String("service", p.ServiceName))
+}
+
+// reject lets a process go that no rule chooses (any more), or that is no
+// more; what it did before its exec still counts.
+func (g *gatherer) reject(t *target) {
+	g.release(t)
+	if t.judged {
+		g.discard(t, t.takeAfter(t.execed), dropNotTarget)
+		t.judged = false
+	}
+	t.ended = true
+}
+
+func (g *gatherer) release(t *target) {
+	if t.followed || t.process == nil {
+		t.followed = false
+		g.orders = append(g.orders, order{t.pid, false})
+	}
+}
+
+// settle tells the tracer what has been decided; the lock must not be held.
+func (g *gatherer) settle() {
+	g.mu.Lock()
+	orders := g.orders
+	g.orders = nil
+	g.mu.Unlock()
+	for _, o := range orders {
+		if !o.add {
+			if err := g.tracer.RemoveProcess(o.pid); err != nil {
+				g.logger.Debug("Cannot let a process go.", zap.Int32("pid", o.pid), zap.Error(err))
+			}
+			continue
+		}
+		err := g.tracer.AddProcess(o.pid)
+		g.mu.Lock()
+		if t := g.targets[o.pid]; t != nil {
+			if err != nil {
+				t.followed = false // the next scan tries again, if it is still there
+			} else {
+				t.since = g.now()
+			}
+		}
+		g.mu.Unlock()
+		switch {
+		case err == nil:
+		case errors.Is(err, fs.ErrNotExist) || errors.Is(err, os.ErrProcessDone):
+			g.logger.Debug("A process ended before it could be followed.", zap.Int32("pid", o.pid), zap.Error(err))
+		default:
+			g.logger.Warn("Cannot follow a process.", zap.Int32("pid", o.pid), zap.Error(err))
+		}
+	}
+}
+
+// discard counts events that will not be delivered.
+func (g *gatherer) discard(t *target, held map[int32][]syscalltrace.Event, reason string) {
+	n := 0
+	for _, events := range held {
+		n += len(events)
+	}
+	g.pending -= n
+	g.drop(t, reason, uint64(n)) //nolint:gosec // not negative
+}
+
+func (g *gatherer) drop(t *target, reason string, n uint64) {
+	if n > 0 {
+		t.dropped[reason] += n
+		g.stats.dropped[reason] += n
+	}
+}
+
+// forget lets all that is held of a process go.
+func (g *gatherer) forget(t *target) {
+	g.stacks -= len(t.stacks)
+	g.unwind.Forget(t.pid)
+	g.names.Forget(t.pid)
+	delete(g.targets, t.pid)
+}

@@ -1,0 +1,171 @@
+package syscallreceiver
+
+import (
+	"context"
+	"runtime"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/perfscope/perfscope/internal/capture"
+	"github.com/perfscope/perfscope/internal/stack"
+	"github.com/perfscope/perfscope/internal/syscalltrace"
+)
+
+// kernelTracer is the real tracer: capture.Tracer, whose records it turns into
+// the gatherer's events.
+type kernelTracer struct {
+	tracer *capture.Tracer
+	cfg    capture.Config
+	// snapshots and samples are false when the host denies them.
+	snapshots bool
+}
+
+// newKernelTracer loads the eBPF programs.
+func newKernelTracer(cfg *Config, g *gatherer, logger *zap.Logger) (tracer, error) {
+	c := capture.DefaultConfig()
+	c.Continuous = cfg.Mode == ModeContinuous
+	c.SampleHz = cfg.Watch.SampleFrequency
+	c.SnapshotInterval = cfg.Watch.SnapshotInterval
+	c.StackBytes = cfg.Stacks.MaxBytes
+	c.StackEvery = cfg.Stacks.Every
+	c.RingRecords = cfg.Ring.RecordsPerCPU
+	c.StackRingBytes = cfg.Ring.StackBytes
+	c.IncludeChildren = cfg.IncludeChildren
+	t, err := capture.New(c, &kernelHandler{g}, logger)
+	if err != nil {
+		return nil, err
+	}
+	return &kernelTracer{tracer: t, cfg: c}, nil
+}
+
+func (k *kernelTracer) Start(ctx context.Context) error {
+	if err := k.tracer.Start(ctx); err != nil {
+		return err
+	}
+	k.snapshots = k.cfg.SnapshotInterval > 0
+	for _, d := range k.tracer.Degraded() {
+		if d.Feature == "snapshots" {
+			k.snapshots = false
+		}
+	}
+	return nil
+}
+
+func (k *kernelTracer) Close() error                  { return k.tracer.Close() }
+func (k *kernelTracer) AddProcess(pid int32) error    { return k.tracer.AddProcess(pid) }
+func (k *kernelTracer) RemoveProcess(pid int32) error { return k.tracer.RemoveProcess(pid) }
+
+func (k *kernelTracer) InFlight(age time.Duration) []event {
+	// It fails only after Close, or without a clock: then there are none.
+	calls, _ := k.tracer.InFlight(age)
+	out := make([]event, len(calls))
+	for i, c := range calls {
+		out[i] = event{c.PID, c.TID, syscalltrace.Event{
+			Kind: syscalltrace.KindInFlight, Time: c.Start, Duration: int64(c.Duration), Number: c.Number,
+		}}
+	}
+	return out
+}
+
+func (k *kernelTracer) Stats() tracerStats {
+	s := k.tracer.Stats()
+	out := tracerStats{
+		Dropped: s.Dropped, Attached: s.Attached, SamplePeriod: k.tracer.SamplePeriod(),
+		// Call rings, stack ring, notice ring (256 KiB), slots of 64 bytes
+		// and rows of 64 bytes.
+		Memory: int64(runtime.NumCPU()*k.cfg.RingRecords*32 + k.cfg.StackRingBytes + 256<<10 + 2*capture.MaxThreads*64),
+	}
+	if k.snapshots {
+		out.SnapshotPeriod = k.cfg.SnapshotInterval
+	}
+	return out
+}
+
+func (k *kernelTracer) Degraded() []string {
+	var out []string
+	for _, d := range k.tracer.Degraded() {
+		out = append(out, d.Feature+": "+d.Reason)
+	}
+	return out
+}
+
+// kernelHandler is called by the tracer's goroutine.
+type kernelHandler struct{ g *gatherer }
+
+var _ capture.Handler = (*kernelHandler)(nil)
+
+func (h *kernelHandler) Calls(batch []capture.Call) {
+	h.g.mu.Lock()
+	defer h.g.mu.Unlock()
+	for i := range batch {
+		c := &batch[i]
+		e := event{c.PID, c.TID, syscalltrace.Event{
+			Kind: syscalltrace.KindCall, Time: c.Start, Duration: int64(c.Duration),
+			Number: c.Number, Return: c.Return, Stack: c.StackID,
+		}}
+		if c.Flags&capture.FlagUnreturned != 0 {
+			e.Return = 0
+		}
+		h.g.event(e)
+	}
+}
+
+func (h *kernelHandler) Stack(s *capture.RawStack) {
+	h.g.mu.Lock()
+	defer h.g.mu.Unlock()
+	h.g.stack(rawStack{
+		ID: s.ID, PID: s.PID, TID: s.TID, Bytes: s.Bytes,
+		Regs: stack.Registers{IP: s.Regs.IP, SP: s.Regs.SP, BP: s.Regs.BP, LR: s.Regs.LR},
+	})
+}
+
+func (h *kernelHandler) Sample(s capture.Sample) {
+	h.g.mu.Lock()
+	defer h.g.mu.Unlock()
+	h.g.event(event{s.PID, s.TID, syscalltrace.Event{
+		Kind: syscalltrace.KindSample, Time: s.Time, Number: s.Number, Stack: s.StackID,
+		Duration: int64(h.g.samplePeriod),
+	}})
+}
+
+func (h *kernelHandler) Snapshot(s *capture.Snapshot) {
+	h.g.mu.Lock()
+	defer h.g.mu.Unlock()
+	for i := range s.Threads {
+		th := &s.Threads[i]
+		h.g.target(th.PID).used(th.TID, th.CPUTime)
+		// A thread that runs, or could, waits for nothing.
+		if th.Flags&capture.ThreadBlocked == 0 {
+			continue
+		}
+		h.g.event(event{th.PID, th.TID, syscalltrace.Event{
+			Kind: syscalltrace.KindBlocked, Time: s.Time, Duration: int64(s.Interval),
+			Elapsed: max(s.Time-th.Since, 0), Number: th.Number, Stack: th.StackID,
+		}})
+	}
+	for i := range s.Threads {
+		h.g.target(s.Threads[i].PID).counted = true
+	}
+}
+
+func (h *kernelHandler) Fork(f capture.Fork) {
+	if f.PID == f.ParentPID {
+		return // a new thread: its events will tell
+	}
+	h.g.mu.Lock()
+	defer h.g.mu.Unlock()
+	h.g.forked(f.ParentPID, f.PID, f.Time)
+}
+
+func (h *kernelHandler) Exec(e capture.Exec) {
+	h.g.mu.Lock()
+	defer h.g.mu.Unlock()
+	h.g.execed(e.PID, e.Time)
+}
+
+func (h *kernelHandler) Exit(e capture.Exit) {
+	h.g.mu.Lock()
+	defer h.g.mu.Unlock()
+	h.g.exited(e.PID, e.TID, e.ProcessOver)
+}

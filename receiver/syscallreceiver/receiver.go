@@ -1,0 +1,224 @@
+package syscallreceiver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componentstatus"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/receiver"
+	"go.opentelemetry.io/collector/receiver/receiverhelper"
+	"go.uber.org/zap"
+
+	"github.com/perfscope/perfscope/internal/process"
+	"github.com/perfscope/perfscope/receiver/syscallreceiver/internal/metadata"
+)
+
+// parts are what tests replace.
+type parts struct {
+	tracer   func(*Config, *gatherer, *zap.Logger) (tracer, error)
+	unwinder func() unwinder
+	// proc is the proc file system, /proc when empty.
+	proc string
+	// host is the machine, the real one when nil.
+	host *process.Host
+}
+
+// syscallReceiver is the component: it owns the goroutines of one run.
+type syscallReceiver struct {
+	set   receiver.Settings
+	cfg   *Config
+	next  consumer.Logs
+	parts parts
+
+	// run is what Start made; nil when not running.
+	run *run
+}
+
+func newReceiver(set receiver.Settings, cfg *Config, next consumer.Logs, p parts) (*syscallReceiver, error) {
+	return &syscallReceiver{set: set, cfg: cfg, next: next, parts: p}, nil
+}
+
+// run is one time between Start and Shutdown.
+type run struct {
+	gatherer  *gatherer
+	scout     *scout
+	tracer    tracer
+	queue     *queue
+	telemetry *metadata.TelemetryBuilder
+	logger    *zap.Logger
+	host      component.Host
+	degraded  error
+
+	stop   context.CancelFunc // ends the loop and the scout
+	done   sync.WaitGroup
+	settle sync.Mutex
+
+	statusMu sync.Mutex
+	status   string
+}
+
+// Start loads and attaches the eBPF programs and begins to look for targets.
+// Its error says what the host lacks.
+func (r *syscallReceiver) Start(ctx context.Context, host component.Host) error {
+	if r.run != nil {
+		return errors.New("the syscall receiver has been started already")
+	}
+	finder, err := process.New(process.Config{
+		Root: r.parts.proc, Host: r.parts.host, Targets: rules(r.cfg.Targets), Exclude: rules(r.cfg.Exclude),
+		Children: r.cfg.IncludeChildren, MaxProcesses: r.cfg.Limits.Processes,
+	})
+	if err != nil {
+		return fmt.Errorf("the syscall receiver cannot look for its targets: %w", err)
+	}
+	telemetry, err := metadata.NewTelemetryBuilder(r.set.TelemetrySettings)
+	if err != nil {
+		return err
+	}
+	report, err := receiverhelper.NewObsReport(receiverhelper.ObsReportSettings{
+		ReceiverID: r.set.ID, Transport: "ebpf", LongLivedCtx: true, ReceiverCreateSettings: r.set,
+	})
+	if err != nil {
+		return err
+	}
+	now := func() int64 { return time.Now().UnixNano() }
+	counted := newStats(telemetry)
+	n := &run{logger: r.set.Logger, host: host, telemetry: telemetry}
+	n.scout = &scout{
+		finder: finder, interval: r.cfg.DiscoveryInterval, stats: counted, now: now,
+		notices: make(chan notice, maxNotices), found: n.found, answer: n.answer, trouble: n.trouble,
+	}
+	n.gatherer = &gatherer{
+		cfg: r.cfg, logger: r.set.Logger, unwind: r.parts.unwinder(), host: finder.Host(), stats: counted,
+		tell: n.scout.tell, now: now, last: now(), names: process.NewThreadNames(r.parts.proc),
+		targets: map[int32]*target{}, dedup: newStackIndex(),
+	}
+	if hz := r.cfg.Watch.SampleFrequency; hz > 0 {
+		n.gatherer.samplePeriod = time.Second / time.Duration(hz)
+	}
+	if n.tracer, err = r.parts.tracer(r.cfg, n.gatherer, r.set.Logger); err != nil {
+		telemetry.Shutdown()
+		return fmt.Errorf("the syscall receiver cannot record on this host: %w", err)
+	}
+	n.gatherer.tracer = n.tracer
+	n.queue = newQueue(r.cfg.Limits.QueuedFlushes, r.next, report, n.refused)
+	n.gatherer.emit = n.queue.offer
+	if err := counted.register(n.queue.length); err != nil {
+		telemetry.Shutdown()
+		return errors.Join(err, n.tracer.Close())
+	}
+	n.queue.start()
+	if err := n.tracer.Start(ctx); err != nil {
+		n.queue.close(ctx)
+		telemetry.Shutdown()
+		return errors.Join(fmt.Errorf("the syscall receiver cannot record on this host: %w", err), n.tracer.Close())
+	}
+	if denied := n.tracer.Degraded(); len(denied) > 0 {
+		n.degraded = errors.New("a part of the capture is denied: " + strings.Join(denied, "; "))
+	}
+	n.start(r.cfg.FlushInterval)
+	r.run = n
+	return nil
+}
+
+// Shutdown detaches everything and delivers what is held, as long as the
+// context allows.
+func (r *syscallReceiver) Shutdown(ctx context.Context) error {
+	n := r.run
+	if n == nil {
+		return nil
+	}
+	r.run = nil
+	n.stop()
+	n.done.Wait()
+	n.queue.patience(ctx)
+	// Once for what the kernel counted, once for what was left in its rings.
+	n.gatherer.flush()
+	err := n.tracer.Close()
+	n.gatherer.flush()
+	n.queue.close(ctx)
+	n.telemetry.Shutdown()
+	if err != nil {
+		return fmt.Errorf("the syscall receiver could not detach cleanly (the kernel does when the collector ends): %w", err)
+	}
+	return nil
+}
+
+func (n *run) start(flushInterval time.Duration) {
+	ctx, cancel := context.WithCancel(context.Background())
+	n.stop = cancel
+	n.done.Go(func() { n.scout.run(ctx) })
+	n.done.Go(func() {
+		ticker := time.NewTicker(flushInterval)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				n.gatherer.flush()
+				n.decide()
+			}
+		}
+	})
+}
+
+func (n *run) found(start int64, all []*process.Process) {
+	n.gatherer.reconcile(start, all)
+	n.decide()
+}
+
+func (n *run) answer(pid int32, p *process.Process) {
+	n.gatherer.answer(pid, p)
+	n.decide()
+}
+
+// decide has the tracer told of what was decided, in order.
+func (n *run) decide() {
+	n.settle.Lock()
+	defer n.settle.Unlock()
+	n.gatherer.settle()
+}
+
+// refused counts the events the next component did not take.
+func (n *run) refused(d delivery, err error) {
+	n.logger.Debug("The next component refused a flush.", zap.Error(err))
+	// Straight to the metric: a flush that waits for room in the queue
+	// holds the gatherer's lock.
+	var events uint64
+	for _, s := range d.shares {
+		events += s.events
+	}
+	n.gatherer.stats.refused(events)
+}
+
+// trouble reports how the discovery fares, together with what the kernel
+// denies, when that changes.
+func (n *run) trouble(err error) {
+	if err != nil {
+		err = fmt.Errorf("not every process can be judged by the rules: %w; grant CAP_SYS_PTRACE (executable, sockets) and CAP_DAC_READ_SEARCH (environment), or run as root", err)
+	}
+	err = errors.Join(n.degraded, err)
+	text := "ok"
+	if err != nil {
+		// The example changes from scan to scan: report a kind once.
+		text = strings.SplitN(err.Error(), "/proc/", 2)[0]
+	}
+	n.statusMu.Lock()
+	defer n.statusMu.Unlock()
+	if text == n.status {
+		return
+	}
+	n.status = text
+	if err == nil {
+		componentstatus.ReportStatus(n.host, componentstatus.NewEvent(componentstatus.StatusOK))
+		return
+	}
+	n.logger.Warn("Recording goes on with less.", zap.Error(err))
+	componentstatus.ReportStatus(n.host, componentstatus.NewRecoverableErrorEvent(err))
+}

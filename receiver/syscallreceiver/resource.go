@@ -1,0 +1,37 @@
+package syscallreceiver
+
+import (
+	"runtime"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/perfscope/perfscope/internal/process"
+)
+
+// fillResource writes who a process is, by OpenTelemetry's conventions. What
+// is not known is absent.
+func fillResource(attrs pcommon.Map, p *process.Process, host process.Host, u unwinder) {
+	put := func(key, value string) {
+		if value != "" {
+			attrs.PutStr(key, value)
+		}
+	}
+	put("service.name", p.ServiceName)
+	put("service.namespace", p.ServiceNamespace)
+	put("service.instance.id", p.InstanceID)
+	attrs.PutInt("process.pid", int64(p.PID))
+	attrs.PutStr("process.creation.time", p.Created.UTC().Format(time.RFC3339Nano))
+	put("process.executable.name", p.ExecutableName)
+	put("process.executable.path", p.Executable)
+	if key, id := u.BuildID(p.PID); key != "" {
+		put(key, id)
+	}
+	put("process.runtime.name", u.Runtime(p.PID))
+	put("process.linux.cgroup", p.Cgroup)
+	put("container.id", p.ContainerID)
+	put("k8s.pod.uid", p.PodUID)
+	put("host.name", host.Name)
+	put("host.id", host.ID)
+	attrs.PutStr("host.arch", runtime.GOARCH)
+}

@@ -1,0 +1,227 @@
+package syscallreceiver
+
+import (
+	"hash/maphash"
+	"slices"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/perfscope/perfscope/internal/process"
+	"github.com/perfscope/perfscope/internal/syscalltrace"
+)
+
+// target is what is held of one process.
+type target struct {
+	pid int32
+	// process is nil as long as it is not known whose the process is: its
+	// events wait, for at most maxWaiting flushes. Of a child just forked it
+	// is its parent's, until the discovery has looked.
+	process *process.Process
+	// judged is set while the discovery looks at it after an exec at
+	// execed: its events wait then, too.
+	judged bool
+	execed int64
+	// followed is set while the tracer records it.
+	followed bool
+	// ended is set when nothing more will come; the next flush is its last.
+	ended bool
+	// waiting counts the flushes it waited.
+	waiting int
+	// resource is process as attributes, made once per identity.
+	resource *pcommon.Map
+	// since is from when on it is recorded, in nanoseconds since the epoch.
+	since int64
+	// cpu is the CPU time used since the last flush; counted tells that
+	// the threads it had at the start are accounted for.
+	cpu     time.Duration
+	counted bool
+	threads map[int32]*thread
+	// stacks holds the stacks that came since the last flush, by id.
+	stacks map[uint32]syscalltrace.Stack
+	// received and dropped count since the last flush.
+	received uint64
+	dropped  map[string]uint64
+}
+
+// thread is what is held of one thread.
+type thread struct {
+	events []syscalltrace.Event
+	// dropped counts its events lost since the last flush.
+	dropped uint64
+	ended   bool
+	// idle counts the flushes in which nothing was heard of it.
+	idle int
+	// cpu is what it has used since its start, once counted.
+	cpu     time.Duration
+	counted bool
+	// wait is the last wait a snapshot saw the thread in: the kernel
+	// copies a wait's stack once.
+	wait wait
+}
+
+// wait is one uninterrupted stay of a thread inside a call.
+type wait struct {
+	id     uint32
+	number int32
+	since  int64 // in nanoseconds since the epoch
+	stack  syscalltrace.Stack
+}
+
+func newTarget(pid int32, since int64) *target {
+	return &target{
+		pid: pid, since: since,
+		threads: map[int32]*thread{},
+		stacks:  map[uint32]syscalltrace.Stack{},
+		dropped: map[string]uint64{},
+	}
+}
+
+func (t *target) thread(tid int32) *thread {
+	th := t.threads[tid]
+	if th == nil {
+		th = &thread{}
+		t.threads[tid] = th
+	}
+	return th
+}
+
+// add keeps an event until the next flush.
+func (t *target) add(e event) {
+	th := t.thread(e.TID)
+	th.events = append(th.events, e.Event)
+	th.idle = 0
+	t.received++
+}
+
+// takeAfter takes out the events that ended after an instant.
+func (t *target) takeAfter(instant int64) map[int32][]syscalltrace.Event {
+	taken := map[int32][]syscalltrace.Event{}
+	for tid, th := range t.threads {
+		kept := th.events[:0]
+		for _, e := range th.events {
+			if e.End() <= instant {
+				kept = append(kept, e)
+			} else {
+				taken[tid] = append(taken[tid], e)
+			}
+		}
+		th.events = kept
+	}
+	return taken
+}
+
+// give takes events back.
+func (t *target) give(events map[int32][]syscalltrace.Event) {
+	for tid, list := range events {
+		th := t.thread(tid)
+		th.events = append(th.events, list...)
+	}
+}
+
+// used takes the CPU time a thread has used since its start.
+func (t *target) used(tid int32, total time.Duration) {
+	th := t.thread(tid)
+	th.idle = 0
+	switch {
+	case th.counted:
+		t.cpu += max(total-th.cpu, 0)
+	case t.counted:
+		t.cpu += total // started since: all of it is new
+	}
+	th.cpu, th.counted = total, true
+}
+
+// batch makes a batch of what a thread did, with its stacks numbered from one,
+// and empties the thread.
+func (t *target) batch(tid int32, th *thread, name string, dedup *stackIndex) *syscalltrace.Batch {
+	b := &syscalltrace.Batch{ThreadID: tid, ThreadName: name, Events: th.events, Dropped: th.dropped}
+	slices.SortFunc(b.Events, func(x, y syscalltrace.Event) int {
+		switch {
+		case x.Time < y.Time:
+			return -1
+		case x.Time > y.Time:
+			return 1
+		}
+		return 0
+	})
+	dedup.reset()
+	for i := range b.Events {
+		e := &b.Events[i]
+		id := e.Stack
+		if id == 0 {
+			continue
+		}
+		e.Stack = 0
+		if n, ok := dedup.byID[id]; ok {
+			e.Stack = n
+			continue
+		}
+		s, ok := t.stacks[id]
+		if !ok && th.wait.id == id {
+			s, ok = th.wait.stack, true
+		}
+		if !ok || len(s.Frames) == 0 {
+			dedup.byID[id] = 0
+			continue
+		}
+		e.Stack = dedup.index(id, s, b)
+	}
+	th.dropped = 0
+	return b
+}
+
+// keepWait remembers the stack of the wait a blocked event belongs to.
+func (t *target) keepWait(tid int32, e syscalltrace.Event) {
+	th := t.thread(tid)
+	if th.wait.id != e.Stack || e.Stack == 0 {
+		th.wait = wait{id: e.Stack}
+	}
+	th.wait.number, th.wait.since = e.Number, e.Time-e.Elapsed
+	if s, ok := t.stacks[e.Stack]; ok && e.Stack != 0 {
+		th.wait.stack = s
+	}
+}
+
+// stackIndex numbers the distinct stacks of one batch; it is reused.
+type stackIndex struct {
+	seed   maphash.Seed
+	byID   map[uint32]uint32
+	byHash map[uint64]uint32
+}
+
+func newStackIndex() *stackIndex {
+	return &stackIndex{seed: maphash.MakeSeed(), byID: map[uint32]uint32{}, byHash: map[uint64]uint32{}}
+}
+
+func (x *stackIndex) reset() {
+	clear(x.byID)
+	clear(x.byHash)
+}
+
+// index is the number of the stack in the batch; it is added when it is new.
+func (x *stackIndex) index(id uint32, s syscalltrace.Stack, b *syscalltrace.Batch) uint32 {
+	var h maphash.Hash
+	h.SetSeed(x.seed)
+	for i := range s.Frames {
+		f := &s.Frames[i]
+		_, _ = h.WriteString(f.Function)
+		_ = h.WriteByte(0)
+		_, _ = h.WriteString(f.Module)
+		_ = h.WriteByte(byte(f.Line))
+		_ = h.WriteByte(byte(f.Line >> 8))
+	}
+	sum := h.Sum64()
+	if n, ok := x.byHash[sum]; ok && equalStacks(b.Stacks[n-1], s) {
+		x.byID[id] = n
+		return n
+	}
+	b.Stacks = append(b.Stacks, s)
+	n := uint32(len(b.Stacks)) //nolint:gosec // bounded by the events
+	x.byHash[sum], x.byID[id] = n, n
+	return n
+}
+
+func equalStacks(a, b syscalltrace.Stack) bool {
+	return a.Complete == b.Complete && slices.Equal(a.Frames, b.Frames)
+}

@@ -1,0 +1,67 @@
+package syscallreceiver
+
+import (
+	"context"
+	"time"
+
+	"github.com/perfscope/perfscope/internal/stack"
+	"github.com/perfscope/perfscope/internal/syscalltrace"
+)
+
+// tracer is what the receiver needs of the kernel side.
+type tracer interface {
+	// Start attaches everything; what it sees goes to the handler that its
+	// maker was given, from one goroutine.
+	Start(ctx context.Context) error
+	// Close reads what is left, detaches everything and returns when the
+	// handler will not be called again.
+	Close() error
+	// AddProcess and RemoveProcess say whose threads are recorded; both may
+	// be repeated. Neither is called from the handler.
+	AddProcess(pid int32) error
+	RemoveProcess(pid int32) error
+	// InFlight are the calls that entered at least age ago and have not
+	// returned.
+	InFlight(age time.Duration) []event
+	// Stats counts since the start.
+	Stats() tracerStats
+	// Degraded says what the host denies, one sentence each.
+	Degraded() []string
+}
+
+// tracerStats is what the kernel side says of itself.
+type tracerStats struct {
+	// Dropped are the events lost, by reason.
+	Dropped map[string]uint64
+	// Attached is for how long every call was recorded.
+	Attached time.Duration
+	// Memory is what is shared with the kernel, in bytes.
+	Memory int64
+	// SamplePeriod and SnapshotPeriod are zero when the part is off or denied.
+	SamplePeriod, SnapshotPeriod time.Duration
+}
+
+// event is an event before its stack is known.
+type event struct {
+	PID, TID int32
+	// Stack of it is the id of a rawStack, not yet an index.
+	syscalltrace.Event
+}
+
+// rawStack is a piece of a user stack as the kernel copied it.
+type rawStack struct {
+	ID       uint32
+	PID, TID int32
+	Regs     stack.Registers
+	// Bytes were copied from SP upward; valid during the call only.
+	Bytes []byte
+}
+
+// unwinder makes frames of raw stacks; *stack.Unwinder is one.
+type unwinder interface {
+	Unwind(pid int32, regs stack.Registers, stackBytes []byte) (syscalltrace.Stack, error)
+	Forget(pid int32)
+	Functions(pid int32) int
+	BuildID(pid int32) (kind, id string)
+	Runtime(pid int32) string
+}
