@@ -2,4 +2,7 @@ module github.com/perfscope/perfscope/testbed
 
 go 1.25.0
 
-require golang.org/x/sys v0.47.0 // indirect
+require (
+	github.com/cilium/ebpf v0.22.0
+	golang.org/x/sys v0.47.0
+)
