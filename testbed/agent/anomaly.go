@@ -34,8 +34,24 @@ type Anomaly struct {
 	// Sentence is the record's body.
 	Sentence   string
 	Suspects   []Suspect
-	Deviations []string
-	Path       []string
+	Deviations []Deviation
+	// Path is the chain of callers into the first suspect, outermost first.
+	Path []string
+}
+
+// Deviation is a system call whose use left its past.
+type Deviation struct {
+	// Call is its name, Error the errno's name or empty.
+	Call, Error      string
+	Normal, Abnormal Figures
+}
+
+// Figures describe the use of a system call: calls per second, mean time in
+// it, the share that failed with the deviation's error.
+type Figures struct {
+	PerSecond  float64
+	Mean       time.Duration
+	ErrorShare float64
 }
 
 // Suspect is one ranked function.
@@ -106,7 +122,8 @@ func Follow(ctx context.Context, path string, pass func(Anomaly)) error {
 func anomaly(r record) Anomaly {
 	a := Anomaly{
 		Seen:     time.Now(),
-		End:      r.time(),
+		Start:    instant(r.attributes["perfscope.anomaly.start"]),
+		End:      instant(r.attributes["perfscope.anomaly.end"]),
 		Service:  text(r.resource["service.name"]),
 		PID:      int(number(r.resource["process.pid"])),
 		Severity: r.SeverityText,
@@ -117,17 +134,41 @@ func anomaly(r record) Anomaly {
 		Pattern:  text(r.attributes["perfscope.anomaly.pattern"]),
 		Sentence: text(r.Body.value),
 	}
-	for _, s := range list(r.attributes["perfscope.anomaly.suspects"]) {
+	for _, s := range list(r.attributes["perfscope.suspects"]) {
 		m, _ := s.(map[string]any)
 		a.Suspects = append(a.Suspects, Suspect{
 			Function: text(m["code.function.name"]),
-			Module:   text(m["module"]),
-			Score:    number(m["score"]),
-			Evidence: texts(m["evidence"]),
+			Module:   text(m["perfscope.module"]),
+			Score:    number(m["perfscope.suspect.score"]),
+			Evidence: texts(m["perfscope.suspect.evidence"]),
 		})
 	}
-	a.Path = texts(r.attributes["perfscope.anomaly.path"])
+	for _, d := range list(r.attributes["perfscope.deviations"]) {
+		m, _ := d.(map[string]any)
+		a.Deviations = append(a.Deviations, Deviation{
+			Call:     text(m["perfscope.syscall.name"]),
+			Error:    text(m["error.type"]),
+			Normal:   figures(m["normal"]),
+			Abnormal: figures(m["abnormal"]),
+		})
+	}
+	a.Path = texts(r.attributes["perfscope.path"])
 	return a
+}
+
+func figures(v any) Figures {
+	m, _ := v.(map[string]any)
+	return Figures{
+		PerSecond:  number(m["rate"]),
+		Mean:       time.Duration(number(m["mean_duration"]) * float64(time.Second)),
+		ErrorShare: number(m["error_share"]),
+	}
+}
+
+// instant reads a time of RFC 3339; the zero time when there is none.
+func instant(v any) time.Time {
+	t, _ := time.Parse(time.RFC3339Nano, text(v))
+	return t
 }
 
 // Rank is the place of the first suspect that is in truth, counted from one;

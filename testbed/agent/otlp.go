@@ -4,8 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"strconv"
-	"time"
 )
 
 // The part of OTLP's JSON form that a log record needs.
@@ -21,7 +19,6 @@ type (
 		} `json:"resourceLogs"`
 	}
 	logRecord struct {
-		TimeUnixNano   string     `json:"timeUnixNano"`
 		SeverityNumber int        `json:"severityNumber"`
 		SeverityText   string     `json:"severityText"`
 		EventName      string     `json:"eventName"`
@@ -91,11 +88,6 @@ func plain(attributes []keyValue) map[string]any {
 		out[a.Key] = a.Value.value
 	}
 	return out
-}
-
-func (r logRecord) time() time.Time {
-	n, _ := strconv.ParseInt(r.TimeUnixNano, 10, 64)
-	return time.Unix(0, n)
 }
 
 // record is a log record with its resource.

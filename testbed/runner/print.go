@@ -52,7 +52,27 @@ func printAnomaly(a agent.Anomaly, truth []string) {
 		}
 		fmt.Printf("        %4d  %5.2f  %-40s %-18s %s %s\n", i+1, s.Score, s.Function, s.Module, strings.Join(s.Evidence, ", "), mark)
 	}
+	if len(a.Deviations) > 0 {
+		fmt.Printf("\n        %-28s %22s %22s\n", "system calls that changed", "normal", "now")
+	}
+	for _, d := range a.Deviations[:min(5, len(a.Deviations))] {
+		name := d.Call
+		if d.Error != "" {
+			name += " " + d.Error
+		}
+		fmt.Printf("        %-28s %22s %22s\n", name, callFigures(d.Normal), callFigures(d.Abnormal))
+	}
+	if len(a.Path) > 0 {
+		fmt.Printf("\n        path: %s\n", wrap(strings.Join(a.Path, " > "), 84, "              "))
+	}
 	fmt.Println()
+}
+
+func callFigures(f agent.Figures) string {
+	if f.PerSecond == 0 {
+		return "none"
+	}
+	return fmt.Sprintf("%.0f/s of %s", f.PerSecond, short(f.Mean))
 }
 
 // wrap breaks a sentence into lines of at most width characters.
