@@ -85,7 +85,8 @@ type captureSlot struct {
 	FailCountdown uint16
 	SlowMs        uint32
 	Spilled       uint8
-	Pad           [3]uint8
+	Newborn       uint8
+	Pad           [2]uint8
 	Seen          [4]uint64
 }
 

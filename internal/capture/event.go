@@ -95,7 +95,8 @@ const (
 	// ThreadOnCPU: it was running.
 	ThreadOnCPU ThreadFlags = 1 << iota
 	// ThreadBlocked: it waited for something. Neither this nor ThreadOnCPU
-	// is a thread ready to run that waits for a CPU.
+	// is a thread ready to run that waits for a CPU, which on a busy machine
+	// can be one that the snapshot itself displaced.
 	ThreadBlocked
 	// ThreadSinceExact: Since is the entry of the call; otherwise it is the
 	// first snapshot that saw this wait, so that the wait is at least as long.

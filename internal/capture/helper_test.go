@@ -4,6 +4,7 @@ package capture
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -49,8 +50,11 @@ var helpers = map[string]func(args []string, in *bufio.Reader){
 		go func() {
 			runtime.LockOSThread()
 			tid <- unix.Gettid()
-			var b [1]byte
-			unix.Syscall(unix.SYS_READ, uintptr(p[0]), uintptr(unsafe.Pointer(&b)), 1)
+			var b byte
+			iov := unix.Iovec{Base: &b}
+			iov.SetLen(1)
+			// readv, as nothing else in a Go program calls it.
+			unix.Syscall(unix.SYS_READV, uintptr(p[0]), uintptr(unsafe.Pointer(&iov)), 1)
 			tid <- 0
 			select {}
 		}()
@@ -97,14 +101,17 @@ var helpers = map[string]func(args []string, in *bufio.Reader){
 	},
 	"exec": func(_ []string, _ *bufio.Reader) {
 		// From a thread that is not the first, which then takes its place.
-		go func() {
+		var fromAnother func()
+		fromAnother = func() {
 			runtime.LockOSThread()
-			for unix.Gettid() == unix.Getpid() {
-				runtime.Gosched()
+			if unix.Gettid() == unix.Getpid() {
+				go fromAnother()
+				select {}
 			}
 			_ = os.Setenv(helperEnv, "calls 100")
 			panic(syscall.Exec("/proc/self/exe", os.Args[:1], os.Environ()))
-		}()
+		}
+		go fromAnother()
 		select {}
 	},
 	"spin": func(args []string, _ *bufio.Reader) {
@@ -122,7 +129,7 @@ var helpers = map[string]func(args []string, in *bufio.Reader){
 		cfg.SampleHz, cfg.SnapshotInterval = 49, 200*time.Millisecond
 		tr, err := New(cfg, &recorder{}, nil)
 		if err == nil {
-			err = tr.Start(nil2ctx())
+			err = tr.Start(context.Background())
 		}
 		if err != nil {
 			fmt.Println("error:", err)
@@ -231,6 +238,8 @@ func (h *helper) say() {
 // hear waits for a line of the helper.
 func (h *helper) hear() []string {
 	h.t.Helper()
+	timer := time.AfterFunc(30*time.Second, func() { _ = h.cmd.Process.Kill() })
+	defer timer.Stop()
 	line, err := h.out.ReadString('\n')
 	if err != nil {
 		h.t.Fatalf("helper ended early: %v", err)

@@ -155,7 +155,11 @@ static __always_inline int call_returned(u64 *ctx, bool stacks_on)
 	if (!c)
 		return 0;
 	if (unlikely(!s->start || s->epoch != (u16)epoch)) {
-		c->entered_before++;
+		/* The new thread's side of clone is nobody's call. */
+		if (s->newborn)
+			s->newborn = 0;
+		else
+			c->entered_before++;
 		s->start = 0;
 		return 0;
 	}
@@ -195,6 +199,7 @@ int task_newtask(u64 *ctx)
 	struct task_struct *child = (struct task_struct *)ctx[0];
 	u32 parent = bpf_get_current_pid_tgid() >> 32;
 	u32 *cookie = bpf_map_lookup_elem(&targets, &parent);
+	struct slot *s;
 	u32 tgid, value;
 
 	if (!cookie)
@@ -207,6 +212,9 @@ int task_newtask(u64 *ctx)
 		bpf_map_update_elem(&targets, &tgid, &value, BPF_ANY);
 	}
 	follow(child);
+	s = slot_of(child->pid);
+	if (s)
+		s->newborn = 1;
 	notify(EVENT_FORK, tgid, child->pid, parent);
 	return 0;
 }

@@ -51,7 +51,8 @@ struct slot {
 	u16 fail_countdown; /* failed calls until the next stack */
 	u32 slow_ms;	    /* when a slow call last got a stack */
 	u8 spilled;	    /* some thread of this place lives in its second place; never cleared */
-	u8 pad[3];
+	u8 newborn;	    /* made by clone and not back from it yet */
+	u8 pad[2];
 	u64 seen[4]; /* call numbers this thread has made, as a bit set */
 };
 

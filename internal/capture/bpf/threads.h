@@ -108,6 +108,7 @@ static __noinline int thread_add(u32 tid, u32 tgid)
 	s->countdown = 0;
 	s->fail_countdown = 0;
 	s->slow_ms = 0;
+	s->newborn = 0;
 	s->seen[0] = s->seen[1] = s->seen[2] = s->seen[3] = 0;
 	barrier();
 	s->tid = tid;

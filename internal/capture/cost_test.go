@@ -1,0 +1,111 @@
+//go:build linux && (amd64 || arm64)
+
+package capture
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
+)
+
+// BenchmarkCallCost measures what a system call costs, side by side: bare,
+// under two empty programs (the floor for every tracer of this kind), in a
+// process that is not traced while another could be, and traced. It compares
+// within rounds and takes the median, so that a busy machine spoils little:
+//
+//	go test -run '^$' -bench CallCost -benchtime 1x ./internal/capture
+func BenchmarkCallCost(b *testing.B) {
+	const calls, rounds = 50000, 41
+	cfg := testConfig()
+	cfg.Continuous, cfg.StackEvery = false, 0
+	plain, _ := startTracer(b, cfg)
+	cfg.StackEvery = 16
+	stacks, _ := startTracer(b, cfg)
+
+	h := startHelper(b, "getppid 50000")
+	h.say()
+	h.hear()
+	run := func() float64 {
+		h.say()
+		return float64(atoi(b, h.hear()[0])) / calls
+	}
+	traced := func(tr *Tracer, target bool) float64 {
+		if target {
+			must(b, tr.AddProcess(h.pid()))
+		}
+		must(b, tr.Attach())
+		ns := run()
+		must(b, tr.Detach())
+		must(b, tr.RemoveProcess(h.pid()))
+		return ns
+	}
+	modes := []struct {
+		name string
+		ns   func() float64
+	}{
+		{"bare", run},
+		{"empty-pair", func() float64 {
+			defer attachEmpty(b)()
+			return run()
+		}},
+		{"untraced", func() float64 { return traced(plain, false) }},
+		{"traced", func() float64 { return traced(plain, true) }},
+		{"traced+stacks/16", func() float64 { return traced(stacks, true) }},
+	}
+	for b.Loop() {
+		added := make([][]float64, len(modes)) // to the bare call of the round
+		for range rounds {
+			bare := 0.0
+			for i, m := range modes {
+				ns := m.ns()
+				if i == 0 {
+					bare = ns
+					added[0] = append(added[0], ns)
+					continue
+				}
+				added[i] = append(added[i], ns-bare)
+			}
+		}
+		for i := range modes {
+			slices.Sort(added[i])
+		}
+		median := func(i int) float64 { return added[i][rounds/2] }
+		for i, m := range modes {
+			unit := "ns-added:" + m.name
+			if i == 0 {
+				unit = "ns:bare"
+			}
+			b.ReportMetric(median(i), unit)
+		}
+		b.ReportMetric(median(3)/median(1), "traced/empty")
+	}
+	b.Logf("dropped: %v and %v", plain.Stats().Dropped, stacks.Stats().Dropped)
+}
+
+// attachEmpty attaches a program that does nothing to each hook, and returns
+// what takes them away.
+func attachEmpty(b *testing.B) func() {
+	var links []link.Link
+	var programs []*ebpf.Program
+	for _, hook := range []string{"sys_enter", "sys_exit"} {
+		p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+			Name: "empty", Type: ebpf.Tracing, AttachType: ebpf.AttachTraceRawTp, AttachTo: hook, License: "Dual BSD/GPL",
+			Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
+		})
+		must(b, err)
+		l, err := link.AttachTracing(link.TracingOptions{Program: p})
+		must(b, err)
+		programs, links = append(programs, p), append(links, l)
+	}
+	return func() {
+		for _, l := range links {
+			_ = l.Close()
+		}
+		for _, p := range programs {
+			_ = p.Close()
+		}
+	}
+}

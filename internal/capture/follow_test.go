@@ -1,0 +1,303 @@
+//go:build linux && (amd64 || arm64)
+
+package capture
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+func TestChildrenAreFollowed(t *testing.T) {
+	for _, include := range []bool{true, false} {
+		cfg := testConfig()
+		cfg.IncludeChildren = include
+		tr, r := startTracer(t, cfg)
+		h := startHelper(t, "children 3")
+		must(t, tr.AddProcess(h.pid()))
+		h.say()
+		h.hear()
+		must(t, tr.Poll())
+		want, children := 0, 0
+		if include {
+			want, children = 3*100, 3
+		}
+		if got := r.count(number(unix.SYS_GETPPID)); got != want {
+			t.Errorf("include %v: %d calls of children, want %d", include, got, want)
+		}
+		r.mu.Lock()
+		forked := map[int32]bool{}
+		for _, f := range r.forks {
+			if f.PID != f.ParentPID {
+				forked[f.PID] = true
+			}
+		}
+		over := 0
+		for _, e := range r.exits {
+			if e.ProcessOver && forked[e.PID] {
+				over++
+			}
+		}
+		execs := 0
+		for _, e := range r.execs {
+			if e.PID != h.pid() { // whose own may just be ending
+				execs++
+			}
+		}
+		r.mu.Unlock()
+		// The Go library may fork once more, to try what the kernel can do.
+		if len(forked) < children || execs != children || over < children || (!include && len(forked) > 0) {
+			t.Errorf("include %v: %d processes started, %d programs, %d ended, want %d of each", include, len(forked), execs, over, children)
+		}
+	}
+}
+
+func TestExecFromAnotherThread(t *testing.T) {
+	tr, r := startTracer(t, testConfig())
+	h := startHelper(t, "exec")
+	must(t, tr.AddProcess(h.pid()))
+	began := time.Now().UnixNano()
+	h.say()
+	eventually(t, "exec is noticed", func() bool {
+		must(t, tr.Poll())
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return slices.ContainsFunc(r.execs, func(e Exec) bool { return e.PID == h.pid() && e.Time > began })
+	})
+	h.say() // to the new program
+	tid := int32(atoi(t, h.hear()[0]))
+	must(t, tr.Poll())
+	if got := r.count(func(c Call) bool { return c.Number == unix.SYS_GETPPID && c.TID == tid }); got != 100 {
+		t.Errorf("%d calls after exec, want 100", got)
+	}
+	execve := func(c Call) bool { return c.Number == unix.SYS_EXECVE && c.TID == h.pid() && c.Return == 0 }
+	if got := r.count(execve); got != 1 {
+		t.Errorf("%d successful execve calls, want 1", got)
+	}
+	h.end()
+	leavesNothing(t, tr, r)
+}
+
+// leavesNothing waits until the last target's end has been seen and looks for
+// remains of it.
+func leavesNothing(t *testing.T, tr *Tracer, r *recorder) {
+	t.Helper()
+	must(t, tr.Poll())
+	s := tr.Stats()
+	threads := tr.obj.coll.Maps[captureMapThreads]
+	claims := tr.obj.coll.Maps[captureMapClaims]
+	if n, m := entries(threads), entries(claims); s.Threads != 0 || s.Processes != 0 || n != 0 || m != 0 {
+		t.Errorf("left behind: %d slots, %d targets, %d threads, %d claims", s.Threads, s.Processes, n, m)
+	}
+	if len(r.exits) == 0 || !slices.ContainsFunc(r.exits, func(e Exit) bool { return e.ProcessOver }) {
+		t.Errorf("no notice that the process is over: %+v", r.exits)
+	}
+}
+
+func entries(m *ebpf.Map) int {
+	n := 0
+	var key uint32
+	value := make([]byte, m.ValueSize())
+	for it := m.Iterate(); it.Next(&key, &value); {
+		n++
+	}
+	return n
+}
+
+func TestTargetLeavesNothingBehind(t *testing.T) {
+	tr, r := startTracer(t, testConfig())
+	h := startHelper(t, "threads 200 10")
+	must(t, tr.AddProcess(h.pid()))
+	h.say()
+	h.hear()
+	h.end()
+	leavesNothing(t, tr, r)
+	// Its last call did not return, and is there nevertheless, before its end.
+	if n := r.count(func(c Call) bool { return c.Flags&FlagUnreturned != 0 && c.Number == unix.SYS_EXIT_GROUP }); n != 1 {
+		t.Errorf("exit_group delivered %d times, want once", n)
+	}
+}
+
+func TestRemoveProcess(t *testing.T) {
+	tr, r := startTracer(t, testConfig())
+	h := startHelper(t, "calls 100")
+	must(t, tr.AddProcess(h.pid()))
+	if s := tr.Stats(); s.Threads == 0 || s.Processes != 1 {
+		t.Errorf("following %d threads of %d processes", s.Threads, s.Processes)
+	}
+	must(t, tr.RemoveProcess(h.pid()))
+	must(t, tr.RemoveProcess(h.pid()))
+	h.say()
+	h.hear()
+	must(t, tr.Poll())
+	if n := r.count(number(unix.SYS_GETPPID)); n != 0 {
+		t.Errorf("%d calls after it was removed", n)
+	}
+	if s := tr.Stats(); s.Threads != 0 || s.Processes != 0 {
+		t.Errorf("still following %d threads of %d processes", s.Threads, s.Processes)
+	}
+}
+
+func TestRefusedProcesses(t *testing.T) {
+	tr, _ := startTracer(t, testConfig())
+	ended := exec.Command("true")
+	must(t, ended.Start())
+	zombie := int32(ended.Process.Pid)
+	eventually(t, "true has ended", func() bool { return alive(zombie) != nil })
+	for pid, want := range map[int32]string{
+		int32(os.Getpid()):                 "never traces itself",
+		zombie:                             "has ended",
+		1 << 22:                            "there is no process",
+		otherThread(t, int32(os.Getpid())): "is a thread of process",
+	} {
+		if err := tr.AddProcess(pid); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("AddProcess(%d) = %v, want %q", pid, err, want)
+		}
+	}
+	_ = ended.Wait()
+	if s := tr.Stats(); s.Processes != 0 || s.Threads != 0 {
+		t.Errorf("following %d threads of %d processes", s.Threads, s.Processes)
+	}
+}
+
+func otherThread(t *testing.T, pid int32) int32 {
+	list, err := os.ReadDir("/proc/self/task")
+	must(t, err)
+	for _, e := range list {
+		if tid := int32(atoi(t, e.Name())); tid != pid {
+			return tid
+		}
+	}
+	t.Skip("one thread only")
+	return 0
+}
+
+// TestAttachAgain holds a call entered in one attachment from pairing with a
+// return in the next, and reports what attaching costs.
+func TestAttachAgain(t *testing.T) {
+	tr, r := startTracer(t, testConfig())
+	h := startHelper(t, "block")
+	must(t, tr.AddProcess(h.pid()))
+	h.say()
+	h.hear()
+	var attach, detach []time.Duration
+	for range 5 {
+		start := time.Now()
+		must(t, tr.Detach())
+		detach = append(detach, time.Since(start))
+		start = time.Now()
+		must(t, tr.Attach())
+		attach = append(attach, time.Since(start))
+	}
+	slices.Sort(attach)
+	slices.Sort(detach)
+	t.Logf("median of 5: attach %v, detach %v", attach[2], detach[2])
+	if attach[2]+detach[2] > 500*time.Millisecond {
+		t.Errorf("attach and detach take %v", attach[2]+detach[2])
+	}
+	if calls, err := tr.InFlight(0); err != nil || slices.ContainsFunc(calls, number(unix.SYS_READV)) {
+		t.Errorf("a call of an earlier attachment is in flight: %+v, %v", calls, err)
+	}
+	h.say()
+	h.hear()
+	must(t, tr.Poll())
+	if n := r.count(number(unix.SYS_READV)); n != 0 {
+		t.Errorf("the call of an earlier attachment was delivered")
+	}
+	if n := tr.Stats().Dropped[DropEnteredBefore]; n == 0 {
+		t.Errorf("the call of an earlier attachment was not counted")
+	}
+}
+
+// programs lists the loaded programs that bear the names of ours.
+func programs(t *testing.T) map[ebpf.ProgramID]string {
+	t.Helper()
+	names := map[string]bool{}
+	spec, err := loadCapture()
+	must(t, err)
+	for name := range spec.Programs {
+		names[name[:min(len(name), 15)]] = true // as the kernel cuts them
+	}
+	found := map[ebpf.ProgramID]string{}
+	for id := ebpf.ProgramID(0); ; {
+		if id, err = ebpf.ProgramGetNextID(id); err != nil {
+			return found
+		}
+		p, err := ebpf.NewProgramFromID(id)
+		if err != nil {
+			continue
+		}
+		if info, err := p.Info(); err == nil && names[info.Name] {
+			found[id] = info.Name
+		}
+		_ = p.Close()
+	}
+}
+
+func TestKilledTracerLeavesNoProgram(t *testing.T) {
+	tr, _ := startTracer(t, testConfig()) // skips where tracing is not allowed
+	must(t, tr.Close())
+	before := programs(t)
+	h := startHelper(t, "trace")
+	h.say()
+	if got := h.hear(); got[0] != "ready" {
+		t.Fatalf("the tracer says %v", got)
+	}
+	added := func() int {
+		n := 0
+		for id := range programs(t) {
+			if _, ok := before[id]; !ok {
+				n++
+			}
+		}
+		return n
+	}
+	if added() == 0 {
+		t.Fatal("a running tracer has no programs loaded")
+	}
+	must(t, h.cmd.Process.Kill())
+	_ = h.cmd.Wait()
+	eventually(t, "all programs of the killed tracer are gone", func() bool { return added() == 0 })
+}
+
+// TestPrivileges runs a tracer as nobody, with and without the two capabilities.
+func TestPrivileges(t *testing.T) {
+	startTracer(t, testConfig()) // skips where tracing is not allowed
+	if os.Getuid() != 0 {
+		t.Skip("needs root, to give up being root")
+	}
+	// Nobody may not look into the directory the test binary is in.
+	dir, err := os.MkdirTemp("", "perfscope-capture")
+	must(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	must(t, os.Chmod(dir, 0o755))
+	self, err := os.ReadFile("/proc/self/exe")
+	must(t, err)
+	binary := filepath.Join(dir, "capture.test")
+	must(t, os.WriteFile(binary, self, 0o755))
+	for _, c := range []struct {
+		caps []uintptr
+		want string
+	}{
+		{[]uintptr{unix.CAP_BPF, unix.CAP_PERFMON}, "ready 0"},
+		{[]uintptr{unix.CAP_BPF}, "lacks CAP_PERFMON, which"},
+		{nil, "lacks CAP_BPF and CAP_PERFMON, which"},
+	} {
+		h := startHelper(t, "trace", func(cmd *exec.Cmd) {
+			cmd.Path, cmd.Dir = binary, dir
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}, AmbientCaps: c.caps}
+		})
+		h.say()
+		if got := strings.Join(h.hear(), " "); !strings.Contains(got, c.want) {
+			t.Errorf("with %v: %q, want %q", c.caps, got, c.want)
+		}
+	}
+}

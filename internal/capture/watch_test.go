@@ -1,0 +1,168 @@
+//go:build linux && (amd64 || arm64)
+
+package capture
+
+import (
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// watchConfig has no syscall hook attached.
+func watchConfig() Config {
+	cfg := DefaultConfig()
+	cfg.SnapshotInterval = 50 * time.Millisecond
+	cfg.PollInterval = 10 * time.Millisecond
+	return cfg
+}
+
+func TestSamplesMatchCPUTime(t *testing.T) {
+	cfg := watchConfig()
+	cfg.SampleHz = 97
+	tr, r := startTracer(t, cfg)
+	for _, d := range tr.Degraded() {
+		t.Fatalf("degraded: %+v", d)
+	}
+	h := startHelper(t, "spin 1s")
+	must(t, tr.AddProcess(h.pid()))
+	h.say()
+	said := h.hear()
+	must(t, tr.Poll())
+	must(t, tr.Snapshot())
+	tid, used := int32(atoi(t, said[0])), time.Duration(atoi(t, said[1]))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	samples, stacks, user := 0, 0, 0
+	for _, s := range r.samples {
+		if s.TID != tid {
+			continue
+		}
+		samples++
+		if st, ok := r.stacks[s.StackID]; ok && st.Regs.IP != 0 && r.lengths[s.StackID] > 0 {
+			stacks++
+		}
+		if s.Number == NoCall {
+			user++
+		}
+	}
+	seen := time.Duration(samples) * tr.SamplePeriod()
+	t.Logf("used %v of CPU, %d samples stand for %v, %d with a stack", used, samples, seen, stacks)
+	if seen < used/2 || seen > used*2 {
+		t.Errorf("samples stand for %v of CPU, used are %v", seen, used)
+	}
+	if stacks < samples*9/10 || user < samples*8/10 {
+		t.Errorf("of %d samples %d have a stack and %d are in user code", samples, stacks, user)
+	}
+	// The scheduler's own figure, from the last snapshot.
+	var cpu time.Duration
+	running := false
+	for _, s := range r.snapshots {
+		sum := time.Duration(0)
+		for _, th := range s.Threads {
+			sum += th.CPUTime
+			// On a busy machine the snapshot itself may displace it.
+			running = running || (th.TID == tid && th.Flags&ThreadBlocked == 0)
+		}
+		cpu = max(cpu, sum)
+	}
+	if cpu < used*9/10 || cpu > used+200*time.Millisecond {
+		t.Errorf("snapshots say %v of CPU, the process %v", cpu, used)
+	}
+	if !running {
+		t.Error("no snapshot saw the spinning thread run")
+	}
+	if s := tr.Stats(); s.Produced != 0 {
+		t.Errorf("%d calls recorded with no hook attached", s.Produced)
+	}
+}
+
+func TestSnapshotsSeeBlockedThread(t *testing.T) {
+	tr, r := startTracer(t, watchConfig())
+	h := startHelper(t, "block")
+	must(t, tr.AddProcess(h.pid()))
+	h.say()
+	tid := int32(atoi(t, h.hear()[0]))
+	began := time.Now()
+	time.Sleep(400 * time.Millisecond)
+	must(t, tr.Snapshot())
+	must(t, tr.Snapshot())
+	r.mu.Lock()
+	var rows []Thread
+	for _, s := range r.snapshots {
+		for _, th := range s.Threads {
+			if th.TID == tid && th.Flags&ThreadBlocked != 0 && th.Number == unix.SYS_READV {
+				rows = append(rows, th)
+			}
+		}
+	}
+	r.mu.Unlock()
+	if len(rows) < 4 {
+		t.Fatalf("%d snapshots of the blocked thread, want more: %+v", len(rows), rows)
+	}
+	last := rows[len(rows)-1]
+	stack, ok := r.stacks[last.StackID]
+	if !ok || stack.Kind != StackBlocked || stack.TID != tid || stack.Number != unix.SYS_READV || r.lengths[last.StackID] < 256 {
+		t.Errorf("stack %+v with %d bytes of %+v", stack, r.lengths[last.StackID], last)
+	}
+	fresh := 0
+	for _, th := range rows {
+		if th.Flags&ThreadNewStack != 0 {
+			fresh++
+		}
+		if th.Since != last.Since && th.Flags&ThreadSameWait != 0 {
+			t.Errorf("the wait began at %d and at %d", th.Since, last.Since)
+		}
+	}
+	if fresh != 1 {
+		t.Errorf("%d stacks of one wait, want one", fresh)
+	}
+	if since := time.Unix(0, last.Since); since.Before(began.Add(-time.Second)) || time.Since(since) < 300*time.Millisecond {
+		t.Errorf("the wait of the last %v began at %v", time.Since(began), since)
+	}
+	h.say()
+	h.hear()
+	t.Logf("%d snapshots, dropped %v", tr.Stats().Snapshots, tr.Stats().Dropped)
+}
+
+func TestSnapshotStacksAreSharedFairly(t *testing.T) {
+	cfg := watchConfig()
+	cfg.MaxSnapshotStacks = 32
+	tr, r := startTracer(t, cfg)
+	h := startHelper(t, "threads 300 1") // which then all wait, parked
+	must(t, tr.AddProcess(h.pid()))
+	h.say()
+	h.hear()
+	time.Sleep(time.Second)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, s := range r.snapshots {
+		fresh := 0
+		for _, th := range s.Threads {
+			if th.Flags&ThreadNewStack != 0 {
+				fresh++
+			}
+		}
+		if fresh > 32 {
+			t.Errorf("snapshot %d has %d new stacks", i, fresh)
+		}
+	}
+}
+
+func TestNextOdds(t *testing.T) {
+	for _, c := range []struct {
+		budget, same, fresh uint32
+		want                odds
+	}{
+		{100, 0, 0, odds{1, 1}},
+		{100, 50, 50, odds{1, 1}},
+		{100, 200, 0, odds{0.5, 1}},
+		{100, 200, 100, odds{0.375, 0.25}},
+		{100, 0, 200, odds{1, 0.5}},
+		{0, 10, 10, odds{0, 0}},
+	} {
+		if got := nextOdds(c.budget, c.same, c.fresh); got != c.want {
+			t.Errorf("nextOdds(%d, %d, %d) = %+v, want %+v", c.budget, c.same, c.fresh, got, c.want)
+		}
+	}
+}
