@@ -21,7 +21,7 @@ done
 compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
 
 if ! command -v go >/dev/null; then
-	echo "Go is missing: install Go 1.25 or newer (https://go.dev/doc/install) and put it on PATH." >&2
+	echo "Go is missing: install Go 1.26 or newer (https://go.dev/doc/install) and put it on PATH." >&2
 	exit 1
 fi
 [ "${#missing[@]}" -eq 0 ] && exit 0

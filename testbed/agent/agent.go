@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -116,6 +117,24 @@ func (a *Agent) Metrics(ctx context.Context) (string, error) {
 	defer response.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(response.Body, 4<<20))
 	return string(text), err
+}
+
+// Total sums a counter of the collector's own metrics over its attributes;
+// name is without the prefix and suffix that the Prometheus format adds.
+func Total(metrics, name string) float64 {
+	var total float64
+	for line := range strings.Lines(metrics) {
+		series, value, ok := strings.Cut(strings.TrimSpace(line), "} ")
+		if !ok {
+			continue
+		}
+		series, _, _ = strings.Cut(series, "{")
+		if strings.TrimSuffix(strings.TrimPrefix(series, "otelcol_"), "_total") == name {
+			n, _ := strconv.ParseFloat(value, 64)
+			total += n
+		}
+	}
+	return total
 }
 
 func (a *Agent) lastLines() string {

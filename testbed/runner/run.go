@@ -114,7 +114,7 @@ func (r *run) run(ctx context.Context, o Options) (err error) {
 
 // faulty learns, turns the fault on and watches.
 func (r *run) faulty(ctx context.Context, collector *agent.Agent) error {
-	r.say("learning what is normal for %s", r.sc.Learn)
+	r.say("learning what is normal for %.0f s", r.sc.Learn.Seconds())
 	if err := r.watch(ctx, collector, r.sc.Learn); err != nil {
 		return err
 	}
@@ -144,7 +144,7 @@ func (r *run) faulty(ctx context.Context, collector *agent.Agent) error {
 func (r *run) steps(ctx context.Context, collector *agent.Agent) error {
 	for _, step := range r.sc.Steps {
 		r.load.SetRate(r.work.Load.Rate * step.Factor)
-		r.say("load at %gx for %s", step.Factor, step.For)
+		r.say("load at %gx for %.0f s", step.Factor, step.For.Seconds())
 		if err := r.watch(ctx, collector, step.For); err != nil {
 			return err
 		}
@@ -162,6 +162,8 @@ func (r *run) steps(ctx context.Context, collector *agent.Agent) error {
 func (r *run) watch(ctx context.Context, collector *agent.Agent, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
+	progress := time.NewTicker(20 * time.Second)
+	defer progress.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -172,6 +174,8 @@ func (r *run) watch(ctx context.Context, collector *agent.Agent, d time.Duration
 			return fmt.Errorf("the collector ended: %w (see %s)", collector.Err(), collector.Log)
 		case <-r.work.Server.Done():
 			return fmt.Errorf("the server ended: %w", r.work.Server.Err())
+		case <-progress.C:
+			r.progress(ctx, collector)
 		case err := <-r.lost:
 			return fmt.Errorf("the collector's output can't be read: %w", err)
 		case a := <-r.anomalies:
@@ -225,6 +229,18 @@ func enough(f load.Figures) error {
 		return fmt.Errorf("the load failed: %d requests answered, %d failed: %w", f.Requests, f.Failures, f.LastError)
 	}
 	return nil
+}
+
+// progress says what the collector has seen so far.
+func (r *run) progress(ctx context.Context, collector *agent.Agent) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	metrics, err := collector.Metrics(ctx)
+	if err != nil {
+		return // only words are missing
+	}
+	r.say("       seen so far: %.0f events in %.0f execution units",
+		agent.Total(metrics, "processor_perfscope_events"), agent.Total(metrics, "processor_perfscope_units"))
 }
 
 func saveMetrics(collector *agent.Agent, file string) {

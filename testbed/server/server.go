@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -103,14 +104,13 @@ func find(candidates ...string) (string, error) {
 	return "", fmt.Errorf("none of %s is installed: run `make deps`", strings.Join(candidates, ", "))
 }
 
-// version runs a program with its version flag and returns the first line.
+var versionNumber = regexp.MustCompile(`\d+\.\d[\d.]*`)
+
+// version runs a program with its version flag and returns its name with the
+// first number it prints: nginx 1.22.1.
 func version(path string, args ...string) string {
-	out, err := exec.Command(path, args...).CombinedOutput() //nolint:noctx // prints and ends
-	if err != nil {
-		return filepath.Base(path)
-	}
-	line, _, _ := strings.Cut(string(out), "\n")
-	return strings.TrimSpace(line)
+	out, _ := exec.Command(path, args...).CombinedOutput() //nolint:noctx // prints and ends
+	return strings.TrimSpace(filepath.Base(path) + " " + versionNumber.FindString(string(out)))
 }
 
 // waitReady calls probe until it succeeds, the process ends or ten seconds
