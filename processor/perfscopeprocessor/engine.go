@@ -1,0 +1,281 @@
+package perfscopeprocessor
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.uber.org/zap"
+
+	"github.com/perfscope/perfscope/internal/correlate"
+	"github.com/perfscope/perfscope/internal/window"
+	"github.com/perfscope/perfscope/processor/perfscopeprocessor/internal/metadata"
+)
+
+const (
+	// queueLength bounds the flushes that wait for the analysis; a pipeline
+	// that delivers beyond it waits.
+	queueLength = 32
+	// tick is how often idle services are looked at.
+	tick = time.Second
+)
+
+var errStopped = errors.New("the perfscope processor is shut down")
+
+// engine analyses what the logs pipelines deliver and enters its verdicts in
+// the ledger that the traces pipelines read. One goroutine owns the services.
+type engine struct {
+	cfg       *Config
+	log       *zap.Logger
+	telemetry *metadata.TelemetryBuilder
+	version   string
+	ledger    correlate.Ledger[pcommon.Map]
+
+	// Replaced by tests before start.
+	newAnalyzer func(window.Config, string) analyzer
+	clock       func() time.Time
+	ticks       <-chan time.Time
+
+	ticker *time.Ticker
+	queue  chan task
+	quit   chan struct{}
+	done   chan struct{}
+
+	// The handles, for spans to be woken and for anomalies to be sent.
+	mu     sync.Mutex
+	logs   []*logsHandle
+	traces []*tracesHandle
+
+	// Owned by the goroutine.
+	services map[string]*service
+	turn     uint64
+
+	// What the goroutine says of itself.
+	held struct{ services, units, bytes atomic.Int64 }
+}
+
+// task is a flush to analyse, or a request to conclude.
+type task struct {
+	flush *flush
+	// conclude is closed when all that was delivered before is judged.
+	conclude chan struct{}
+}
+
+func newEngine(cfg *Config, set component.TelemetrySettings, version string) (*engine, error) {
+	telemetry, err := metadata.NewTelemetryBuilder(set)
+	if err != nil {
+		return nil, err
+	}
+	e := &engine{
+		cfg: cfg, log: set.Logger, telemetry: telemetry, version: version,
+		newAnalyzer: func(cfg window.Config, arch string) analyzer { return window.NewService(cfg, arch) },
+		clock:       time.Now,
+		queue:       make(chan task, queueLength),
+		quit:        make(chan struct{}),
+		done:        make(chan struct{}),
+		services:    map[string]*service{},
+	}
+	gauge := func(value func() int64) metric.Int64Callback {
+		return func(_ context.Context, o metric.Int64Observer) error {
+			o.Observe(value())
+			return nil
+		}
+	}
+	err = errors.Join(
+		telemetry.RegisterProcessorPerfscopeServicesCallback(gauge(e.held.services.Load)),
+		telemetry.RegisterProcessorPerfscopeUnitsCallback(gauge(e.held.units.Load)),
+		telemetry.RegisterProcessorPerfscopeMemoryCallback(gauge(e.held.bytes.Load)),
+		telemetry.RegisterProcessorPerfscopeQueueLengthCallback(gauge(func() int64 { return int64(len(e.queue)) })),
+		telemetry.RegisterProcessorPerfscopeSpansHeldCallback(gauge(e.spansHeld)),
+	)
+	if err != nil {
+		telemetry.Shutdown()
+		return nil, err
+	}
+	return e, nil
+}
+
+func (e *engine) start() {
+	if e.ticks == nil {
+		e.ticker = time.NewTicker(tick)
+		e.ticks = e.ticker.C
+	}
+	go e.run()
+}
+
+// stop ends the goroutine. No handle is attached any more.
+func (e *engine) stop() {
+	close(e.quit)
+	<-e.done
+	if e.ticker != nil {
+		e.ticker.Stop()
+	}
+	e.telemetry.Shutdown()
+}
+
+// deliver hands a flush to the analysis and waits while its queue is full.
+func (e *engine) deliver(ctx context.Context, t task) error {
+	select {
+	case e.queue <- t:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-e.quit:
+		return errStopped
+	}
+}
+
+// conclude judges all that was delivered, up to the newest event, and returns
+// when that is sent.
+func (e *engine) conclude(ctx context.Context) error {
+	done := make(chan struct{})
+	if err := e.deliver(ctx, task{conclude: done}); err != nil {
+		return err
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-e.done:
+		return errStopped
+	}
+}
+
+func (e *engine) run() {
+	defer close(e.done)
+	for {
+		select {
+		case t := <-e.queue:
+			if t.flush != nil {
+				e.take(t.flush)
+			}
+			if t.conclude != nil {
+				for _, s := range e.inOrder() {
+					e.advance(s, s.latest)
+				}
+				close(t.conclude)
+			}
+		case now := <-e.ticks:
+			// While flushes wait nobody is idle, we are late.
+			if len(e.queue) == 0 {
+				e.closeIdle(now)
+			}
+		case <-e.quit:
+			return
+		}
+	}
+}
+
+// take folds a flush into its service and judges the hops it completes.
+func (e *engine) take(f *flush) {
+	ctx := context.Background()
+	taken, lost := f.events()
+	e.telemetry.ProcessorPerfscopeEvents.Add(ctx, int64(taken))
+	e.telemetry.ProcessorPerfscopeEventsLost.Add(ctx, int64(lost))
+	key := f.identity.Key()
+	s := e.services[key]
+	if s == nil {
+		for len(e.services) >= e.cfg.MaxServices {
+			e.evict(e.stalest(), "max_services")
+		}
+		s = &service{key: key, name: f.identity.Name, arch: f.arch, threads: map[int32]int64{}}
+		s.analyzer = e.newAnalyzer(e.cfg.windowConfig(), s.arch)
+		e.services[key] = s
+		e.held.services.Add(1)
+		e.ledger.Open(key, f.identity)
+	}
+	e.turn++
+	s.turn, s.heard = e.turn, e.clock()
+	if f.from != nil {
+		s.sink = f.from
+	}
+	e.guard(s, func() { s.fold(f) })
+	e.advance(s, s.latest-s.grace())
+}
+
+// closeIdle lets the wall clock close the hops of services that say nothing,
+// and forgets those that said nothing for a whole window.
+func (e *engine) closeIdle(now time.Time) {
+	for _, s := range e.inOrder() {
+		idle := now.Sub(s.heard)
+		switch {
+		case idle > e.cfg.Window:
+			e.evict(s, "idle")
+		case idle > e.cfg.Hop:
+			e.advance(s, s.latest+int64(idle)-s.grace())
+		}
+	}
+}
+
+// advance judges the hops of a service that ended by an instant and tells what
+// is abnormal in them.
+func (e *engine) advance(s *service, until int64) {
+	until -= until % int64(e.cfg.Hop)
+	if until <= s.judged {
+		return
+	}
+	s.judged = until
+	begun := time.Now()
+	ctx := context.Background()
+	e.guard(s, func() {
+		found := s.analyzer.Advance(until)
+		e.telemetry.ProcessorPerfscopeAnalysisDuration.Record(ctx, time.Since(begun).Seconds())
+		for i := range found {
+			e.tell(s, &found[i])
+		}
+		e.account(s, s.analyzer.Stats())
+	})
+	s.forgetBefore(until - int64(e.cfg.Window))
+	e.ledger.Judge(s.key, until, s.threadSet(), s.processes.pids())
+	e.wake()
+}
+
+// account turns a window's figures into the engine's.
+func (e *engine) account(s *service, now window.Stats) {
+	ctx, was := context.Background(), s.stats
+	grown := func(c metric.Int64Counter, was, now uint64) {
+		if now > was {
+			c.Add(ctx, int64(now-was))
+		}
+	}
+	grown(e.telemetry.ProcessorPerfscopeHops, was.HopsJudged, now.HopsJudged)
+	grown(e.telemetry.ProcessorPerfscopeUnitsEvicted, was.UnitsEvicted, now.UnitsEvicted)
+	grown(e.telemetry.ProcessorPerfscopeEventsLate, was.LateEvents, now.LateEvents)
+	e.held.units.Add(int64(now.Units - was.Units))
+	e.held.bytes.Add(now.Bytes - was.Bytes)
+	s.stats = now
+}
+
+func (e *engine) evict(s *service, reason string) {
+	e.account(s, window.Stats{})
+	delete(e.services, s.key)
+	e.held.services.Add(-1)
+	e.ledger.Forget(s.key)
+	e.telemetry.ProcessorPerfscopeServicesEvicted.Add(context.Background(), 1, withReason(reason))
+	e.log.Info("A service's past was dropped.", zap.String("service.name", s.name), zap.String("reason", reason))
+	e.wake()
+}
+
+// stalest is the service heard of least recently.
+func (e *engine) stalest() *service {
+	return slices.MinFunc(slices.Collect(maps.Values(e.services)), func(a, b *service) int { return cmp.Compare(a.turn, b.turn) })
+}
+
+// inOrder lists the services in an order that does not change from run to run.
+func (e *engine) inOrder() []*service {
+	return slices.SortedFunc(maps.Values(e.services), func(a, b *service) int { return cmp.Compare(a.key, b.key) })
+}
+
+func withReason(reason string) metric.MeasurementOption {
+	return metric.WithAttributeSet(attribute.NewSet(attribute.String("reason", reason)))
+}

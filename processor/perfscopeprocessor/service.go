@@ -1,0 +1,136 @@
+package perfscopeprocessor
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"go.opentelemetry.io/collector/component/componentstatus"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.uber.org/zap"
+
+	"github.com/perfscope/perfscope/internal/correlate"
+	"github.com/perfscope/perfscope/internal/suspect"
+	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/internal/window"
+)
+
+const (
+	// leastGrace is how far behind a service's newest event its hops close at
+	// least: its processes flush side by side, a second apart at most by
+	// default. mostGrace bounds what a receiver with longer flushes gets.
+	leastGrace = 2 * time.Second
+	mostGrace  = 15 * time.Second
+	// maxThreads bounds the thread ids known per service; spans of threads
+	// beyond are matched by time alone.
+	maxThreads = 4096
+)
+
+// analyzer is what the engine needs of window.Service.
+type analyzer interface {
+	AddBatch(*syscalltrace.Batch)
+	AddCoverage(syscalltrace.Coverage)
+	Advance(now int64) []suspect.Anomaly
+	Stats() window.Stats
+}
+
+// service is one service instance; only the engine's goroutine touches it.
+type service struct {
+	key, name, arch string
+	analyzer        analyzer
+	processes       processes
+	// threads has when, in event time, a thread was last seen.
+	threads map[int32]int64
+	// latest is the newest event's time, judged the end of the last hop that
+	// is over; nanoseconds since the epoch, in the events' time.
+	latest, judged int64
+	// flushed is the longest flush seen.
+	flushed time.Duration
+	// heard is the wall clock's time, turn the engine's count, at the last flush.
+	heard time.Time
+	turn  uint64
+	// sink is the pipeline that the service's records come by.
+	sink  *logsHandle
+	stats window.Stats
+}
+
+// fold takes the events of a flush.
+func (s *service) fold(f *flush) {
+	for _, c := range f.covers {
+		s.flushed = max(s.flushed, time.Duration(c.End-c.Start))
+		s.analyzer.AddCoverage(*c)
+	}
+	s.latest = max(s.latest, f.latest)
+	s.processes.note(f.identity.PID, f.resource, f.latest)
+	for _, b := range f.batches {
+		if _, known := s.threads[b.ThreadID]; known || len(s.threads) < maxThreads {
+			s.threads[b.ThreadID] = max(s.threads[b.ThreadID], f.latest)
+		}
+		s.analyzer.AddBatch(b)
+	}
+}
+
+// grace is how far behind the newest event hops close, in nanoseconds.
+func (s *service) grace() int64 {
+	return int64(min(max(leastGrace, s.flushed+time.Second), mostGrace))
+}
+
+func (s *service) forgetBefore(at int64) {
+	for id, seen := range s.threads {
+		if seen < at {
+			delete(s.threads, id)
+		}
+	}
+	s.processes.forgetBefore(at)
+}
+
+func (s *service) threadSet() map[int32]struct{} {
+	set := make(map[int32]struct{}, len(s.threads))
+	for id := range s.threads {
+		set[id] = struct{}{}
+	}
+	return set
+}
+
+// guard runs an analysis of one service. A defect in it costs that service
+// its past, not the collector its life.
+func (e *engine) guard(s *service, analysis func()) {
+	defer func() {
+		r := recover()
+		if r == nil {
+			return
+		}
+		e.telemetry.ProcessorPerfscopeAnalysisPanics.Add(context.Background(), 1)
+		e.log.Error("The analysis of a service failed by a defect of PerfScope; the service starts anew without a past. Please report this.",
+			zap.String("service.name", s.name), zap.Any("panic", r), zap.ByteString("stack", debug.Stack()))
+		e.account(s, window.Stats{})
+		s.analyzer = e.newAnalyzer(e.cfg.windowConfig(), s.arch)
+		if s.sink != nil {
+			s.sink.report(componentstatus.NewRecoverableErrorEvent(fmt.Errorf("the analysis of service %q failed by a defect: %v", s.name, r)))
+		}
+	}()
+	analysis()
+}
+
+// tell enters an anomaly in the ledger and sends its log record.
+func (e *engine) tell(s *service, a *suspect.Anomaly) {
+	ctx := context.Background()
+	e.telemetry.ProcessorPerfscopeAnomalies.Add(ctx, 1, metric.WithAttributeSet(attribute.NewSet(attribute.String("kind", string(a.Kind)))))
+	attrs := pcommon.NewMap()
+	describe(a, attrs)
+	verdict := correlate.Verdict[pcommon.Map]{
+		Episode: a.ID, Start: a.Start, End: a.End, Score: a.Score, Units: a.Units, Value: attrs,
+	}
+	e.ledger.Add(s.key, verdict)
+	if e.cfg.Output == OutputSpanEvents {
+		return
+	}
+	result := "repeat"
+	if !a.Repeat {
+		result = e.send(s, anomalyLogs(a, attrs, &s.processes, e.exemplar(s.key, &verdict), e.version))
+	}
+	e.telemetry.ProcessorPerfscopeAnomalyRecords.Add(ctx, 1, metric.WithAttributeSet(attribute.NewSet(attribute.String("result", result))))
+}
