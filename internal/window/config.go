@@ -72,16 +72,21 @@ type Stats struct {
 	// UnitsSeen, UnitsEvicted, LateEvents, ThreadsOverflow and HopsJudged
 	// only grow.
 	UnitsSeen, UnitsEvicted, LateEvents, ThreadsOverflow, HopsJudged uint64
+	// Score, Load and Active are the last judged hop's: how far beyond the
+	// past (1 is abnormal), the work relative to the past's median, and the
+	// time active in seconds per second. Zero while there is no past.
+	Score, Load, Active float64
 }
 
 // thread is what is known of one thread.
 type thread struct {
 	segmenter *unit.Segmenter
-	firstSeen int64
 	lastSeen  int64
+	// hops is in how many hops it was seen.
+	hops int
 	// known is set once the thread was seen in code that the service's past
-	// has, or is no longer new: until then it may be a new part of the service
-	// that waits where none waited before.
+	// has, or in enough hops: until then it may be a new part of the service
+	// (or one that was stopped) that waits where none waited before.
 	known bool
 }
 

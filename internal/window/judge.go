@@ -2,6 +2,7 @@ package window
 
 import (
 	"math"
+	"slices"
 
 	"github.com/perfscope/perfscope/internal/outlier"
 	"github.com/perfscope/perfscope/internal/suspect"
@@ -32,6 +33,19 @@ const (
 	fewPerSecond = 2.0
 )
 
+// works reports whether the service was asked for something in the hop.
+func (c *closedHop) works() bool {
+	if !c.traced {
+		return c.cpuTotal >= onePercent
+	}
+	for _, m := range c.measures {
+		if m >= fewPerSecond {
+			return true
+		}
+	}
+	return false
+}
+
 // verdict is how a hop compares with the past.
 type verdict struct {
 	load       float64
@@ -58,6 +72,10 @@ func (s *Service) judge(c *closedHop) (suspect.Anomaly, bool) {
 	if len(learned) > minPast {
 		learned = learned[:len(learned)-1]
 	}
+	if c.works() {
+		// Hops without work say nothing about what work costs.
+		learned = slices.DeleteFunc(slices.Clone(learned), func(h *closedHop) bool { return !h.works() })
+	}
 	if len(learned) < minPast {
 		return s.warmUp(c)
 	}
@@ -79,6 +97,7 @@ func (s *Service) compare(p *past, c *closedHop) verdict {
 	s.compareWaiting(&v, p, c)
 	threshold := max(worthLooking*1e9, worthTelling*v.active)
 	v.score = max(v.cpuExcess, v.waitExcess) / threshold
+	s.stats.Score, s.stats.Load, s.stats.Active = v.score, v.load, v.active/1e9
 	return v
 }
 

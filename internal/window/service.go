@@ -141,7 +141,7 @@ func (s *Service) thread(id int32, at int64) *thread {
 			s.stats.ThreadsOverflow++
 			return nil
 		}
-		th = &thread{segmenter: unit.NewSegmenter(s.classes, id), firstSeen: at}
+		th = &thread{segmenter: unit.NewSegmenter(s.classes, id), lastSeen: at}
 		s.threads[id] = th
 	}
 	return th
@@ -188,8 +188,10 @@ func (s *Service) closeHop(h *hop) (suspect.Anomaly, bool) {
 		if u := th.segmenter.Open(h.end); u != nil && u.End > h.start {
 			h.units.add(u)
 		}
-		if h.end-th.firstSeen > minPast*int64(s.cfg.Hop) {
-			th.known = true
+		if th.lastSeen > h.start {
+			if th.hops++; th.hops > minPast {
+				th.known = true
+			}
 		}
 		if h.end-th.lastSeen > int64(s.cfg.Window) {
 			delete(s.threads, id)

@@ -186,6 +186,7 @@ func TestHealthy(t *testing.T) {
 				l.waits = append(l.waits, site{stack: "@pthread_cond_wait lazy_pool", call: "futex", share: 1})
 			}
 		})}},
+		{"a stopped process goes on", []load{{}, normal(1)}},
 		{"a new mix of requests at the old cost", []load{normal(1), with(normal(1), func(l *load) {
 			l.busy = map[string]float64{"parse handle loop main": 0.02, "reply2 handle2 loop main": 0.05, "poll loop main": 0.02}
 		})}},
