@@ -2,7 +2,6 @@ package syscallreceiver
 
 import (
 	"maps"
-	"runtime"
 	"slices"
 	"time"
 
@@ -139,7 +138,7 @@ func (g *gatherer) recordsOf(d *delivery, t *target) plog.LogRecordSlice {
 	rl := d.logs.ResourceLogs().AppendEmpty()
 	if t.resource == nil {
 		attrs := pcommon.NewMap()
-		fillResource(attrs, t.process, g.host, g.unwind)
+		fillResource(attrs, t.process, g.host, g.arch, g.unwind)
 		t.resource = &attrs
 	}
 	t.resource.CopyTo(rl.Resource().Attributes())
@@ -156,7 +155,7 @@ func (g *gatherer) appendThreads(records plog.LogRecordSlice, t *target) int {
 		th := t.threads[tid]
 		if n := len(th.events); n > 0 {
 			b := t.batch(tid, th, g.names.Name(t.pid, tid), g.dedup)
-			syscalllog.AppendBatch(records, syscalllog.Format(g.cfg.Format), runtime.GOARCH, b)
+			syscalllog.AppendBatch(records, syscalllog.Format(g.cfg.Format), g.arch, b)
 			g.stats.batches++
 			total += n
 			// A burst's buffer is not kept for a quiet thread.

@@ -60,6 +60,7 @@ type gatherer struct {
 	tracer tracer
 	unwind unwinder
 	host   process.Host
+	arch   string
 	stats  *stats
 	// emit hands a delivery on; it never blocks, and is false when the
 	// queue is full.

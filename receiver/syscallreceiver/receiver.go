@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -94,7 +95,7 @@ func (r *syscallReceiver) Start(ctx context.Context, host component.Host) error 
 		notices: make(chan notice, maxNotices), found: n.found, answer: n.answer, trouble: n.trouble,
 	}
 	n.gatherer = &gatherer{
-		cfg: r.cfg, logger: r.set.Logger, unwind: r.parts.unwinder(), host: finder.Host(), stats: counted,
+		cfg: r.cfg, logger: r.set.Logger, unwind: r.parts.unwinder(), host: finder.Host(), arch: runtime.GOARCH, stats: counted,
 		tell: n.scout.tell, now: now, last: now(), names: process.NewThreadNames(r.parts.proc),
 		targets: map[int32]*target{}, dedup: newStackIndex(),
 	}

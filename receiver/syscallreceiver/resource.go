@@ -1,7 +1,6 @@
 package syscallreceiver
 
 import (
-	"runtime"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -11,7 +10,7 @@ import (
 
 // fillResource writes who a process is, by OpenTelemetry's conventions. What
 // is not known is absent.
-func fillResource(attrs pcommon.Map, p *process.Process, host process.Host, u unwinder) {
+func fillResource(attrs pcommon.Map, p *process.Process, host process.Host, arch string, u unwinder) {
 	put := func(key, value string) {
 		if value != "" {
 			attrs.PutStr(key, value)
@@ -24,8 +23,8 @@ func fillResource(attrs pcommon.Map, p *process.Process, host process.Host, u un
 	attrs.PutStr("process.creation.time", p.Created.UTC().Format(time.RFC3339Nano))
 	put("process.executable.name", p.ExecutableName)
 	put("process.executable.path", p.Executable)
-	if key, id := u.BuildID(p.PID); key != "" {
-		put(key, id)
+	if kind, id := u.BuildID(p.PID); kind != "" {
+		put("process.executable.build_id."+kind, id)
 	}
 	put("process.runtime.name", u.Runtime(p.PID))
 	put("process.linux.cgroup", p.Cgroup)
@@ -33,5 +32,5 @@ func fillResource(attrs pcommon.Map, p *process.Process, host process.Host, u un
 	put("k8s.pod.uid", p.PodUID)
 	put("host.name", host.Name)
 	put("host.id", host.ID)
-	attrs.PutStr("host.arch", runtime.GOARCH)
+	attrs.PutStr("host.arch", arch)
 }

@@ -1,0 +1,328 @@
+package syscallreceiver
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/perfscope/perfscope/internal/process"
+	"github.com/perfscope/perfscope/internal/syscalllog"
+	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/receiver/syscallreceiver/internal/metadata"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+func nopStats(t *testing.T) *stats {
+	builder, err := metadata.NewTelemetryBuilder(componenttest.NewNopTelemetrySettings())
+	require.NoError(t, err)
+	return newStats(builder)
+}
+
+// decoded is what one resource of a delivery holds.
+type decoded struct {
+	pid      int64
+	instance string
+	batches  []*syscalltrace.Batch
+	coverage []*syscalltrace.Coverage
+}
+
+func decode(t *testing.T, logs plog.Logs) []decoded {
+	t.Helper()
+	var out []decoded
+	for i := range logs.ResourceLogs().Len() {
+		rl := logs.ResourceLogs().At(i)
+		var d decoded
+		if v, ok := rl.Resource().Attributes().Get("process.pid"); ok {
+			d.pid = v.Int()
+		}
+		if v, ok := rl.Resource().Attributes().Get("service.instance.id"); ok {
+			d.instance = v.Str()
+		}
+		require.Empty(t, syscalllog.Decode(rl.ScopeLogs().At(0).LogRecords(), syscalllog.Handler{
+			Arch:     "amd64",
+			Batch:    func(_ string, b *syscalltrace.Batch) { d.batches = append(d.batches, b) },
+			Coverage: func(c *syscalltrace.Coverage) { d.coverage = append(d.coverage, c) },
+		}))
+		out = append(out, d)
+	}
+	return out
+}
+
+// record plays half a second of a small server.
+func (b *bench) record() {
+	b.find(server(100))
+	b.wait(500 * time.Millisecond)
+	b.tracer.inFlight = []event{call(100, 101, 100, 400, 202, 0, 0)} // futex
+	b.tracer.stats.Attached = 450 * time.Millisecond
+	b.tracer.stats.Dropped["ring_overwrite"] = 3
+	b.tracer.stats.Dropped["stack_ring_full"] = 5
+	b.tracer.give(func(g *gatherer) {
+		t := g.target(100)
+		t.used(100, time.Second)
+		t.used(101, time.Second)
+		t.counted = true
+		g.stack(raw(5, 100, 100, 1, 2, 9))
+		g.stack(raw(6, 100, 100, 1, 2, 9)) // the same frames
+		g.stack(raw(7, 100, 101, 3, 9))
+		g.stack(rawStack{ID: 8, PID: 100, TID: 100}) // cannot be unwound
+		g.event(call(100, 100, 20, 1, 1, 64, 6))
+		g.event(call(100, 100, 10, 2, 0, -11, 5))
+		g.event(call(100, 100, 30, 1, 1, 64, 8))
+		g.event(event{100, 100, syscalltrace.Event{Kind: syscalltrace.KindSample, Time: epoch + 40e6, Duration: 20e6, Number: syscalltrace.NoCall, Stack: 6}})
+		for _, at := range []int64{200e6, 400e6} { // two looks at one wait: its stack comes once
+			g.event(event{100, 101, syscalltrace.Event{Kind: syscalltrace.KindBlocked, Time: epoch + at, Duration: 200e6, Elapsed: at - 100e6, Number: 202, Stack: 7}})
+		}
+		t.used(100, time.Second+30*time.Millisecond)
+		t.used(101, time.Second)
+		t.used(102, 5*time.Millisecond) // started since
+	})
+	b.flush()
+}
+
+// TestGolden shows what the event format looks like; the packed one is decoded
+// by the other tests.
+func TestGolden(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Format = FormatEvent })
+	b.record()
+	require.Len(t, b.deliveries, 1)
+	got, err := (&plog.JSONMarshaler{}).MarshalLogs(b.deliveries[0].logs)
+	require.NoError(t, err)
+	file := filepath.Join("testdata", "golden.json")
+	if *update {
+		var pretty bytes.Buffer
+		require.NoError(t, json.Indent(&pretty, got, "", "  "))
+		require.NoError(t, os.WriteFile(file, append(pretty.Bytes(), '\n'), 0o600))
+	}
+	want, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.JSONEq(t, string(want), string(got))
+}
+
+func TestFlush(t *testing.T) {
+	b := newBench(t, nil)
+	b.record()
+	got := decode(t, b.deliveries[0].logs)
+	require.Len(t, got, 1)
+	require.Len(t, got[0].batches, 2)
+	main, worker := got[0].batches[0], got[0].batches[1]
+	assert.Equal(t, "server", main.ThreadName)
+	assert.Equal(t, "bio_aof", worker.ThreadName)
+
+	require.Len(t, main.Events, 4)
+	for i := 1; i < 4; i++ {
+		assert.LessOrEqual(t, main.Events[i-1].Time, main.Events[i].Time, "events out of order")
+	}
+	require.Len(t, main.Stacks, 1, "equal stacks are sent once")
+	assert.Equal(t, []uint32{1, 1, 0, 1}, []uint32{main.Events[0].Stack, main.Events[1].Stack, main.Events[2].Stack, main.Events[3].Stack})
+	assert.Equal(t, "f1 f2 f9", framesOf(main.Stacks[0]))
+
+	require.Len(t, worker.Events, 3)
+	flight := worker.Events[0]
+	assert.Equal(t, syscalltrace.KindInFlight, flight.Kind)
+	assert.Equal(t, int64(400e6), flight.Duration)
+	for _, e := range worker.Events {
+		require.Equal(t, uint32(1), e.Stack, "%+v", e)
+	}
+	assert.Equal(t, "f3 f9", framesOf(worker.Stacks[0]))
+
+	require.Len(t, got[0].coverage, 1)
+	c := got[0].coverage[0]
+	assert.Equal(t, 500*time.Millisecond, time.Duration(c.End-c.Start))
+	assert.Equal(t, 450*time.Millisecond, c.Traced)
+	assert.Equal(t, 35*time.Millisecond, c.CPUTime)
+	assert.Equal(t, 2, c.Threads)
+	assert.Equal(t, 42, c.Functions)
+	assert.Equal(t, map[string]uint64{"ring_overwrite": 3}, c.Dropped, "stacks lost are no events lost")
+
+	// The wait goes on: its stack is known still, and the call comes once
+	// more when it returns.
+	b.wait(500 * time.Millisecond)
+	b.tracer.inFlight = nil
+	b.tracer.give(func(g *gatherer) {
+		g.event(event{100, 101, syscalltrace.Event{Kind: syscalltrace.KindBlocked, Time: epoch + 600e6, Duration: 200e6, Elapsed: 500e6, Number: 202, Stack: 7}})
+		g.event(call(100, 101, 100, 600, 202, 0, 0))
+	})
+	b.flush()
+	got = decode(t, b.deliveries[1].logs)
+	require.Len(t, got[0].batches, 1)
+	require.Len(t, got[0].batches[0].Events, 2)
+	assert.Equal(t, "f3 f9", framesOf(got[0].batches[0].Stacks[0]))
+	assert.Empty(t, got[0].coverage[0].Dropped)
+	assert.Zero(t, b.pending)
+	assert.Zero(t, b.stacks)
+}
+
+func TestStackBytesAreZeroed(t *testing.T) {
+	b := newBench(t, nil)
+	for _, r := range []rawStack{raw(1, 100, 100, 7, 7), {ID: 2, PID: 100, TID: 100, Bytes: []byte{7, 7}}} {
+		b.stack(r)
+		assert.Equal(t, []byte{0, 0}, r.Bytes)
+	}
+	b.stacks = maxPendingStacks
+	r := raw(3, 100, 100, 7, 7)
+	b.stack(r)
+	assert.Equal(t, []byte{0, 0}, r.Bytes)
+	assert.Equal(t, [stackResults]uint64{1, 0, 1, 1}, b.gatherer.stats.stacks)
+}
+
+func TestForkExecExit(t *testing.T) {
+	b := newBench(t, nil)
+	b.find(server(100))
+	// Two children: 200 lives for a moment, 201 becomes another program.
+	b.tracer.give(func(g *gatherer) {
+		g.forked(100, 200, epoch+1e6)
+		g.forked(100, 201, epoch+1e6)
+		g.event(call(200, 200, 2, 1, 1, 1, 0))
+		g.event(call(201, 201, 2, 1, 1, 1, 0))
+		g.exited(200, 200, true)
+		g.execed(201, epoch+10e6)
+		g.event(call(201, 201, 11, 1, 1, 1, 0))
+	})
+	assert.Equal(t, []notice{{200, noticeFork}, {201, noticeFork}, {200, noticeExit}, {201, noticeExec}}, b.told)
+	b.answer(200, nil)
+	b.answer(201, nil)
+	b.settle()
+	b.flush()
+	got := decode(t, b.deliveries[0].logs)
+	require.Len(t, got, 3)
+	for i, pid := range []int64{100, 200, 201} {
+		assert.Equal(t, pid, got[i].pid)
+		assert.Equal(t, "instance-1", got[i].instance, "a child is of its parent's service instance")
+	}
+	require.Len(t, got[1].batches, 1)
+	require.Len(t, got[2].batches, 1)
+	assert.Len(t, got[2].batches[0].Events, 1, "what the other program did is not the service's")
+	assert.Equal(t, map[string]uint64{dropNotTarget: 1}, got[2].coverage[0].Dropped)
+	b.settle()
+	assert.Equal(t, []int32{100}, b.tracer.follows())
+	assert.Len(t, b.targets, 1, "ended processes are let go")
+	assert.Zero(t, b.pending)
+}
+
+func TestExecIntoAnotherService(t *testing.T) {
+	b := newBench(t, nil)
+	b.find(server(100))
+	b.tracer.give(func(g *gatherer) {
+		g.event(call(100, 100, 2, 1, 1, 1, 0))
+		g.execed(100, epoch+10e6)
+		g.event(call(100, 100, 11, 1, 1, 1, 0))
+		g.event(call(100, 100, 12, 1, 1, 1, 0))
+	})
+	b.flush()
+	assert.Empty(t, b.deliveries, "events wait for the verdict")
+	other := server(100)
+	other.Executable, other.InstanceID = "/bin/other", "instance-2"
+	b.answer(100, other)
+	b.flush()
+	require.Len(t, b.deliveries, 2)
+	before, after := decode(t, b.deliveries[0].logs), decode(t, b.deliveries[1].logs)
+	assert.Equal(t, "instance-1", before[0].instance)
+	assert.Len(t, before[0].batches[0].Events, 1)
+	assert.Equal(t, "instance-2", after[0].instance)
+	assert.Len(t, after[0].batches[0].Events, 2)
+	assert.Zero(t, b.pending)
+}
+
+func TestUnknownProcessWaitsThenIsDropped(t *testing.T) {
+	b := newBench(t, nil)
+	b.event(call(300, 300, 1, 1, 1, 1, 0))
+	b.flush()
+	b.find(server(300)) // a scan found it a little later
+	b.flush()
+	require.Len(t, b.deliveries, 1)
+	assert.Len(t, decode(t, b.deliveries[0].logs)[0].batches[0].Events, 1)
+
+	b.event(call(400, 400, 1, 1, 1, 1, 0))
+	for range maxWaiting + 1 {
+		b.flush()
+	}
+	assert.NotContains(t, b.targets, int32(400))
+	assert.Zero(t, b.pending)
+}
+
+func TestFullQueueIsCounted(t *testing.T) {
+	b := newBench(t, nil)
+	b.find(server(100))
+	b.full = true
+	b.event(call(100, 100, 1, 1, 1, 1, 0))
+	b.event(call(100, 100, 2, 1, 1, 1, 0))
+	b.flush()
+	b.full = false
+	b.flush()
+	require.Len(t, b.deliveries, 1)
+	got := decode(t, b.deliveries[0].logs)[0]
+	assert.Equal(t, map[string]uint64{dropQueueFull: 2}, got.coverage[0].Dropped, "the next coverage tells")
+}
+
+func TestPendingEventsAreBounded(t *testing.T) {
+	b := newBench(t, func(c *Config) { c.Limits.PendingEvents = 1024 })
+	b.find(server(100))
+	for i := range int64(5000) {
+		b.event(call(100, 100, i, 1, 1, 1, 0))
+		require.LessOrEqual(t, b.pending, 1024)
+	}
+	assert.Len(t, b.deliveries, 4, "delivered early, none lost")
+	// None known: there is nothing to deliver early, and no room to wait.
+	for i := range int64(5000) {
+		b.event(call(999, 999, i, 1, 1, 1, 0))
+		require.LessOrEqual(t, b.pending, 1024)
+	}
+}
+
+func TestScanEndsWhatIsGone(t *testing.T) {
+	b := newBench(t, nil)
+	b.find(server(100), server(150))
+	assert.Equal(t, []int32{100, 150}, b.tracer.follows())
+	b.wait(time.Second)
+	b.tracer.give(func(g *gatherer) { g.forked(100, 160, b.clock) })
+	// The scan began before the fork: 160 is none it could have seen.
+	b.reconcile(b.clock-1, []*process.Process{b.targets[100].process})
+	b.settle()
+	assert.Equal(t, []int32{100}, b.tracer.follows())
+	b.flush()
+	assert.Contains(t, b.targets, int32(160))
+	assert.NotContains(t, b.targets, int32(150))
+}
+
+func TestThreadsAreForgotten(t *testing.T) {
+	b := newBench(t, nil)
+	b.find(server(100))
+	b.event(call(100, 100, 1, 1, 1, 1, 0))
+	b.event(call(100, 101, 1, 1, 1, 1, 0))
+	b.exited(100, 101, false)
+	b.flush()
+	assert.Len(t, b.targets[100].threads, 1)
+	for range maxIdle + 1 {
+		b.flush()
+	}
+	assert.Empty(t, b.targets[100].threads)
+}
+
+func TestLossesAreSharedExactly(t *testing.T) {
+	b := newBench(t, nil)
+	b.find(server(100), server(150), server(160))
+	for i := range int64(10) {
+		b.event(call(100, 100, i, 1, 1, 1, 0))
+	}
+	b.event(call(150, 150, 1, 1, 1, 1, 0))
+	b.shareLosses(map[string]uint64{"ring_overwrite": 1000, "entered_before_attach": 7})
+	var sum uint64
+	for _, target := range b.targets {
+		sum += target.dropped["ring_overwrite"]
+		assert.NotContains(t, target.dropped, "entered_before_attach")
+	}
+	assert.Equal(t, uint64(1000), sum)
+	assert.Equal(t, uint64(90), b.targets[150].dropped["ring_overwrite"])
+	b.shareLosses(map[string]uint64{"ring_overwrite": 1000})
+	assert.Equal(t, uint64(1000), b.gatherer.stats.dropped["ring_overwrite"])
+}
