@@ -26,7 +26,7 @@ demo: deps build ## Make a real redis slow and see PerfScope name the function (
 .PHONY: test
 test: deps build ## Run every test: units, races, fuzz seeds, real kernel, end to end (root)
 	go test -race -timeout 10m $(PACKAGES)
-	cd testbed && go test -race -timeout 10m ./...
+	cd testbed && go test -race -count=1 -timeout 10m ./...
 
 ##@ Build
 .PHONY: deps

@@ -124,10 +124,12 @@ func (a *Agent) Metrics(ctx context.Context) (string, error) {
 func Total(metrics, name string) float64 {
 	var total float64
 	for line := range strings.Lines(metrics) {
-		series, value, ok := strings.Cut(strings.TrimSpace(line), "} ")
-		if !ok {
+		line = strings.TrimSpace(line)
+		space := strings.LastIndexByte(line, ' ')
+		if space < 0 {
 			continue
 		}
+		series, value := line[:space], line[space+1:]
 		series, _, _ = strings.Cut(series, "{")
 		if strings.TrimSuffix(strings.TrimPrefix(series, "otelcol_"), "_total") == name {
 			n, _ := strconv.ParseFloat(value, 64)

@@ -61,7 +61,7 @@ func TestFollow(t *testing.T) {
 }
 
 func TestTotal(t *testing.T) {
-	metrics := "# TYPE x counter\notelcol_x_total{a=\"1\"} 2\notelcol_x_total{a=\"2\"} 3e+06\notelcol_xy_total{} 5\nx{} 1\n"
+	metrics := "# TYPE x counter\notelcol_x_total{a=\"1\"} 2\notelcol_x_total{a=\"2\"} 3e+06\notelcol_xy_total{} 5\nx 1\n"
 	if got := Total(metrics, "x"); got != 3000003 {
 		t.Errorf("got %v", got)
 	}

@@ -119,6 +119,10 @@ func TestShippedConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(string(log)) {
+		// A process that even root may not look at is the machine's.
+		if strings.Contains(line, "not every process can be judged") {
+			continue
+		}
 		if fields := strings.Split(line, "\t"); len(fields) > 1 && (fields[1] == "error" || fields[1] == "warn") {
 			t.Errorf("the log complains: %s", line)
 		}
