@@ -129,12 +129,14 @@ type closedHop struct {
 	cpuOutside float64
 	cpuTotal   float64
 	wait       map[waitSite]waitTime
-	calls      map[unit.Key]callTotals
-	callSites  map[callSite]float64
-	measures   []float64
-	units      []*unit.Unit
-	period     struct{ sample, snapshot float64 }
-	functions  int
+	// fresh has the idle waits of threads that were not known yet.
+	fresh     map[waitSite]waitTime
+	calls     map[unit.Key]callTotals
+	callSites map[callSite]float64
+	measures  []float64
+	units     []*unit.Unit
+	period    struct{ sample, snapshot float64 }
+	functions int
 	// spans are kept only while the hop may be reported.
 	spans map[threadCell]cellTime
 }
@@ -145,6 +147,8 @@ type threadCell struct {
 	stack   uint32
 	number  int32
 	waiting bool
+	// fresh is set on what may be the idle wait of a thread not known yet.
+	fresh bool
 }
 
 type cellTime struct {

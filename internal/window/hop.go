@@ -110,7 +110,7 @@ func (h *hop) close(classes *syscalltrace.Classes) *closedHop {
 	seconds := float64(covered) / 1e9
 	c := &closedHop{
 		start: h.start, end: h.end, seconds: seconds, traced: h.traced > 0,
-		cpu: map[uint32]float64{}, wait: map[waitSite]waitTime{},
+		cpu: map[uint32]float64{}, wait: map[waitSite]waitTime{}, fresh: map[waitSite]waitTime{},
 		calls: map[unit.Key]callTotals{}, callSites: map[callSite]float64{},
 		units: h.units.kept(), functions: h.functions, spans: h.cells,
 	}
@@ -119,11 +119,15 @@ func (h *hop) close(classes *syscalltrace.Classes) *closedHop {
 	for cell, t := range h.cells {
 		perSecond := float64(t.time) / seconds
 		if cell.waiting {
-			w := c.wait[waitSite{cell.stack, cell.number}]
+			waits := c.wait
+			if cell.fresh {
+				waits = c.fresh
+			}
+			w := waits[waitSite{cell.stack, cell.number}]
 			w.time += perSecond
 			w.threads++
 			w.longest = max(w.longest, t.longest)
-			c.wait[waitSite{cell.stack, cell.number}] = w
+			waits[waitSite{cell.stack, cell.number}] = w
 		} else {
 			c.cpu[cell.stack] += perSecond
 			sampled += perSecond

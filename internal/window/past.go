@@ -46,7 +46,10 @@ func (s *Service) newPast(hops []*closedHop) *past {
 		}
 		for site, w := range h.wait {
 			p.waitMean[site] += w.time / n
-			p.waitShare[site] = max(p.waitShare[site], w.time/1e9/float64(max(1, w.threads)))
+			p.waitShare[site] = max(p.waitShare[site], w.share())
+		}
+		for site, w := range h.fresh {
+			p.waitShare[site] = max(p.waitShare[site], w.share())
 		}
 		for k, t := range h.calls {
 			m := p.callMean[k]
@@ -73,6 +76,9 @@ func (s *Service) newPast(hops []*closedHop) *past {
 	p.waitTotal, p.waitWorst = p.total(waitTotals)
 	return p
 }
+
+// share is the part of its threads' time.
+func (w waitTime) share() float64 { return w.time / 1e9 / float64(max(1, w.threads)) }
 
 func add(groups map[group][]float64, g group, hop, hops int, t float64) {
 	values := groups[g]

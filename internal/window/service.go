@@ -112,12 +112,10 @@ func (s *Service) fold(h *hop, th *thread, tid int32, e *syscalltrace.Event) {
 		}
 	case syscalltrace.KindBlocked:
 		s.recognise(th, e.Stack)
-		if th != nil && !th.known && s.hops >= minPast && s.mayIdle(e.Number) {
-			// A part of the service that has just begun may wait where none
-			// did before; that is not the service waiting.
-			return
-		}
-		h.see(threadCell{thread: tid, stack: e.Stack, number: e.Number, waiting: true}, e)
+		// A part of the service that has just begun may wait where none did
+		// before; that is not the service waiting.
+		fresh := th != nil && !th.known && s.mayIdle(e.Number)
+		h.see(threadCell{thread: tid, stack: e.Stack, number: e.Number, waiting: true, fresh: fresh}, e)
 	}
 }
 
@@ -223,6 +221,9 @@ func (s *Service) remember(c *closedHop) {
 		s.familiar[stack] = true
 	}
 	for site := range c.wait {
+		s.familiar[site.stack] = true
+	}
+	for site := range c.fresh {
 		s.familiar[site.stack] = true
 	}
 }
