@@ -336,7 +336,7 @@ func (p *Process) adopt(q *Process) {
 
 func (d *Discoverer) describe(f *facts, rule int, override string) *Process {
 	cg, env, exe := f.cgroup(), f.environment(), f.executable()
-	name := baseName(exe)
+	name := baseName(cmp.Or(f.invoked(), exe))
 	if name == "" {
 		name = strings.ToValidUTF8(f.stat.Comm, "\uFFFD")
 	}

@@ -16,6 +16,7 @@ type facts struct {
 	sockets func(pid int32) listeners
 
 	exe, cmd *string
+	called   *string
 	cg       *cgroup
 	env      *environment
 	held     map[uint16]bool
@@ -38,6 +39,18 @@ func (f *facts) executable() string {
 		f.exe = &path
 	}
 	return *f.exe
+}
+
+// invoked is the path the program was started by, when that is a link to its
+// file: Debian's /usr/bin/redis-server is a link to redis-check-rdb, which is
+// what the kernel calls it. The process may write anything there, so it counts
+// only if it leads to the very file. Empty when it says nothing new.
+func (f *facts) invoked() string {
+	if f.called == nil {
+		path := f.fs.invoked(f.pid, f.executable(), f.command())
+		f.called = &path
+	}
+	return *f.called
 }
 
 func (f *facts) command() string {

@@ -27,7 +27,8 @@ type Process struct {
 	// instance; the namespace is mostly empty.
 	ServiceName, ServiceNamespace, InstanceID string
 	// Executable is the program's path as the process's mount namespace
-	// names it, ExecutableName its base name.
+	// names it, ExecutableName its base name, or that of the link it was
+	// started by (redis-server, which is a link to redis-check-rdb).
 	Executable, ExecutableName string
 	// Cgroup is a line of /proc/PID/cgroup.
 	Cgroup string

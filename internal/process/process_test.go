@@ -3,6 +3,7 @@ package process
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -189,6 +190,34 @@ func TestChildrenShareTheInstance(t *testing.T) {
 	d := discover(t, p, Config{Targets: []Rule{{PID: 900}}})
 	if got := pids(scan(t, d).Started); !slices.Equal(got, []int32{900}) {
 		t.Errorf("followed %v without being told to", got)
+	}
+}
+
+func TestStartedByALink(t *testing.T) {
+	p := newFakeProc(t)
+	// The target's root and its executable, as /proc shows them.
+	file := filepath.Join(p.root, "60/root/usr/bin/redis-check-rdb")
+	p.write("60/root/usr/bin/redis-check-rdb", "program")
+	p.link("60/root/usr/bin/redis-server", "redis-check-rdb")
+	p.write("60/root/usr/bin/liar", "another program")
+	for command, want := range map[string]string{
+		"/usr/bin/redis-server 127.0.0.1:6379": "redis-server",
+		"redis-server *:7000":                  "redis-server",
+		"/usr/bin/liar":                        "redis-check-rdb",
+		"/usr/bin/missing":                     "redis-check-rdb",
+		"":                                     "redis-check-rdb",
+	} {
+		// SameFile needs a real file: the link's text is not what the
+		// kernel would say, but its base name is.
+		p.add(fakeProcess{pid: 60, exe: file, cmdline: []string{command}})
+		if command == "redis-server *:7000" {
+			p.link("60/root"+filepath.Dir(file)+"/redis-server", file)
+		}
+		d := discover(t, p, Config{Targets: []Rule{{Executable: want}}})
+		found := scan(t, d).Started
+		if len(found) != 1 || found[0].ExecutableName != want || found[0].ServiceName != want {
+			t.Errorf("%q: found %+v, want %s", command, found, want)
+		}
 	}
 }
 

@@ -151,6 +151,32 @@ func (fs procFS) executable(pid int32) (string, error) {
 	return strings.TrimSuffix(target, " (deleted)"), nil
 }
 
+// invoked is the path in the first word of a command line if it is a link to
+// the executable; a bare name is looked for beside the executable.
+func (fs procFS) invoked(pid int32, exe, command string) string {
+	word, _, _ := strings.Cut(command, " ")
+	if exe == "" || word == "" || strings.HasSuffix(word, "/") {
+		return ""
+	}
+	if !strings.HasPrefix(word, "/") {
+		word = filepath.Join(filepath.Dir(exe), filepath.Base(word))
+	}
+	word = filepath.Clean(word)
+	if word == exe {
+		return ""
+	}
+	// Through the target's own root: it may be in a container.
+	link, err := os.Stat(filepath.Join(fs.path(pid, "root"), word))
+	if err != nil {
+		return ""
+	}
+	file, err := os.Stat(fs.path(pid, "exe"))
+	if err != nil || !os.SameFile(link, file) {
+		return ""
+	}
+	return word
+}
+
 // command is the command line with its arguments joined by a space.
 func (fs procFS) command(pid int32) (string, error) {
 	data, err := fs.read(pid, "cmdline", maxFileBytes)

@@ -12,7 +12,8 @@ import (
 type Rule struct {
 	// Executable is a glob over the path of the program
 	// (/usr/bin/redis-server, /opt/**/bin/*); without a slash it is
-	// matched with the base name.
+	// matched with the base name. The link a program was started by
+	// matches, too.
 	Executable string
 	// Command is a regular expression (RE2) searched in the command line,
 	// arguments joined by one space.
@@ -141,7 +142,7 @@ func (m *matcher) matches(f *facts) bool {
 	if r.PID != 0 && r.PID != f.pid {
 		return false
 	}
-	if m.executable != nil && !m.matchesExecutable(f.executable()) {
+	if m.executable != nil && !m.matchesExecutable(f.executable()) && !m.matchesExecutable(f.invoked()) {
 		return false
 	}
 	if m.cmd != nil && !m.cmd.MatchString(f.command()) {
