@@ -18,14 +18,17 @@ import (
 //
 //	go test -run '^$' -bench CallCost -benchtime 1x ./internal/capture
 func BenchmarkCallCost(b *testing.B) {
-	const calls, rounds = 50000, 41
+	// Short runs mostly fit between two interruptions.
+	const calls, rounds = 4000, 151
 	cfg := testConfig()
 	cfg.Continuous, cfg.StackEvery = false, 0
-	plain, _ := startTracer(b, cfg)
+	plain, r := startTracer(b, cfg)
+	r.discard = true
 	cfg.StackEvery = 16
-	stacks, _ := startTracer(b, cfg)
+	stacks, r := startTracer(b, cfg)
+	r.discard = true
 
-	h := startHelper(b, "getppid 50000")
+	h := startHelper(b, "getppid 4000")
 	h.say()
 	h.hear()
 	run := func() float64 {

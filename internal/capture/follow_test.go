@@ -97,6 +97,8 @@ func leavesNothing(t *testing.T, tr *Tracer, r *recorder) {
 	if n, m := entries(threads), entries(claims); s.Threads != 0 || s.Processes != 0 || n != 0 || m != 0 {
 		t.Errorf("left behind: %d slots, %d targets, %d threads, %d claims", s.Threads, s.Processes, n, m)
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if len(r.exits) == 0 || !slices.ContainsFunc(r.exits, func(e Exit) bool { return e.ProcessOver }) {
 		t.Errorf("no notice that the process is over: %+v", r.exits)
 	}

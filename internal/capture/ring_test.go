@@ -103,6 +103,8 @@ func TestRingUnderFire(t *testing.T) {
 	must(t, tr.Detach())
 	must(t, tr.Poll())
 	checkComplete(t, tr.Stats())
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for _, c := range r.calls {
 		if c.PID != h.pid() || c.Number > 500 || c.Duration < 0 || c.Duration > time.Minute {
 			t.Fatalf("a torn record: %+v", c)

@@ -101,9 +101,12 @@ func TestSnapshotsSeeBlockedThread(t *testing.T) {
 		t.Fatalf("%d snapshots of the blocked thread, want more: %+v", len(rows), rows)
 	}
 	last := rows[len(rows)-1]
+	r.mu.Lock()
 	stack, ok := r.stacks[last.StackID]
-	if !ok || stack.Kind != StackBlocked || stack.TID != tid || stack.Number != unix.SYS_READV || r.lengths[last.StackID] < 256 {
-		t.Errorf("stack %+v with %d bytes of %+v", stack, r.lengths[last.StackID], last)
+	bytes := r.lengths[last.StackID]
+	r.mu.Unlock()
+	if !ok || stack.Kind != StackBlocked || stack.TID != tid || stack.Number != unix.SYS_READV || bytes < 256 {
+		t.Errorf("stack %+v with %d bytes of %+v", stack, bytes, last)
 	}
 	fresh := 0
 	for _, th := range rows {

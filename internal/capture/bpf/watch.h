@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* The watch, which needs no syscall hook: samples of threads on a CPU, and
+ * snapshots of all threads of the targets. */
+#ifndef PERFSCOPE_WATCH_H
+#define PERFSCOPE_WATCH_H
+
+static __always_inline int take_sample(bool stacks_on)
+{
+	u64 id = bpf_get_current_pid_tgid();
+	u32 tgid = id >> 32, cpu, i, len = 0;
+	struct cpu_state *c;
+	struct scratch *sc;
+
+	if (!tgid || !bpf_map_lookup_elem(&targets, &tgid))
+		return 0;
+	cpu = bpf_get_smp_processor_id();
+	i = cpu * 2 + SCRATCH_SAMPLE;
+	sc = bpf_map_lookup_elem(&scratches, &i);
+	c = bpf_map_lookup_elem(&cpus, &cpu);
+	if (!sc || !c)
+		return 0;
+	put_header(&sc->h, STACK_SAMPLE, tgid, (u32)id, bpf_ktime_get_ns());
+	if (stacks_on) {
+		struct task_struct *task = bpf_get_current_task_btf();
+		struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+
+		put_regs(&sc->h, regs);
+		sc->h.nr = REG_NR(regs);
+		len = copy_current(sc->bytes, sc->h.sp);
+		if (len)
+			sc->h.id = stack_id(c->sample_seq++, cpu, STACK_SAMPLE);
+	}
+	if (send_stack(sc, len))
+		count(c->sample_ring_full);
+	return 0;
+}
+
+SEC("perf_event")
+int sample_stack(void *ctx)
+{
+	return take_sample(true);
+}
+
+SEC("perf_event")
+int sample(void *ctx)
+{
+	return take_sample(false);
+}
+
+static __always_inline u32 task_state(struct task_struct *task)
+{
+	if (field_exists(task->__state))
+		return task->__state;
+	return (u32)((struct task_struct___before_5_14 *)task)->state;
+}
+
+/* Copies the stack of a thread that sleeps; zero when that failed, counted. */
+static __always_inline u32 blocked_stack(struct task_struct *task, struct pt_regs *regs, u64 switches, s32 nr,
+					 u64 now)
+{
+	struct cpu_state *c = this_cpu();
+	u32 zero = 0, len;
+	struct scratch *sc = bpf_map_lookup_elem(&snapshot_scratch, &zero);
+
+	if (!sc || !c)
+		return 0;
+	put_header(&sc->h, STACK_BLOCKED, task->tgid, task->pid, now);
+	put_regs(&sc->h, regs);
+	sc->h.nr = nr;
+	len = copy_other(sc->bytes, sc->h.sp, task);
+	if (!len) {
+		count(c->blocked_unreadable);
+		return 0;
+	}
+	if (task->on_cpu || task->nvcsw + task->nivcsw != switches) {
+		count(c->blocked_moved);
+		return 0;
+	}
+	sc->h.id = stack_id(copies_total++, 0, STACK_BLOCKED);
+	if (send_stack(sc, len)) {
+		count(c->blocked_ring_full);
+		return 0;
+	}
+	return sc->h.id;
+}
+
+static __always_inline int look_at(struct bpf_iter__task *ctx, bool stacks_on)
+{
+	struct task_struct *task = ctx->task;
+	u32 tid, tgid, i, flags = 0, stack = 0, state;
+	struct pt_regs *regs = 0;
+	struct thread *th;
+	u64 now, switches, since = 0;
+	struct slot *s;
+	struct row *r;
+	s32 nr = NO_CALL;
+
+	if (!task)
+		return 0;
+	tgid = task->tgid;
+	if (!bpf_map_lookup_elem(&targets, &tgid) || task->exit_state)
+		return 0;
+	tid = task->pid;
+	th = bpf_map_lookup_elem(&threads, &tid);
+	if (!th) {
+		follow(task); /* whatever was missed heals here */
+		th = bpf_map_lookup_elem(&threads, &tid);
+	}
+	i = row_count;
+	if (i >= MAX_ROWS) {
+		rows_lost++;
+		return 0;
+	}
+	now = bpf_ktime_get_ns();
+	state = task_state(task);
+	switches = task->nvcsw + task->nivcsw;
+	if (task->on_cpu)
+		flags |= ROW_ON_CPU;
+	else if (state)
+		flags |= ROW_BLOCKED;
+	if (stacks_on && !(flags & ROW_ON_CPU)) {
+		/* Of a thread on a CPU they would be those of its last entry. */
+		regs = (struct pt_regs *)bpf_task_pt_regs(task);
+		nr = REG_NR(regs);
+	}
+	if (th && (flags & ROW_BLOCKED)) {
+		if (th->blocked && th->switches == switches) {
+			flags |= ROW_SAME_WAIT;
+		} else {
+			th->blocked = 1;
+			th->switches = switches;
+			th->since = now;
+			th->stack = 0;
+		}
+		since = th->since;
+		s = slot_of(tid);
+		if (s && s->start && s->epoch == (u16)epoch && (nr < 0 || s->nr == (u16)nr)) {
+			since = s->start;
+			nr = s->nr;
+			flags |= ROW_SINCE_EXACT;
+		}
+		stack = th->stack;
+		if (stacks_on && !stack && regs) {
+			u32 odds = odds_fresh;
+
+			if (flags & ROW_SAME_WAIT) {
+				want_same++;
+				odds = odds_same;
+			} else {
+				want_fresh++;
+			}
+			if (copies < max_copies && bpf_get_prandom_u32() <= odds) {
+				copies++;
+				stack = blocked_stack(task, regs, switches, nr, now);
+				th = bpf_map_lookup_elem(&threads, &tid);
+				if (th && stack) {
+					th->stack = stack;
+					flags |= ROW_NEW_STACK;
+				}
+			}
+		}
+	} else if (th) {
+		th->blocked = 0;
+		th->stack = 0;
+	}
+	r = bpf_map_lookup_elem(&rows, &i);
+	if (!r)
+		return 0;
+	row_count = i + 1;
+	r->tid = tid;
+	r->tgid = tgid;
+	r->cpu_ns = task->se.sum_exec_runtime;
+	r->since = since;
+	r->nvcsw = task->nvcsw;
+	r->nivcsw = task->nivcsw;
+	r->nr = nr;
+	r->state = state;
+	r->stack = stack;
+	r->flags = flags;
+	return 0;
+}
+
+SEC("iter.s/task")
+int snapshot_stack(struct bpf_iter__task *ctx)
+{
+	return look_at(ctx, true);
+}
+
+SEC("iter/task")
+int snapshot(struct bpf_iter__task *ctx)
+{
+	return look_at(ctx, false);
+}
+
+#endif
