@@ -41,6 +41,8 @@ func (mod *module) framesAt(addr uint64) []syscalltrace.Frame {
 	switch {
 	case name != "":
 		frame.Function = displayName(name)
+	case start != 0 && start == img.entry:
+		frame.Function = "_start"
 	case start != 0:
 		frame.Function = fmt.Sprintf("%s+%#x", mod.name, start)
 	default:
@@ -129,5 +131,22 @@ func (u *Unwinder) symbolise(p *process, places []place, complete bool) syscallt
 			st.Frames = append(st.Frames, syscalltrace.Frame{Function: "[unknown]", Module: name, Origin: syscalltrace.OriginUnknown})
 		}
 	}
+	nameMain(st.Frames)
 	return st
+}
+
+// nameMain names the program's main where its symbol is stripped: the C
+// library's __libc_start_call_main, named or not, calls nothing else of the
+// program's.
+func nameMain(frames []syscalltrace.Frame) {
+	for i := len(frames) - 1; i > 1 && i >= len(frames)-3; i-- {
+		if !strings.HasPrefix(frames[i].Function, "__libc_start_main") {
+			continue
+		}
+		libc, f := &frames[i-1], &frames[i-2]
+		if libc.Module == frames[i].Module && f.Module != libc.Module && strings.HasPrefix(f.Function, f.Module+"+0x") {
+			f.Function = "main"
+		}
+		return
+	}
 }

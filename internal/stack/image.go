@@ -24,6 +24,7 @@ type image struct {
 	goTable  *goTable    // nil unless Go code is in it
 	symbols  []*symbolTable
 	lines    *lineReader // nil without debug information
+	entry    uint64      // where the program starts, zero in libraries
 	gnuID    string
 	goID     string
 	// size estimates the bytes held, caches included.
@@ -54,7 +55,7 @@ func loadImage(r io.ReaderAt, opts imageOptions) (img *image, err error) {
 	if f.Class != elf.ELFCLASS64 || f.Machine != opts.arch.machine || f.Data != elf.ELFDATA2LSB {
 		return nil, fmt.Errorf("%v %v code is not supported on this machine", f.Class, f.Machine)
 	}
-	img = &image{size: 4096}
+	img = &image{size: 4096, entry: f.Entry}
 	for _, p := range f.Progs {
 		if p.Type == elf.PT_LOAD && p.Flags&elf.PF_X != 0 && len(img.segments) < 64 {
 			img.segments = append(img.segments, segment{p.Off, p.Filesz, p.Vaddr})

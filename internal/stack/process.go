@@ -10,7 +10,10 @@ import (
 const (
 	// refreshInterval is how often, at most, an address in no known mapping
 	// makes the maps of its process be read again (a library was loaded).
+	// A process just met starts at firstRefresh and doubles up to it: young
+	// processes load libraries in quick succession.
 	refreshInterval = time.Second
+	firstRefresh    = 20 * time.Millisecond
 	// staleAfter is when they are read again anyway (a library was replaced).
 	staleAfter = time.Minute
 )
@@ -26,7 +29,8 @@ type process struct {
 	read        time.Time
 	generation  uint32 // changes when maps or perf map do
 	perf        perfMap
-	functions   int // -1 unknown
+	functions   int           // -1 unknown
+	patience    time.Duration // until an unknown address makes maps be read
 	used        uint64
 }
 
@@ -37,7 +41,7 @@ func (u *Unwinder) process(pid int32) (*process, error) {
 	u.tick++
 	p := u.processes[pid]
 	if p == nil {
-		p = &process{pid: pid, functions: -1}
+		p = &process{pid: pid, functions: -1, patience: firstRefresh}
 		if err := u.readProcess(p); err != nil {
 			return nil, err
 		}
@@ -177,8 +181,9 @@ func (p *process) find(addr uint64) *mapping {
 // mappingAt is find, with the maps read again when addr is new to them.
 func (u *Unwinder) mappingAt(p *process, addr uint64) *mapping {
 	m := p.find(addr)
-	if m == nil && u.now().Sub(p.read) > refreshInterval {
+	if m == nil && u.now().Sub(p.read) > p.patience {
 		u.stats.Refreshes++
+		p.patience = min(2*p.patience, refreshInterval)
 		if u.readProcess(p) == nil {
 			m = p.find(addr)
 		}

@@ -136,13 +136,7 @@ func (u *Unwinder) Unwind(pid int32, regs Registers, stackBytes []byte) (syscall
 		u.stats.Failed++
 		return syscalltrace.Stack{}, err
 	}
-	var r registers
-	r.set(u.arch.ip, regs.IP)
-	r.set(u.arch.sp, regs.SP)
-	r.set(u.arch.bp, regs.BP)
-	if u.arch.lr != 0 && regs.LR != 0 {
-		r.set(u.arch.lr, regs.LR)
-	}
+	r := u.initial(regs)
 	mem := memory{base: regs.SP, data: stackBytes}
 	places, complete := u.walk(p, &r, &mem, u.places[:0])
 	u.places = places
@@ -169,6 +163,18 @@ func (u *Unwinder) Unwind(pid int32, regs Registers, stackBytes []byte) (syscall
 	st := u.symbolise(p, places, complete)
 	u.keepStack(&cachedStack{hash: hash, process: p, generation: p.generation, stack: st}, places)
 	return st, nil
+}
+
+// initial is the register file at the start of a walk.
+func (u *Unwinder) initial(regs Registers) registers {
+	var r registers
+	r.set(u.arch.ip, regs.IP)
+	r.set(u.arch.sp, regs.SP)
+	r.set(u.arch.bp, regs.BP)
+	if u.arch.lr != 0 && regs.LR != 0 {
+		r.set(u.arch.lr, regs.LR)
+	}
+	return r
 }
 
 func hashPlaces(p *process, places []place, complete bool) uint64 {

@@ -65,7 +65,7 @@ func (u *Unwinder) walk(p *process, regs *registers, mem *memory, out []place) (
 			ok = u.stepLeaf(regs, mem)
 			exact = false
 		case stepPointer:
-			ok = u.stepFramePointer(regs, mem)
+			ok = u.stepFramePointer(p, regs, mem)
 			exact = false
 		}
 		if !ok || (!exact && regs.value[u.arch.sp] < sp) ||
@@ -207,21 +207,23 @@ func (u *Unwinder) stepLeaf(regs *registers, mem *memory) bool {
 
 // stepFramePointer leaves a frame by the pair (caller's frame pointer, return
 // address) that the frame pointer points to. It is only as true as the code
-// is compiled with frame pointers, so implausible pairs end the walk.
-func (u *Unwinder) stepFramePointer(regs *registers, mem *memory) bool {
+// is compiled with frame pointers, so a pair that does not lead into code ends
+// the walk.
+func (u *Unwinder) stepFramePointer(p *process, regs *registers, mem *memory) bool {
 	bp, ok := regs.get(u.arch.bp)
 	if !ok || bp < regs.value[u.arch.sp] || bp&7 != 0 {
 		return false
 	}
 	next, ok1 := mem.word(bp)
 	ra, ok2 := mem.word(bp + 8)
-	if !ok1 || !ok2 || (next != 0 && next <= bp) {
+	ra &= u.arch.addressMask
+	if !ok1 || !ok2 || (ra != 0 && u.mappingAt(p, ra) == nil) {
 		return false
 	}
 	regs.known = 0
 	regs.set(u.arch.bp, next)
 	regs.set(u.arch.sp, bp+16)
-	regs.set(u.arch.ip, ra&u.arch.addressMask)
+	regs.set(u.arch.ip, ra)
 	return true
 }
 

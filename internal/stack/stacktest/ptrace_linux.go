@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/perfscope/perfscope/internal/stack"
 )
@@ -27,12 +28,18 @@ func Capture(pid, tid, limit int) (stack.Registers, []byte, error) {
 		return stack.Registers{}, nil, fmt.Errorf("interrupt thread %d: %w", tid, err)
 	}
 	var status syscall.WaitStatus
-	for {
-		if _, err := syscall.Wait4(tid, &status, wall, nil); err != nil {
-			if err == syscall.EINTR {
-				continue
-			}
+	// Polled, so that a stop that somebody else's wait took cannot hang us.
+	for deadline := time.Now().Add(2 * time.Second); ; {
+		got, err := syscall.Wait4(tid, &status, wall|syscall.WNOHANG, nil)
+		if err != nil && err != syscall.EINTR {
 			return stack.Registers{}, nil, fmt.Errorf("wait for thread %d: %w", tid, err)
+		}
+		if got != tid {
+			if time.Now().After(deadline) {
+				return stack.Registers{}, nil, fmt.Errorf("thread %d does not stop", tid)
+			}
+			time.Sleep(20 * time.Microsecond)
+			continue
 		}
 		if !status.Stopped() {
 			return stack.Registers{}, nil, fmt.Errorf("thread %d is gone", tid)

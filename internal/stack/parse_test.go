@@ -1,0 +1,255 @@
+package stack
+
+import (
+	"debug/elf"
+	"encoding/binary"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/perfscope/perfscope/internal/syscalltrace"
+)
+
+func TestParseMapping(t *testing.T) {
+	tests := []struct {
+		name, line string
+		want       mapping
+		ok         bool
+		module     string
+	}{
+		{"file", "55d0-55e0 r-xp 00002000 fd:01 1234 /usr/bin/a b",
+			mapping{start: 0x55d0, end: 0x55e0, offset: 0x2000, inode: 1234, path: "/usr/bin/a b"}, true, "a b"},
+		{"deleted", "1000-2000 r-xp 00000000 fd:01 7                          /usr/sbin/nginx (deleted)",
+			mapping{start: 0x1000, end: 0x2000, inode: 7, path: "/usr/sbin/nginx", deleted: true}, true, "nginx"},
+		{"anonymous", "7f00-7f10 rwxp 00000000 00:00 0 ",
+			mapping{start: 0x7f00, end: 0x7f10}, true, "[jit]"},
+		{"anonymous without padding", "7f00-7f10 rwxp 00000000 00:00 0", mapping{start: 0x7f00, end: 0x7f10}, true, "[jit]"},
+		{"vdso", "7fff-8fff r-xp 00000000 00:00 0                          [vdso]",
+			mapping{start: 0x7fff, end: 0x8fff, path: "[vdso]"}, true, "[vdso]"},
+		{"memfd", "10-20 r-xs 00000000 00:01 99 /memfd:jit (deleted)",
+			mapping{start: 0x10, end: 0x20, inode: 99, path: "/memfd:jit", deleted: true}, true, "[jit]"},
+		{"data", "10-20 rw-p 00000000 00:00 0 [heap]", mapping{}, false, ""},
+		{"backwards", "20-10 r-xp 00000000 00:00 0", mapping{}, false, ""},
+		{"garbage", "hello", mapping{}, false, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, ok := parseMapping(tt.line)
+			if ok != tt.ok {
+				t.Fatalf("ok = %v, want %v", ok, tt.ok)
+			}
+			if ok && (got != tt.want || got.name() != tt.module) {
+				t.Errorf("got %+v (%s), want %+v (%s)", got, got.name(), tt.want, tt.module)
+			}
+		})
+	}
+}
+
+func TestPerfMapNewestWins(t *testing.T) {
+	var m perfMap
+	text := "1000 100 a\n1100 80 b\nbad line\n2000 10 c\nfff0 0 empty\n"
+	if err := m.update(strings.NewReader(text+"30"), int64(len(text)+2)); err != nil {
+		t.Fatal(err)
+	}
+	grown := text + "3000 10 d\n1080 100 e f\n"
+	if err := m.update(strings.NewReader(grown), int64(len(grown))); err != nil {
+		t.Fatal(err)
+	}
+	for addr, want := range map[uint64]string{0x1000: "", 0x1080: "e f", 0x117f: "e f", 0x1180: "", 0x2005: "c", 0x300f: "d", 0x3010: ""} {
+		if got, _ := m.find(addr); got != want {
+			t.Errorf("%#x is %q, want %q", addr, got, want)
+		}
+	}
+	generation := m.generation
+	if err := m.update(strings.NewReader("5000 10 z\n"), 10); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := m.find(0x2005); ok || m.generation == generation {
+		t.Error("a map that was written anew keeps its old entries")
+	}
+}
+
+func TestOrigins(t *testing.T) {
+	const app, lib, rt = syscalltrace.OriginApplication, syscalltrace.OriginLibrary, syscalltrace.OriginRuntime
+	for path, want := range map[string]syscalltrace.Origin{
+		"/usr/lib/x86_64-linux-gnu/libc.so.6":                             lib,
+		"/lib/aarch64-linux-gnu/libz.so.1.2.13":                           lib,
+		"/lib64/ld-linux-x86-64.so.2":                                     lib,
+		"/usr/lib/ld-musl-x86_64.so.1":                                    lib,
+		"/usr/local/lib/libfoo.so.1":                                      lib,
+		"/usr/lib/libapr-1.so.0":                                          lib,
+		"/usr/lib/apache2/modules/mod_php.so":                             app,
+		"/usr/lib/nginx/modules/ngx_mail_module.so":                       app,
+		"/usr/lib/postgresql/15/lib/libpqwalreceiver.so":                  app,
+		"/opt/app/lib/libcore.so":                                         app,
+		"/usr/lib/x86_64-linux-gnu/plugin.so":                             app,
+		"/usr/lib/jvm/java-17-openjdk-amd64/lib/server/libjvm.so":         rt,
+		"/usr/lib/jvm/java-17-openjdk-amd64/lib/libnio.so":                rt,
+		"/usr/lib/x86_64-linux-gnu/libpython3.11.so.1.0":                  rt,
+		"/usr/lib/x86_64-linux-gnu/glibc-hwcaps/x86-64-v3/libcrypto.so.3": lib,
+	} {
+		if got := moduleOrigin(path, "", false); got != want {
+			t.Errorf("%s is %d, want %d", path, got, want)
+		}
+	}
+	for name, want := range map[string]syscalltrace.Origin{
+		"main.main": app, "example.com/x/y.(*T).Do": app, "myapp/store.Get": app,
+		"slices.SortFunc[go.shape.[]example.com/x.T,go.shape.int]": lib,
+		"net/http.(*conn).serve":                                   lib, "vendor/golang.org/x/net/http2.x": lib,
+		"runtime.mallocgc": rt, "internal/runtime/syscall.Syscall6": rt, "internal/runtime/syscall/linux.Syscall6": rt,
+		"syscall.Read": rt, "internal/poll.(*FD).Read": rt, "golang.org/x/sys/unix.Read": rt, "golang.org/x/net/http2.x": app,
+		"memeqbody": rt, "type:.eq.main.T": rt, "internal/bytealg.Index": lib,
+	} {
+		if got := goOrigin(name); got != want {
+			t.Errorf("%s is %d, want %d", name, got, want)
+		}
+	}
+	if got := moduleOrigin("/usr/bin/node", "nodejs", true); got != rt {
+		t.Errorf("node itself is %d, want runtime", got)
+	}
+}
+
+func TestJITNames(t *testing.T) {
+	tests := []struct {
+		runtime, name string
+		want          syscalltrace.Frame
+	}{
+		{"nodejs", "LazyCompile:*handle /srv/app.js:10:5", syscalltrace.Frame{Function: "handle", File: "/srv/app.js", Line: 10}},
+		{"nodejs", "JS:~ file:///srv/app.mjs:3:1", syscalltrace.Frame{Function: "(anonymous)", File: "file:///srv/app.mjs", Line: 3}},
+		{"nodejs", "JS:*emit node:events:466:44", syscalltrace.Frame{Function: "emit", File: "node:events", Line: 466, Origin: syscalltrace.OriginLibrary}},
+		{"nodejs", "Builtin:ArgumentsAdaptorTrampoline", syscalltrace.Frame{Function: "Builtin:ArgumentsAdaptorTrampoline", Origin: syscalltrace.OriginRuntime}},
+		{"jvm", "int com.acme.Shop.total(java.util.List)", syscalltrace.Frame{Function: "com.acme.Shop.total"}},
+		{"jvm", "int java.lang.String.hashCode()", syscalltrace.Frame{Function: "java.lang.String.hashCode", Origin: syscalltrace.OriginLibrary}},
+		{"jvm", "Lcom/acme/Shop;::total", syscalltrace.Frame{Function: "com.acme.Shop.total"}},
+		{"jvm", "Interpreter", syscalltrace.Frame{Function: "Interpreter", Origin: syscalltrace.OriginRuntime}},
+		{"cpython", "py::total:/srv/shop.py", syscalltrace.Frame{Function: "total", File: "/srv/shop.py"}},
+		{"", "luajit_fn", syscalltrace.Frame{Function: "luajit_fn"}},
+	}
+	for _, tt := range tests {
+		tt.want.Module = "[jit]"
+		if got := jitFrame(tt.name, tt.runtime); got != tt.want {
+			t.Errorf("%s %q = %+v, want %+v", tt.runtime, tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestDisplayName(t *testing.T) {
+	for raw, want := range map[string]string{
+		"flushAppendOnlyFile":        "flushAppendOnlyFile",
+		"foo.cold":                   "foo",
+		"foo.isra.0":                 "foo",
+		"foo.part.0.constprop.1":     "foo",
+		"foo.cold.12":                "foo",
+		"main.go.thing":              "main.go.thing",
+		"v1.2":                       "v1.2",
+		"_ZN2ns5Class6methodEib":     "ns::Class::method",
+		"_ZN2ns5Class6methodEi.cold": "ns::Class::method",
+		"_ZN4core3fmt5Write9write_fmt17h0123456789abcdefE": "core::fmt::Write::write_fmt",
+		"_RNvCs1234_7mycrate3foo":                          "mycrate::foo",
+		"_Znope":                                           "_Znope",
+	} {
+		if got := displayName(raw); got != want {
+			t.Errorf("%s is %s, want %s", raw, got, want)
+		}
+	}
+}
+
+// symbolBytes builds an Elf64_Sym table.
+func symbolBytes(symbols ...[4]uint64) (data, names []byte) {
+	names = []byte("\x00read\x00__read\x00neighbour\x00label\x00")
+	offsets := []uint32{1, 6, 13, 23}
+	for _, s := range symbols { // name index, info, addr, size
+		var b [symbolEntrySize]byte
+		binary.LittleEndian.PutUint32(b[:], offsets[s[0]])
+		b[4] = byte(s[1])
+		binary.LittleEndian.PutUint16(b[6:], 1)
+		binary.LittleEndian.PutUint64(b[8:], s[2])
+		binary.LittleEndian.PutUint64(b[16:], s[3])
+		data = append(data, b[:]...)
+	}
+	return data, names
+}
+
+func TestSymbolMustCoverTheAddress(t *testing.T) {
+	fn := uint64(elf.ST_INFO(elf.STB_GLOBAL, elf.STT_FUNC))
+	label := uint64(elf.ST_INFO(elf.STB_GLOBAL, elf.STT_NOTYPE))
+	table := parseSymbols(symbolBytes(
+		[4]uint64{1, fn, 0x1000, 0x20}, [4]uint64{0, fn, 0x1000, 0x20},
+		[4]uint64{2, fn, 0x2000, 0x10}, [4]uint64{3, label, 0x3000, 0}))
+	tests := []struct {
+		name        string
+		addr, start uint64
+		want        string
+	}{
+		{"public alias", 0x1010, 0x1000, "read"},
+		{"past the neighbour's end", 0x2010, 0x2010, ""},
+		{"far past the neighbour", 0x2fff, 0, ""},
+		{"label at the range's start", 0x3004, 0x3000, "label"},
+		{"label elsewhere", 0x3004, 0x2ff0, ""},
+		{"label without a range", 0x3004, 0, ""},
+		{"below all", 0x10, 0, ""},
+	}
+	for _, tt := range tests {
+		if got, _, _ := table.find(tt.addr, tt.start); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestExpressions(t *testing.T) {
+	var regs registers
+	regs.set(7, 0x1000)
+	regs.set(16, 0x400b)
+	mem := &memory{base: 0x1000, data: binary.LittleEndian.AppendUint64(nil, 0xbeef)}
+	tests := []struct {
+		name string
+		expr []byte
+		want uint64
+		ok   bool
+	}{
+		// What GNU ld writes for .plt: rsp+8 + ((rip & 15) >= 11) * 8.
+		{"plt pushed", []byte{0x77, 8, 0x80, 0, 0x3f, 0x1a, 0x3b, 0x2a, 0x33, 0x24, 0x22}, 0x1010, true},
+		{"deref", []byte{0x77, 0, 0x06}, 0xbeef, true},
+		{"deref outside", []byte{0x77, 8, 0x06}, 0, false},
+		{"unknown register", []byte{0x76, 0}, 0, false},
+		{"underflow", []byte{0x22}, 0, false},
+		{"endless", []byte{0x2f, 0xfd, 0xff}, 0, false},
+		{"truncated", []byte{0x0c, 1}, 0, false},
+		{"empty", nil, 0, false},
+	}
+	for _, tt := range tests {
+		got, ok := evaluate(tt.expr, &regs, mem)
+		if got != tt.want || ok != tt.ok {
+			t.Errorf("%s: %#x %v, want %#x %v", tt.name, got, ok, tt.want, tt.ok)
+		}
+	}
+}
+
+func FuzzParseMaps(f *testing.F) {
+	if text, err := os.ReadFile("/proc/self/maps"); err == nil {
+		f.Add(text)
+	}
+	f.Add([]byte("1-2 r-xp 0 0:0 0 /a (deleted)\n\n--- - -"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		for _, m := range parseMaps(text) {
+			if m.end <= m.start {
+				t.Fatalf("empty mapping %+v", m)
+			}
+		}
+	})
+}
+
+func FuzzPerfMap(f *testing.F) {
+	f.Add([]byte("1000 100 a\n1080 100 b\n"))
+	f.Add([]byte("ffffffffffffffff 1 x\n0 0 \n0x10 0x10 y z\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var m perfMap
+		m.merge(parsePerfMap(text))
+		m.merge(parsePerfMap(text))
+		for i := 1; i < len(m.symbols); i++ {
+			if m.symbols[i].start < m.symbols[i-1].end {
+				t.Fatal("entries overlap")
+			}
+		}
+	})
+}
