@@ -194,6 +194,17 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
+// maxPendingRecords bounds the events held that become a log record each.
+const maxPendingRecords = 16384
+
+// maxPending is the number of events held between two flushes.
+func (c *Config) maxPending() int {
+	if c.Format == FormatEvent {
+		return min(c.Limits.PendingEvents, maxPendingRecords)
+	}
+	return c.Limits.PendingEvents
+}
+
 func (t TargetConfig) validate() error {
 	if t.Port < 0 || t.Port > 65535 {
 		return fmt.Errorf("port: must be between 1 and 65535, not %d", t.Port)

@@ -109,7 +109,7 @@ func (g *gatherer) event(e event) {
 	t.add(e)
 	g.pending++
 	g.stats.kinds[e.Kind]++
-	if g.pending >= g.cfg.Limits.PendingEvents {
+	if g.pending >= g.cfg.maxPending() {
 		g.flushEvents()
 	}
 }

@@ -72,9 +72,9 @@ func (k *kernelTracer) Stats() tracerStats {
 	s := k.tracer.Stats()
 	out := tracerStats{
 		Dropped: s.Dropped, Attached: s.Attached, SamplePeriod: k.tracer.SamplePeriod(),
-		// Call rings, stack ring, notice ring (256 KiB), slots of 64 bytes
-		// and rows of 64 bytes.
-		Memory: int64(runtime.NumCPU()*k.cfg.RingRecords*32 + k.cfg.StackRingBytes + 256<<10 + 2*capture.MaxThreads*64),
+		// Call rings (capture halves them until they fit 64 MiB), stack
+		// ring, notice ring (256 KiB), slots and rows of 64 bytes.
+		Memory: int64(min(runtime.NumCPU()*k.cfg.RingRecords*32, 64<<20) + k.cfg.StackRingBytes + 256<<10 + 2*capture.MaxThreads*64),
 	}
 	if k.snapshots {
 		out.SnapshotPeriod = k.cfg.SnapshotInterval

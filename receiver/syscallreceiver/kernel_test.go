@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/consumer/consumertest"
+	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/receiver/receivertest"
 	"golang.org/x/sys/unix"
 
@@ -32,6 +34,7 @@ const (
 	goodCalls = 2000
 	badCalls  = 50
 	longCall  = 1200 * time.Millisecond
+	spinFor   = 400 * time.Millisecond
 )
 
 func init() {
@@ -52,6 +55,7 @@ func tracedProgram() {
 	for range badCalls {
 		_ = unix.Fchdir(-1)
 	}
+	spin()
 	longNap()
 	os.Stdout.WriteString("done\n")
 	_, _ = in.ReadString('\n')
@@ -65,37 +69,66 @@ func makeGoodCalls() {
 }
 
 //go:noinline
+func spin() {
+	for end := time.Now().Add(spinFor); time.Now().Before(end); {
+		for range 1000 {
+			spun++
+		}
+	}
+}
+
+var spun int
+
+//go:noinline
 func longNap() {
 	ts := unix.NsecToTimespec(int64(longCall))
 	_ = unix.ClockNanosleep(unix.CLOCK_MONOTONIC, 0, &ts, nil)
 }
 
-func TestKernel(t *testing.T) {
-	exe, err := os.Executable()
-	require.NoError(t, err)
-	program := exec.Command(exe)
-	program.Env = append(os.Environ(), programEnv+"=1", "OTEL_SERVICE_NAME=traced-program")
-	stdin, err := program.StdinPipe()
-	require.NoError(t, err)
-	stdout, err := program.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, program.Start())
-	t.Cleanup(func() {
-		_ = stdin.Close()
-		_ = program.Wait()
-	})
-	out := bufio.NewReader(stdout)
-	line := func() {
-		_, err := out.ReadString('\n')
-		require.NoError(t, err)
-	}
-	line()
+// program is a process that waits to be told.
+type program struct {
+	*exec.Cmd
+	t   *testing.T
+	in  io.WriteCloser
+	out *bufio.Reader
+}
 
+func startProgram(t *testing.T, name string, args ...string) *program {
+	p := &program{t: t, Cmd: exec.Command(name, args...)}
+	p.Env = append(os.Environ(), programEnv+"=1", "OTEL_SERVICE_NAME=traced-program")
+	var err error
+	p.in, err = p.StdinPipe()
+	require.NoError(t, err)
+	out, err := p.StdoutPipe()
+	require.NoError(t, err)
+	p.out = bufio.NewReader(out)
+	require.NoError(t, p.Start())
+	t.Cleanup(func() {
+		_ = p.in.Close()
+		_ = p.Wait()
+	})
+	p.line()
+	return p
+}
+
+func (p *program) line() {
+	_, err := p.out.ReadString('\n')
+	require.NoError(p.t, err)
+}
+
+func (p *program) tell() {
+	_, err := io.WriteString(p.in, "go\n")
+	require.NoError(p.t, err)
+}
+
+// record has the program do its work while the receiver records it.
+func (p *program) record(change func(*Config)) []plog.Logs {
+	t := p.t
 	cfg := createDefaultConfig().(*Config)
-	cfg.Targets = []TargetConfig{{OTelServiceName: "traced-*"}}
 	cfg.FlushInterval, cfg.InFlightAfter = 200*time.Millisecond, 300*time.Millisecond
 	cfg.Watch.SnapshotInterval = 50 * time.Millisecond
 	cfg.Ring.RecordsPerCPU = 16384
+	change(cfg)
 	require.NoError(t, cfg.Validate())
 	sink := &consumertest.LogsSink{}
 	logs, err := NewFactory().CreateLogs(context.Background(), receivertest.NewNopSettings(metadata.Type), cfg, sink)
@@ -107,29 +140,108 @@ func TestKernel(t *testing.T) {
 		t.Skip(err)
 	}
 	r := logs.(*syscallReceiver)
-	require.Eventually(t, func() bool {
+	assert.Eventually(t, func() bool {
 		r.run.gatherer.mu.Lock()
 		defer r.run.gatherer.mu.Unlock()
-		target := r.run.gatherer.targets[int32(program.Process.Pid)]
+		target := r.run.gatherer.targets[int32(p.Process.Pid)]
 		return target != nil && target.followed && len(r.run.gatherer.orders) == 0 && target.counted
 	}, 10*time.Second, 10*time.Millisecond, "the program was not found")
-	_, err = io.WriteString(stdin, "go\n")
-	require.NoError(t, err)
-	line()
+	p.tell()
+	p.line()
 	require.NoError(t, logs.Shutdown(context.Background()))
+	return sink.AllLogs()
+}
+
+// TestKernelChildren follows forks, up to their exec.
+func TestKernelChildren(t *testing.T) {
+	// Three subshells, which are forks without an exec, and one program.
+	p := startProgram(t, "/bin/sh", "-c", "echo ready; read go; for i in 1 2 3; do (: >/dev/null); done; /bin/true; echo done; read stop", "marker-of-the-test")
+	shell, err := os.Readlink("/proc/" + strconv.Itoa(p.Process.Pid) + "/exe")
+	require.NoError(t, err)
+	opened := map[int64]int{}
+	instances := map[string]bool{}
+	for _, l := range p.record(func(c *Config) { c.Targets = []TargetConfig{{Command: "marker-of-the-test$"}} }) {
+		for i := range l.ResourceLogs().Len() {
+			v, _ := l.ResourceLogs().At(i).Resource().Attributes().Get("process.executable.path")
+			assert.Equal(t, shell, v.Str())
+		}
+		for _, d := range decode(t, l) {
+			instances[d.instance] = true
+			for _, b := range d.batches {
+				for _, e := range b.Events {
+					if e.Kind == syscalltrace.KindCall && e.Number == unix.SYS_OPENAT {
+						opened[d.pid]++
+					}
+				}
+			}
+		}
+	}
+	assert.Len(t, instances, 1, "children are of their parent's service instance")
+	assert.Len(t, opened, 3, "each subshell opens one file: %v", opened)
+	for pid, n := range opened {
+		assert.Equal(t, 1, n)
+		assert.NotEqual(t, int64(p.Process.Pid), pid)
+	}
+}
+
+// TestKernelWatch records with no hook on system calls.
+func TestKernelWatch(t *testing.T) {
+	exe, err := os.Executable()
+	require.NoError(t, err)
+	kinds := map[syscalltrace.Kind]int{}
+	var spinning, napping int
+	for _, l := range startProgram(t, exe).record(func(c *Config) {
+		c.Mode = ModeWatch
+		c.Targets = []TargetConfig{{OTelServiceName: "traced-*"}}
+		c.Watch.SampleFrequency = 99
+	}) {
+		for _, d := range decode(t, l) {
+			for _, c := range d.coverage {
+				assert.Zero(t, c.Traced)
+				assert.Equal(t, time.Second/99, c.SamplePeriod)
+				assert.Equal(t, 50*time.Millisecond, c.SnapshotPeriod)
+			}
+			for _, b := range d.batches {
+				for _, e := range b.Events {
+					kinds[e.Kind]++
+					if e.Stack == 0 {
+						continue
+					}
+					switch frames := framesOf(b.Stacks[e.Stack-1]); {
+					case e.Kind == syscalltrace.KindSample && strings.Contains(frames, ".spin "):
+						spinning++
+					case e.Kind == syscalltrace.KindBlocked && strings.Contains(frames, ".longNap "):
+						napping++
+					}
+				}
+			}
+		}
+	}
+	t.Logf("%v, spinning %d, napping %d", kinds, spinning, napping)
+	assert.Zero(t, kinds[syscalltrace.KindCall])
+	assert.Zero(t, kinds[syscalltrace.KindInFlight])
+	assert.GreaterOrEqual(t, spinning, 10, "of about 40 samples")
+	assert.GreaterOrEqual(t, napping, 8, "of about 24 snapshots")
+}
+
+// TestKernel records every call of a program.
+func TestKernel(t *testing.T) {
+	exe, err := os.Executable()
+	require.NoError(t, err)
+	program := startProgram(t, exe)
+	all := program.record(func(c *Config) { c.Targets = []TargetConfig{{OTelServiceName: "traced-*"}} })
 
 	got := map[string]int{}
 	var napFrames, callFrames []string
 	var cpu, traced time.Duration
 	dropped := map[string]uint64{}
-	for _, l := range sink.AllLogs() {
+	for _, l := range all {
 		attrs := l.ResourceLogs().At(0).Resource().Attributes().AsRaw()
 		require.Equal(t, "traced-program", attrs["service.name"])
 		require.Equal(t, int64(program.Process.Pid), attrs["process.pid"])
 		require.Equal(t, exe, attrs["process.executable.path"])
 		require.Equal(t, "go", attrs["process.runtime.name"])
 		require.NotEmpty(t, attrs["service.instance.id"])
-		require.Len(t, attrs, len(attrs))
 		for _, d := range decode(t, l) {
 			for _, c := range d.coverage {
 				cpu += c.CPUTime
