@@ -25,6 +25,8 @@ func NewFactory() processor.Factory {
 type sharing struct {
 	mu      sync.Mutex
 	engines map[*Config]*sharedEngine
+	// prepare, set by tests only, sees an engine before it starts.
+	prepare func(*engine)
 }
 
 type sharedEngine struct {
@@ -49,6 +51,9 @@ func (s *sharing) acquire(cfg *Config, set processor.Settings) (*engine, error) 
 		e, err := newEngine(cfg, set.TelemetrySettings, set.BuildInfo.Version)
 		if err != nil {
 			return nil, err
+		}
+		if s.prepare != nil {
+			s.prepare(e)
 		}
 		e.start()
 		shared = &sharedEngine{engine: e}

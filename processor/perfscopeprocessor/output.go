@@ -81,7 +81,7 @@ func describe(a *suspect.Anomaly, dst pcommon.Map) {
 			m.PutDouble(attrSuspect, s.Score)
 			evidence := m.PutEmptySlice(attrEvidence)
 			for _, e := range s.Evidence {
-				evidence.AppendEmpty().SetStr(string(e))
+				evidence.AppendEmpty().SetStr(e)
 			}
 		}
 	}

@@ -1,0 +1,243 @@
+package perfscopeprocessor
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componentstatus"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/consumer/consumertest"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/collector/processor"
+	"go.opentelemetry.io/collector/processor/processortest"
+
+	"github.com/perfscope/perfscope/internal/suspect"
+	"github.com/perfscope/perfscope/internal/syscalllog"
+	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/internal/window"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+const (
+	sec = int64(time.Second)
+	// epoch is a multiple of all hops used.
+	epoch = int64(1_700_000_000) * sec
+)
+
+// scripted stands in for the analysis: it finds what a test tells it to.
+type scripted struct {
+	batches int
+	// at has the anomalies by the end of their hop.
+	at     map[int64]suspect.Anomaly
+	closed int64
+	panics bool
+}
+
+func (s *scripted) AddBatch(b *syscalltrace.Batch) {
+	if s.panics {
+		panic("a defect")
+	}
+	s.batches += len(b.Events)
+}
+func (s *scripted) AddCoverage(syscalltrace.Coverage) {}
+func (s *scripted) Stats() window.Stats {
+	return window.Stats{Units: s.batches, Bytes: int64(s.batches) * 10, HopsJudged: uint64(s.closed / sec)}
+}
+
+func (s *scripted) Advance(now int64) (found []suspect.Anomaly) {
+	for end := s.closed + 5*sec; s.closed != 0 && end <= now; end += 5 * sec {
+		if a, ok := s.at[end]; ok {
+			found = append(found, a)
+		}
+	}
+	s.closed = now
+	return found
+}
+
+// pipelines are a logs and a traces pipeline with one configuration.
+type pipelines struct {
+	cfg     *Config
+	sharing *sharing
+	set     processor.Settings
+	logs    *logsHandle
+	traces  *tracesHandle
+	outLogs *consumertest.LogsSink
+	outSpan *consumertest.TracesSink
+	host    *statusHost
+	tel     *componenttest.Telemetry
+
+	mu  sync.Mutex
+	now time.Time
+	// tick is the engine's clock.
+	tick chan time.Time
+	// engine is the one the pipelines share.
+	engine *engine
+}
+
+func newPipelines(t *testing.T, analysis func() analyzer, adjust func(*Config)) *pipelines {
+	t.Helper()
+	p := &pipelines{
+		cfg: createDefaultConfig().(*Config), outLogs: &consumertest.LogsSink{}, outSpan: &consumertest.TracesSink{},
+		host: &statusHost{}, tel: componenttest.NewTelemetry(), now: time.Unix(0, epoch), tick: make(chan time.Time),
+	}
+	t.Cleanup(func() { _ = p.tel.Shutdown(context.Background()) })
+	if adjust != nil {
+		adjust(p.cfg)
+	}
+	p.sharing = &sharing{engines: map[*Config]*sharedEngine{}, prepare: func(e *engine) {
+		if analysis != nil {
+			e.newAnalyzer = func(window.Config, string) analyzer { return analysis() }
+		}
+		e.clock, e.ticks, p.engine = p.clock, p.tick, e
+	}}
+	p.set = processortest.NewNopSettings(component.MustNewType("perfscope"))
+	p.set.TelemetrySettings = p.tel.NewTelemetrySettings()
+	p.logs = newLogsHandle(p.sharing, p.set, p.cfg, p.outLogs)
+	p.traces = newTracesHandle(p.sharing, p.set, p.cfg, p.outSpan)
+	return p
+}
+
+func (p *pipelines) start(t *testing.T) *pipelines {
+	t.Helper()
+	require.NoError(t, p.logs.Start(context.Background(), p.host))
+	require.NoError(t, p.traces.Start(context.Background(), p.host))
+	return p
+}
+
+func (p *pipelines) stop(t *testing.T) {
+	t.Helper()
+	require.NoError(t, p.logs.Shutdown(context.Background()))
+	require.NoError(t, p.traces.Shutdown(context.Background()))
+}
+
+func (p *pipelines) clock() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.now
+}
+
+func (p *pipelines) setClock(ns int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.now = time.Unix(0, ns)
+}
+
+// second delivers one second of a service's thread.
+func (p *pipelines) second(t *testing.T, service string, start int64) {
+	t.Helper()
+	p.setClock(start + sec)
+	require.NoError(t, p.logs.ConsumeLogs(context.Background(), secondOf(service, 100, start)))
+}
+
+// sync waits until all that was delivered is analysed.
+func (p *pipelines) sync(t *testing.T) {
+	t.Helper()
+	require.Eventually(t, func() bool { return len(p.engine.queue) == 0 }, 5*time.Second, time.Millisecond)
+	// A tick is taken only when the goroutine is through with the last flush.
+	p.tick <- p.clock()
+}
+
+func resource(attrs pcommon.Map, service string, pid int64) {
+	attrs.PutStr("service.name", service)
+	attrs.PutStr("service.instance.id", service+"-1")
+	attrs.PutInt("process.pid", pid)
+	attrs.PutStr("process.executable.name", "redis-server")
+	attrs.PutStr("host.id", "cafe")
+	attrs.PutStr("host.arch", "amd64")
+}
+
+func secondOf(service string, pid, start int64) plog.Logs {
+	ld := plog.NewLogs()
+	rl := ld.ResourceLogs().AppendEmpty()
+	resource(rl.Resource().Attributes(), service, pid)
+	recs := rl.ScopeLogs().AppendEmpty().LogRecords()
+	syscalllog.AppendBatch(recs, syscalllog.FormatPacked, "amd64", &syscalltrace.Batch{
+		ThreadID: int32(pid), ThreadName: "main",
+		Events: []syscalltrace.Event{{Time: start, Duration: sec / 2, Number: 232}, {Time: start + sec/2, Duration: 1000, Number: 0}},
+	})
+	syscalllog.AppendCoverage(recs, &syscalltrace.Coverage{Start: start, End: start + sec, Traced: time.Second, Threads: 1})
+	return ld
+}
+
+func spansOf(service string, bounds ...[2]int64) ptrace.Traces {
+	td := ptrace.NewTraces()
+	rs := td.ResourceSpans().AppendEmpty()
+	rs.Resource().Attributes().PutStr("service.name", service)
+	ss := rs.ScopeSpans().AppendEmpty()
+	for i, b := range bounds {
+		span := ss.Spans().AppendEmpty()
+		span.SetTraceID(pcommon.TraceID{1, 2, 3})
+		span.SetSpanID(pcommon.SpanID{byte(i + 1)})
+		span.SetName("GET")
+		span.SetStartTimestamp(pcommon.Timestamp(b[0]))
+		span.SetEndTimestamp(pcommon.Timestamp(b[1]))
+		span.Events().AppendEmpty().SetName("cache miss")
+	}
+	return td
+}
+
+// anomalyAt is a full anomaly of the hop that begins at start.
+func anomalyAt(start int64) suspect.Anomaly {
+	return suspect.Anomaly{
+		ID: "2a", Onset: start - 5*sec, Start: start, End: start + 5*sec, Kind: suspect.KindPopulationShift,
+		Score: 3.5, Impact: 0.62, Pattern: "sync_per_operation",
+		Suspects: []suspect.Suspect{
+			{Function: "flushAppendOnlyFile", Module: "redis-server", File: "aof.c", Line: 1123, Score: 0.91, Evidence: []string{string(suspect.EvidenceBlocked), string(suspect.EvidenceSyscall)}},
+			{Function: "bad\xffname", Module: "redis-server", Score: 0.2, Evidence: []string{string(suspect.EvidenceOnCPU)}},
+		},
+		Deviations: []suspect.Deviation{{
+			Call: "fdatasync", Normal: suspect.Figures{RatePerSecond: 1, MeanSeconds: 0.001},
+			Abnormal: suspect.Figures{RatePerSecond: 4000, MeanSeconds: 0.0002, ErrorShare: 0.5},
+		}},
+		Units: []suspect.Span{{ThreadID: 100, Start: start, End: start + 2*sec}, {ThreadID: 100, Start: start + 3*sec, End: start + 4*sec}},
+		Path:  []string{"main", "aeMain", "beforeSleep", "flushAppendOnlyFile"}, Scope: 0.002,
+		Summary: "redis waits for the disk on every command, in flushAppendOnlyFile.",
+	}
+}
+
+func golden(t *testing.T, name string, compact []byte) {
+	t.Helper()
+	var got bytes.Buffer
+	require.NoError(t, json.Indent(&got, compact, "", "  "))
+	got.WriteByte('\n')
+	file := filepath.Join("testdata", name)
+	if *update {
+		require.NoError(t, os.WriteFile(file, got.Bytes(), 0o644))
+	}
+	want, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Equal(t, string(want), got.String(), "run with -update if that is meant")
+}
+
+// statusHost keeps what components report.
+type statusHost struct {
+	component.Host
+	mu     sync.Mutex
+	events []componentstatus.Status
+}
+
+func (h *statusHost) GetExtensions() map[component.ID]component.Component { return nil }
+
+func (h *statusHost) Report(ev *componentstatus.Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.events = append(h.events, ev.Status())
+}
+
+func (h *statusHost) reported() []componentstatus.Status {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return append([]componentstatus.Status(nil), h.events...)
+}
