@@ -76,16 +76,3 @@ func TestNoPlaceIsCounted(t *testing.T) {
 		t.Errorf("%d threads without a slot are left of a process that has ended", n)
 	}
 }
-
-func BenchmarkSnapshot(b *testing.B) {
-	cfg := watchConfig()
-	tr, r := startTracer(b, cfg)
-	r.discard = true
-	h := startHelper(b, "threads 1000 1")
-	must(b, tr.AddProcess(h.pid()))
-	h.say()
-	h.hear()
-	for b.Loop() {
-		must(b, tr.Snapshot())
-	}
-}

@@ -19,7 +19,7 @@ import (
 //	go test -run '^$' -bench CallCost -benchtime 1x ./internal/capture
 func BenchmarkCallCost(b *testing.B) {
 	// Short runs mostly fit between two interruptions.
-	const calls, rounds = 4000, 151
+	const calls, rounds = 4000, 101
 	cfg := testConfig()
 	cfg.Continuous, cfg.StackEvery = false, 0
 	plain, r := startTracer(b, cfg)

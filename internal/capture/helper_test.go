@@ -64,6 +64,25 @@ var helpers = map[string]func(args []string, in *bufio.Reader){
 		<-tid
 		fmt.Println("returned")
 	},
+	"park": func(args []string, _ *bufio.Reader) {
+		n, _ := strconv.Atoi(args[0])
+		var p [2]int
+		if err := unix.Pipe(p[:]); err != nil {
+			panic(err)
+		}
+		var ready sync.WaitGroup
+		ready.Add(n)
+		for range n {
+			go func() {
+				runtime.LockOSThread()
+				ready.Done()
+				var b [1]byte
+				unix.Syscall(unix.SYS_READ, uintptr(p[0]), uintptr(unsafe.Pointer(&b)), 1)
+			}()
+		}
+		ready.Wait()
+		fmt.Println("parked")
+	},
 	"threads": func(args []string, _ *bufio.Reader) {
 		threads, _ := strconv.Atoi(args[0])
 		calls, _ := strconv.Atoi(args[1])

@@ -35,18 +35,11 @@ var required = []string{
 	captureProgSchedProcessExit, captureProgSeedThreads, captureProgForgetThreads,
 }
 
-// load puts the programs into the kernel, attached to nothing.
-func load(cfg Config) (_ *objects, err error) {
-	if err := checkEnvironment(); err != nil {
-		return nil, err
-	}
+// load puts the programs of spec into the kernel, attached to nothing.
+func load(spec *ebpf.CollectionSpec, cfg Config) (_ *objects, err error) {
 	// Before 5.11 maps count as locked memory. Failing is no news there:
 	// creating the maps will say so.
 	_ = rlimit.RemoveMemlock()
-	spec, err := loadCapture()
-	if err != nil {
-		return nil, fmt.Errorf("capture: the embedded eBPF object is damaged: %w", err)
-	}
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
 		return nil, fmt.Errorf("capture: cannot tell how many CPUs there are (is /sys mounted?): %w", err)

@@ -75,10 +75,21 @@ func New(cfg Config, handler Handler, log *zap.Logger) (*Tracer, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	if err := checkEnvironment(); err != nil {
+		return nil, err
+	}
+	spec, err := loadCapture()
+	if err != nil {
+		return nil, fmt.Errorf("capture: the embedded eBPF object is damaged: %w", err)
+	}
+	return newTracer(spec, cfg, handler, log)
+}
+
+func newTracer(spec *ebpf.CollectionSpec, cfg Config, handler Handler, log *zap.Logger) (*Tracer, error) {
 	if log == nil {
 		log = zap.NewNop()
 	}
-	obj, err := load(cfg)
+	obj, err := load(spec, cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -129,14 +129,27 @@ func TestSnapshotsSeeBlockedThread(t *testing.T) {
 }
 
 func TestSnapshotStacksAreSharedFairly(t *testing.T) {
+	const parked, most = 300, 32
 	cfg := watchConfig()
-	cfg.MaxSnapshotStacks = 32
+	cfg.MaxSnapshotStacks = most
 	tr, r := startTracer(t, cfg)
-	h := startHelper(t, "threads 300 1") // which then all wait, parked
+	h := startHelper(t, "park 300")
 	must(t, tr.AddProcess(h.pid()))
 	h.say()
 	h.hear()
-	time.Sleep(time.Second)
+	with := 0
+	eventually(t, "all parked threads have a stack", func() bool {
+		must(t, tr.Snapshot())
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		with = 0
+		for _, th := range r.snapshots[len(r.snapshots)-1].Threads {
+			if th.StackID != 0 {
+				with++
+			}
+		}
+		return with >= parked
+	})
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i, s := range r.snapshots {
@@ -145,11 +158,15 @@ func TestSnapshotStacksAreSharedFairly(t *testing.T) {
 			if th.Flags&ThreadNewStack != 0 {
 				fresh++
 			}
+			if _, ok := r.stacks[th.StackID]; th.StackID != 0 && !ok {
+				t.Fatalf("snapshot %d refers to a stack that never came", i)
+			}
 		}
-		if fresh > 32 {
-			t.Errorf("snapshot %d has %d new stacks", i, fresh)
+		if fresh > most {
+			t.Errorf("snapshot %d has %d new stacks, want at most %d", i, fresh, most)
 		}
 	}
+	t.Logf("%d threads had a stack each after %d snapshots; dropped %v", with, len(r.snapshots), tr.Stats().Dropped)
 }
 
 func TestNextOdds(t *testing.T) {
@@ -167,5 +184,18 @@ func TestNextOdds(t *testing.T) {
 		if got := nextOdds(c.budget, c.same, c.fresh); got != c.want {
 			t.Errorf("nextOdds(%d, %d, %d) = %+v, want %+v", c.budget, c.same, c.fresh, got, c.want)
 		}
+	}
+}
+
+func BenchmarkSnapshot(b *testing.B) {
+	cfg := watchConfig()
+	tr, r := startTracer(b, cfg)
+	r.discard = true
+	h := startHelper(b, "park 1000")
+	must(b, tr.AddProcess(h.pid()))
+	h.say()
+	h.hear()
+	for b.Loop() {
+		must(b, tr.Snapshot())
 	}
 }

@@ -1,0 +1,68 @@
+//go:build linux && (amd64 || arm64)
+
+package capture
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf/asm"
+	"golang.org/x/sys/unix"
+)
+
+// TestWithoutStacks runs on programs of which the kernel refuses those that
+// read user memory, as an older or locked-down one does.
+func TestWithoutStacks(t *testing.T) {
+	startTracer(t, testConfig()) // skips where tracing is not allowed
+	spec, err := loadCapture()
+	must(t, err)
+	for _, name := range []string{captureProgSysExitStack, captureProgSampleStack, captureProgSnapshotStack} {
+		for i, ins := range spec.Programs[name].Instructions {
+			if ins.IsBuiltinCall() && (ins.Constant == int64(asm.FnProbeReadUser) || ins.Constant == int64(asm.FnCopyFromUserTask)) {
+				spec.Programs[name].Instructions[i].Constant = 9999 // no such helper
+			}
+		}
+	}
+	cfg := watchConfig()
+	cfg.Continuous, cfg.SampleHz = true, 97
+	r := &recorder{}
+	tr, err := newTracer(spec, cfg, r, nil)
+	must(t, err)
+	t.Cleanup(func() { must(t, tr.Close()) })
+	must(t, tr.Start(t.Context()))
+	var features []string
+	for _, d := range tr.Degraded() {
+		features = append(features, d.Feature)
+		t.Logf("%+v", d)
+		if d.Reason == "" || len(d.Reason) > 1000 {
+			t.Errorf("%s: reason %q", d.Feature, d.Reason)
+		}
+	}
+	if want := []string{"syscall stacks", "sample stacks", "snapshot stacks"}; !slices.Equal(features, want) {
+		t.Errorf("degraded %v, want %v", features, want)
+	}
+	spinner, blocked := startHelper(t, "spin 500ms"), startHelper(t, "block")
+	must(t, tr.AddProcess(spinner.pid()))
+	must(t, tr.AddProcess(blocked.pid()))
+	spinner.say()
+	blocked.say()
+	tid := int32(atoi(t, blocked.hear()[0]))
+	spinner.hear()
+	// Without the registers, what a thread waits in comes from its slot.
+	eventually(t, "a snapshot sees the blocked thread", func() bool {
+		must(t, tr.Snapshot())
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return slices.ContainsFunc(r.snapshots[len(r.snapshots)-1].Threads, func(th Thread) bool {
+			return th.TID == tid && th.Number == unix.SYS_READV && th.Flags&ThreadSinceExact != 0 &&
+				time.Since(time.Unix(0, th.Since)) < time.Minute
+		})
+	})
+	must(t, tr.Poll())
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.stacks) != 0 || len(r.samples) == 0 || len(r.calls) == 0 {
+		t.Errorf("%d stacks, %d samples, %d calls, want none, some, some", len(r.stacks), len(r.samples), len(r.calls))
+	}
+}
