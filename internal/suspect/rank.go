@@ -35,11 +35,15 @@ const (
 // The credit of a function f is the sum over stacks s with f at depth d of
 // excess(s) * decay^d * g(f)^2, where g = (b-n)/(b+n) compares the share that
 // f has of the time of one kind of evidence now (b) with its past (n): what is
-// as common in healthy stacks (main, the event loop) explains nothing. A score
-// is that credit as a share of all excess.
+// as common in healthy stacks (main, the event loop) explains nothing. It is
+// weighed by coverage, the share of the excess that has f on the stack: of a
+// new caller and its callees, the deepest that still covers most explains
+// most, where a loud callee among several explains itself alone. A score is
+// that credit as a share of all excess.
 func Rank(stacks *Stacks, times []StackTime, limit int) []Suspect {
 	shares := inclusiveShares(stacks, times)
 	credits := map[int32]map[Evidence]float64{}
+	covered := map[int32]float64{}
 	total := 0.0
 	for _, t := range times {
 		if t.Excess <= 0 {
@@ -52,6 +56,7 @@ func Rank(stacks *Stacks, times []StackTime, limit int) []Suspect {
 		total += t.Excess
 		weight := t.Excess
 		for _, f := range frames {
+			covered[f] += t.Excess
 			sh := shares[shareKey{f, t.Kind}]
 			if g := (sh.now - sh.past) / (sh.now + sh.past + unsure); g > 0 {
 				if credits[f] == nil {
@@ -72,7 +77,7 @@ func Rank(stacks *Stacks, times []StackTime, limit int) []Suspect {
 		kinds := make([]Evidence, 0, len(byKind))
 		for _, kind := range []Evidence{EvidenceOnCPU, EvidenceBlocked, EvidenceSyscall} {
 			if credit, ok := byKind[kind]; ok {
-				s.Score += credit / total
+				s.Score += credit / total * covered[f] / total
 				kinds = append(kinds, kind)
 			}
 		}

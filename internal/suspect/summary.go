@@ -48,6 +48,10 @@ func Deviations(arch string, rates []CallRate, pastMean map[unit.Key]float64, wa
 			d.Abnormal.ErrorShare = ratio(r.Now, all[r.Number].now)
 		}
 		weight := math.Abs(r.Now-r.Past) + waiting[r.Number]/1e6
+		if r.Errno != 0 {
+			// Failing calls tell most (docs/inference.md).
+			weight *= 4
+		}
 		list = append(list, weighted{d, weight})
 	}
 	slices.SortFunc(list, func(a, b weighted) int {
@@ -96,8 +100,7 @@ func Summarise(a *Anomaly, waited string) string {
 	if phrase := patternPhrases[a.Pattern]; phrase != "" {
 		b.WriteString("; " + phrase)
 	}
-	if len(a.Deviations) > 0 {
-		d := a.Deviations[0]
+	if d, ok := telling(a.Deviations, waited); ok {
 		name := d.Call
 		if d.Error != "" {
 			name += " failing with " + d.Error
@@ -106,6 +109,25 @@ func Summarise(a *Anomaly, waited string) string {
 	}
 	b.WriteString(".")
 	return b.String()
+}
+
+// telling is the deviation worth a clause: that of the call waited in, else
+// the largest if it is more than a few calls.
+func telling(deviations []Deviation, waited string) (Deviation, bool) {
+	for _, d := range deviations {
+		if d.Call == waited && d.Error == "" {
+			return d, true
+		}
+	}
+	if waited == "" && len(deviations) > 0 && deviations[0].differ() > NotRare {
+		return deviations[0], true
+	}
+	return Deviation{}, false
+}
+
+// differ is by how many calls per second the rate differs.
+func (d Deviation) differ() float64 {
+	return math.Abs(d.Abnormal.RatePerSecond - d.Normal.RatePerSecond)
 }
 
 func figure(x float64) string {

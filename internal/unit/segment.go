@@ -56,6 +56,7 @@ func (s *Segmenter) Add(e syscalltrace.Event, emit func(*Unit)) {
 		// In an idle wait the thread is between units.
 		if s.begun && !s.waits(e.Number, e.Elapsed) {
 			s.current.addStack(StackTime{Stack: e.Stack, Number: e.Number, Waiting: true, Time: e.Duration})
+			s.current.Blocked += e.Duration
 			s.current.End = max(s.current.End, e.Time)
 		}
 	case syscalltrace.KindInFlight:
@@ -101,8 +102,9 @@ func (s *Segmenter) call(e syscalltrace.Event, emit func(*Unit)) {
 		bytes = int64(e.Return)
 	}
 	s.current.add(KeyOf(e.Number, e.Return), e.Duration, bytes)
-	if e.Stack != 0 {
-		s.current.addStack(StackTime{Stack: e.Stack, Number: e.Number, Waiting: e.Duration >= blockedAtLeast, Time: e.Duration})
+	if e.Duration >= blockedAtLeast {
+		s.current.SlowCalls += e.Duration
+		s.current.addStack(StackTime{Stack: e.Stack, Number: e.Number, Waiting: true, Time: e.Duration})
 	}
 	s.lastEnd = e.End()
 	s.current.End = max(s.current.End, s.lastEnd)

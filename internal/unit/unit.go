@@ -55,6 +55,10 @@ type Unit struct {
 	// Gap is the time between calls (user code), MaxGap the longest, in
 	// nanoseconds; OnCPU is the CPU time that samples stand for.
 	Gap, MaxGap, OnCPU int64
+	// Blocked is the time that snapshots saw it waiting in calls that are
+	// not idle waits, SlowCalls what such calls took that took a millisecond
+	// or more, in nanoseconds: two views of the same.
+	Blocked, SlowCalls int64
 	// Stacks is what was seen of the thread inside the unit.
 	Stacks []StackTime
 	// Overflow counts calls left out of Calls.

@@ -137,12 +137,13 @@ func (s *Service) describe(e *episode, c *closedHop, v verdict, o outliers) susp
 	times := whole.times
 	switch {
 	case v.score < 1:
+		// The service as a whole is as ever, some of its units are not: what
+		// was seen inside them is the evidence.
 		a.Kind = suspect.KindOutlierUnit
 		times = append(times, o.times...)
+		whole.cpuExcess, whole.waitExcess, whole.waiting = o.onCPU, o.waited, o.waiting
 	case 2*v.stuck > v.cpuExcess+v.waitExcess:
 		a.Kind = suspect.KindSilence
-	case 2*o.excess > v.cpuExcess+v.waitExcess:
-		a.Kind = suspect.KindOutlierUnit
 	}
 	times = append(times, s.callEvidence(e, whole)...)
 	a.Suspects = suspect.Rank(s.stacks, times, s.cfg.MaxSuspects)
@@ -154,7 +155,7 @@ func (s *Service) describe(e *episode, c *closedHop, v verdict, o outliers) susp
 	features.CPUOutsideCalls = features.CPU * share(e.merged.cpuOutside, sum(e.merged.cpu))
 	a.Pattern = features.Name()
 	a.Deviations = suspect.Deviations(s.arch, rates, e.past.means(), whole.waiting)
-	a.Impact = suspect.Round(min(1, share(max(v.cpuExcess+v.waitExcess, o.excess), v.active)))
+	a.Impact = suspect.Round(impact(v, o))
 	a.Units = s.abnormalSpans(c, v, o)
 	if len(a.Suspects) > 0 {
 		a.Path = suspect.PathTo(s.stacks, times, a.Suspects[0])
@@ -166,10 +167,23 @@ func (s *Service) describe(e *episode, c *closedHop, v verdict, o outliers) susp
 	return a
 }
 
+// impact is the excess as a share of the active time.
+func impact(v verdict, o outliers) float64 {
+	if v.score >= 1 {
+		return min(1, share(v.cpuExcess+v.waitExcess, v.active))
+	}
+	return share(o.excess, max(v.active, o.excess))
+}
+
+// oftenFails is the share of the additional calls from which failing ones are
+// taken for the reason of all: a loop around a failing call makes fewer than
+// fifty others a turn.
+const oftenFails = 0.02
+
 // callEvidence credits the stacks at calls that became more. The excess time
 // in the call itself is the least it stands for; a call that newly fails is
-// why its callers keep trying, so together such calls stand for up to half of
-// the excess on CPU.
+// why its callers keep trying, so together such calls stand for half of the
+// excess on CPU.
 func (s *Service) callEvidence(e *episode, v verdict) []suspect.StackTime {
 	excess := map[unit.Key]float64{}
 	failing, more := 0.0, 0.0
@@ -194,8 +208,8 @@ func (s *Service) callEvidence(e *episode, v verdict) []suspect.StackTime {
 		if x := excess[site.key]; x > 0 && v.cpuExcess > 0 {
 			calls := e.merged.calls[site.key]
 			cost := min(x*calls.time/calls.n, v.cpuExcess/2)
-			if site.key.Errno != 0 {
-				cost = max(cost, v.cpuExcess/2*x/more)
+			if site.key.Errno != 0 && failing > oftenFails*more {
+				cost = max(cost, v.cpuExcess/2*x/failing)
 			}
 			t.Excess = cost * n / perKey[site.key]
 		}

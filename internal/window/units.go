@@ -17,6 +17,10 @@ type outliers struct {
 	excess float64
 	units  []*unit.Unit
 	times  []suspect.StackTime
+	// onCPU and waited are what was seen of the units, waiting the latter by
+	// call; nanoseconds per second.
+	onCPU, waited float64
+	waiting       map[int32]float64
 }
 
 // outliers finds the units of a hop that lie beyond degree from the past of
@@ -44,6 +48,16 @@ func (s *Service) outliers(learned []*closedHop, c *closedHop, active, degree fl
 	if o.excess > 0 {
 		o.score = o.excess / threshold
 		o.times = stackTimes(o.units, c.seconds)
+		o.waiting = map[int32]float64{}
+		for _, u := range o.units {
+			o.onCPU += float64(u.OnCPU) / c.seconds
+			for _, t := range u.Stacks {
+				if t.Waiting {
+					o.waited += float64(t.Time) / c.seconds
+					o.waiting[t.Number] += float64(t.Time) / c.seconds
+				}
+			}
+		}
 	}
 	return o
 }
@@ -59,12 +73,7 @@ func slow(past, present []*unit.Unit) (long []*unit.Unit, excess []float64, tota
 	for _, u := range present {
 		// What was really seen of it: a unit also grows while others have
 		// the CPU.
-		seen := float64(u.OnCPU)
-		for _, t := range u.Stacks {
-			if t.Waiting {
-				seen += float64(t.Time)
-			}
-		}
+		seen := float64(u.OnCPU + max(u.Blocked, u.SlowCalls))
 		if x := min(float64(u.Duration())-median, seen); x > 0 {
 			long, excess, total = append(long, u), append(excess, x), total+x
 		}
