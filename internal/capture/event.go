@@ -92,18 +92,18 @@ type Sample struct {
 type ThreadFlags uint32
 
 const (
-	// ThreadOnCPU: it was running.
+	// ThreadOnCPU says that it was running.
 	ThreadOnCPU ThreadFlags = 1 << iota
-	// ThreadBlocked: it waited for something. Neither this nor ThreadOnCPU
+	// ThreadBlocked says that it waited for something. Neither this nor ThreadOnCPU
 	// is a thread ready to run that waits for a CPU, which on a busy machine
 	// can be one that the snapshot itself displaced.
 	ThreadBlocked
-	// ThreadSinceExact: Since is the entry of the call; otherwise it is the
+	// ThreadSinceExact says that Since is the entry of the call; otherwise it is the
 	// first snapshot that saw this wait, so that the wait is at least as long.
 	ThreadSinceExact
-	// ThreadSameWait: it has not run since the snapshot before.
+	// ThreadSameWait says that it has not run since the snapshot before.
 	ThreadSameWait
-	// ThreadNewStack: StackID was delivered with this snapshot, not earlier.
+	// ThreadNewStack says that StackID was delivered with this snapshot, not earlier.
 	ThreadNewStack
 )
 

@@ -48,7 +48,7 @@ func load(spec *ebpf.CollectionSpec, cfg Config) (_ *objects, err error) {
 	for o.records > 16 && o.records*cpus*int(unsafe.Sizeof(captureCallRecord{})) > maxRingBytes {
 		o.records /= 2
 	}
-	if err := configure(spec, cfg, cpus, o.records); err != nil {
+	if err = configure(spec, cfg, cpus, o.records); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -60,7 +60,7 @@ func load(spec *ebpf.CollectionSpec, cfg Config) (_ *objects, err error) {
 	if o.coll, err = ebpf.NewCollection(base); err != nil {
 		return nil, fmt.Errorf("capture: the kernel refuses the eBPF programs: %s: %w", explain(err), err)
 	}
-	if err := o.mapAll(cpus); err != nil {
+	if err = o.mapAll(cpus); err != nil {
 		return nil, err
 	}
 	o.sysExit = o.coll.Programs[captureProgSysExit]
