@@ -43,7 +43,7 @@ func (i Identity) Matches(other Identity) bool {
 		if i.HostID != other.HostID {
 			return false
 		}
-	} else if differ(i.HostName, other.HostName) && !(i.contained() || other.contained()) {
+	} else if differ(i.HostName, other.HostName) && !i.contained() && !other.contained() {
 		// In a container the host's name is the container's.
 		return false
 	}

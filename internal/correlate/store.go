@@ -6,15 +6,15 @@ import "time"
 type Reason string
 
 const (
-	// ReasonJudged: their services are judged beyond their end.
+	// ReasonJudged means that their services are judged beyond their end.
 	ReasonJudged Reason = "judged"
-	// ReasonTimeout: the verdict did not come in time.
+	// ReasonTimeout means that the verdict did not come in time.
 	ReasonTimeout Reason = "timeout"
-	// ReasonFull: room was needed for newer spans.
+	// ReasonFull means that room was needed for newer spans.
 	ReasonFull Reason = "max_spans"
-	// ReasonForgotten: none of their services is known any more.
+	// ReasonForgotten means that none of their services is known any more.
 	ReasonForgotten Reason = "service_gone"
-	// ReasonShutdown: the pipeline ends.
+	// ReasonShutdown means that the pipeline ends.
 	ReasonShutdown Reason = "shutdown"
 )
 

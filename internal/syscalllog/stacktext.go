@@ -106,8 +106,8 @@ func parseFrame(line string) (f syscalltrace.Frame, err error) {
 		if at < 1 || place[0] != ' ' {
 			return f, fmt.Errorf("%.60q after the module is not of the form \" file:line\"", place)
 		}
-		n, err := strconv.ParseInt(place[at+1:], 10, 32)
-		if err != nil {
+		n, notNumber := strconv.ParseInt(place[at+1:], 10, 32)
+		if notNumber != nil {
 			return f, fmt.Errorf("line number %.20q", place[at+1:])
 		}
 		f.Line = int32(n)

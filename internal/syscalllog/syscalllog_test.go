@@ -72,13 +72,13 @@ func TestGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			var got bytes.Buffer
-			if err := json.Indent(&got, compact, "", "  "); err != nil {
+			if err = json.Indent(&got, compact, "", "  "); err != nil {
 				t.Fatal(err)
 			}
 			got.WriteByte('\n')
 			file := filepath.Join("testdata", string(f)+".json")
 			if *update {
-				if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
+				if err = os.WriteFile(file, got.Bytes(), 0o644); err != nil {
 					t.Fatal(err)
 				}
 			}
