@@ -11,8 +11,9 @@ const (
 	// ClassReadLike calls wait for a peer when they block: a unit's
 	// boundary only if they really blocked.
 	ClassReadLike
-	// ClassInput and ClassOutput move bytes; their return value counts them.
+	// ClassInput calls take bytes in; their return value counts them.
 	ClassInput
+	// ClassOutput calls give bytes out; their return value counts them.
 	ClassOutput
 	// ClassAccept takes a new connection.
 	ClassAccept

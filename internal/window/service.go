@@ -80,7 +80,13 @@ func (s *Service) AddBatch(b *syscalltrace.Batch) {
 	}
 	th := s.thread(b.ThreadID, b.Events[0].Time)
 	var h *hop
-	emit := func(u *unit.Unit) { s.hopAt(u.End).units.add(u) }
+	emit := func(u *unit.Unit) {
+		// A unit is known to have ended when the wait after it is over; if
+		// its hop was judged meanwhile, it was judged as an open one.
+		if u.End >= s.lastClosed {
+			s.hopAt(u.End).units.add(u)
+		}
+	}
 	for i := range b.Events {
 		e := b.Events[i]
 		if e.Stack != 0 && int(e.Stack) <= len(s.interned) {
