@@ -23,13 +23,25 @@ func sectionData(s *elf.Section, limit uint64) []byte {
 	if s == nil || s.Type == elf.SHT_NOBITS || s.Size == 0 || s.Size > limit {
 		return nil
 	}
-	// ReadFull over the section's own reader: a Size that lies about the
-	// file's length gives an error, not a huge allocation kept.
-	var buf bytes.Buffer
-	if _, err := io.Copy(&buf, io.LimitReader(s.Open(), int64(s.Size))); err != nil || uint64(buf.Len()) != s.Size {
-		return nil
+	return readExactly(s.Open(), s.Size)
+}
+
+// readExactly reads size bytes, or nil. It grows as it reads, so that a size
+// that lies about the file's length costs no memory.
+func readExactly(r io.Reader, size uint64) []byte {
+	const step = 4 << 20
+	out := make([]byte, 0, min(size, step))
+	for uint64(len(out)) < size {
+		n := len(out)
+		if n == cap(out) {
+			out = append(make([]byte, 0, min(size, 2*uint64(n))), out...)
+		}
+		out = out[:cap(out)]
+		if _, err := io.ReadFull(r, out[n:]); err != nil {
+			return nil
+		}
 	}
-	return bytes.Clone(buf.Bytes())
+	return out
 }
 
 // sectionOf returns the first section of a type.
@@ -151,9 +163,11 @@ func addressRange(f *elf.File, addr uint64) ([]byte, error) {
 			if size > maxSection {
 				break
 			}
-			var buf bytes.Buffer
-			_, err := io.Copy(&buf, io.NewSectionReader(p, int64(addr-p.Vaddr), int64(size)))
-			return bytes.Clone(buf.Bytes()), err
+			data := readExactly(io.NewSectionReader(p, int64(addr-p.Vaddr), int64(size)), size)
+			if data == nil {
+				return nil, fmt.Errorf("segment at %#x is cut short", p.Vaddr)
+			}
+			return data, nil
 		}
 	}
 	return nil, fmt.Errorf("address %#x is in no segment of the file", addr)

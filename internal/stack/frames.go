@@ -15,6 +15,12 @@ func (u *Unwinder) nameSite(at *place) {
 		return
 	}
 	at.site.named = true
+	if at.site.kind == stepCFI && at.site.row.signal {
+		// The kernel's return from a handler (__restore_rt), which few symbol
+		// tables name: the frames outside it were interrupted, not called.
+		at.site.frames = []syscalltrace.Frame{{Function: "[signal]", Module: at.mod.name, Origin: syscalltrace.OriginLibrary}}
+		return
+	}
 	at.site.frames = at.mod.framesAt(at.linked)
 }
 

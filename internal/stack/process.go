@@ -1,7 +1,10 @@
 package stack
 
 import (
+	"errors"
+	"fmt"
 	"hash/maphash"
+	"io/fs"
 	"path"
 	"strings"
 	"time"
@@ -74,13 +77,19 @@ func (u *Unwinder) dropOldestProcess() {
 // readProcess reads maps and program; unchanged maps keep their modules.
 func (u *Unwinder) readProcess(p *process) error {
 	text, err := readMaps(p.pid)
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("memory map of process %d: %w: give the collector CAP_SYS_PTRACE or run it as the process's user", p.pid, err)
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("memory map of process %d: %w", p.pid, err)
 	}
 	p.read = u.now()
 	exe := exePath(p.pid)
 	hash := maphash.Bytes(hashSeed, text)
 	if hash == p.mapsHash && exe == p.exe {
+		for i := range p.maps {
+			p.maps[i].failed = false // what could not be opened is tried again
+		}
 		return nil
 	}
 	old := p.maps

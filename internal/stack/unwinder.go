@@ -3,6 +3,7 @@ package stack
 import (
 	"container/list"
 	"hash/maphash"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -61,8 +62,9 @@ type Stats struct {
 	ModuleLoads, ModuleEvictions, UnreadableModules uint64
 	// Processes, Modules and CachedStacks are what is held now.
 	Processes, Modules, CachedStacks int
-	// ModuleBytes and StackBytes estimate the memory held now.
-	ModuleBytes, StackBytes int64
+	// ModuleBytes, StackBytes and PerfMapBytes estimate the memory held now;
+	// a perf map is read up to 64 MiB.
+	ModuleBytes, StackBytes, PerfMapBytes int64
 }
 
 // Unwinder turns stack copies into named stacks. It is safe for concurrent
@@ -241,6 +243,7 @@ func (u *Unwinder) Forget(pid int32) {
 func (u *Unwinder) Refresh(pid int32) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	u.walkStart = math.MaxUint64
 	if p := u.processes[pid]; p != nil && u.now().Sub(p.read) > refreshInterval {
 		if u.readProcess(p) != nil {
 			delete(u.processes, pid)
@@ -253,6 +256,7 @@ func (u *Unwinder) Refresh(pid int32) {
 func (u *Unwinder) Functions(pid int32) int {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	u.walkStart = math.MaxUint64 // no walk is under way
 	p, err := u.process(pid)
 	if err != nil {
 		return 0
@@ -277,6 +281,7 @@ func (u *Unwinder) Functions(pid int32) int {
 func (u *Unwinder) BuildID(pid int32) (kind, id string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	u.walkStart = math.MaxUint64 // no walk is under way
 	p, err := u.process(pid)
 	if err != nil {
 		return "", ""
@@ -298,6 +303,7 @@ func (u *Unwinder) BuildID(pid int32) (kind, id string) {
 func (u *Unwinder) Runtime(pid int32) string {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	u.walkStart = math.MaxUint64 // no walk is under way
 	p, err := u.process(pid)
 	if err != nil {
 		return ""
@@ -305,8 +311,7 @@ func (u *Unwinder) Runtime(pid int32) string {
 	return p.runtimeName
 }
 
-// Stats gives the counters; LastError says why a module or map could not be
-// read most recently.
+// Stats gives the counters and the present sizes.
 func (u *Unwinder) Stats() Stats {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -318,6 +323,9 @@ func (u *Unwinder) Stats() Stats {
 			s.Modules++
 			s.ModuleBytes += mod.bytes()
 		}
+	}
+	for _, p := range u.processes {
+		s.PerfMapBytes += p.perf.bytes()
 	}
 	return s
 }
