@@ -30,7 +30,7 @@ type Features struct {
 	Waiting map[int32]float64
 	Lock    float64
 	// Stuck is set when most of the waiting is single waits that have
-	// lasted for more than half of the time looked at.
+	// lasted for a second or more.
 	Stuck bool
 	// Calls are the system calls with their rates now and then.
 	Calls []CallRate

@@ -115,7 +115,7 @@ func Summarise(a *Anomaly, waited string) string {
 // the largest if it is more than a few calls.
 func telling(deviations []Deviation, waited string) (Deviation, bool) {
 	for _, d := range deviations {
-		if d.Call == waited && d.Error == "" {
+		if d.Call == waited && d.Error == "" && d.Abnormal.RatePerSecond > ManyTimes*d.Normal.RatePerSecond {
 			return d, true
 		}
 	}

@@ -26,6 +26,10 @@ const (
 	// lessWork is the load below which more waiting at known idle sites is
 	// what one expects.
 	lessWork = 0.7
+	// stuckAfter is how long a single wait amid work must have lasted, in
+	// nanoseconds, to be called stuck: what people call a hang, and from when
+	// the receiver reports a call as in flight.
+	stuckAfter = int64(1e9)
 	// present is the share of a thread's time that makes a site known.
 	present = 0.02
 	// fewPerSecond is the rate below which a measure of work says nothing
@@ -203,7 +207,7 @@ func (s *Service) compareWaiting(v *verdict, p *past, c *closedHop) {
 				if g.lock {
 					v.lock += st.Excess
 				}
-				if 2*w.longest > c.end-c.start {
+				if w.longest >= stuckAfter {
 					v.stuck += st.Excess
 				}
 			}
