@@ -83,13 +83,11 @@ func Start(ctx context.Context, cfg Config) (*Agent, error) {
 		case <-p.Done():
 			return nil, fmt.Errorf("the collector did not start: %s", a.lastLines())
 		case <-ctx.Done():
-			a.Stop()
-			return nil, ctx.Err()
+			return nil, errors.Join(ctx.Err(), a.Stop())
 		case <-time.After(50 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
-			a.Stop()
-			return nil, fmt.Errorf("the collector is not ready after %s: %s", startTimeout, a.lastLines())
+			return nil, errors.Join(fmt.Errorf("the collector is not ready after %s: %s", startTimeout, a.lastLines()), a.Stop())
 		}
 	}
 }
@@ -99,7 +97,7 @@ func (a *Agent) Stop() error {
 	err := a.Process.Stop(15 * time.Second)
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
-		return fmt.Errorf("the collector ended with %s: %s", exit, a.lastLines())
+		return fmt.Errorf("the collector ended with %w: %s", exit, a.lastLines())
 	}
 	return err
 }

@@ -39,7 +39,7 @@ type Process struct {
 
 // Start starts a program. Stop must be called, whatever becomes of it.
 func Start(o Options) (*Process, error) {
-	cmd := exec.Command(o.Path, o.Args...) //nolint:noctx // Stop ends it: a context would kill it without its children
+	cmd := exec.Command(o.Path, o.Args...)
 	cmd.Dir = o.Dir
 	cmd.Env = append(os.Environ(), o.Env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}

@@ -101,7 +101,7 @@ func (r *run) run(ctx context.Context, o Options) (err error) {
 	}()
 	defer func() {
 		stopReading()
-		for range r.anomalies { //nolint:revive // drained so that the reader ends
+		for range r.anomalies {
 		}
 	}()
 	r.load.Take()

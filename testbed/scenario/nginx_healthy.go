@@ -60,7 +60,7 @@ func (c httpClient) Request(r *rand.Rand) error {
 	if r.IntN(50) == 0 {
 		file = server.NginxFiles + 1
 	}
-	request, err := http.NewRequest(http.MethodGet, fmt.Sprintf("%s/%d.bin", c.base, file), nil) //nolint:noctx // bounded by the client's timeout
+	request, err := http.NewRequest(http.MethodGet, fmt.Sprintf("%s/%d.bin", c.base, file), nil)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -35,8 +36,7 @@ func postgresLock() Scenario {
 				return Workload{}, err
 			}
 			if err := fillPostgres(s); err != nil {
-				s.Stop()
-				return Workload{}, err
+				return Workload{}, errors.Join(err, s.Stop())
 			}
 			return Workload{
 				Server: s,

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/perfscope/perfscope/testbed/client"
@@ -27,8 +28,7 @@ func redisKeys() Scenario {
 				return Workload{}, err
 			}
 			if err := redisDo(s, "DEBUG", "POPULATE", "300000", "session"); err != nil {
-				s.Stop()
-				return Workload{}, err
+				return Workload{}, errors.Join(err, s.Stop())
 			}
 			return Workload{
 				Server: s,

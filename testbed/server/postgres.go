@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -71,8 +72,7 @@ func StartPostgres(ctx context.Context, settings ...string) (*Server, error) {
 		return c.Close()
 	})
 	if err != nil {
-		s.Stop()
-		return nil, err
+		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -46,8 +47,7 @@ func StartRedis(ctx context.Context, settings ...string) (*Server, error) {
 		return err
 	})
 	if err != nil {
-		s.Stop()
-		return nil, err
+		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil
 }

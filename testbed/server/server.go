@@ -109,7 +109,7 @@ var versionNumber = regexp.MustCompile(`\d+\.\d[\d.]*`)
 // version runs a program with its version flag and returns its name with the
 // first number it prints: nginx 1.22.1.
 func version(path string, args ...string) string {
-	out, _ := exec.Command(path, args...).CombinedOutput() //nolint:noctx // prints and ends
+	out, _ := exec.Command(path, args...).CombinedOutput()
 	return strings.TrimSpace(filepath.Base(path) + " " + versionNumber.FindString(string(out)))
 }
 
