@@ -24,6 +24,7 @@ type image struct {
 	goTable  *goTable    // nil unless Go code is in it
 	symbols  []*symbolTable
 	lines    *lineReader // nil without debug information
+	untabled bool        // the code was built without call frame information
 	entry    uint64      // where the program starts, zero in libraries
 	gnuID    string
 	goID     string
@@ -74,6 +75,7 @@ func loadImage(r io.ReaderAt, opts imageOptions) (img *image, err error) {
 	if img.frames, err = frameTableOf(f); err == nil {
 		img.size += img.frames.bytes()
 	}
+	img.untabled = img.lacksTables()
 	img.goTable = loadGoTable(f, opts.arch)
 	if img.goTable != nil {
 		img.size += img.goTable.bytes()
@@ -118,6 +120,24 @@ func (img *image) loadSymbols(f *elf.File, opts imageOptions) {
 	if img.lines != nil {
 		img.size += img.lines.bytes()
 	}
+}
+
+// lacksTables reports whether hardly any code has call frame information: the
+// linker and start-up files add a few entries to any module.
+func (img *image) lacksTables() bool {
+	if img.frames == nil {
+		return true
+	}
+	var covered, text uint64
+	for i := range img.frames.entries {
+		covered += uint64(img.frames.entries[i].size)
+	}
+	for _, s := range img.text {
+		if !s.plt {
+			text += s.end - s.start
+		}
+	}
+	return covered < text/5
 }
 
 // address turns an offset in the file into the address the file was linked at.

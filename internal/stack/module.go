@@ -47,6 +47,7 @@ const (
 	stepCFI                      // call frame information
 	stepGo                       // Go's frame size table
 	stepPointer                  // frame pointer
+	stepScan                     // native code without any table: search the stack
 	stepLeafCall                 // a PLT stub without a table: the return address is on top
 	stepEnd                      // the outermost frame: the walk is complete
 )
@@ -230,6 +231,9 @@ func (img *image) newSite(addr uint64) *site {
 	}
 	if img.inPLT(addr) {
 		return &site{kind: stepLeafCall}
+	}
+	if img.untabled && img.goTable == nil {
+		return &site{kind: stepScan}
 	}
 	return &site{kind: stepPointer}
 }

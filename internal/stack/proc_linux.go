@@ -120,6 +120,17 @@ func readVDSO() ([]byte, error) {
 	return nil, errors.New("no vDSO is mapped")
 }
 
+// readCode reads machine code out of a process.
+func readCode(pid int32, addr uint64, into []byte) bool {
+	mem, err := os.Open(procDir(pid) + "/mem")
+	if err != nil {
+		return false
+	}
+	defer func() { _ = mem.Close() }()
+	_, err = mem.ReadAt(into, int64(addr))
+	return err == nil
+}
+
 // exePath is the path of a process's program, without " (deleted)".
 func exePath(pid int32) string {
 	path, err := os.Readlink(procDir(pid) + "/exe")

@@ -26,6 +26,8 @@ func readVDSO() ([]byte, error) { return nil, errNotLinux }
 
 func programName(_ int32, exe string, _ fileKey) string { return exe }
 
+func readCode(int32, uint64, []byte) bool { return false }
+
 func exePath(int32) string { return "" }
 
 func openPerfMap(int32) (*os.File, int64, error) { return nil, 0, errNotLinux }

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -219,4 +220,64 @@ func own(st syscalltrace.Stack, module string) []string {
 		out = append(out, s)
 	}
 	return out
+}
+
+const napLibrary = `
+static long __attribute__((noinline)) sys(long n, long a, long b) {
+	long r; __asm__ volatile("syscall" : "=a"(r) : "a"(n), "D"(a), "S"(b) : "rcx", "r11", "memory"); return r; }
+static long __attribute__((noinline)) inner(long s, volatile long *k) {
+	long t[2] = {s, 0}; long r = sys(35, (long)t, 0); k[0] = r; return r + k[1]; }
+long nap(long s) { volatile long k[20]; k[1] = s; return inner(s, k) + k[1]; }
+`
+
+const napper = `
+long nap(long);
+int __attribute__((noinline)) culprit(int n) { return nap(n) + 1; }
+int __attribute__((noinline)) outer(int n) { return culprit(n) + 1; }
+int main() { for (;;) outer(30); }
+`
+
+// TestLibraryWithoutTables walks through a library like Alpine's libc: built
+// without call frame information and without frame pointers.
+func TestLibraryWithoutTables(t *testing.T) {
+	stacktest.NeedRoot(t)
+	if runtime.GOARCH != "amd64" {
+		t.Skip("the search for return addresses is for amd64 only")
+	}
+	if _, err := exec.LookPath("gcc"); err != nil {
+		stacktest.Missing(t, "gcc is not installed")
+	}
+	dir := t.TempDir()
+	script := `set -e
+printf '%s' "$1" > lib.c; printf '%s' "$2" > main.c
+gcc -O2 -fno-asynchronous-unwind-tables -fno-unwind-tables -fomit-frame-pointer -fPIC -shared -nostdlib -o libnap.so lib.c
+gcc -O2 -o plt main.c ./libnap.so -Wl,-rpath,"$PWD"; gcc -O2 -fno-plt -o noplt main.c ./libnap.so -Wl,-rpath,"$PWD"`
+	cmd := exec.Command("sh", "-c", script, "sh", napLibrary, napper)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, binary := range []string{"plt", "noplt"} {
+		cmd := exec.Command(filepath.Join(dir, binary))
+		cmd.Dir = dir // where it looks for its library
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+		time.Sleep(100 * time.Millisecond)
+		regs, data, err := stacktest.Capture(cmd.Process.Pid, cmd.Process.Pid, stackBytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		st, err := stack.NewUnwinder(stack.Options{}).Unwind(int32(cmd.Process.Pid), regs, data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := own(st, "libnap.so"), []string{"sys", "inner", "nap"}; !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: library frames %v, want %v", binary, got, want)
+		}
+		if got, want := own(st, binary), []string{"culprit", "outer", "main", "_start"}; !reflect.DeepEqual(got, want) || !st.Complete {
+			t.Errorf("%s: frames %v, want %v", binary, got, want)
+		}
+	}
 }

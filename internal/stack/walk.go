@@ -64,6 +64,9 @@ func (u *Unwinder) walk(p *process, regs *registers, mem *memory, out []place) (
 		case stepLeafCall:
 			ok = u.stepLeaf(regs, mem)
 			exact = false
+		case stepScan:
+			ok = u.stepScan(p, &out[len(out)-1], regs, mem)
+			exact = false
 		case stepPointer:
 			ok = u.stepFramePointer(p, regs, mem)
 			exact = false
