@@ -63,8 +63,7 @@ type entry struct {
 	ticks   uint64
 	parent  int32
 	comm    string
-	scan    uint64 // of the last listing that had it
-	first   uint64
+	first   uint64 // scan that found it
 	looked  uint64 // scan of the last evaluation
 	process *Process
 	skipped bool

@@ -172,7 +172,7 @@ func TestStackBytesAreZeroed(t *testing.T) {
 	r := raw(3, 100, 100, 7, 7)
 	b.stack(r)
 	assert.Equal(t, []byte{0, 0}, r.Bytes)
-	assert.Equal(t, [stackResults]uint64{1, 0, 1, 1}, b.gatherer.stats.stacks)
+	assert.Equal(t, [stackResults]uint64{1, 0, 1, 1}, b.stats.stacks)
 }
 
 func TestForkExecExit(t *testing.T) {
@@ -324,5 +324,5 @@ func TestLossesAreSharedExactly(t *testing.T) {
 	assert.Equal(t, uint64(1000), sum)
 	assert.Equal(t, uint64(90), b.targets[150].dropped["ring_overwrite"])
 	b.shareLosses(map[string]uint64{"ring_overwrite": 1000})
-	assert.Equal(t, uint64(1000), b.gatherer.stats.dropped["ring_overwrite"])
+	assert.Equal(t, uint64(1000), b.stats.dropped["ring_overwrite"])
 }
