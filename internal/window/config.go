@@ -130,7 +130,9 @@ type closedHop struct {
 	cpuTotal   float64
 	wait       map[waitSite]waitTime
 	// fresh has the idle waits of threads that were not known yet.
-	fresh     map[waitSite]waitTime
+	fresh map[waitSite]waitTime
+	// homes has the threads that idled at one place for idleShare of the hop.
+	homes     map[int32]bool
 	calls     map[unit.Key]callTotals
 	callSites map[callSite]float64
 	measures  []float64

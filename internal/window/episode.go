@@ -85,7 +85,7 @@ func (e *episode) merge(c *closedHop) {
 		m.cpu, m.wait = maps.Clone(c.cpu), maps.Clone(c.wait)
 		m.calls, m.callSites = maps.Clone(c.calls), maps.Clone(c.callSites)
 		m.measures = slices.Clone(c.measures)
-		m.units, m.spans = nil, nil
+		m.units = nil
 		e.merged = &m
 		return
 	}
@@ -109,6 +109,7 @@ func (e *episode) merge(c *closedHop) {
 	m.cpuOutside, m.cpuTotal = mean(m.cpuOutside, c.cpuOutside), mean(m.cpuTotal, c.cpuTotal)
 	m.seconds += c.seconds
 	m.end = c.end
+	m.spans = c.spans
 	m.period.sample, m.period.snapshot = m.period.sample*(1-w), m.period.snapshot*(1-w)
 }
 

@@ -175,9 +175,15 @@ func (s *Service) compareWaiting(v *verdict, p *past, c *closedHop) {
 	now := map[group]float64{}
 	active := 0.0
 	held := map[waitSite]bool{}
+	homeless := map[waitSite]int{}
+	for cell := range c.spans {
+		if cell.waiting && !p.homes[cell.thread] {
+			homeless[waitSite{cell.stack, cell.number}]++
+		}
+	}
 	for site, w := range c.wait {
 		g, ok := s.innermost(site.stack, site.number)
-		if !ok || s.idles(p, site, v.load) {
+		if !ok || s.idles(p, site) || s.unasked(p, site, 2*homeless[site] >= w.threads, v.load) {
 			continue
 		}
 		held[site] = true
@@ -224,12 +230,19 @@ func (s *Service) compareWaiting(v *verdict, p *past, c *closedHop) {
 // idles reports whether threads at a site wait for something to do: a call
 // that can mean that, no lock above it, at a place where threads spent their
 // time before.
-func (s *Service) idles(p *past, site waitSite, load float64) bool {
-	if !s.mayIdle(site.number) || s.stacks.Get(site.stack).Lock {
-		return false
-	}
-	known := p.waitShare[site]
-	return known >= idleShare || known >= present && load < lessWork
+func (s *Service) idles(p *past, site waitSite) bool {
+	return s.idleCapable(site) && p.waitShare[site] >= idleShare
+}
+
+// unasked reports whether threads that were always at work wait because there
+// is less of it: more waiting at known places by threads that have no other
+// place to idle.
+func (s *Service) unasked(p *past, site waitSite, homeless bool, load float64) bool {
+	return homeless && load < lessWork && p.waitShare[site] >= present && s.idleCapable(site)
+}
+
+func (s *Service) idleCapable(site waitSite) bool {
+	return s.mayIdle(site.number) && !s.stacks.Get(site.stack).Lock
 }
 
 // noise is what chance adds to a sampled figure of that size: two standard

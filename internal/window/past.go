@@ -22,6 +22,8 @@ type past struct {
 	siteMean map[callSite]float64
 	// waitShare is the largest share of its threads' time that a site had.
 	waitShare map[waitSite]float64
+	// homes has the threads that had a place to idle.
+	homes map[int32]bool
 }
 
 // worstAtMost bounds how much one learned hop may lift what is expected: a
@@ -34,7 +36,7 @@ func (s *Service) newPast(hops []*closedHop) *past {
 		cpu:  map[group][]float64{}, wait: map[group][]float64{},
 		cpuMean: map[uint32]float64{}, waitMean: map[waitSite]float64{},
 		callMean: map[unit.Key]callTotals{}, siteMean: map[callSite]float64{},
-		waitShare: map[waitSite]float64{},
+		waitShare: map[waitSite]float64{}, homes: map[int32]bool{},
 	}
 	n := float64(len(hops))
 	for i, h := range hops {
@@ -51,6 +53,9 @@ func (s *Service) newPast(hops []*closedHop) *past {
 		for site, w := range h.fresh {
 			p.waitShare[site] = max(p.waitShare[site], w.share())
 		}
+		for id := range h.homes {
+			p.homes[id] = true
+		}
 		for k, t := range h.calls {
 			m := p.callMean[k]
 			p.callMean[k] = callTotals{m.n + t.n/n, m.time + t.time/n, m.bytes + t.bytes/n}
@@ -65,7 +70,7 @@ func (s *Service) newPast(hops []*closedHop) *past {
 		cpuTotals[i] = h.cpuTotal
 		for site, w := range h.wait {
 			g, ok := s.innermost(site.stack, site.number)
-			if !ok || s.idles(p, site, 1) {
+			if !ok || s.idles(p, site) {
 				continue
 			}
 			waitTotals[i] += w.time

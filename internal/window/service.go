@@ -208,6 +208,12 @@ func (s *Service) closeHop(h *hop) (suspect.Anomaly, bool) {
 		return suspect.Anomaly{}, false
 	}
 	s.stats.HopsJudged++
+	c.homes = map[int32]bool{}
+	for cell, t := range c.spans {
+		if cell.waiting && s.idleCapable(waitSite{cell.stack, cell.number}) && float64(t.time)/1e9/c.seconds >= idleShare {
+			c.homes[cell.thread] = true
+		}
+	}
 	anomaly, abnormal := s.judge(c)
 	if !abnormal {
 		s.remember(c)

@@ -40,6 +40,7 @@ type site struct {
 	stack, call string
 	share       float64
 	stuck       bool
+	also        *site
 }
 
 type calls struct {
@@ -111,7 +112,12 @@ func (s *server) run(seconds int, l load) {
 		}
 		for i, w := range l.waits {
 			for at := int64(0); at < second; at += tick {
-				if s.rng.Float64() < w.share {
+				where := s.rng.Float64()
+				if w.also != nil && where >= w.share && where < w.share+w.also.share {
+					e := syscalltrace.Event{Kind: syscalltrace.KindBlocked, Time: s.now + at, Duration: tick, Elapsed: tick, Number: number(s.t, w.also.call)}
+					add(int32(1+i), e, w.also.stack)
+				}
+				if where < w.share {
 					e := syscalltrace.Event{Kind: syscalltrace.KindBlocked, Time: s.now + at, Duration: tick, Elapsed: tick, Number: number(s.t, w.call)}
 					if w.stuck {
 						e.Elapsed = 60 * second
@@ -167,6 +173,17 @@ func normal(rate float64) load {
 	}
 }
 
+// asking is normal with a pool of workers that ask a peer for a tenth of
+// their time.
+func asking() load {
+	l := normal(1)
+	for i := 1; i < len(l.waits); i++ {
+		l.waits[i].share = 0.85
+		l.waits[i].also = &site{stack: "@read ask_peer job worker", call: "read", share: 0.1}
+	}
+	return l
+}
+
 func with(l load, change func(*load)) load {
 	change(&l)
 	return l
@@ -206,6 +223,7 @@ func TestHealthy(t *testing.T) {
 func TestFaults(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
+		healthy *load
 		fault   load
 		truth   string
 		pattern string
@@ -248,6 +266,15 @@ func TestFaults(t *testing.T) {
 			truth: "ask_peer", pattern: suspect.PatternStuckCall, kind: suspect.KindSilence,
 		},
 		{
+			name: "a peer that stops to answer", healthy: func() *load { l := asking(); return &l }(),
+			fault: with(normal(0.02), func(l *load) {
+				for i := 1; i < len(l.waits); i++ {
+					l.waits[i] = site{stack: "@read ask_peer job worker", call: "read", share: 1, stuck: true}
+				}
+			}),
+			truth: "ask_peer", pattern: suspect.PatternStuckCall, kind: suspect.KindSilence,
+		},
+		{
 			name: "a lock",
 			fault: with(normal(0.3), func(l *load) {
 				l.waits[0] = site{stack: "@__lll_lock_wait @pthread_mutex_lock update handle loop main", call: "futex", share: 0.9}
@@ -256,8 +283,12 @@ func TestFaults(t *testing.T) {
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			healthy := normal(1)
+			if tc.healthy != nil {
+				healthy = *tc.healthy
+			}
 			s := newServer(t)
-			s.run(60, normal(1))
+			s.run(60, healthy)
 			if len(s.found) > 0 {
 				t.Fatalf("anomaly before the fault: %+v", s.found[0])
 			}
@@ -283,9 +314,9 @@ func TestFaults(t *testing.T) {
 				t.Error("no stretch of a thread is named")
 			}
 			t.Log(first.Summary)
-			s.run(30, normal(1))
+			s.run(30, healthy)
 			before := len(s.found)
-			s.run(60, normal(1))
+			s.run(60, healthy)
 			if len(s.found) != before {
 				t.Errorf("still abnormal after the fault: %+v", s.found[before])
 			}
