@@ -25,8 +25,10 @@ demo: deps build ## Make a real redis slow and see PerfScope name the function (
 
 .PHONY: test
 test: deps build ## Run every test: units, races, fuzz seeds, real kernel, end to end (root)
-	go test -race -timeout 10m $(PACKAGES)
-	cd testbed && go test -race -count=1 -timeout 10m ./...
+	@status=0; \
+	go test -race -timeout 10m $(PACKAGES) || status=1; \
+	(cd testbed && go test -race -count=1 -timeout 10m ./...) || status=1; \
+	exit $$status
 
 ##@ Build
 .PHONY: deps
