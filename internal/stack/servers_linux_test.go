@@ -277,19 +277,12 @@ func TestNamesOfBlockedCalls(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := tt.start(t)
-			time.Sleep(300 * time.Millisecond)
 			u := stack.NewUnwinder(stack.Options{DebugDirs: []string{}})
 			var seen []string
-			for _, p := range family(s.PID) {
-				for _, tid := range stacktest.Threads(p) {
-					regs, data, err := stacktest.Capture(p, tid, stackBytes)
-					if err != nil {
-						continue
-					}
-					st, err := u.Unwind(int32(p), regs, data)
-					if err != nil {
-						t.Fatal(err)
-					}
+			for range 20 { // a loaded machine takes its time to get there
+				time.Sleep(100 * time.Millisecond)
+				seen = seen[:0]
+				for _, st := range stacksOf(u, s.PID) {
 					if matches(st, tt.innermost, tt.app) {
 						return
 					}
@@ -299,6 +292,23 @@ func TestNamesOfBlockedCalls(t *testing.T) {
 			t.Errorf("no thread in %s called by %v; stacks:\n%s", tt.innermost, tt.app, strings.Join(seen, "\n"))
 		})
 	}
+}
+
+// stacksOf takes the stacks of all threads of a process and its children.
+func stacksOf(u *stack.Unwinder, pid int) []syscalltrace.Stack {
+	var out []syscalltrace.Stack
+	for _, p := range family(pid) {
+		for _, tid := range stacktest.Threads(p) {
+			regs, data, err := stacktest.Capture(p, tid, stackBytes)
+			if err != nil {
+				continue // the thread ended
+			}
+			if st, err := u.Unwind(int32(p), regs, data); err == nil {
+				out = append(out, st)
+			}
+		}
+	}
+	return out
 }
 
 // matches compares the innermost frame and the application frames, which
