@@ -1,6 +1,8 @@
 package process
 
 import (
+	"bytes"
+	"maps"
 	"strings"
 	"testing"
 )
@@ -61,7 +63,8 @@ func TestParseStat(t *testing.T) {
 
 func TestParseListening(t *testing.T) {
 	v6 := "   0: 00000000000000000000000001000000:18EB 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000   100        0 8001 1 0000000000000000 100 0 0 10 0\n"
-	got := parseListening([]byte(fakeTCP+v6), map[uint16]bool{6379: true})
+	got := parseListening(strings.NewReader(fakeTCP), map[uint16]bool{6379: true})
+	maps.Copy(got, parseListening(strings.NewReader(v6), map[uint16]bool{6379: true}))
 	if len(got) != 2 || got[7001] != 6379 || got[8001] != 6379 {
 		t.Errorf("%v", got)
 	}
@@ -105,7 +108,7 @@ func FuzzParseListening(f *testing.F) {
 	f.Add([]byte("0: :0 : 0A 0 0 0 0 0 0"))
 	wanted := map[uint16]bool{6379: true, 0: true}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for inode, port := range parseListening(data, wanted) {
+		for inode, port := range parseListening(bytes.NewReader(data), wanted) {
 			if inode == 0 || !wanted[port] {
 				t.Errorf("%d:%d of %q", inode, port, data)
 			}

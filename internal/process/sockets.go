@@ -1,7 +1,7 @@
 package process
 
 import (
-	"bytes"
+	"bufio"
 	"errors"
 	"io"
 	"maps"
@@ -23,7 +23,7 @@ func (fs procFS) listening(pid int32, wanted map[uint16]bool) (listeners, error)
 	found := listeners{}
 	var firstErr error
 	for _, name := range []string{"net/tcp", "net/tcp6"} {
-		data, err := fs.read(pid, name, maxTableBytes)
+		file, err := os.Open(fs.path(pid, name))
 		if err != nil {
 			// A host without IPv6 has no tcp6.
 			if firstErr == nil && !errors.Is(err, os.ErrNotExist) {
@@ -31,19 +31,26 @@ func (fs procFS) listening(pid int32, wanted map[uint16]bool) (listeners, error)
 			}
 			continue
 		}
-		maps.Copy(found, parseListening(data, wanted))
+		maps.Copy(found, parseListening(io.LimitReader(file, maxTableBytes), wanted))
+		_ = file.Close()
 	}
 	return found, firstErr
 }
 
 // parseListening reads lines "sl local_address rem_address st … inode …" of
-// /proc/net/tcp and /proc/net/tcp6; the port is hexadecimal.
-func parseListening(data []byte, wanted map[uint16]bool) listeners {
+// /proc/net/tcp and /proc/net/tcp6; the port is hexadecimal. The kernel lists
+// the listening sockets first: it stops at the first of another kind, as a
+// busy server has tens of thousands of those.
+func parseListening(r io.Reader, wanted map[uint16]bool) listeners {
 	found := listeners{}
-	for line := range bytes.Lines(data) {
-		fields := strings.Fields(string(line))
-		if len(fields) < 10 || fields[3] != tcpListen {
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		if len(fields) < 10 || fields[0] == "sl" {
 			continue
+		}
+		if fields[3] != tcpListen {
+			break
 		}
 		_, hex, ok := strings.Cut(fields[1], ":")
 		if !ok {
