@@ -68,7 +68,7 @@ func v8Frame(f *syscalltrace.Frame, name string) {
 // "Ljava/lang/String;::hashCode" (perf-map-agent). The JVM names its stubs
 // without a class.
 func jvmFrame(f *syscalltrace.Frame, name string) {
-	method := name
+	var method string
 	if class, m, ok := strings.Cut(name, ";::"); ok && strings.HasPrefix(class, "L") {
 		m, _, _ = strings.Cut(m, "(")
 		method = strings.ReplaceAll(class[1:], "/", ".") + "." + m
