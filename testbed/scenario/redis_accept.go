@@ -23,7 +23,8 @@ func redisAccept() Scenario {
 		Fault:  "the limit of open files is reached (prlimit) and more clients come: accept fails again and again",
 		// src/networking.c and src/anet.c: the handler that gives up at
 		// the first failure and leaves the listener readable.
-		Truth:   []string{"acceptTcpHandler", "anetTcpAccept", "anetGenericAccept"},
+		// (connSocketAcceptHandler from redis 7.2 on).
+		Truth:   []string{"acceptTcpHandler", "connSocketAcceptHandler", "anetTcpAccept", "anetGenericAccept"},
 		Top:     3,
 		Learn:   70 * time.Second,
 		Observe: 30 * time.Second,
