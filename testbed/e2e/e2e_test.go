@@ -5,6 +5,7 @@ package e2e
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -252,6 +253,76 @@ func readCalls(t *testing.T, path string, pid int) (calls map[string]int, stacks
 		t.Fatal(err)
 	}
 	return calls, text.String()
+}
+
+const pidConfig = `
+receivers:
+  syscall:
+    mode: continuous
+    targets:
+      - pid: ${env:TARGET}
+processors:
+  perfscope:
+exporters:
+  file:
+    path: ${env:PERFSCOPE_ANOMALY_FILE}
+service:
+  telemetry:
+    metrics:
+      readers:
+        - pull:
+            exporter:
+              prometheus:
+                host: localhost
+                port: ${env:PERFSCOPE_METRICS_PORT}
+  pipelines:
+    logs:
+      receivers: [syscall]
+      processors: [perfscope]
+      exporters: [file]
+`
+
+// TestTargetEnds ends a target in the middle of a window: the receiver lets
+// go of it.
+func TestTargetEnds(t *testing.T) {
+	needRoot(t)
+	w := startRedis(t)
+	dir := t.TempDir()
+	file := filepath.Join(dir, "pid.yaml")
+	if err := os.WriteFile(file, []byte(pidConfig), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	a, err := agent.Start(t.Context(), agent.Config{
+		Binary: binary, File: file, Out: dir, Env: []string{fmt.Sprintf("TARGET=%d", w.Server.PID())},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Stop()
+	await := func(what string, processes, threads func(float64) bool) {
+		t.Helper()
+		var p, n float64
+		for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+			metrics, err := a.Metrics(t.Context())
+			if err != nil {
+				continue // the listener may not be up yet
+			}
+			p, n = agent.Total(metrics, "receiver_syscall_processes"), agent.Total(metrics, "receiver_syscall_threads")
+			if processes(p) && threads(n) {
+				return
+			}
+		}
+		t.Errorf("%s: %v processes and %v threads after 15 s", what, p, n)
+	}
+	some, none := func(n float64) bool { return n > 0 }, func(n float64) bool { return n == 0 }
+	await("while it runs", some, some)
+	if err := w.Server.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	await("after its end", none, none)
+	if err := a.Stop(); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestWithoutCapabilities starts the collector as an account that may do
