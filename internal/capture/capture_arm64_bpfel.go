@@ -38,7 +38,9 @@ type captureCpuState struct {
 	ThreadsUnslotted  uint64
 	BlockedMoved      uint64
 	BlockedUnreadable uint64
-	Pad               [3]uint64
+	Window            uint64
+	StacksTaken       uint64
+	Pad               [1]uint64
 }
 
 type captureRow struct {
@@ -86,7 +88,8 @@ type captureSlot struct {
 	SlowMs        uint32
 	Spilled       uint8
 	Newborn       uint8
-	Pad           [2]uint8
+	Window        uint8
+	StacksTaken   uint8
 	Seen          [4]uint64
 }
 
@@ -129,6 +132,7 @@ const (
 	captureProgTaskNewtask      = "task_newtask"
 	captureVarCopies            = "copies"
 	captureVarCopiesTotal       = "copies_total"
+	captureVarCpuStacks         = "cpu_stacks"
 	captureVarEpoch             = "epoch"
 	captureVarFailEvery         = "fail_every"
 	captureVarIncludeChildren   = "include_children"
@@ -145,6 +149,8 @@ const (
 	captureVarSlowNs            = "slow_ns"
 	captureVarStackBytes        = "stack_bytes"
 	captureVarStackEvery        = "stack_every"
+	captureVarStacksHalf        = "stacks_half"
+	captureVarThreadStacks      = "thread_stacks"
 	captureVarWantFresh         = "want_fresh"
 	captureVarWantSame          = "want_same"
 )
@@ -228,6 +234,7 @@ type captureMapSpecs struct {
 type captureVariableSpecs struct {
 	Copies          *ebpf.VariableSpec `ebpf:"copies"`
 	CopiesTotal     *ebpf.VariableSpec `ebpf:"copies_total"`
+	CpuStacks       *ebpf.VariableSpec `ebpf:"cpu_stacks"`
 	Epoch           *ebpf.VariableSpec `ebpf:"epoch"`
 	FailEvery       *ebpf.VariableSpec `ebpf:"fail_every"`
 	IncludeChildren *ebpf.VariableSpec `ebpf:"include_children"`
@@ -244,6 +251,8 @@ type captureVariableSpecs struct {
 	SlowNs          *ebpf.VariableSpec `ebpf:"slow_ns"`
 	StackBytes      *ebpf.VariableSpec `ebpf:"stack_bytes"`
 	StackEvery      *ebpf.VariableSpec `ebpf:"stack_every"`
+	StacksHalf      *ebpf.VariableSpec `ebpf:"stacks_half"`
+	ThreadStacks    *ebpf.VariableSpec `ebpf:"thread_stacks"`
 	WantFresh       *ebpf.VariableSpec `ebpf:"want_fresh"`
 	WantSame        *ebpf.VariableSpec `ebpf:"want_same"`
 }
@@ -303,6 +312,7 @@ func (m *captureMaps) Close() error {
 type captureVariables struct {
 	Copies          *ebpf.Variable `ebpf:"copies"`
 	CopiesTotal     *ebpf.Variable `ebpf:"copies_total"`
+	CpuStacks       *ebpf.Variable `ebpf:"cpu_stacks"`
 	Epoch           *ebpf.Variable `ebpf:"epoch"`
 	FailEvery       *ebpf.Variable `ebpf:"fail_every"`
 	IncludeChildren *ebpf.Variable `ebpf:"include_children"`
@@ -319,6 +329,8 @@ type captureVariables struct {
 	SlowNs          *ebpf.Variable `ebpf:"slow_ns"`
 	StackBytes      *ebpf.Variable `ebpf:"stack_bytes"`
 	StackEvery      *ebpf.Variable `ebpf:"stack_every"`
+	StacksHalf      *ebpf.Variable `ebpf:"stacks_half"`
+	ThreadStacks    *ebpf.Variable `ebpf:"thread_stacks"`
 	WantFresh       *ebpf.Variable `ebpf:"want_fresh"`
 	WantSame        *ebpf.Variable `ebpf:"want_same"`
 }

@@ -37,6 +37,10 @@ type Config struct {
 	// at random, and also at a thread's first call of each number, at slow
 	// calls and at some failing ones. 1 is all, 0 is none.
 	StackEvery int
+	// StackRate bounds the stacks of calls per second and thread, about, and
+	// four times it per CPU; zero, or StackEvery 1, is no bound. First and slow
+	// calls do not count.
+	StackRate int
 	// SlowCall is the duration from which a call gets a stack in any case,
 	// at most ten times a second and thread.
 	SlowCall time.Duration
@@ -59,8 +63,9 @@ func DefaultConfig() Config {
 		SampleHz:          49,
 		SnapshotInterval:  200 * time.Millisecond,
 		MaxSnapshotStacks: 128,
-		StackBytes:        16384,
+		StackBytes:        MaxStackBytes,
 		StackEvery:        16,
+		StackRate:         240,
 		SlowCall:          10 * time.Millisecond,
 		RingRecords:       131072,
 		StackRingBytes:    8 << 20,
@@ -82,6 +87,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("capture: StackBytes is %d, must be 0 to %d", c.StackBytes, MaxStackBytes)
 	case c.StackEvery < 0 || c.StackEvery > 30000:
 		return fmt.Errorf("capture: StackEvery is %d, must be 0 to 30000", c.StackEvery)
+	case c.StackRate < 0:
+		return fmt.Errorf("capture: StackRate is %d, must not be negative", c.StackRate)
 	case c.SlowCall < 0:
 		return fmt.Errorf("capture: SlowCall is %v, must not be negative", c.SlowCall)
 	case !powerOfTwo(c.RingRecords) || c.RingRecords < 16 || c.RingRecords > 1<<20:

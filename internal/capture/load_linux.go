@@ -93,6 +93,12 @@ func configure(spec *ebpf.CollectionSpec, cfg Config, cpus, records int) error {
 	if slow == 0 {
 		slow = ^uint64(0)
 	}
+	// The kernel counts in windows of 2^24 ns, about sixty a second, and in
+	// eight bits.
+	threadStacks := uint32(0)
+	if cfg.StackEvery > 1 && cfg.StackRate > 0 {
+		threadStacks = uint32(min(255, max(1, cfg.StackRate/60)))
+	}
 	for name, value := range map[string]any{
 		"ring_records":     uint32(records),
 		"ring_cpus":        uint32(cpus),
@@ -100,6 +106,9 @@ func configure(spec *ebpf.CollectionSpec, cfg Config, cpus, records int) error {
 		"stack_every":      uint32(cfg.StackEvery),
 		"fail_every":       uint32(failEvery),
 		"slow_ns":          slow,
+		"thread_stacks":    threadStacks,
+		"cpu_stacks":       4 * threadStacks,
+		"stacks_half":      uint64(cfg.StackRingBytes / 2),
 		"include_children": children,
 	} {
 		v := spec.Variables[name]

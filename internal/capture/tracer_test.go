@@ -120,6 +120,7 @@ func testConfig() Config {
 	cfg := DefaultConfig()
 	cfg.Continuous, cfg.SampleHz, cfg.SnapshotInterval = true, 0, 0
 	cfg.RingRecords = 1 << 16
+	cfg.StackRate = 0
 	cfg.PollInterval = 10 * time.Millisecond
 	return cfg
 }
@@ -244,6 +245,39 @@ func TestEveryCallIsDeliveredInOrder(t *testing.T) {
 		if s.Regs.IP == 0 || s.Regs.SP == 0 || r.lengths[id] == 0 || s.Kind != StackAtCall {
 			t.Errorf("bad stack %+v with %d bytes", s, r.lengths[id])
 		}
+	}
+}
+
+// However many calls a thread makes, so many of them cost it a stack copy.
+func TestStackRate(t *testing.T) {
+	cfg := testConfig()
+	cfg.StackEvery, cfg.StackRate = 2, 60
+	tr, r := startTracer(t, cfg)
+	h := startHelper(t, "calls 20000")
+	must(t, tr.AddProcess(h.pid()))
+	h.say()
+	tid := int32(atoi(t, h.hear()[0]))
+	must(t, tr.Poll())
+	loop := func(c Call) bool { return c.TID == tid && c.Number == unix.SYS_GETPPID }
+	var first, last int64
+	r.mu.Lock()
+	for _, c := range r.calls {
+		if loop(c) {
+			if first == 0 {
+				first = c.Start
+			}
+			last = c.Start
+		}
+	}
+	r.mu.Unlock()
+	// One in each window of 2^24 ns; a first call does not count.
+	windows := int((last-first)>>24) + 2
+	sampled := r.count(func(c Call) bool { return c.TID == tid && c.Flags == FlagSampled })
+	if sampled == 0 || sampled > windows {
+		t.Errorf("%d of %d calls have a stack in %d windows", sampled, r.count(loop), windows)
+	}
+	if lost := r.count(func(c Call) bool { return c.Flags&FlagStackLost != 0 }); lost != 0 {
+		t.Errorf("%d stacks beyond the rate count as lost", lost)
 	}
 }
 

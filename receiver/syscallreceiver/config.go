@@ -95,6 +95,9 @@ type StacksConfig struct {
 	Every int `mapstructure:"every"`
 	// MaxBytes bounds the piece of a stack that is copied.
 	MaxBytes int `mapstructure:"max_bytes"`
+	// MaxRate bounds the stacks of calls per second and thread, about, and
+	// four times it per CPU; zero is no bound.
+	MaxRate int `mapstructure:"max_rate"`
 }
 
 // RingConfig sets the memory shared with the kernel.
@@ -126,7 +129,7 @@ func createDefaultConfig() component.Config {
 		InFlightAfter:     time.Second,
 		IncludeChildren:   true,
 		Watch:             WatchConfig{SampleFrequency: 49, SnapshotInterval: 200 * time.Millisecond},
-		Stacks:            StacksConfig{Every: 16, MaxBytes: 16 << 10},
+		Stacks:            StacksConfig{Every: 16, MaxBytes: 32 << 10, MaxRate: 240},
 		Ring:              RingConfig{RecordsPerCPU: 128 << 10, StackBytes: 8 << 20},
 		Limits:            LimitsConfig{Processes: 1024, PendingEvents: 256 << 10, QueuedFlushes: 8},
 	}
@@ -164,6 +167,7 @@ func (c *Config) Validate() error {
 	}
 	within("stacks::every", c.Stacks.Every, 0, 30000)
 	within("stacks::max_bytes", c.Stacks.MaxBytes, 1<<10, 32<<10)
+	within("stacks::max_rate", c.Stacks.MaxRate, 0, 15000)
 	within("ring::records_per_cpu", c.Ring.RecordsPerCPU, 16, 1<<20)
 	if c.Ring.RecordsPerCPU&(c.Ring.RecordsPerCPU-1) != 0 {
 		fail("ring::records_per_cpu: must be a power of two, not %d", c.Ring.RecordsPerCPU)

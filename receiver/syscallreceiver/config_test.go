@@ -36,7 +36,7 @@ func TestConfigFile(t *testing.T) {
 			},
 			Exclude: []TargetConfig{{Executable: "/usr/bin/rsync"}},
 			Watch:   WatchConfig{SampleFrequency: 19, SnapshotInterval: 500 * time.Millisecond},
-			Stacks:  StacksConfig{Every: 1, MaxBytes: 32768},
+			Stacks:  StacksConfig{Every: 1, MaxBytes: 32768, MaxRate: 1000},
 			Ring:    RingConfig{RecordsPerCPU: 65536, StackBytes: 16 << 20},
 			Limits:  LimitsConfig{Processes: 64, PendingEvents: 100000, QueuedFlushes: 2},
 		},

@@ -29,6 +29,7 @@ func newKernelTracer(cfg *Config, g *gatherer, logger *zap.Logger) (tracer, erro
 	c.SnapshotInterval = cfg.Watch.SnapshotInterval
 	c.StackBytes = cfg.Stacks.MaxBytes
 	c.StackEvery = cfg.Stacks.Every
+	c.StackRate = cfg.Stacks.MaxRate
 	c.RingRecords = cfg.Ring.RecordsPerCPU
 	c.StackRingBytes = cfg.Ring.StackBytes
 	c.IncludeChildren = cfg.IncludeChildren

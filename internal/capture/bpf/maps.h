@@ -19,6 +19,9 @@ const volatile u32 stack_every = 0;
 const volatile u32 fail_every = 0;
 const volatile u64 slow_ns = 10000000;
 const volatile u64 slow_gap_ms = 100;
+const volatile u32 thread_stacks = 0; /* of calls, per thread and window; zero is no bound */
+const volatile u32 cpu_stacks = 0;    /* the same per CPU */
+const volatile u64 stacks_half = 0;   /* bytes of the stack ring that calls may fill */
 const volatile u32 include_children = 1;
 
 /* Set by user space while running. */
@@ -52,7 +55,8 @@ struct slot {
 	u32 slow_ms;	    /* when a slow call last got a stack */
 	u8 spilled;	    /* some thread of this place lives in its second place; never cleared */
 	u8 newborn;	    /* made by clone and not back from it yet */
-	u8 pad[2];
+	u8 window;	    /* in which stacks_taken counts; see within_rate */
+	u8 stacks_taken;
 	u64 seen[4]; /* call numbers this thread has made, as a bit set */
 };
 
@@ -88,7 +92,9 @@ struct cpu_state {
 	u64 threads_unslotted; /* target threads that found no free slot */
 	u64 blocked_moved;     /* snapshot stacks whose thread woke meanwhile */
 	u64 blocked_unreadable;
-	u64 pad[3];
+	u64 window; /* in which stacks_taken counts */
+	u64 stacks_taken;
+	u64 pad[1];
 };
 
 /* Task notices. */
