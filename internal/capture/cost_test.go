@@ -24,7 +24,7 @@ func BenchmarkCallCost(b *testing.B) {
 	cfg.Continuous, cfg.StackEvery = false, 0
 	plain, r := startTracer(b, cfg)
 	r.discard = true
-	cfg.StackEvery = 16
+	cfg.StackEvery, cfg.StackRate = 16, DefaultConfig().StackRate
 	stacks, r := startTracer(b, cfg)
 	r.discard = true
 
