@@ -143,7 +143,7 @@ func (s *Service) describe(e *episode, c *closedHop, v verdict, o outliers) susp
 		a.Kind = suspect.KindOutlierUnit
 		times = append(times, o.times...)
 		whole.cpuExcess, whole.waitExcess, whole.waiting = o.onCPU, o.waited, o.waiting
-	case 2*v.stuck > v.cpuExcess+v.waitExcess:
+	case 2*v.stuck > v.cpuExcess+v.waitWeight:
 		a.Kind = suspect.KindSilence
 	}
 	times = append(times, s.callEvidence(e, whole)...)
@@ -151,7 +151,7 @@ func (s *Service) describe(e *episode, c *closedHop, v verdict, o outliers) susp
 	rates := callRates(e.past, e.merged.calls)
 	features := suspect.Features{
 		Classes: s.classes, CPU: whole.cpuExcess, Waiting: whole.waiting, Lock: whole.lock,
-		Stuck: 2*whole.stuck > whole.waitExcess, Calls: rates,
+		Stuck: 2*whole.stuck > whole.waitWeight, Calls: rates,
 	}
 	features.CPUOutsideCalls = features.CPU * share(e.merged.cpuOutside, sum(e.merged.cpu))
 	a.Pattern = features.Name()

@@ -56,6 +56,8 @@ type verdict struct {
 	times      []suspect.StackTime
 	cpuExcess  float64
 	waitExcess float64
+	// waitWeight is the waiting counted once for each place.
+	waitWeight float64
 	active     float64
 	score      float64
 	stuck      float64
@@ -190,23 +192,25 @@ func (s *Service) compareWaiting(v *verdict, p *past, c *closedHop) {
 		now[g] += w.time
 		active += w.time
 	}
-	parts := 0.0
-	excess := map[group]float64{}
+	parts, weights := 0.0, 0.0
+	weight := map[group]float64{}
 	for g, t := range now {
 		was := p.waitGroup(g)
 		expected := was.Expected(v.load)
 		if t-expected > noise(expected, c.period.snapshot) {
+			parts += t - expected
 			// Ten threads stuck at one place are one reason.
-			excess[g] = min(t-expected, 1e9)
-			parts += excess[g]
+			weight[g] = min(t-expected, 1e9)
+			weights += weight[g]
 		}
 	}
 	v.waitExcess = beyond(parts, active, p.waitTotal, p.waitWorst, v.load)
 	v.active += active
+	v.waitWeight = min(v.waitExcess, weights)
 	for site, w := range c.wait {
 		st := suspect.StackTime{Stack: site.stack, Kind: suspect.EvidenceBlocked, Now: w.time, Past: p.waitMean[site]}
 		if g, ok := s.innermost(site.stack, site.number); ok && held[site] && v.waitExcess > 0 {
-			st.Excess = v.waitExcess * share(w.time, now[g]) * share(excess[g], parts)
+			st.Excess = v.waitWeight * share(w.time, now[g]) * share(weight[g], weights)
 			if st.Excess > 0 {
 				v.hot[threadCell{stack: site.stack, number: site.number, waiting: true}] = true
 				v.waiting[site.number] += st.Excess

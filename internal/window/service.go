@@ -192,7 +192,7 @@ func (s *Service) closeHop(h *hop) (suspect.Anomaly, bool) {
 		if u := th.segmenter.Open(h.end); u != nil && u.End > h.start {
 			h.units.add(u)
 		}
-		if th.lastSeen > h.start {
+		if s.episode == nil && th.lastSeen > h.start {
 			if th.hops++; th.hops > minPast {
 				th.known = true
 			}
@@ -229,6 +229,14 @@ func (s *Service) remember(c *closedHop) {
 	if limit := int(s.cfg.Window / s.cfg.Hop); len(s.closed) > limit {
 		s.closed = slices.Delete(s.closed, 0, len(s.closed)-limit)
 	}
+	// The newest hop is not yet held against anything (see judge), so what
+	// it has first is not familiar before the next.
+	if n := len(s.closed); n > 1 {
+		s.familiarise(s.closed[n-2])
+	}
+}
+
+func (s *Service) familiarise(c *closedHop) {
 	for stack := range c.cpu {
 		s.familiar[stack] = true
 	}

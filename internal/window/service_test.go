@@ -184,6 +184,16 @@ func asking() load {
 	return l
 }
 
+// pool is normal with n workers that serve the requests.
+func pool(n int) load {
+	l := normal(1)
+	l.waits = l.waits[:0:0]
+	for range n {
+		l.waits = append(l.waits, site{stack: "@epoll_wait sleep serve worker", call: "epoll_wait", share: 0.95})
+	}
+	return l
+}
+
 func with(l load, change func(*load)) load {
 	change(&l)
 	return l
@@ -275,6 +285,16 @@ func TestFaults(t *testing.T) {
 			truth: "ask_peer", pattern: suspect.PatternStuckCall, kind: suspect.KindSilence,
 		},
 		{
+			name: "all workers at one lock", healthy: func() *load { l := pool(8); return &l }(),
+			fault: with(pool(8), func(l *load) {
+				for i := range l.waits {
+					l.waits[i] = site{stack: "@epoll_wait sleep_on_lock lock_table update worker", call: "epoll_wait", share: 1, stuck: true}
+				}
+				l.busy, l.calls = nil, nil
+			}),
+			truth: "sleep_on_lock", pattern: suspect.PatternStuckCall, kind: suspect.KindSilence,
+		},
+		{
 			name: "a lock",
 			fault: with(normal(0.3), func(l *load) {
 				l.waits[0] = site{stack: "@__lll_lock_wait @pthread_mutex_lock update handle loop main", call: "futex", share: 0.9}
@@ -315,6 +335,9 @@ func TestFaults(t *testing.T) {
 			}
 			t.Log(first.Summary)
 			s.run(30, healthy)
+			if len(s.found) < 3 {
+				t.Errorf("20 seconds of a fault are %d anomalies: it was lost while it lasted", len(s.found))
+			}
 			before := len(s.found)
 			s.run(60, healthy)
 			if len(s.found) != before {

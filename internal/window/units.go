@@ -29,10 +29,16 @@ type outliers struct {
 func (s *Service) outliers(learned []*closedHop, c *closedHop, active, degree float64) outliers {
 	var o outliers
 	threshold := max(worthLooking*1e9, worthTelling*active)
-	past, present := s.clustered(learned, c)
+	past, present, clusterOf := s.clustered(learned, c)
+	medians := map[int]float64{}
+	for id, was := range past {
+		medians[id] = medianDuration(was)
+	}
+	all := 0.0
 	for id, now := range present {
 		was := past[id]
-		long, excess, total := slow(was, now)
+		long, excess, total := slow(medians[id], now)
+		all += total / c.seconds
 		// Neighbours are costly to find, and most hops have nothing to tell.
 		if total/c.seconds < threshold {
 			continue
@@ -44,6 +50,19 @@ func (s *Service) outliers(learned []*closedHop, c *closedHop, active, degree fl
 				o.units = append(o.units, long[i])
 			}
 		}
+	}
+	if o.excess > 0 {
+		// Units took longer in some past hops, too: what the worst of them
+		// amounted to is the service's habit.
+		worst := 0.0
+		for _, h := range learned {
+			sum := 0.0
+			for _, u := range h.units {
+				sum += beyondMedian(u, medians[clusterOf(u)])
+			}
+			worst = max(worst, sum/h.seconds)
+		}
+		o.excess = max(0, min(o.excess, all-worst))
 	}
 	if o.excess > 0 {
 		o.score = o.excess / threshold
@@ -64,25 +83,32 @@ func (s *Service) outliers(learned []*closedHop, c *closedHop, active, degree fl
 
 // slow returns the units that took more than the median of the past ones, by
 // how many nanoseconds each, and the sum of that.
-func slow(past, present []*unit.Unit) (long []*unit.Unit, excess []float64, total float64) {
-	durations := make([]float64, len(past))
-	for i, u := range past {
-		durations[i] = float64(u.Duration())
-	}
-	median := outlier.Median(durations)
+func slow(median float64, present []*unit.Unit) (long []*unit.Unit, excess []float64, total float64) {
 	for _, u := range present {
-		// What was really seen of it: a unit also grows while others have
-		// the CPU.
-		seen := float64(u.OnCPU + max(u.Blocked, u.SlowCalls))
-		if x := min(float64(u.Duration())-median, seen); x > 0 {
+		if x := beyondMedian(u, median); x > 0 {
 			long, excess, total = append(long, u), append(excess, x), total+x
 		}
 	}
 	return long, excess, total
 }
 
-// clustered groups the units of the past and of the hop by cluster.
-func (s *Service) clustered(learned []*closedHop, c *closedHop) (past, present map[int][]*unit.Unit) {
+// beyondMedian is by how much a unit took longer, as far as it was seen at
+// work: a unit also grows while others have the CPU.
+func beyondMedian(u *unit.Unit, median float64) float64 {
+	return max(0, min(float64(u.Duration())-median, float64(u.OnCPU+max(u.Blocked, u.SlowCalls))))
+}
+
+func medianDuration(units []*unit.Unit) float64 {
+	durations := make([]float64, len(units))
+	for i, u := range units {
+		durations[i] = float64(u.Duration())
+	}
+	return outlier.Median(durations)
+}
+
+// clustered groups the units of the past and of the hop by cluster; clusterOf
+// gives the cluster of each of them.
+func (s *Service) clustered(learned []*closedHop, c *closedHop) (past, present map[int][]*unit.Unit, clusterOf func(*unit.Unit) int) {
 	index := map[string]int{}
 	var vectors []cluster.Vector
 	each := func(units []*unit.Unit) {
@@ -110,10 +136,11 @@ func (s *Service) clustered(learned []*closedHop, c *closedHop) (past, present m
 			of[m] = cl.ID
 		}
 	}
+	clusterOf = func(u *unit.Unit) int { return of[index[u.Appearance()]] }
 	past, present = map[int][]*unit.Unit{}, map[int][]*unit.Unit{}
 	for _, h := range learned {
 		for _, u := range h.units {
-			id := of[index[u.Appearance()]]
+			id := clusterOf(u)
 			past[id] = append(past[id], u)
 		}
 	}
@@ -121,10 +148,10 @@ func (s *Service) clustered(learned []*closedHop, c *closedHop) (past, present m
 		past[id] = thin(units)
 	}
 	for _, u := range c.units {
-		id := of[index[u.Appearance()]]
+		id := clusterOf(u)
 		present[id] = append(present[id], u)
 	}
-	return past, present
+	return past, present, clusterOf
 }
 
 // maxNeighbours bounds the past units of one cluster that others are held
