@@ -62,6 +62,7 @@ type run struct {
 
 	statusMu sync.Mutex
 	status   string
+	troubled time.Time
 }
 
 // Start loads and attaches the eBPF programs and begins to look for targets.
@@ -198,6 +199,9 @@ func (n *run) refused(d delivery, err error) {
 	n.gatherer.stats.refused(events)
 }
 
+// troubleLasts is for how long discovery must fare well to be well.
+const troubleLasts = time.Minute
+
 // trouble reports how the discovery fares, together with what the kernel
 // denies, when that changes.
 func (n *run) trouble(err error) {
@@ -212,7 +216,12 @@ func (n *run) trouble(err error) {
 	}
 	n.statusMu.Lock()
 	defer n.statusMu.Unlock()
-	if text == n.status {
+	if err != nil {
+		n.troubled = time.Now()
+	}
+	// A process that cannot be read is judged again only now and then: one
+	// scan without trouble does not mean it is over.
+	if text == n.status || err == nil && time.Since(n.troubled) < troubleLasts {
 		return
 	}
 	n.status = text
