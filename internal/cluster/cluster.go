@@ -84,20 +84,34 @@ func TopDown(vectors []Vector, maxDiameter float64) []Cluster {
 	if len(order) > MaxVectors {
 		head, tail = order[:MaxVectors], order[MaxVectors:]
 	}
-	clusters := []Cluster{describe(vectors, head)}
+	d := newDistances(vectors, head)
+	all := make([]int, len(head))
+	for i := range all {
+		all[i] = i
+	}
+	parts := []part{d.describe(all)}
 	for {
 		widest := 0
-		for i := range clusters {
-			if clusters[i].Diameter > clusters[widest].Diameter {
+		for i := range parts {
+			if parts[i].diameter > parts[widest].diameter {
 				widest = i
 			}
 		}
-		if clusters[widest].Diameter <= maxDiameter {
+		if float64(parts[widest].diameter) <= maxDiameter {
 			break
 		}
-		a, b := split(vectors, clusters[widest].Members)
-		clusters[widest] = describe(vectors, a)
-		clusters = append(clusters, describe(vectors, b))
+		a, b := d.split(parts[widest])
+		parts[widest] = d.describe(a)
+		parts = append(parts, d.describe(b))
+	}
+	clusters := make([]Cluster, len(parts))
+	for i, p := range parts {
+		c := Cluster{Medoid: vectors[head[p.medoid]].Appearance, Diameter: float64(p.diameter)}
+		for _, m := range p.members {
+			c.Members = append(c.Members, head[m])
+			c.Weight += vectors[head[m]].Weight
+		}
+		clusters[i] = c
 	}
 	for _, v := range tail {
 		c := &clusters[nearest(clusters, vectors[v].Appearance)]
@@ -113,21 +127,37 @@ func TopDown(vectors []Vector, maxDiameter float64) []Cluster {
 	return clusters
 }
 
-// split bisects members around the two that are farthest apart.
-func split(vectors []Vector, members []int) (a, b []int) {
-	var poleA, poleB int
-	far := -1.0
-	for i, m := range members {
-		for _, n := range members[i+1:] {
-			if d := Distance(vectors[m].Appearance, vectors[n].Appearance); d > far {
-				far, poleA, poleB = d, m, n
-			}
+// distances are those of all pairs, since splitting asks for each many times.
+type distances struct {
+	n       int
+	of      []float32
+	weights []float64
+}
+
+// part is a cluster while splitting; its numbers index the distances.
+type part struct {
+	members      []int
+	diameter     float32
+	poleA, poleB int
+	medoid       int
+}
+
+func newDistances(vectors []Vector, chosen []int) *distances {
+	d := &distances{n: len(chosen), of: make([]float32, len(chosen)*len(chosen)), weights: make([]float64, len(chosen))}
+	for i, v := range chosen {
+		d.weights[i] = vectors[v].Weight
+		for j := range i {
+			x := float32(Distance(vectors[v].Appearance, vectors[chosen[j]].Appearance))
+			d.of[i*d.n+j], d.of[j*d.n+i] = x, x
 		}
 	}
-	for _, m := range members {
-		toA := Distance(vectors[m].Appearance, vectors[poleA].Appearance)
-		toB := Distance(vectors[m].Appearance, vectors[poleB].Appearance)
-		if toA <= toB {
+	return d
+}
+
+// split bisects a part around the two members that are farthest apart.
+func (d *distances) split(p part) (a, b []int) {
+	for _, m := range p.members {
+		if d.of[m*d.n+p.poleA] <= d.of[m*d.n+p.poleB] {
 			a = append(a, m)
 		} else {
 			b = append(b, m)
@@ -136,23 +166,25 @@ func split(vectors []Vector, members []int) (a, b []int) {
 	return a, b
 }
 
-// describe computes the diameter and the weighted medoid.
-func describe(vectors []Vector, members []int) Cluster {
-	c := Cluster{Members: members}
+// describe finds the diameter with its two ends, and the weighted medoid.
+func (d *distances) describe(members []int) part {
+	p := part{members: members, poleA: members[0], poleB: members[0], medoid: members[0]}
 	best := -1.0
 	for _, m := range members {
-		c.Weight += vectors[m].Weight
+		row := d.of[m*d.n : (m+1)*d.n]
 		sum := 0.0
 		for _, n := range members {
-			d := Distance(vectors[m].Appearance, vectors[n].Appearance)
-			sum += d * vectors[n].Weight
-			c.Diameter = max(c.Diameter, d)
+			x := row[n]
+			sum += float64(x) * d.weights[n]
+			if x > p.diameter {
+				p.diameter, p.poleA, p.poleB = x, m, n
+			}
 		}
 		if best < 0 || sum < best {
-			best, c.Medoid = sum, vectors[m].Appearance
+			best, p.medoid = sum, m
 		}
 	}
-	return c
+	return p
 }
 
 func nearest(clusters []Cluster, appearance string) int {
@@ -165,11 +197,13 @@ func nearest(clusters []Cluster, appearance string) int {
 	return at
 }
 
-// Tracker keeps the identity of clusters from one clustering to the next, so
-// that each has a past. It holds one medoid per cluster seen, at most
-// MaxVectors, the least recently matched going first.
+// Tracker keeps the identity of clusters from one hop to the next, so that
+// each has a past, and clusters anew only when vectors come that no known
+// cluster holds. It remembers at most MaxVectors medoids, the least recently
+// matched going first, and 4 * MaxVectors vectors.
 type Tracker struct {
 	known []tracked
+	of    map[string]int
 	next  int
 	round int
 }
@@ -180,9 +214,51 @@ type tracked struct {
 	round  int
 }
 
-// Match sets the ID of each cluster: that of the nearest known medoid within
+// Assign returns the identity of each vector's cluster.
+func (t *Tracker) Assign(vectors []Vector) []int {
+	ids := make([]int, len(vectors))
+	if !t.lookup(vectors, ids) {
+		clusters := TopDown(vectors, MaxDiameter)
+		t.match(clusters)
+		t.of = make(map[string]int, len(vectors))
+		for _, c := range clusters {
+			for _, m := range c.Members {
+				ids[m] = c.ID
+				t.of[vectors[m].Appearance] = c.ID
+			}
+		}
+	}
+	return ids
+}
+
+// lookup assigns what is known or lies well inside a known cluster; false when
+// something does not.
+func (t *Tracker) lookup(vectors []Vector, ids []int) bool {
+	if len(t.of) > 4*MaxVectors {
+		return false
+	}
+	for i, v := range vectors {
+		id, ok := t.of[v.Appearance]
+		if !ok {
+			best := MaxDiameter / 2
+			for _, k := range t.known {
+				if d := Distance(k.medoid, v.Appearance); k.round == t.round && d <= best {
+					best, id, ok = d, k.id, true
+				}
+			}
+			if !ok {
+				return false
+			}
+			t.of[v.Appearance] = id
+		}
+		ids[i] = id
+	}
+	return true
+}
+
+// match sets the ID of each cluster: that of the nearest known medoid within
 // MaxDiameter which no heavier cluster has taken, else a new one.
-func (t *Tracker) Match(clusters []Cluster) {
+func (t *Tracker) match(clusters []Cluster) {
 	t.round++
 	taken := make(map[int]bool, len(clusters))
 	for i := range clusters {

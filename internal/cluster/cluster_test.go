@@ -103,14 +103,28 @@ func TestTopDownBeyondTheBound(t *testing.T) {
 func TestTrackerKeepsIdentity(t *testing.T) {
 	var tracker Tracker
 	first := []Cluster{{Medoid: appearance(1, 2, 3, 4)}, {Medoid: appearance(8, 9)}}
-	tracker.Match(first)
+	tracker.match(first)
 	second := []Cluster{{Medoid: appearance(8, 9)}, {Medoid: appearance(1, 2, 3, 4, 5)}, {Medoid: appearance(20)}}
-	tracker.Match(second)
+	tracker.match(second)
 	if second[0].ID != first[1].ID || second[1].ID != first[0].ID {
 		t.Errorf("identities changed: %v then %v", first, second)
 	}
 	if second[2].ID == first[0].ID || second[2].ID == first[1].ID {
 		t.Error("a new cluster took an old identity")
+	}
+}
+
+func TestAssignClustersAnewOnlyForWhatIsNew(t *testing.T) {
+	var tracker Tracker
+	a, b, near, far := appearance(1, 2, 3, 4), appearance(8, 9), appearance(1, 2, 3, 4, 5), appearance(30)
+	first := tracker.Assign([]Vector{{a, 10}, {b, 5}})
+	again := tracker.Assign([]Vector{{b, 1}, {a, 9}, {near, 1}})
+	if tracker.round != 1 || again[0] != first[1] || again[1] != first[0] || again[2] != first[0] {
+		t.Errorf("assigned %v, then %v in round %d", first, again, tracker.round)
+	}
+	more := tracker.Assign([]Vector{{far, 1}, {a, 9}, {b, 2}})
+	if tracker.round != 2 || more[0] == first[0] || more[0] == first[1] || more[1] != first[0] || more[2] != first[1] {
+		t.Errorf("assigned %v after %v in round %d", more, first, tracker.round)
 	}
 }
 

@@ -127,15 +127,12 @@ func (s *Service) clustered(learned []*closedHop, c *closedHop) (past, present m
 		each(h.units)
 	}
 	each(c.units)
-	clusters := cluster.TopDown(vectors, cluster.MaxDiameter)
-	s.tracker.Match(clusters)
-	s.clusters = len(clusters)
-	of := make([]int, len(vectors))
-	for _, cl := range clusters {
-		for _, m := range cl.Members {
-			of[m] = cl.ID
-		}
+	of := s.tracker.Assign(vectors)
+	distinct := map[int]bool{}
+	for _, id := range of {
+		distinct[id] = true
 	}
+	s.clusters = len(distinct)
 	clusterOf = func(u *unit.Unit) int { return of[index[u.Appearance()]] }
 	past, present = map[int][]*unit.Unit{}, map[int][]*unit.Unit{}
 	for _, h := range learned {
