@@ -71,20 +71,28 @@ func (g *gatherer) flush() {
 	g.stats.publish(g, len(inFlight), threads, ts.Memory)
 }
 
-// flushEvents delivers the events held, early, because there are many.
+// flushEvents delivers the events held, early, because there are many. Those
+// that wait to learn whose they are may take up half of the room: a target
+// nobody knows must not make the events of all others a delivery each.
 func (g *gatherer) flushEvents() {
 	d := newDelivery()
-	for _, pid := range slices.Sorted(maps.Keys(g.targets)) {
+	pids := slices.Sorted(maps.Keys(g.targets))
+	for _, pid := range pids {
 		if t := g.targets[pid]; t.process != nil && !t.judged {
 			g.appendTarget(&d, t)
 		}
 	}
-	if len(d.shares) == 0 {
-		// All of it waits to learn whose it is: there is no room to wait.
-		for _, t := range g.targets {
-			g.discard(t, t.takeAfter(0), dropUnknownProcess)
+	if g.pending > g.cfg.maxPending()/2 {
+		for _, pid := range pids {
+			t := g.targets[pid]
+			if t.process == nil {
+				g.discard(t, t.takeAfter(0), dropUnknownProcess)
+				continue
+			}
+			// What it did before its exec is known to be the service's.
+			g.discard(t, t.takeAfter(t.execed), dropUnknownProcess)
+			g.appendTarget(&d, t)
 		}
-		return
 	}
 	g.deliver(d)
 }

@@ -279,6 +279,40 @@ func TestPendingEventsAreBounded(t *testing.T) {
 	}
 }
 
+// TestWaitingEventsLeaveRoom fills the room with the events of a target that
+// is being judged after its exec: the others' must not go out one by one.
+func TestWaitingEventsLeaveRoom(t *testing.T) {
+	const limit, others = 1024, 1000
+	for _, before := range []int64{0, 700} {
+		b := newBench(t, func(c *Config) { c.Limits.PendingEvents = limit })
+		b.find(server(100), server(150))
+		for i := range before {
+			b.event(call(150, 150, 0, 1, 1, int32(i), 0))
+		}
+		b.execed(150, epoch+10e6)
+		for range limit - 1 - before {
+			b.event(call(150, 150, 20, 1, 1, 1, 0))
+		}
+		for i := range int64(others) {
+			b.event(call(100, 100, i, 1, 1, 1, 0))
+			require.LessOrEqual(t, b.pending, limit)
+		}
+		b.flush()
+		assert.LessOrEqual(t, len(b.deliveries), (limit+others)/(limit/2)+1)
+		delivered := map[int64]int{}
+		for _, d := range b.deliveries {
+			for _, r := range decode(t, d.logs) {
+				for _, batch := range r.batches {
+					delivered[r.pid] += len(batch.Events)
+				}
+			}
+		}
+		assert.Equal(t, others, delivered[100])
+		assert.Equal(t, int(before), delivered[150], "what came before the exec is the service's")
+		assert.Equal(t, uint64(limit-1-before), b.targets[150].dropped[dropUnknownProcess])
+	}
+}
+
 func TestScanEndsWhatIsGone(t *testing.T) {
 	b := newBench(t, nil)
 	b.find(server(100), server(150))
