@@ -37,30 +37,32 @@ func TestDegreesOfASecondMode(t *testing.T) {
 }
 
 func TestLoads(t *testing.T) {
-	past := [][]float64{{100, 100, 0, 1e4, 1e5}, {100, 100, 0, 1e4, 1e5}, {50, 50, 0, 5e3, 5e4}}
+	// Connections, reads and their bytes, writes and their bytes.
+	measures := []Measure{{0, -1}, {1, 2}, {3, 4}}
+	past := [][]float64{{20, 100, 1e4, 100, 1e5}, {20, 100, 1e4, 100, 1e5}, {10, 50, 5e3, 50, 5e4}}
 	for _, tc := range []struct {
 		name string
 		now  []float64
 		want float64
 	}{
-		{"the same", []float64{100, 100, 0, 1e4, 1e5}, 1},
-		{"three times the requests", []float64{300, 300, 0, 3e4, 3e5}, 3},
-		{"reads of one byte", []float64{1e4, 100, 0, 1e4, 1e5}, 1},
+		{"the same", []float64{20, 100, 1e4, 100, 1e5}, 1},
+		{"three times the requests", []float64{60, 300, 3e4, 300, 3e5}, 3},
+		{"reads of one byte", []float64{20, 1e4, 1e4, 100, 1e5}, 1},
+		{"sixteen requests in a read", []float64{20, 100, 16e4, 100, 16e5}, 16},
 		{"nothing comes in", []float64{0, 0, 0, 0, 0}, 0},
-		{"a measure without a past", []float64{100, 100, 5e5, 1e4, 1e5}, 1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			loads, now := Loads(past, tc.now, 5)
-			if math.Abs(now-tc.want) > 1e-9 {
-				t.Errorf("load %v, want %v", now, tc.want)
+			loads, now, ok := Loads(past, tc.now, measures, 5)
+			if math.Abs(now-tc.want) > 1e-9 || !ok {
+				t.Errorf("load %v, %v, want %v", now, ok, tc.want)
 			}
 			if loads[0] != 1 || loads[2] != 0.5 {
 				t.Errorf("past loads %v", loads)
 			}
 		})
 	}
-	if _, now := Loads([][]float64{{1, 0}}, []float64{3, 3}, 5); now != 1 {
-		t.Errorf("without measures the load is %v, want 1", now)
+	if _, now, ok := Loads([][]float64{{1}}, []float64{3}, []Measure{{0, -1}}, 5); now != 1 || ok {
+		t.Errorf("without measures the load is %v, %v, want 1 and not known", now, ok)
 	}
 }
 

@@ -62,16 +62,22 @@ func (p Past) Proportional(load float64) float64 {
 	return p.Expected(load)
 }
 
-// Loads turns measures of the work that came in and went out (connections,
-// reads, writes, bytes; one row a hop, all rows of the same length) into one
-// load per hop, 1 being the median of the past hops. now is the row of the
-// present hop, whose load is returned last.
+// Measure is one measure of the work a service does, by column in the rows
+// given to Loads: how often something happened and, if there is a Bytes
+// column (not negative), how much was moved. The larger ratio counts: a client
+// may ask for more at a time.
+type Measure struct{ Count, Bytes int }
+
+// Loads turns measures of work (one row a hop, all rows of the same length)
+// into one load per hop, 1 being the median of the past hops. now is the row of
+// the present hop, whose load is returned last; ok is false when no measure
+// says anything, and every load is 1.
 //
 // Twice the requests move all measures together, while a bug that repeats
 // calls or makes them smaller moves one or two: the load is the lower median
 // of the measures' ratios to their own past. Measures that hardly occur
-// (below minimum per hop) are left out; with none left every load is 1.
-func Loads(past [][]float64, now []float64, minimum float64) (loads []float64, present float64) {
+// (Count below minimum in the median hop) are left out.
+func Loads(past [][]float64, now []float64, measures []Measure, minimum float64) (loads []float64, present float64, ok bool) {
 	loads = make([]float64, len(past))
 	typical := make([]float64, len(now))
 	column := make([]float64, len(past))
@@ -83,19 +89,25 @@ func Loads(past [][]float64, now []float64, minimum float64) (loads []float64, p
 	}
 	ratio := func(row []float64) float64 {
 		var ratios []float64
-		for d, t := range typical {
-			if t >= minimum {
-				ratios = append(ratios, row[d]/t)
+		for _, m := range measures {
+			if typical[m.Count] < minimum {
+				continue
 			}
+			r := row[m.Count] / typical[m.Count]
+			if m.Bytes >= 0 && typical[m.Bytes] > 0 {
+				r = max(r, row[m.Bytes]/typical[m.Bytes])
+			}
+			ratios = append(ratios, r)
 		}
 		if len(ratios) == 0 {
 			return 1
 		}
+		ok = true
 		slices.Sort(ratios)
 		return ratios[(len(ratios)-1)/2]
 	}
 	for i := range past {
 		loads[i] = ratio(past[i])
 	}
-	return loads, ratio(now)
+	return loads, ratio(now), ok
 }

@@ -35,13 +35,16 @@ const (
 // The credit of a function f is the sum over stacks s with f at depth d of
 // excess(s) * decay^d * g(f)^2, where g = (b-n)/(b+n) compares the share that
 // f has of the time of one kind of evidence now (b) with its past (n): what is
-// as common in healthy stacks (main, the event loop) explains nothing. It is
+// as common in healthy stacks (main, the event loop) explains nothing. The
+// innermost function needs no such contrast: one that always led cannot grow
+// in share, and is compared by its own time instead. The credit is
 // weighed by coverage, the share of the excess that has f on the stack: of a
 // new caller and its callees, the deepest that still covers most explains
 // most, where a loud callee among several explains itself alone. A score is
 // that credit as a share of all excess.
 func Rank(stacks *Stacks, times []StackTime, limit int) []Suspect {
 	shares := inclusiveShares(stacks, times)
+	grown := ownGrowth(stacks, times)
 	credits := map[int32]map[Evidence]float64{}
 	covered := map[int32]float64{}
 	total := 0.0
@@ -55,10 +58,14 @@ func Rank(stacks *Stacks, times []StackTime, limit int) []Suspect {
 		}
 		total += t.Excess
 		weight := t.Excess
-		for _, f := range frames {
+		for depth, f := range frames {
 			covered[f] += t.Excess
 			sh := shares[shareKey{f, t.Kind}]
-			if g := (sh.now - sh.past) / (sh.now + sh.past + unsure); g > 0 {
+			g := (sh.now - sh.past) / (sh.now + sh.past + unsure)
+			if depth == 0 {
+				g = max(g, grown[shareKey{f, t.Kind}])
+			}
+			if g > 0 {
 				if credits[f] == nil {
 					credits[f] = map[Evidence]float64{}
 				}
@@ -148,13 +155,35 @@ func inclusiveShares(stacks *Stacks, times []StackTime) map[shareKey]share {
 	return shares
 }
 
+// ownGrowth is (b-n)/(b+n) of the time, not the share, of each innermost
+// function, n being what the past and the load let expect.
+func ownGrowth(stacks *Stacks, times []StackTime) map[shareKey]float64 {
+	type sums struct{ now, excess float64 }
+	of := map[shareKey]sums{}
+	for _, t := range times {
+		if frames := stacks.Get(t.Stack).Frames; len(frames) > 0 {
+			k := shareKey{frames[0], t.Kind}
+			s := of[k]
+			of[k] = sums{s.now + t.Now, s.excess + t.Excess}
+		}
+	}
+	growth := make(map[shareKey]float64, len(of))
+	for k, s := range of {
+		// Call evidence has calls for Now and nanoseconds for Excess.
+		if k.kind != EvidenceSyscall && s.excess > 0 && s.excess <= s.now {
+			growth[k] = s.excess / (2*s.now - s.excess)
+		}
+	}
+	return growth
+}
+
 // PathTo is the chain of application functions from the outermost caller to
 // the suspect, on the stack with the most excess that has it.
 func PathTo(stacks *Stacks, times []StackTime, s Suspect) []string {
 	var best []int32
-	most := 0.0
+	most, from := 0.0, uint32(0)
 	for _, t := range times {
-		if t.Excess <= most {
+		if t.Excess < most || t.Excess == most && (t.Stack >= from || most == 0) {
 			continue
 		}
 		frames := stacks.Get(t.Stack).Frames
@@ -163,7 +192,7 @@ func PathTo(stacks *Stacks, times []StackTime, s Suspect) []string {
 			return fn.Name == s.Function && fn.Module == s.Module
 		})
 		if at >= 0 {
-			most, best = t.Excess, frames[at:]
+			most, from, best = t.Excess, t.Stack, frames[at:]
 		}
 	}
 	path := make([]string, 0, len(best))

@@ -78,6 +78,13 @@ func (s *Segmenter) Open(now int64) *Unit {
 	return u
 }
 
+// Mark notes that what was observed of the open unit so far is judged.
+func (s *Segmenter) Mark() {
+	if s.begun {
+		s.current.Judged = s.current.Observed()
+	}
+}
+
 func (s *Segmenter) call(e syscalltrace.Event, emit func(*Unit)) {
 	if s.waits(e.Number, e.Duration) {
 		s.finish(e.Time, emit)

@@ -59,6 +59,8 @@ type Unit struct {
 	// not idle waits, SlowCalls what such calls took that took a millisecond
 	// or more, in nanoseconds: two views of the same.
 	Blocked, SlowCalls int64
+	// Judged is the part of Observed that was judged while the unit was open.
+	Judged int64
 	// Stacks is what was seen of the thread inside the unit.
 	Stacks []StackTime
 	// Overflow counts calls left out of Calls.
@@ -69,6 +71,12 @@ type Unit struct {
 
 // Duration is in nanoseconds.
 func (u *Unit) Duration() int64 { return u.End - u.Start }
+
+// Observed is the time the unit was seen on CPU or waiting, in nanoseconds.
+func (u *Unit) Observed() int64 { return u.OnCPU + max(u.Blocked, u.SlowCalls) }
+
+// Recent is the part of Observed not judged yet.
+func (u *Unit) Recent() int64 { return max(0, u.Observed()-u.Judged) }
 
 // Total is the number of calls.
 func (u *Unit) Total() uint32 {

@@ -46,6 +46,9 @@ const (
 	// minPast is the number of hops without which there is no past: the
 	// median of six is the first that two odd hops cannot move.
 	minPast = 6
+	// enoughHops is in how many hops a thread must have been seen to have a
+	// past of its own, whatever it does.
+	enoughHops = 2 * minPast
 	// maxOpen bounds the hops that wait for their last events.
 	maxOpen = 8
 	// maxThreads bounds the threads whose units are followed; those beyond
@@ -85,9 +88,12 @@ type thread struct {
 	// hops is in how many hops it was seen.
 	hops int
 	// known is set once the thread was seen in code that the service's past
-	// has, or in enough hops: until then it may be a new part of the service
-	// (or one that was stopped) that waits where none waited before.
+	// has, or in enough hops, or at once when threads of its role are always
+	// new: until then it may be a new part of the service (a pool that is
+	// started, a backup, one that was stopped) that has no past.
 	known bool
+	// placed is set once its role is known.
+	placed bool
 }
 
 // callTotals sums up one call.
@@ -128,14 +134,24 @@ type closedHop struct {
 	cpu        map[uint32]float64
 	cpuOutside float64
 	cpuTotal   float64
-	wait       map[waitSite]waitTime
-	// fresh has the idle waits of threads that were not known yet.
+	// freshCPU is that of threads not known yet; it is in cpuTotal, too.
+	freshCPU map[uint32]float64
+	wait     map[waitSite]waitTime
+	// fresh has the waits of threads that were not known yet.
 	fresh map[waitSite]waitTime
 	// homes has the threads that idled at one place for idleShare of the hop.
 	homes     map[int32]bool
 	calls     map[unit.Key]callTotals
 	callSites map[callSite]float64
 	measures  []float64
+	// holey is set when more calls were lost than seen.
+	holey bool
+	// threads is how many were seen, born the roles (outermost application
+	// functions) of those that were new, spinning those that neither waited
+	// nor blocked all the time.
+	threads   int
+	born      map[int32]bool
+	spinning  map[int32]bool
 	units     []*unit.Unit
 	period    struct{ sample, snapshot float64 }
 	functions int
@@ -149,7 +165,7 @@ type threadCell struct {
 	stack   uint32
 	number  int32
 	waiting bool
-	// fresh is set on what may be the idle wait of a thread not known yet.
+	// fresh is set on what a thread does that is not known yet.
 	fresh bool
 }
 

@@ -26,8 +26,13 @@ type episode struct {
 	top      string
 }
 
-// quietHops end an episode.
-const quietHops = 2
+const (
+	// quietHops end an episode.
+	quietHops = 2
+	// back is the score below which a hop of an episode that was told is
+	// quiet: what hovers around the threshold is one episode, not many.
+	back = 0.7
+)
 
 func newEpisode(p *past, learned []*closedHop, c *closedHop) *episode {
 	return &episode{id: fmt.Sprintf("%016x", uint64(c.start)), onset: c.start, past: p, learned: learned}
@@ -38,7 +43,7 @@ func (s *Service) judgeEpisode(e *episode, c *closedHop) (suspect.Anomaly, bool)
 	v := s.compare(e.past, c)
 	o := s.outliers(e.learned, c, v.active, 1)
 	score := max(v.score, o.score)
-	if score < 1 {
+	if score < 1 && (e.reported == 0 || score < back) {
 		return suspect.Anomaly{}, s.settle(e, c)
 	}
 	e.quiet = 0
@@ -83,6 +88,7 @@ func (e *episode) merge(c *closedHop) {
 	if e.merged == nil {
 		m := *c
 		m.cpu, m.wait = maps.Clone(c.cpu), maps.Clone(c.wait)
+		m.freshCPU, m.fresh = maps.Clone(c.freshCPU), maps.Clone(c.fresh)
 		m.calls, m.callSites = maps.Clone(c.calls), maps.Clone(c.callSites)
 		m.measures = slices.Clone(c.measures)
 		m.units = nil
@@ -94,11 +100,10 @@ func (e *episode) merge(c *closedHop) {
 	w := c.seconds / (m.seconds + c.seconds)
 	mean := func(a, b float64) float64 { return a*(1-w) + b*w }
 	mix(m.cpu, c.cpu, mean)
+	mix(m.freshCPU, c.freshCPU, mean)
 	mix(m.callSites, c.callSites, mean)
-	for k := range union(m.wait, c.wait) {
-		a, b := m.wait[k], c.wait[k]
-		m.wait[k] = waitTime{mean(a.time, b.time), max(a.threads, b.threads), max(a.longest, b.longest)}
-	}
+	mixWaits(m.wait, c.wait, mean)
+	mixWaits(m.fresh, c.fresh, mean)
 	for k := range union(m.calls, c.calls) {
 		a, b := m.calls[k], c.calls[k]
 		m.calls[k] = callTotals{mean(a.n, b.n), mean(a.time, b.time), mean(a.bytes, b.bytes)}
@@ -109,8 +114,16 @@ func (e *episode) merge(c *closedHop) {
 	m.cpuOutside, m.cpuTotal = mean(m.cpuOutside, c.cpuOutside), mean(m.cpuTotal, c.cpuTotal)
 	m.seconds += c.seconds
 	m.end = c.end
-	m.spans = c.spans
+	m.spans, m.spinning, m.holey = c.spans, c.spinning, c.holey
+	m.threads = max(m.threads, c.threads)
 	m.period.sample, m.period.snapshot = m.period.sample*(1-w), m.period.snapshot*(1-w)
+}
+
+func mixWaits(a, b map[waitSite]waitTime, mean func(a, b float64) float64) {
+	for k := range union(a, b) {
+		x, y := a[k], b[k]
+		a[k] = waitTime{mean(x.time, y.time), max(x.threads, y.threads), max(x.longest, y.longest)}
+	}
 }
 
 func mix[K comparable](a, b map[K]float64, mean func(a, b float64) float64) {
@@ -181,6 +194,11 @@ func impact(v verdict, o outliers) float64 {
 // fifty others a turn.
 const oftenFails = 0.02
 
+// turn is the time in nanoseconds that one failing call at most stands for:
+// a loop around it that burns CPU turns in microseconds, while callers that
+// fail because they were kept waiting do so now and then.
+const turn = 1e6
+
 // callEvidence credits the stacks at calls that became more. The excess time
 // in the call itself is the least it stands for; a call that newly fails is
 // why its callers keep trying, so together such calls stand for half of the
@@ -210,7 +228,7 @@ func (s *Service) callEvidence(e *episode, v verdict) []suspect.StackTime {
 			calls := e.merged.calls[site.key]
 			cost := min(x*calls.time/calls.n, v.cpuExcess/2)
 			if site.key.Errno != 0 && failing > oftenFails*more {
-				cost = max(cost, v.cpuExcess/2*x/failing)
+				cost = max(cost, min(v.cpuExcess/2*x/failing, x*turn))
 			}
 			t.Excess = cost * n / perKey[site.key]
 		}

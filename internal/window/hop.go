@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"github.com/perfscope/perfscope/internal/outlier"
 	"github.com/perfscope/perfscope/internal/syscalltrace"
 	"github.com/perfscope/perfscope/internal/unit"
 )
@@ -26,6 +27,7 @@ type hop struct {
 	failed                 map[unit.Key]callTotals
 	callSites              map[callSite]uint32
 	units                  unitSample
+	born                   map[int32]bool
 }
 
 func newHop(start, end int64, maxUnits int) *hop {
@@ -34,6 +36,7 @@ func newHop(start, end int64, maxUnits int) *hop {
 		cells:     map[threadCell]cellTime{},
 		failed:    map[unit.Key]callTotals{},
 		callSites: map[callSite]uint32{},
+		born:      map[int32]bool{},
 		units:     newUnitSample(maxUnits, uint64(start)),
 	}
 }
@@ -91,9 +94,17 @@ func (h *hop) cover(c *syscalltrace.Coverage) {
 	h.sample = max(h.sample, int64(c.SamplePeriod))
 	h.snapshot = max(h.snapshot, int64(c.SnapshotPeriod))
 	h.functions = max(h.functions, c.Functions)
-	for _, n := range c.Dropped {
-		h.dropped += n
+	for reason, n := range c.Dropped {
+		if lostCalls[reason] {
+			h.dropped += n
+		}
 	}
+}
+
+// lostCalls are the reasons of the receiver for which calls are missing from
+// the counts; what else is lost are stacks and notices.
+var lostCalls = map[string]bool{
+	"ring_overwrite": true, "torn_read": true, "slot_collision": true, "queue_full": true, "refused": true,
 }
 
 // close turns the sums into figures per second. It is nil when too little of
@@ -110,9 +121,9 @@ func (h *hop) close(classes *syscalltrace.Classes) *closedHop {
 	seconds := float64(covered) / 1e9
 	c := &closedHop{
 		start: h.start, end: h.end, seconds: seconds, traced: h.traced > 0,
-		cpu: map[uint32]float64{}, wait: map[waitSite]waitTime{}, fresh: map[waitSite]waitTime{},
+		cpu: map[uint32]float64{}, freshCPU: map[uint32]float64{}, wait: map[waitSite]waitTime{}, fresh: map[waitSite]waitTime{},
 		calls: map[unit.Key]callTotals{}, callSites: map[callSite]float64{},
-		units: h.units.kept(), functions: h.functions, spans: h.cells,
+		units: h.units.kept(), functions: h.functions, spans: h.cells, born: h.born,
 	}
 	c.period.sample, c.period.snapshot = float64(h.sample)/seconds, float64(h.snapshot)/seconds
 	sampled := 0.0
@@ -128,9 +139,13 @@ func (h *hop) close(classes *syscalltrace.Classes) *closedHop {
 			w.threads++
 			w.longest = max(w.longest, t.longest)
 			waits[waitSite{cell.stack, cell.number}] = w
+			continue
+		}
+		sampled += perSecond
+		if cell.fresh {
+			c.freshCPU[cell.stack] += perSecond
 		} else {
 			c.cpu[cell.stack] += perSecond
-			sampled += perSecond
 		}
 	}
 	c.cpuOutside = float64(h.cpuOutside) / seconds
@@ -149,6 +164,19 @@ func (h *hop) close(classes *syscalltrace.Classes) *closedHop {
 	for s, n := range h.callSites {
 		c.callSites[s] = float64(n) / seconds
 	}
+	seen := 0.0
+	for _, t := range c.calls {
+		seen += t.n * seconds
+	}
+	if h.dropped > 0 && seen > 0 {
+		// What was lost was like what was seen; with most of it lost nobody
+		// knows.
+		c.holey = float64(h.dropped) > seen
+		whole := 1 + float64(h.dropped)/seen
+		for k, t := range c.calls {
+			c.calls[k] = callTotals{t.n * whole, t.time * whole, t.bytes * whole}
+		}
+	}
 	c.measures = measures(c.calls, classes)
 	return c
 }
@@ -157,8 +185,11 @@ func (t callTotals) per(seconds float64) callTotals {
 	return callTotals{t.n / seconds, t.time / seconds, t.bytes / seconds}
 }
 
-// measures are the measures of work of outlier.Loads, per second: connections
-// taken, reads and writes that moved something, bytes in and out.
+// workMeasures are the columns of measures: connections taken, reads with
+// their bytes, writes with theirs.
+var workMeasures = []outlier.Measure{{Count: 0, Bytes: -1}, {Count: 1, Bytes: 2}, {Count: 3, Bytes: 4}}
+
+// measures of work, per second, of calls that moved something.
 func measures(calls map[unit.Key]callTotals, classes *syscalltrace.Classes) []float64 {
 	m := make([]float64, 5)
 	for k, t := range calls {
@@ -171,10 +202,10 @@ func measures(calls map[unit.Key]callTotals, classes *syscalltrace.Classes) []fl
 		}
 		if class&syscalltrace.ClassInput != 0 && t.bytes > 0 {
 			m[1] += t.n
-			m[3] += t.bytes
+			m[2] += t.bytes
 		}
 		if class&syscalltrace.ClassOutput != 0 && t.bytes > 0 {
-			m[2] += t.n
+			m[3] += t.n
 			m[4] += t.bytes
 		}
 	}

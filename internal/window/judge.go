@@ -1,6 +1,8 @@
 package window
 
 import (
+	"cmp"
+	"maps"
 	"math"
 	"slices"
 
@@ -42,8 +44,8 @@ func (c *closedHop) works() bool {
 	if !c.traced {
 		return c.cpuTotal >= onePercent
 	}
-	for _, m := range c.measures {
-		if m >= fewPerSecond {
+	for _, m := range workMeasures {
+		if c.measures[m.Count] >= fewPerSecond {
 			return true
 		}
 	}
@@ -96,15 +98,44 @@ func (s *Service) judge(c *closedHop) (suspect.Anomaly, bool) {
 }
 
 // compare sets each stack's time beside what the past and the load let
-// expect.
+// expect. Threads without a past (a backup, a pool that was just started) count
+// only when the others are hurt: less work is done, or they are slower, too.
 func (s *Service) compare(p *past, c *closedHop) verdict {
+	v := s.compareKnown(p, c, c.cpuTotal-sum(c.freshCPU))
+	if len(c.fresh)+len(c.freshCPU) > 0 && (v.load < lessWork || v.score >= 1) {
+		v = s.compareKnown(p, s.withFresh(c), c.cpuTotal)
+	}
+	s.stats.Score, s.stats.Load, s.stats.Active = v.score, v.load, v.active/1e9
+	return v
+}
+
+func (s *Service) compareKnown(p *past, c *closedHop, cpuTotal float64) verdict {
 	v := verdict{load: p.loadOf(s, c), waiting: map[int32]float64{}, hot: map[threadCell]bool{}}
-	s.compareCPU(&v, p, c)
+	s.compareCPU(&v, p, c, cpuTotal)
 	s.compareWaiting(&v, p, c)
 	threshold := max(worthLooking*1e9, worthTelling*v.active)
 	v.score = max(v.cpuExcess, v.waitExcess) / threshold
-	s.stats.Score, s.stats.Load, s.stats.Active = v.score, v.load, v.active/1e9
+	slices.SortFunc(v.times, func(a, b suspect.StackTime) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Stack, b.Stack), cmp.Compare(a.Now, b.Now), cmp.Compare(a.Past, b.Past))
+	})
 	return v
+}
+
+// withFresh is the hop with what threads without a past did, but for what may
+// be their idling.
+func (s *Service) withFresh(c *closedHop) *closedHop {
+	w := *c
+	w.cpu, w.wait = maps.Clone(c.cpu), maps.Clone(c.wait)
+	for stack, t := range c.freshCPU {
+		w.cpu[stack] += t
+	}
+	for site, t := range c.fresh {
+		if !s.idleCapable(site) {
+			k := w.wait[site]
+			w.wait[site] = waitTime{k.time + t.time, k.threads + t.threads, max(k.longest, t.longest)}
+		}
+	}
+	return &w
 }
 
 // group sums the time of stacks whose innermost application function and call
@@ -134,30 +165,70 @@ func beyond(parts float64, total float64, past outlier.Past, worst, load float64
 	return max(0, min(parts, total-worst*past.Proportional(load)))
 }
 
-func (s *Service) compareCPU(v *verdict, p *past, c *closedHop) {
-	now := map[group]float64{}
+// cpuGroups sums the CPU time of a hop by group.
+func (s *Service) cpuGroups(c *closedHop) map[group]float64 {
+	sums := map[group]float64{}
 	for stack, t := range c.cpu {
 		if g, ok := s.innermost(stack, 0); ok {
-			now[g] += t
+			sums[g] += t
 		}
 	}
-	busy := c.cpuTotal >= 0.9*p.cpuTotal.Median()
+	return sums
+}
+
+// slowMachine is by how much every function takes longer than expected, as
+// when others use the same cores and caches: the lower quartile over the
+// functions that had a percent of a CPU, so that a bug which leaves a quarter
+// of them alone is not taken for it; at most 2, since two threads on one core
+// at most double each other's time.
+func slowMachine(p *past, now map[group]float64, load float64) float64 {
+	var ratios []float64
+	for g := range p.cpu {
+		if was := p.cpuGroup(g); was.Median() >= onePercent {
+			ratios = append(ratios, now[g]/was.Expected(load))
+		}
+	}
+	if len(ratios) < 3 {
+		return 1
+	}
+	slices.Sort(ratios)
+	return min(2, max(1, ratios[len(ratios)/4]))
+}
+
+// spinning has the groups of threads that are on CPU for the whole hop, when
+// none was before.
+func (s *Service) spinning(p *past, c *closedHop) map[group]bool {
+	spins := map[group]bool{}
+	for cell := range c.spans {
+		if g, ok := s.innermost(cell.stack, 0); ok && !p.spun && !cell.waiting && c.spinning[cell.thread] {
+			spins[g] = true
+		}
+	}
+	return spins
+}
+
+func (s *Service) compareCPU(v *verdict, p *past, c *closedHop, total float64) {
+	now := s.cpuGroups(c)
+	slow := slowMachine(p, now, v.load)
+	busy := total >= 0.9*p.cpuTotal.Median()
+	spins := s.spinning(p, c)
 	excess := map[group]float64{}
 	parts := 0.0
 	for g, t := range now {
 		was := p.cpuGroup(g)
 		expected := was.Expected(v.load)
-		if busy && v.load < 1 {
-			// The server is as busy as ever with less to do.
+		if (busy || spins[g]) && v.load < 1 {
+			// It is as busy as ever with less to do.
 			expected = was.Proportional(v.load)
 		}
+		expected *= slow
 		if x := t - expected - noise(expected, c.period.sample); x > 0 {
 			excess[g] = t - expected
 			parts += t - expected
 		}
 	}
-	v.cpuExcess = beyond(parts, c.cpuTotal, p.cpuTotal, p.cpuWorst, v.load)
-	v.active += c.cpuTotal
+	v.cpuExcess = beyond(parts, total, p.cpuTotal, p.cpuWorst*slow, v.load)
+	v.active += total
 	for stack, t := range c.cpu {
 		st := suspect.StackTime{Stack: stack, Kind: suspect.EvidenceOnCPU, Now: t, Past: p.cpuMean[stack]}
 		if g, ok := s.innermost(stack, 0); ok && v.cpuExcess > 0 {
@@ -192,11 +263,17 @@ func (s *Service) compareWaiting(v *verdict, p *past, c *closedHop) {
 		now[g] += w.time
 		active += w.time
 	}
+	// More at a time wait more: a step of the load makes threads or comes
+	// through more of them, and a bug in a pool makes none.
+	load := v.load
+	if p.threads > 0 {
+		load = max(load, float64(c.threads)/p.threads)
+	}
 	parts, weights := 0.0, 0.0
 	weight := map[group]float64{}
 	for g, t := range now {
 		was := p.waitGroup(g)
-		expected := was.Expected(v.load)
+		expected := was.Expected(load)
 		if t-expected > noise(expected, c.period.snapshot) {
 			parts += t - expected
 			// Ten threads stuck at one place are one reason.
@@ -204,7 +281,7 @@ func (s *Service) compareWaiting(v *verdict, p *past, c *closedHop) {
 			weights += weight[g]
 		}
 	}
-	v.waitExcess = beyond(parts, active, p.waitTotal, p.waitWorst, v.load)
+	v.waitExcess = beyond(parts, active, p.waitTotal, p.waitWorst, load)
 	v.active += active
 	v.waitWeight = min(v.waitExcess, weights)
 	for site, w := range c.wait {

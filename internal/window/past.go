@@ -24,6 +24,10 @@ type past struct {
 	waitShare map[waitSite]float64
 	// homes has the threads that had a place to idle.
 	homes map[int32]bool
+	// threads is the median number of threads; spun is set when one was on
+	// CPU for a whole hop.
+	threads float64
+	spun    bool
 }
 
 // worstAtMost bounds how much one learned hop may lift what is expected: a
@@ -39,23 +43,29 @@ func (s *Service) newPast(hops []*closedHop) *past {
 		waitShare: map[waitSite]float64{}, homes: map[int32]bool{},
 	}
 	n := float64(len(hops))
+	var threads []float64
 	for i, h := range hops {
-		for stack, t := range h.cpu {
-			p.cpuMean[stack] += t / n
-			if g, ok := s.innermost(stack, 0); ok {
-				add(p.cpu, g, i, len(hops), t)
+		for _, cpu := range []map[uint32]float64{h.cpu, h.freshCPU} {
+			for stack, t := range cpu {
+				p.cpuMean[stack] += t / n
+				if g, ok := s.innermost(stack, 0); ok {
+					add(p.cpu, g, i, len(hops), t)
+				}
 			}
 		}
-		for site, w := range h.wait {
-			p.waitMean[site] += w.time / n
-			p.waitShare[site] = max(p.waitShare[site], w.share())
-		}
-		for site, w := range h.fresh {
-			p.waitShare[site] = max(p.waitShare[site], w.share())
+		for _, wait := range []map[waitSite]waitTime{h.wait, h.fresh} {
+			for site, w := range wait {
+				p.waitMean[site] += w.time / n
+				p.waitShare[site] = max(p.waitShare[site], w.share())
+			}
 		}
 		for id := range h.homes {
 			p.homes[id] = true
 		}
+		for _, spins := range h.spinning {
+			p.spun = p.spun || spins
+		}
+		threads = append(threads, float64(h.threads))
 		for k, t := range h.calls {
 			m := p.callMean[k]
 			p.callMean[k] = callTotals{m.n + t.n/n, m.time + t.time/n, m.bytes + t.bytes/n}
@@ -64,17 +74,23 @@ func (s *Service) newPast(hops []*closedHop) *past {
 			p.siteMean[site] += t / n
 		}
 	}
-	p.loads, _ = p.allLoads(s, nil)
+	p.threads = outlier.Median(threads)
+	p.loads, _, _ = p.workLoads(nil)
+	if p.loads == nil {
+		p.loads, _, _ = p.functionLoads(s, nil)
+	}
 	cpuTotals, waitTotals := make([]float64, len(hops)), make([]float64, len(hops))
 	for i, h := range hops {
 		cpuTotals[i] = h.cpuTotal
-		for site, w := range h.wait {
-			g, ok := s.innermost(site.stack, site.number)
-			if !ok || s.idles(p, site) {
-				continue
+		for _, wait := range []map[waitSite]waitTime{h.wait, h.fresh} {
+			for site, w := range wait {
+				g, ok := s.innermost(site.stack, site.number)
+				if !ok || s.idles(p, site) {
+					continue
+				}
+				waitTotals[i] += w.time
+				add(p.wait, g, i, len(hops), w.time)
 			}
-			waitTotals[i] += w.time
-			add(p.wait, g, i, len(hops), w.time)
 		}
 	}
 	p.cpuTotal, p.cpuWorst = p.total(cpuTotals)
@@ -115,29 +131,52 @@ func (p *past) figure(values []float64) outlier.Past {
 	return outlier.NewPast(values, p.loads)
 }
 
-// loadOf is the load of a hop, 1 is the past's median.
+// batching is by how much the cost of a request falls at the most when more
+// come at a time: a load moves every function by at least that part of it.
+const batching = 2.0
+
+// loadOf is the load of a hop, 1 is the past's median: by what calls moved,
+// as far as the functions bear it out, since a bug that repeats whole requests
+// moves all measures of work but not the functions that serve the others.
 func (p *past) loadOf(s *Service, c *closedHop) float64 {
-	_, load := p.allLoads(s, c)
+	_, byFunctions, borneOut := p.functionLoads(s, c)
+	_, load, known := p.workLoads(c)
+	switch {
+	case !known || c.holey:
+		return byFunctions
+	case borneOut:
+		return min(load, max(1, batching*byFunctions))
+	}
 	return load
 }
 
-// allLoads measures load by what calls moved, or, when they are not traced,
-// by the CPU time of the functions: a load moves all of them, a bug a few.
-func (p *past) allLoads(s *Service, c *closedHop) (loads []float64, now float64) {
-	rows := make([][]float64, len(p.hops))
-	if traced(p.hops) && (c == nil || c.traced) {
-		for i, h := range p.hops {
-			rows[i] = h.measures
-		}
-		row := rows[len(rows)-1]
-		if c != nil {
-			row = c.measures
-		}
-		return outlier.Loads(rows, row, fewPerSecond)
+// workLoads measures load by what calls moved; nil when they are not traced.
+func (p *past) workLoads(c *closedHop) (loads []float64, now float64, ok bool) {
+	if !traced(p.hops) || c != nil && !c.traced {
+		return nil, 1, false
 	}
-	var groups []group
+	rows := make([][]float64, len(p.hops))
+	for i, h := range p.hops {
+		rows[i] = h.measures
+	}
+	row := rows[len(rows)-1]
+	if c != nil {
+		row = c.measures
+	}
+	return outlier.Loads(rows, row, workMeasures, fewPerSecond)
+}
+
+// functionLoads measures load by the CPU time of the functions: a load moves
+// all of them, a bug a few.
+func (p *past) functionLoads(s *Service, c *closedHop) (loads []float64, now float64, ok bool) {
+	rows := make([][]float64, len(p.hops))
+	groups := make([]group, 0, len(p.cpu))
 	for g := range p.cpu {
 		groups = append(groups, g)
+	}
+	functions := make([]outlier.Measure, len(groups))
+	for j := range groups {
+		functions[j] = outlier.Measure{Count: j, Bytes: -1}
 	}
 	for i := range p.hops {
 		rows[i] = make([]float64, len(groups))
@@ -147,17 +186,12 @@ func (p *past) allLoads(s *Service, c *closedHop) (loads []float64, now float64)
 	}
 	row := make([]float64, len(groups))
 	if c != nil {
-		sums := map[group]float64{}
-		for stack, t := range c.cpu {
-			if g, ok := s.innermost(stack, 0); ok {
-				sums[g] += t
-			}
-		}
+		sums := s.cpuGroups(c)
 		for j, g := range groups {
 			row[j] = sums[g]
 		}
 	}
-	return outlier.Loads(rows, row, onePercent)
+	return outlier.Loads(rows, row, functions, onePercent)
 }
 
 // onePercent of a CPU, in nanoseconds per second: the least that a function

@@ -1,6 +1,7 @@
 package window
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -111,25 +112,40 @@ func (s *Service) fold(h *hop, th *thread, tid int32, e *syscalltrace.Event) {
 	case syscalltrace.KindCall:
 		h.call(e, e.Stack, s.classes.Is(e.Number, syscalltrace.ClassInput|syscalltrace.ClassOutput))
 	case syscalltrace.KindSample:
-		s.recognise(th, e.Stack)
-		h.see(threadCell{thread: tid, stack: e.Stack}, e)
+		s.recognise(h, th, e.Stack)
+		h.see(threadCell{thread: tid, stack: e.Stack, fresh: s.fresh(th)}, e)
 		if e.Number == syscalltrace.NoCall {
 			h.cpuOutside += e.Duration
 		}
 	case syscalltrace.KindBlocked:
-		s.recognise(th, e.Stack)
-		// A part of the service that has just begun may wait where none did
-		// before; that is not the service waiting.
-		fresh := th != nil && !th.known && s.mayIdle(e.Number)
-		h.see(threadCell{thread: tid, stack: e.Stack, number: e.Number, waiting: true, fresh: fresh}, e)
+		s.recognise(h, th, e.Stack)
+		h.see(threadCell{thread: tid, stack: e.Stack, number: e.Number, waiting: true, fresh: s.fresh(th)}, e)
 	}
 }
 
-// recognise marks a thread as known once it runs or waits in familiar code.
-func (s *Service) recognise(th *thread, stack uint32) {
-	if th != nil && !th.known && stack != 0 && s.familiar[stack] {
-		th.known = true
+// fresh reports whether a thread has no past while the service has one.
+func (s *Service) fresh(th *thread) bool { return th != nil && !th.known && s.hops >= minPast }
+
+// recognise marks a thread as known once it runs or waits in familiar code,
+// or when threads of its role were born in at least half of the past hops: a
+// server that makes one per connection.
+func (s *Service) recognise(h *hop, th *thread, stack uint32) {
+	if th == nil || stack == 0 || th.placed && th.known {
+		return
 	}
+	if frames := s.stacks.Get(stack).Frames; !th.placed && len(frames) > 0 {
+		th.placed = true
+		role := frames[len(frames)-1]
+		h.born[role] = true
+		births := 0
+		for _, c := range s.closed {
+			if c.born[role] {
+				births++
+			}
+		}
+		th.known = th.known || births >= minPast/2 && 2*births >= len(s.closed)
+	}
+	th.known = th.known || s.familiar[stack]
 }
 
 // mayIdle reports whether a thread can be waiting for something to do in a
@@ -188,12 +204,14 @@ func (s *Service) Advance(now int64) []suspect.Anomaly {
 
 func (s *Service) closeHop(h *hop) (suspect.Anomaly, bool) {
 	s.lastClosed = h.end
-	for id, th := range s.threads {
+	for _, id := range slices.Sorted(maps.Keys(s.threads)) {
+		th := s.threads[id]
 		if u := th.segmenter.Open(h.end); u != nil && u.End > h.start {
 			h.units.add(u)
 		}
+		th.segmenter.Mark()
 		if s.episode == nil && th.lastSeen > h.start {
-			if th.hops++; th.hops > minPast {
+			if th.hops++; th.hops > enoughHops {
 				th.known = true
 			}
 		}
@@ -208,17 +226,37 @@ func (s *Service) closeHop(h *hop) (suspect.Anomaly, bool) {
 		return suspect.Anomaly{}, false
 	}
 	s.stats.HopsJudged++
-	c.homes = map[int32]bool{}
-	for cell, t := range c.spans {
-		if cell.waiting && s.idleCapable(waitSite{cell.stack, cell.number}) && float64(t.time)/1e9/c.seconds >= idleShare {
-			c.homes[cell.thread] = true
-		}
-	}
+	s.describeThreads(c)
 	anomaly, abnormal := s.judge(c)
 	if !abnormal {
 		s.remember(c)
 	}
 	return anomaly, anomaly.Score > 0
+}
+
+// describeThreads sets what the hop says of single threads.
+func (s *Service) describeThreads(c *closedHop) {
+	c.homes, c.spinning = map[int32]bool{}, map[int32]bool{}
+	seen, waited := map[int32]bool{}, map[int32]bool{}
+	busy := map[int32]float64{}
+	for cell, t := range c.spans {
+		seen[cell.thread] = true
+		share := float64(t.time) / 1e9 / c.seconds
+		if !cell.waiting {
+			busy[cell.thread] += share
+			continue
+		}
+		waited[cell.thread] = true
+		if share >= idleShare && s.idleCapable(waitSite{cell.stack, cell.number}) {
+			c.homes[cell.thread] = true
+		}
+	}
+	c.threads = len(seen)
+	for id, share := range busy {
+		// With fewer than every other sample missing it had the CPU, or
+		// waited for one, all the time.
+		c.spinning[id] = id != 0 && !waited[id] && share >= 0.5
+	}
 }
 
 // remember adds a hop to the past.
@@ -244,7 +282,9 @@ func (s *Service) familiarise(c *closedHop) {
 		s.familiar[site.stack] = true
 	}
 	for site := range c.fresh {
-		s.familiar[site.stack] = true
+		if s.idleCapable(site) {
+			s.familiar[site.stack] = true
+		}
 	}
 }
 

@@ -37,7 +37,7 @@ func (s *Service) outliers(learned []*closedHop, c *closedHop, active, degree fl
 	all := 0.0
 	for id, now := range present {
 		was := past[id]
-		long, excess, total := slow(medians[id], now)
+		long, excess, total := slow(medians[id], now, c.seconds)
 		all += total / c.seconds
 		// Neighbours are costly to find, and most hops have nothing to tell.
 		if total/c.seconds < threshold {
@@ -58,7 +58,7 @@ func (s *Service) outliers(learned []*closedHop, c *closedHop, active, degree fl
 		for _, h := range learned {
 			sum := 0.0
 			for _, u := range h.units {
-				sum += beyondMedian(u, medians[clusterOf(u)])
+				sum += beyondMedian(u, medians[clusterOf(u)], h.seconds)
 			}
 			worst = max(worst, sum/h.seconds)
 		}
@@ -69,11 +69,12 @@ func (s *Service) outliers(learned []*closedHop, c *closedHop, active, degree fl
 		o.times = stackTimes(o.units, c.seconds)
 		o.waiting = map[int32]float64{}
 		for _, u := range o.units {
-			o.onCPU += float64(u.OnCPU) / c.seconds
+			part := recentShare(u) / c.seconds
+			o.onCPU += float64(u.OnCPU) * part
 			for _, t := range u.Stacks {
 				if t.Waiting {
-					o.waited += float64(t.Time) / c.seconds
-					o.waiting[t.Number] += float64(t.Time) / c.seconds
+					o.waited += float64(t.Time) * part
+					o.waiting[t.Number] += float64(t.Time) * part
 				}
 			}
 		}
@@ -83,9 +84,9 @@ func (s *Service) outliers(learned []*closedHop, c *closedHop, active, degree fl
 
 // slow returns the units that took more than the median of the past ones, by
 // how many nanoseconds each, and the sum of that.
-func slow(median float64, present []*unit.Unit) (long []*unit.Unit, excess []float64, total float64) {
+func slow(median float64, present []*unit.Unit, seconds float64) (long []*unit.Unit, excess []float64, total float64) {
 	for _, u := range present {
-		if x := beyondMedian(u, median); x > 0 {
+		if x := beyondMedian(u, median, seconds); x > 0 {
 			long, excess, total = append(long, u), append(excess, x), total+x
 		}
 	}
@@ -93,9 +94,10 @@ func slow(median float64, present []*unit.Unit) (long []*unit.Unit, excess []flo
 }
 
 // beyondMedian is by how much a unit took longer, as far as it was seen at
-// work: a unit also grows while others have the CPU.
-func beyondMedian(u *unit.Unit, median float64) float64 {
-	return max(0, min(float64(u.Duration())-median, float64(u.OnCPU+max(u.Blocked, u.SlowCalls))))
+// work in this hop, which lasted for seconds: a unit also grows while others
+// have the CPU, and what it took before was judged before.
+func beyondMedian(u *unit.Unit, median, seconds float64) float64 {
+	return max(0, min(float64(u.Duration())-median, float64(u.Recent()), seconds*1e9))
 }
 
 func medianDuration(units []*unit.Unit) float64 {
@@ -201,6 +203,11 @@ func features(units []*unit.Unit, keys []unit.Key) [][]float64 {
 	return points
 }
 
+// recentShare is the share of what was observed of a unit that is new.
+func recentShare(u *unit.Unit) float64 {
+	return share(float64(u.Recent()), float64(u.Observed()))
+}
+
 // stackTimes sums what was seen inside units, in nanoseconds per second.
 func stackTimes(units []*unit.Unit, seconds float64) []suspect.StackTime {
 	type key struct {
@@ -210,7 +217,7 @@ func stackTimes(units []*unit.Unit, seconds float64) []suspect.StackTime {
 	sums := map[key]float64{}
 	for _, u := range units {
 		for _, t := range u.Stacks {
-			sums[key{t.Stack, t.Waiting}] += float64(t.Time) / seconds
+			sums[key{t.Stack, t.Waiting}] += float64(t.Time) * recentShare(u) / seconds
 		}
 	}
 	var times []suspect.StackTime
