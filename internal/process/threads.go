@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -16,32 +17,39 @@ const (
 	threadNameAge = 10 * time.Second
 )
 
-type threadKey struct{ pid, tid int32 }
-
 type threadName struct {
 	name string
 	read time.Time
 }
 
-// ThreadNames reads and keeps the names of threads. It is not safe for
-// concurrent use.
+// ThreadNames reads and keeps the names of threads. It is safe for concurrent
+// use, and reads no file under its lock.
 type ThreadNames struct {
-	fs    procFS
-	now   func() time.Time
-	names map[threadKey]threadName
+	fs  procFS
+	now func() time.Time
+
+	mu sync.Mutex
+	// names are by process and thread, so that forgetting a process costs
+	// its own threads only.
+	names map[int32]map[int32]threadName
+	count int
+	// forgotten counts calls of Forget: a name read meanwhile is not kept.
+	forgotten uint64
 }
 
 // NewThreadNames reads below root, /proc when it is empty.
 func NewThreadNames(root string) *ThreadNames {
-	return &ThreadNames{fs: procFS{root: cmp.Or(root, "/proc")}, now: time.Now, names: map[threadKey]threadName{}}
+	return &ThreadNames{fs: procFS{root: cmp.Or(root, "/proc")}, now: time.Now, names: map[int32]map[int32]threadName{}}
 }
 
 // Name is the name of a thread; the last known one when the thread has ended,
 // empty when there is none.
 func (t *ThreadNames) Name(pid, tid int32) string {
-	key := threadKey{pid, tid}
 	now := t.now()
-	known, ok := t.names[key]
+	t.mu.Lock()
+	known, ok := t.names[pid][tid]
+	forgotten := t.forgotten
+	t.mu.Unlock()
 	if ok && now.Sub(known.read) < threadNameAge {
 		return known.name
 	}
@@ -52,19 +60,45 @@ func (t *ThreadNames) Name(pid, tid int32) string {
 	// A failure is kept too, else a thread that ended is asked for at
 	// every flush.
 	known.read = now
-	if !ok && len(t.names) >= maxThreadNames {
-		t.evict()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if forgotten == t.forgotten {
+		t.put(pid, tid, known)
 	}
-	t.names[key] = known
 	return known.name
+}
+
+func (t *ThreadNames) put(pid, tid int32, name threadName) {
+	if _, ok := t.names[pid][tid]; !ok {
+		if t.count >= maxThreadNames {
+			t.evict()
+		}
+		t.count++
+	}
+	// Only now: the eviction may have let the process go.
+	own := t.names[pid]
+	if own == nil {
+		own = map[int32]threadName{}
+		t.names[pid] = own
+	}
+	own[tid] = name
 }
 
 // evict makes room: any sixteenth of the names, map order being random.
 func (t *ThreadNames) evict() {
 	n := maxThreadNames / 16
-	for key := range t.names {
-		delete(t.names, key)
-		if n--; n == 0 {
+	for pid, own := range t.names {
+		for tid := range own {
+			delete(own, tid)
+			t.count--
+			if n--; n == 0 {
+				break
+			}
+		}
+		if len(own) == 0 {
+			delete(t.names, pid)
+		}
+		if n == 0 {
 			return
 		}
 	}
@@ -72,24 +106,26 @@ func (t *ThreadNames) evict() {
 
 // Put keeps a name learnt otherwise (from the kernel's record of the thread).
 func (t *ThreadNames) Put(pid, tid int32, name string) {
-	key := threadKey{pid, tid}
-	if _, ok := t.names[key]; !ok && len(t.names) >= maxThreadNames {
-		t.evict()
-	}
-	t.names[key] = threadName{name: strings.ToValidUTF8(name, "\uFFFD"), read: t.now()}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.put(pid, tid, threadName{name: strings.ToValidUTF8(name, "\uFFFD"), read: t.now()})
 }
 
 // Forget lets the names of a process go.
 func (t *ThreadNames) Forget(pid int32) {
-	for key := range t.names {
-		if key.pid == pid {
-			delete(t.names, key)
-		}
-	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.count -= len(t.names[pid])
+	delete(t.names, pid)
+	t.forgotten++
 }
 
 // Len is the number of names held.
-func (t *ThreadNames) Len() int { return len(t.names) }
+func (t *ThreadNames) Len() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.count
+}
 
 // CountThreads is the number of threads of a process, zero when it has ended.
 func (t *ThreadNames) CountThreads(pid int32) int {
