@@ -23,6 +23,10 @@ func onThread(id int32, stack string, share float64) func(*server) {
 	return func(s *server) {
 		b := &syscalltrace.Batch{ThreadID: id, Stacks: []syscalltrace.Stack{stackOf(stack)}}
 		for i := range int64(49) {
+			b.Events = append(b.Events, syscalltrace.Event{
+				Kind: syscalltrace.KindCall, Time: s.now + i*second/49 - 1000, Duration: 500,
+				Number: number(s.t, []string{"read", "write"}[i%2]), Return: 8000,
+			})
 			if s.rng.Float64() < share {
 				b.Events = append(b.Events, syscalltrace.Event{
 					Kind: syscalltrace.KindSample, Time: s.now + i*second/49, Duration: second / 49, Number: syscalltrace.NoCall, Stack: 1,
@@ -103,7 +107,7 @@ func TestNoFault(t *testing.T) {
 	}{
 		{"clients that pipeline", phase{load: evenly(0.15)}, phase{load: with(evenly(0.75), func(l *load) { l.calls = calls16 })}},
 		{"a health check, then the load", phase{load: idle}, phase{load: busy}},
-		{"a neighbour on the same caches", phase{load: evenly(0.5)}, phase{load: evenly(0.8)}},
+		{"a neighbour on the same caches", phase{load: evenly(0.45)}, phase{load: evenly(0.85)}},
 		{"five times the backends", phase{load: backends(4, 1)}, phase{load: backends(20, 2)}},
 		{"five times the load, most of it lost", phase{load: evenly(0.15)}, phase{
 			load: with(evenly(0.75), func(l *load) { l.calls = normal(1.8).calls }), dropped: 600,
