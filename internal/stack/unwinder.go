@@ -253,27 +253,39 @@ func (u *Unwinder) Refresh(pid int32) {
 
 // Functions is the number of functions in the program's own modules (system
 // libraries and language runtimes left out); zero when they cannot be read.
+// The first time it reads all of the modules; stacks are unwound meanwhile.
 func (u *Unwinder) Functions(pid int32) int {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.walkStart = math.MaxUint64 // no walk is under way
 	p, err := u.process(pid)
 	if err != nil {
 		return 0
 	}
 	if p.functions < 0 {
-		p.functions = 0
-		var seen []*module
-		for i := range p.maps {
-			mod := u.moduleFor(p, &p.maps[i])
-			if mod == nil || mod.img == nil || mod.origin != syscalltrace.OriginApplication || slices.Contains(seen, mod) {
-				continue
-			}
+		u.countFunctions(p)
+	}
+	return max(p.functions, 0) + len(p.perf.symbols)
+}
+
+// countFunctions gives way between two modules. When the mappings change
+// meanwhile it gives up, until it is asked again.
+func (u *Unwinder) countFunctions(p *process) {
+	var seen []*module
+	count := 0
+	for i, generation := 0, p.generation; i < len(p.maps); i++ {
+		u.walkStart = math.MaxUint64 // no walk is under way
+		mod := u.moduleFor(p, &p.maps[i])
+		if mod != nil && mod.img != nil && mod.origin == syscalltrace.OriginApplication && !slices.Contains(seen, mod) {
 			seen = append(seen, mod)
-			p.functions += mod.img.functions()
+			count += mod.img.functions()
+		}
+		u.mu.Unlock()
+		u.mu.Lock()
+		if p.generation != generation {
+			return
 		}
 	}
-	return p.functions + len(p.perf.symbols)
+	p.functions = count
 }
 
 // BuildID is the build id of the process's program: kind is "gnu" (id in

@@ -96,7 +96,11 @@ func (f *fakeTracer) give(what func(*gatherer)) {
 
 // fakeUnwinder reads frames off the stack bytes: one byte per frame. A zero
 // instruction pointer fails.
-type fakeUnwinder struct{ forgotten []int32 }
+type fakeUnwinder struct {
+	forgotten []int32
+	// slow is called by what reads symbols; may be nil.
+	slow func()
+}
 
 func (u *fakeUnwinder) Unwind(_ int32, regs stack.Registers, b []byte) (syscalltrace.Stack, error) {
 	if regs.IP == 0 {
@@ -109,8 +113,15 @@ func (u *fakeUnwinder) Unwind(_ int32, regs stack.Registers, b []byte) (syscallt
 	return s, nil
 }
 
-func (u *fakeUnwinder) Forget(pid int32)               { u.forgotten = append(u.forgotten, pid) }
-func (u *fakeUnwinder) Functions(int32) int            { return 42 }
+func (u *fakeUnwinder) Forget(pid int32) { u.forgotten = append(u.forgotten, pid) }
+
+func (u *fakeUnwinder) Functions(int32) int {
+	if u.slow != nil {
+		u.slow()
+	}
+	return 42
+}
+
 func (u *fakeUnwinder) BuildID(int32) (string, string) { return "gnu", "abcdef" }
 func (u *fakeUnwinder) Runtime(int32) string           { return "" }
 
@@ -161,6 +172,7 @@ type bench struct {
 	deliveries []delivery
 	full       bool
 	told       []notice
+	poked      int
 	clock      int64
 }
 
@@ -180,8 +192,9 @@ func newBench(t *testing.T, change func(*Config)) *bench {
 		cfg: cfg, logger: zap.NewNop(), tracer: b.tracer, unwind: b.unwinder, host: testHost, arch: "amd64",
 		stats: nopStats(t), names: process.NewThreadNames(proc.root), targets: map[int32]*target{},
 		dedup: newStackIndex(), last: epoch, samplePeriod: 20 * time.Millisecond,
-		now:  func() int64 { return b.clock },
-		tell: func(n notice) { b.told = append(b.told, n) },
+		now:   func() int64 { return b.clock },
+		tell:  func(n notice) { b.told = append(b.told, n) },
+		ready: func() { b.poked++ },
 		emit: func(d delivery) bool {
 			if !b.full {
 				b.deliveries = append(b.deliveries, d)

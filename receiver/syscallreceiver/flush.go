@@ -21,24 +21,57 @@ const clockSlack = int64(time.Millisecond)
 
 // delivery is one set of log records on its way to the next component.
 type delivery struct {
-	logs plog.Logs
-	// shares are the events of each target in it, to be counted if it is
-	// dropped.
-	shares []share
-}
-
-type share struct {
-	target *target
+	logs   plog.Logs
 	events uint64
 }
 
-func newDelivery() delivery { return delivery{logs: plog.NewLogs()} }
+// parcel is what was taken under the lock to become one delivery. Names,
+// symbols and encoding, which take files and time, are seen to outside of it:
+// meanwhile the rings must be read.
+type parcel struct {
+	loads  []load
+	events int
+	// last is set on that of a flush, which has all of the targets.
+	last bool
+}
+
+// load is one target's part of a parcel.
+type load struct {
+	target   *target
+	identity *identity
+	pid      int32
+	threads  []threadLoad
+	stacks   map[uint32]syscalltrace.Stack
+	events   int
+	// coverage is nil in an early parcel.
+	coverage *syscalltrace.Coverage
+}
+
+// threadLoad is what one thread did.
+type threadLoad struct {
+	thread  *thread
+	tid     int32
+	events  []syscalltrace.Event
+	dropped uint64
+	wait    wait
+}
 
 // flush delivers everything held, with the calls in flight and a coverage
 // record per process, and lets go what has ended.
 func (g *gatherer) flush() {
 	inFlight := g.tracer.InFlight(g.cfg.InFlightAfter)
 	ts := g.tracer.Stats()
+	gone := g.collect(inFlight, &ts)
+	g.ship()
+	for _, pid := range gone {
+		g.unwind.Forget(pid)
+		g.names.Forget(pid)
+	}
+}
+
+// collect makes the parcel of a flush; gone are the processes to be forgotten
+// after it.
+func (g *gatherer) collect(inFlight []event, ts *tracerStats) (gone []int32) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, e := range inFlight {
@@ -48,91 +81,215 @@ func (g *gatherer) flush() {
 	attached := ts.Attached - g.attached
 	g.attached = ts.Attached
 	g.shareLosses(ts.Dropped)
-	d := newDelivery()
-	threads := 0
+	p := &parcel{last: true}
 	for _, pid := range slices.Sorted(maps.Keys(g.targets)) {
 		t := g.targets[pid]
 		if g.waits(t) {
 			continue
 		}
-		records := g.recordsOf(&d, t)
-		d.shares = append(d.shares, share{t, uint64(g.appendThreads(records, t))}) //nolint:gosec // not negative
-		c := g.coverage(t, now, attached, &ts)
-		syscalllog.AppendCoverage(records, &c)
-		threads += c.Threads
+		l := g.take(t)
+		start := min(max(g.last, t.since), now)
+		l.coverage = &syscalltrace.Coverage{
+			Start: start, End: now,
+			Traced:         min(attached, time.Duration(now-start)),
+			SamplePeriod:   ts.SamplePeriod,
+			SnapshotPeriod: ts.SnapshotPeriod,
+			CPUTime:        t.cpu,
+			Dropped:        maps.Clone(t.dropped),
+		}
 		t.received, t.cpu = 0, 0
 		clear(t.dropped)
+		p.add(l)
+		for tid, th := range t.threads {
+			if th.idle++; th.ended || th.idle > maxIdle {
+				delete(t.threads, tid)
+			}
+		}
 		if t.ended {
 			g.forget(t)
 		}
 	}
-	g.deliver(d)
+	g.post(p)
 	g.last = now
-	g.stats.publish(g, len(inFlight), threads, ts.Memory)
+	gone, g.gone = g.gone, nil
+	g.stats.publish(g, len(inFlight), ts.Memory)
+	return gone
 }
 
 // flushEvents delivers the events held, early, because there are many. Those
 // that wait to learn whose they are may take up half of the room: a target
 // nobody knows must not make the events of all others a delivery each.
 func (g *gatherer) flushEvents() {
-	d := newDelivery()
+	p := &parcel{}
 	pids := slices.Sorted(maps.Keys(g.targets))
 	for _, pid := range pids {
-		if t := g.targets[pid]; t.process != nil && !t.judged {
-			g.appendTarget(&d, t)
+		if t := g.targets[pid]; t.who != nil && !t.judged {
+			p.add(g.take(t))
 		}
 	}
 	if g.pending > g.cfg.maxPending()/2 {
 		for _, pid := range pids {
 			t := g.targets[pid]
-			if t.process == nil {
+			if t.who == nil {
 				g.discard(t, t.takeAfter(0), dropUnknownProcess)
 				continue
 			}
 			// What it did before its exec is known to be the service's.
 			g.discard(t, t.takeAfter(t.execed), dropUnknownProcess)
-			g.appendTarget(&d, t)
+			p.add(g.take(t))
 		}
 	}
-	g.deliver(d)
+	g.post(p)
 }
 
 // flushTarget delivers the events of one process.
 func (g *gatherer) flushTarget(t *target) {
-	d := newDelivery()
-	g.appendTarget(&d, t)
-	g.deliver(d)
+	p := &parcel{}
+	p.add(g.take(t))
+	g.post(p)
 }
 
-func (g *gatherer) appendTarget(d *delivery, t *target) {
-	for _, th := range t.threads {
-		if len(th.events) > 0 {
-			n := g.appendThreads(g.recordsOf(d, t), t)
-			d.shares = append(d.shares, share{t, uint64(n)}) //nolint:gosec // not negative
-			return
+func (p *parcel) add(l load) {
+	if l.events > 0 || p.last {
+		p.loads = append(p.loads, l)
+		p.events += l.events
+	}
+}
+
+// take takes what a target's threads did out of it.
+func (g *gatherer) take(t *target) load {
+	l := load{target: t, identity: t.who, pid: t.pid}
+	for _, tid := range slices.Sorted(maps.Keys(t.threads)) {
+		th := t.threads[tid]
+		if n := len(th.events); n > 0 {
+			l.threads = append(l.threads, threadLoad{th, tid, th.events, th.dropped, th.wait})
+			l.events += n
+			th.events, th.dropped = nil, 0
 		}
 	}
+	g.pending -= l.events
+	if len(t.stacks) > 0 {
+		l.stacks = t.stacks
+		g.stacks -= len(t.stacks)
+		t.stacks = map[uint32]syscalltrace.Stack{}
+	}
+	return l
 }
 
-func (g *gatherer) deliver(d delivery) {
-	if len(d.shares) == 0 || g.emit(d) {
+// post puts a parcel in the outbox, in which early ones find room for
+// maxPending events and one parcel.
+func (g *gatherer) post(p *parcel) {
+	switch {
+	case len(p.loads) == 0:
+		return
+	case !p.last && g.posted >= g.cfg.maxPending():
+		for i := range p.loads {
+			g.drop(p.loads[i].target, dropQueueFull, uint64(p.loads[i].events)) //nolint:gosec // not negative
+		}
 		return
 	}
-	for _, s := range d.shares {
-		g.drop(s.target, dropQueueFull, s.events)
+	g.posted += p.events
+	g.outbox = append(g.outbox, p)
+	if !p.last {
+		g.ready()
+	}
+}
+
+// ship makes deliveries of the parcels posted, in their order.
+func (g *gatherer) ship() {
+	g.shipping.Lock()
+	defer g.shipping.Unlock()
+	for {
+		g.mu.Lock()
+		if len(g.outbox) == 0 {
+			g.mu.Unlock()
+			return
+		}
+		p := g.outbox[0]
+		g.outbox = slices.Delete(g.outbox, 0, 1)
+		g.mu.Unlock()
+		d, batches, threads := g.pack(p)
+		g.shipped(p, batches, threads, g.emit(d))
+	}
+}
+
+// pack encodes a parcel.
+func (g *gatherer) pack(p *parcel) (d delivery, batches, threads int) {
+	d = delivery{logs: plog.NewLogs(), events: uint64(p.events)} //nolint:gosec // not negative
+	for i := range p.loads {
+		l := &p.loads[i]
+		records := g.recordsOf(&d, l)
+		for j := range l.threads {
+			th := &l.threads[j]
+			b := th.batch(g.names.Name(l.pid, th.tid), l.stacks, g.dedup)
+			syscalllog.AppendBatch(records, syscalllog.Format(g.cfg.Format), g.arch, b)
+		}
+		batches += len(l.threads)
+		if l.coverage != nil {
+			l.coverage.Threads = g.names.CountThreads(l.pid)
+			l.coverage.Functions = g.unwind.Functions(l.pid)
+			syscalllog.AppendCoverage(records, l.coverage)
+			threads += l.coverage.Threads
+		}
+	}
+	return d, batches, threads
+}
+
+func (g *gatherer) recordsOf(d *delivery, l *load) plog.LogRecordSlice {
+	rl := d.logs.ResourceLogs().AppendEmpty()
+	if l.identity.resource == nil {
+		attrs := pcommon.NewMap()
+		fillResource(attrs, l.identity.Process, g.host, g.arch, g.unwind)
+		l.identity.resource = &attrs
+	}
+	l.identity.resource.CopyTo(rl.Resource().Attributes())
+	sl := rl.ScopeLogs().AppendEmpty()
+	sl.Scope().SetName(scopeName)
+	return sl.LogRecords()
+}
+
+// shipped settles the accounts of a parcel, and gives the threads their empty
+// buffers back.
+func (g *gatherer) shipped(p *parcel, batches, threads int, delivered bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.posted -= p.events
+	g.stats.batches += uint64(batches) //nolint:gosec // not negative
+	if p.last {
+		g.stats.threads.Store(int64(threads))
+	}
+	for i := range p.loads {
+		l := &p.loads[i]
+		for j := range l.threads {
+			th := &l.threads[j]
+			// A burst's buffer is not kept for a quiet thread.
+			if n := cap(th.events); th.thread.events == nil && (n <= keptEvents || len(th.events) >= n/4) {
+				th.thread.events = th.events[:0]
+			}
+		}
+		if delivered {
+			continue
+		}
+		g.drop(l.target, dropQueueFull, uint64(l.events)) //nolint:gosec // not negative
+		if l.coverage != nil {
+			// The next coverage tells what this one would have told.
+			for reason, n := range l.coverage.Dropped {
+				l.target.dropped[reason] += n
+			}
+		}
 	}
 }
 
 // waits reports whether a target's events are kept for a later flush, because
 // it is not known yet whose they are.
 func (g *gatherer) waits(t *target) bool {
-	if t.process != nil && !t.judged {
+	if t.who != nil && !t.judged {
 		return false
 	}
 	if t.waiting++; t.waiting <= maxWaiting {
 		return true
 	}
-	if t.process != nil {
+	if t.who != nil {
 		g.reject(t)
 		return false
 	}
@@ -140,60 +297,6 @@ func (g *gatherer) waits(t *target) bool {
 	g.discard(t, t.takeAfter(0), dropUnknownProcess)
 	g.forget(t)
 	return true
-}
-
-func (g *gatherer) recordsOf(d *delivery, t *target) plog.LogRecordSlice {
-	rl := d.logs.ResourceLogs().AppendEmpty()
-	if t.resource == nil {
-		attrs := pcommon.NewMap()
-		fillResource(attrs, t.process, g.host, g.arch, g.unwind)
-		t.resource = &attrs
-	}
-	t.resource.CopyTo(rl.Resource().Attributes())
-	sl := rl.ScopeLogs().AppendEmpty()
-	sl.Scope().SetName(scopeName)
-	return sl.LogRecords()
-}
-
-// appendThreads writes a batch for every thread that did something, and
-// empties them; it gives the number of events written.
-func (g *gatherer) appendThreads(records plog.LogRecordSlice, t *target) int {
-	total := 0
-	for _, tid := range slices.Sorted(maps.Keys(t.threads)) {
-		th := t.threads[tid]
-		if n := len(th.events); n > 0 {
-			b := t.batch(tid, th, g.names.Name(t.pid, tid), g.dedup)
-			syscalllog.AppendBatch(records, syscalllog.Format(g.cfg.Format), g.arch, b)
-			g.stats.batches++
-			total += n
-			// A burst's buffer is not kept for a quiet thread.
-			if cap(th.events) > keptEvents && n < cap(th.events)/4 {
-				th.events = nil
-			}
-			th.events = th.events[:0]
-		}
-		if th.idle++; th.ended || th.idle > maxIdle {
-			delete(t.threads, tid)
-		}
-	}
-	g.pending -= total
-	g.stacks -= len(t.stacks)
-	clear(t.stacks)
-	return total
-}
-
-func (g *gatherer) coverage(t *target, now int64, attached time.Duration, ts *tracerStats) syscalltrace.Coverage {
-	start := min(max(g.last, t.since), now)
-	return syscalltrace.Coverage{
-		Start: start, End: now,
-		Traced:         min(attached, time.Duration(now-start)),
-		SamplePeriod:   ts.SamplePeriod,
-		SnapshotPeriod: ts.SnapshotPeriod,
-		CPUTime:        t.cpu,
-		Threads:        g.names.CountThreads(t.pid),
-		Functions:      g.unwind.Functions(t.pid),
-		Dropped:        maps.Clone(t.dropped),
-	}
 }
 
 // inFlight adds a call that has not returned, with the stack of the wait it

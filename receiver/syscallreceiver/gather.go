@@ -50,10 +50,10 @@ const (
 	noticeExit
 )
 
-// gatherer holds what came since the last flush. Its tracer's goroutine fills
+// gatherer holds what came since the last flush. Its tracer's goroutines fill
 // it and the receiver's loop empties it, both under the lock. The tracer is
 // called by the loop only and never under the lock: it may hold its own while
-// it calls the handler.
+// it calls the handler. No file is read under the lock either.
 type gatherer struct {
 	cfg    *Config
 	logger *zap.Logger
@@ -67,20 +67,32 @@ type gatherer struct {
 	emit func(delivery) bool
 	// tell asks the discovery; it never blocks.
 	tell func(notice)
-	now  func() int64
+	// ready has ship called soon; it never blocks.
+	ready func()
+	now   func() int64
 	// samplePeriod is the CPU time a sample stands for.
 	samplePeriod time.Duration
 
+	names *process.ThreadNames
+	// shipping is held while parcels become deliveries, and guards dedup
+	// and the resources. It is taken before mu.
+	shipping sync.Mutex
+	dedup    *stackIndex
+
 	mu      sync.Mutex
-	names   *process.ThreadNames
 	targets map[int32]*target
 	pending int // events held
 	stacks  int // stacks held
 	last    int64
+	// outbox holds the parcels to be shipped; posted counts their events,
+	// and those of the one being shipped.
+	outbox []*parcel
+	posted int
+	// gone are the processes that the next flush has forgotten.
+	gone []int32
 	// lost and attached are what the tracer last said of itself.
 	lost     map[string]uint64
 	attached time.Duration
-	dedup    *stackIndex
 	// orders are what the tracer is to be told, see settle.
 	orders []order
 }
@@ -114,15 +126,23 @@ func (g *gatherer) event(e event) {
 	}
 }
 
-// stack takes a copied piece of a user stack; its bytes are zeroed.
+// stack takes a copied piece of a user stack; its bytes are zeroed. The lock
+// must not be held: symbols are read.
 func (g *gatherer) stack(raw rawStack) {
 	// The bytes are the target's data: nothing of them may stay.
 	defer clear(raw.Bytes)
-	if g.stacks >= maxPendingStacks {
+	g.mu.Lock()
+	full := g.stacks >= maxPendingStacks
+	if full {
 		g.stats.stacks[stackDropped]++
+	}
+	g.mu.Unlock()
+	if full {
 		return
 	}
 	s, err := g.unwind.Unwind(raw.PID, raw.Regs, raw.Bytes)
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	switch {
 	case err != nil || len(s.Frames) == 0:
 		g.stats.stacks[stackFailed]++
@@ -140,22 +160,22 @@ func (g *gatherer) stack(raw rawStack) {
 func (g *gatherer) forked(parent, child int32, at int64) {
 	t := g.target(child)
 	t.since, t.counted, t.followed = min(t.since, at), true, true
-	if from := g.targets[parent]; from != nil && from.process != nil && t.process == nil {
+	if from := g.targets[parent]; from != nil && from.who != nil && t.who == nil {
 		// Short-lived children are gone before /proc can be read.
-		p := *from.process
+		p := *from.who.Process
 		p.PID, p.Parent, p.Created = child, parent, time.Unix(0, at).UTC()
-		t.process = &p
+		t.who = &identity{Process: &p}
 	}
 	g.tell(notice{child, noticeFork})
 }
 
-// execed takes that a followed process runs another program from now on.
+// execed takes that a followed process runs another program from now on. What
+// the unwinder knows of it is void.
 func (g *gatherer) execed(pid int32, at int64) {
 	t := g.target(pid)
 	if !t.judged {
 		t.judged, t.execed, t.waiting = true, at, 0
 	}
-	g.unwind.Forget(pid)
 	g.names.Forget(pid)
 	g.tell(notice{pid, noticeExec})
 }
@@ -185,7 +205,7 @@ func (g *gatherer) answer(pid int32, p *process.Process) {
 		// It has ended, and its last flush is over.
 	case p != nil:
 		g.identify(p)
-	case t.judged || t.process == nil || t.process.PID == t.process.Root:
+	case t.judged || t.who == nil || t.who.PID == t.who.Root:
 		g.reject(t)
 	default:
 		// A forked child that had ended, or that was looked at too early:
@@ -200,7 +220,7 @@ func (g *gatherer) reconcile(start int64, found []*process.Process) {
 	known := make(map[int32]bool, len(found))
 	for _, p := range found {
 		known[p.PID] = true
-		if t := g.targets[p.PID]; t == nil || t.process != p || !t.followed {
+		if t := g.targets[p.PID]; t == nil || t.who == nil || t.who.Process != p || !t.followed {
 			g.identify(p)
 		}
 	}
@@ -214,13 +234,13 @@ func (g *gatherer) reconcile(start int64, found []*process.Process) {
 // identify says whose a process is, and has it recorded.
 func (g *gatherer) identify(p *process.Process) {
 	t := g.target(p.PID)
-	if old := t.process; old != nil && (old.InstanceID != p.InstanceID || old.Executable != p.Executable) {
+	if old := t.who; old != nil && (old.InstanceID != p.InstanceID || old.Executable != p.Executable) {
 		// Another program from its exec on: what came before goes out first.
 		held := t.takeAfter(t.execed)
 		g.flushTarget(t)
 		t.give(held)
 	}
-	t.process, t.judged, t.waiting, t.resource = p, false, 0, nil
+	t.who, t.judged, t.waiting = &identity{Process: p}, false, 0
 	if t.followed || t.ended {
 		return
 	}
@@ -241,7 +261,7 @@ func (g *gatherer) reject(t *target) {
 }
 
 func (g *gatherer) release(t *target) {
-	if t.followed || t.process == nil {
+	if t.followed || t.who == nil {
 		t.followed = false
 		g.orders = append(g.orders, order{t.pid, false})
 	}
@@ -300,7 +320,6 @@ func (g *gatherer) drop(t *target, reason string, n uint64) {
 // forget lets all that is held of a process go.
 func (g *gatherer) forget(t *target) {
 	g.stacks -= len(t.stacks)
-	g.unwind.Forget(t.pid)
-	g.names.Forget(t.pid)
+	g.gone = append(g.gone, t.pid)
 	delete(g.targets, t.pid)
 }

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -66,15 +67,15 @@ func (b *bench) record() {
 	b.tracer.stats.Attached = 450 * time.Millisecond
 	b.tracer.stats.Dropped["ring_overwrite"] = 3
 	b.tracer.stats.Dropped["stack_ring_full"] = 5
+	b.stack(raw(5, 100, 100, 1, 2, 9))
+	b.stack(raw(6, 100, 100, 1, 2, 9)) // the same frames
+	b.stack(raw(7, 100, 101, 3, 9))
+	b.stack(rawStack{ID: 8, PID: 100, TID: 100}) // cannot be unwound
 	b.tracer.give(func(g *gatherer) {
 		t := g.target(100)
 		t.used(100, time.Second)
 		t.used(101, time.Second)
 		t.counted = true
-		g.stack(raw(5, 100, 100, 1, 2, 9))
-		g.stack(raw(6, 100, 100, 1, 2, 9)) // the same frames
-		g.stack(raw(7, 100, 101, 3, 9))
-		g.stack(rawStack{ID: 8, PID: 100, TID: 100}) // cannot be unwound
 		g.event(call(100, 100, 20, 1, 1, 64, 6))
 		g.event(call(100, 100, 10, 2, 0, -11, 5))
 		g.event(call(100, 100, 30, 1, 1, 64, 8))
@@ -270,13 +271,71 @@ func TestPendingEventsAreBounded(t *testing.T) {
 	for i := range int64(5000) {
 		b.event(call(100, 100, i, 1, 1, 1, 0))
 		require.LessOrEqual(t, b.pending, 1024)
+		b.ship()
 	}
+	assert.Equal(t, 4, b.poked)
 	assert.Len(t, b.deliveries, 4, "delivered early, none lost")
 	// None known: there is nothing to deliver early, and no room to wait.
 	for i := range int64(5000) {
 		b.event(call(999, 999, i, 1, 1, 1, 0))
 		require.LessOrEqual(t, b.pending, 1024)
 	}
+}
+
+// TestSlowSymbolsDoNotHoldUpTheRings has events come, and be delivered early,
+// while a flush is stuck in the reading of symbols.
+func TestSlowSymbolsDoNotHoldUpTheRings(t *testing.T) {
+	const limit = 1024
+	b := newBench(t, func(c *Config) { c.Limits.PendingEvents = limit })
+	b.find(server(100))
+	stuck, let := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	b.unwinder.slow = func() { once.Do(func() { close(stuck); <-let }) }
+	b.event(call(100, 100, 0, 1, 1, 0, 0))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		b.flush()
+	}()
+	<-stuck
+	// Two rooms full, and a half: one early parcel waits, the rest is counted.
+	for i := range int64(2*limit + limit/2) {
+		b.tracer.give(func(g *gatherer) { g.event(call(100, 100, 1+i, 1, 1, int32(i), 0)) })
+	}
+	close(let)
+	<-done
+	b.ship()
+	b.flush()
+	sum, dropped := 0, uint64(0)
+	last := int64(0)
+	for _, d := range b.deliveries {
+		for _, r := range decode(t, d.logs) {
+			for _, batch := range r.batches {
+				sum += len(batch.Events)
+				assert.Less(t, last, batch.Events[0].Time, "out of order")
+				last = batch.Events[len(batch.Events)-1].Time
+			}
+			for _, c := range r.coverage {
+				dropped += c.Dropped[dropQueueFull]
+			}
+		}
+	}
+	assert.Equal(t, 1+limit+limit/2, sum)
+	assert.Equal(t, uint64(limit), dropped, "what is not delivered is told")
+	assert.Zero(t, b.posted)
+	assert.Zero(t, b.pending)
+}
+
+func TestCoverageOfALostDeliveryIsTold(t *testing.T) {
+	b := newBench(t, nil)
+	b.find(server(100))
+	b.full = true
+	b.event(call(100, 100, 1, 1, 1, 1, 0))
+	b.tracer.stats.Dropped["ring_overwrite"] = 3
+	b.flush()
+	b.full = false
+	b.flush()
+	assert.Equal(t, map[string]uint64{dropQueueFull: 1, "ring_overwrite": 3}, decode(t, b.deliveries[0].logs)[0].coverage[0].Dropped)
 }
 
 // TestWaitingEventsLeaveRoom fills the room with the events of a target that
@@ -296,6 +355,7 @@ func TestWaitingEventsLeaveRoom(t *testing.T) {
 		for i := range int64(others) {
 			b.event(call(100, 100, i, 1, 1, 1, 0))
 			require.LessOrEqual(t, b.pending, limit)
+			b.ship()
 		}
 		b.flush()
 		assert.LessOrEqual(t, len(b.deliveries), (limit+others)/(limit/2)+1)
@@ -320,7 +380,7 @@ func TestScanEndsWhatIsGone(t *testing.T) {
 	b.wait(time.Second)
 	b.tracer.give(func(g *gatherer) { g.forked(100, 160, b.clock) })
 	// The scan began before the fork: 160 is none it could have seen.
-	b.reconcile(b.clock-1, []*process.Process{b.targets[100].process})
+	b.reconcile(b.clock-1, []*process.Process{b.targets[100].who.Process})
 	b.settle()
 	assert.Equal(t, []int32{100}, b.tracer.follows())
 	b.flush()

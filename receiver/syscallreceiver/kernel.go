@@ -91,7 +91,7 @@ func (k *kernelTracer) Degraded() []string {
 	return out
 }
 
-// kernelHandler is called by the tracer's goroutine.
+// kernelHandler is called by the tracer's goroutines.
 type kernelHandler struct{ g *gatherer }
 
 var _ capture.Handler = (*kernelHandler)(nil)
@@ -113,8 +113,6 @@ func (h *kernelHandler) Calls(batch []capture.Call) {
 }
 
 func (h *kernelHandler) Stack(s *capture.RawStack) {
-	h.g.mu.Lock()
-	defer h.g.mu.Unlock()
 	h.g.stack(rawStack{
 		ID: s.ID, PID: s.PID, TID: s.TID, Bytes: s.Bytes,
 		Regs: stack.Registers{IP: s.Regs.IP, SP: s.Regs.SP, BP: s.Regs.BP, LR: s.Regs.LR},
@@ -160,6 +158,7 @@ func (h *kernelHandler) Fork(f capture.Fork) {
 }
 
 func (h *kernelHandler) Exec(e capture.Exec) {
+	h.g.unwind.Forget(e.PID)
 	h.g.mu.Lock()
 	defer h.g.mu.Unlock()
 	h.g.execed(e.PID, e.Time)

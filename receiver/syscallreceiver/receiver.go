@@ -59,6 +59,7 @@ type run struct {
 	stop   context.CancelFunc // ends the loop and the scout
 	done   sync.WaitGroup
 	settle sync.Mutex
+	poked  chan struct{}
 
 	statusMu sync.Mutex
 	status   string
@@ -90,14 +91,14 @@ func (r *syscallReceiver) Start(ctx context.Context, host component.Host) error 
 	}
 	now := func() int64 { return time.Now().UnixNano() }
 	counted := newStats(telemetry)
-	n := &run{logger: r.set.Logger, host: host, telemetry: telemetry}
+	n := &run{logger: r.set.Logger, host: host, telemetry: telemetry, poked: make(chan struct{}, 1)}
 	n.scout = &scout{
 		finder: finder, interval: r.cfg.DiscoveryInterval, stats: counted, now: now,
 		notices: make(chan notice, maxNotices), found: n.found, answer: n.answer, trouble: n.trouble,
 	}
 	n.gatherer = &gatherer{
 		cfg: r.cfg, logger: r.set.Logger, unwind: r.parts.unwinder(), host: finder.Host(), arch: runtime.GOARCH, stats: counted,
-		tell: n.scout.tell, now: now, last: now(), names: process.NewThreadNames(r.parts.proc),
+		tell: n.scout.tell, ready: n.poke, now: now, last: now(), names: process.NewThreadNames(r.parts.proc),
 		targets: map[int32]*target{}, dedup: newStackIndex(),
 	}
 	if hz := r.cfg.Watch.SampleFrequency; hz > 0 {
@@ -165,9 +166,19 @@ func (n *run) start(flushInterval time.Duration) {
 			case <-ticker.C:
 				n.gatherer.flush()
 				n.decide()
+			case <-n.poked:
+				n.gatherer.ship()
 			}
 		}
 	})
+}
+
+// poke has the loop ship what was posted early.
+func (n *run) poke() {
+	select {
+	case n.poked <- struct{}{}:
+	default: // it has been told already
+	}
 }
 
 func (n *run) found(start int64, all []*process.Process) {
@@ -190,13 +201,7 @@ func (n *run) decide() {
 // refused counts the events the next component did not take.
 func (n *run) refused(d delivery, err error) {
 	n.logger.Debug("The next component refused a flush.", zap.Error(err))
-	// Straight to the metric: a flush that waits for room in the queue
-	// holds the gatherer's lock.
-	var events uint64
-	for _, s := range d.shares {
-		events += s.events
-	}
-	n.gatherer.stats.refused(events)
+	n.gatherer.stats.refused(d.events)
 }
 
 // troubleLasts is for how long discovery must fare well to be well.

@@ -111,8 +111,8 @@ func TestLifecycle(t *testing.T) {
 		require.Error(t, f.Start(context.Background(), f.host), "started twice")
 		f.tracer.give(func(g *gatherer) {
 			g.event(call(100, 100, 1, 1, 1, 1, 0))
-			g.stack(raw(1, 100, 100, 1))
 		})
+		f.tracer.g.stack(raw(1, 100, 100, 1))
 		f.tracer.atClose = func(g *gatherer) { g.event(call(100, 100, 2, 1, 1, 1, 0)) }
 		require.Eventually(t, func() bool { return calls(t, f.sink.AllLogs()) >= 1 }, 5*time.Second, time.Millisecond)
 		require.NoError(t, f.Shutdown(context.Background()))

@@ -86,7 +86,7 @@ func (s *stats) refused(events uint64) {
 }
 
 // publish adds what was counted since the last time to the metrics.
-func (s *stats) publish(g *gatherer, inFlight, threads int, memory int64) {
+func (s *stats) publish(g *gatherer, inFlight int, memory int64) {
 	ctx := context.Background()
 	count := func(c metric.Int64Counter, n uint64, key, value string) {
 		if n > 0 {
@@ -115,7 +115,6 @@ func (s *stats) publish(g *gatherer, inFlight, threads int, memory int64) {
 	clear(s.dropped)
 	clear(s.lostStacks)
 	s.processes.Store(int64(len(g.targets)))
-	s.threads.Store(int64(threads))
 	s.inFlight.Store(int64(inFlight))
 	s.memory.Store(memory)
 	s.pending.Store(int64(g.pending))

@@ -14,10 +14,10 @@ import (
 // target is what is held of one process.
 type target struct {
 	pid int32
-	// process is nil as long as it is not known whose the process is: its
+	// who is nil as long as it is not known whose the process is: its
 	// events wait, for at most maxWaiting flushes. Of a child just forked it
 	// is its parent's, until the discovery has looked.
-	process *process.Process
+	who *identity
 	// judged is set while the discovery looks at it after an exec at
 	// execed: its events wait then, too.
 	judged bool
@@ -28,8 +28,6 @@ type target struct {
 	ended bool
 	// waiting counts the flushes it waited.
 	waiting int
-	// resource is process as attributes, made once per identity.
-	resource *pcommon.Map
 	// since is from when on it is recorded, in nanoseconds since the epoch.
 	since int64
 	// cpu is the CPU time used since the last flush; counted tells that
@@ -42,6 +40,13 @@ type target struct {
 	// received and dropped count since the last flush.
 	received uint64
 	dropped  map[string]uint64
+}
+
+// identity is who a process is; it is shared with the parcels under way.
+type identity struct {
+	*process.Process
+	// resource is the same as attributes, made once, by the one who ships.
+	resource *pcommon.Map
 }
 
 // thread is what is held of one thread.
@@ -132,10 +137,9 @@ func (t *target) used(tid int32, total time.Duration) {
 	th.cpu, th.counted = total, true
 }
 
-// batch makes a batch of what a thread did, with its stacks numbered from one,
-// and empties the thread.
-func (t *target) batch(tid int32, th *thread, name string, dedup *stackIndex) *syscalltrace.Batch {
-	b := &syscalltrace.Batch{ThreadID: tid, ThreadName: name, Events: th.events, Dropped: th.dropped}
+// batch makes a batch of what a thread did, with its stacks numbered from one.
+func (th *threadLoad) batch(name string, stacks map[uint32]syscalltrace.Stack, dedup *stackIndex) *syscalltrace.Batch {
+	b := &syscalltrace.Batch{ThreadID: th.tid, ThreadName: name, Events: th.events, Dropped: th.dropped}
 	slices.SortFunc(b.Events, func(x, y syscalltrace.Event) int {
 		switch {
 		case x.Time < y.Time:
@@ -157,7 +161,7 @@ func (t *target) batch(tid int32, th *thread, name string, dedup *stackIndex) *s
 			e.Stack = n
 			continue
 		}
-		s, ok := t.stacks[id]
+		s, ok := stacks[id]
 		if !ok && th.wait.id == id {
 			s, ok = th.wait.stack, true
 		}
@@ -167,7 +171,6 @@ func (t *target) batch(tid int32, th *thread, name string, dedup *stackIndex) *s
 		}
 		e.Stack = dedup.index(id, s, b)
 	}
-	th.dropped = 0
 	return b
 }
 
