@@ -40,7 +40,7 @@ type captureCpuState struct {
 	BlockedUnreadable uint64
 	Window            uint64
 	StacksTaken       uint64
-	Pad               [1]uint64
+	BlockedMmBusy     uint64
 }
 
 type captureRow struct {

@@ -103,7 +103,7 @@ const (
 	ThreadSinceExact
 	// ThreadSameWait says that it has not run since the snapshot before.
 	ThreadSameWait
-	// ThreadNewStack says that StackID was delivered with this snapshot, not earlier.
+	// ThreadNewStack says that StackID was copied by this snapshot, not by an earlier one.
 	ThreadNewStack
 )
 
@@ -205,6 +205,9 @@ const (
 	DropBlockedRing       = "blocked_ring_full"
 	DropBlockedUnreadable = "blocked_unreadable"
 	DropBlockedMoved      = "blocked_moved"
+	// DropBlockedBusy: snapshot stacks not copied as the process was changing
+	// its memory map just then, which the copy would have had to wait for.
+	DropBlockedBusy = "blocked_mm_busy"
 	// DropNotice: fork, exec and exit notices without room.
 	DropNotice = "notice_ring_full"
 	// DropThread: threads that are not followed as the table is full.

@@ -83,6 +83,24 @@ var helpers = map[string]func(args []string, in *bufio.Reader){
 		ready.Wait()
 		fmt.Println("parked")
 	},
+	"remap": func(_ []string, _ *bufio.Reader) {
+		const size = 64 << 20
+		b, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+		if err != nil {
+			panic(err)
+		}
+		_ = unix.Madvise(b, unix.MADV_NOHUGEPAGE)
+		for i := 0; i < size; i += 4096 {
+			b[i] = 1
+		}
+		go func() {
+			for {
+				_ = unix.Mprotect(b, unix.PROT_READ)
+				_ = unix.Mprotect(b, unix.PROT_READ|unix.PROT_WRITE)
+			}
+		}()
+		fmt.Println("ready")
+	},
 	"threads": func(args []string, _ *bufio.Reader) {
 		threads, _ := strconv.Atoi(args[0])
 		calls, _ := strconv.Atoi(args[1])

@@ -23,12 +23,11 @@ const callBatch = 512
 
 // reader is the state of the reading goroutine.
 type reader struct {
-	merger  merger
-	event   ringbuf.Record
-	record  ringbuf.Record
-	stack   RawStack
-	exits   []heldExit // waiting for the calls before them
-	threads []Thread
+	merger merger
+	event  ringbuf.Record
+	record ringbuf.Record
+	stack  RawStack
+	exits  []heldExit // waiting for the calls before them
 	// lastSnapshot is when it was taken, by the kernel's clock.
 	lastSnapshot uint64
 	pollNo       uint64
@@ -59,18 +58,24 @@ func (t *Tracer) run() {
 	defer close(t.done)
 	poll := time.NewTicker(t.cfg.PollInterval)
 	defer poll.Stop()
-	var snapshots <-chan time.Time
+	var snapshot <-chan time.Time
 	if t.iters.snapshot != nil {
 		ticker := time.NewTicker(t.cfg.SnapshotInterval)
 		defer ticker.Stop()
-		snapshots = ticker.C
+		snapshot = ticker.C
+		go t.runSnapshots()
+		defer close(t.snaps.ask)
+	} else {
+		close(t.snaps.done)
 	}
 	for {
 		select {
 		case <-poll.C:
 			t.poll(false)
-		case <-snapshots:
-			t.takeSnapshot()
+		case <-snapshot:
+			t.askSnapshot()
+		case s := <-t.snaps.taken:
+			t.deliverSnapshot(s)
 		case f := <-t.loop:
 			f()
 		case <-t.stop:
@@ -92,13 +97,31 @@ func (t *Tracer) Poll() error {
 	})
 }
 
-// Snapshot looks at all threads now, out of turn.
+// Snapshot looks at all threads now, out of turn, and returns when the Handler
+// has it. It waits for as long as the kernel lets the snapshot wait.
 func (t *Tracer) Snapshot() error {
-	return t.inLoop(func() {
-		if t.iters.snapshot != nil {
-			t.takeSnapshot()
+	finished := make(chan struct{})
+	err := t.inLoop(func() {
+		s := &t.snaps
+		switch {
+		case t.iters.snapshot == nil:
+			close(finished)
+		case s.running: // began too early
+			s.next = append(s.next, finished)
+		default:
+			s.now = append(s.now, finished)
+			t.askSnapshot()
 		}
 	})
+	if err != nil {
+		return err
+	}
+	select {
+	case <-finished:
+		return nil
+	case <-t.done:
+		return ErrClosed
+	}
 }
 
 func (t *Tracer) inLoop(f func()) error {
@@ -162,6 +185,9 @@ func (t *Tracer) deliverExits(cut uint64) {
 		if h.poll == r.pollNo || h.at > cut {
 			kept = append(kept, h)
 			continue
+		}
+		if t.snaps.running && !t.snaps.warned {
+			t.snaps.exited[h.exit.TID] = struct{}{}
 		}
 		t.handler.Exit(h.exit)
 	}

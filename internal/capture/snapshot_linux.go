@@ -3,8 +3,8 @@
 package capture
 
 import (
-	"errors"
 	"math"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -37,62 +37,147 @@ func nextOdds(budget, wantSame, wantFresh uint32) odds {
 
 func threshold(p float64) uint32 { return uint32(p * math.MaxUint32) }
 
-// takeSnapshot runs the task iterator and delivers what it saw.
-func (t *Tracer) takeSnapshot() {
-	if err := t.clock.refresh(); err != nil {
-		t.log.Error("cannot read the clock", zap.Error(err))
-	}
-	at, o := t.clock.lastMono, t.obj
-	if err := t.runSnapshot(); err != nil {
-		if !errors.Is(err, ErrClosed) {
-			t.log.Error("cannot take a snapshot of the threads", zap.Error(err))
-		}
-		return
-	}
-	t.read.odds = nextOdds(uint32(t.cfg.MaxSnapshotStacks), o.get(captureVarWantSame), o.get(captureVarWantFresh))
-	t.drainStacks()
+// staleSnapshot is how long a snapshot may take to be worth anything. One that
+// takes longer was held up in the kernel, by a page that does not come or by a
+// lock, and says nothing of now.
+const staleSnapshot = 10 * time.Second
 
-	n := min(int(o.get(captureVarRowCount)), len(o.rows))
-	threads := t.read.threads[:0]
-	for i := range o.rows[:n] {
-		threads = append(threads, o.rows[i].thread(t.clock.offset))
-	}
-	t.read.threads = threads
-	interval := t.cfg.SnapshotInterval
-	if t.read.lastSnapshot != 0 {
-		interval = durationOf(at - t.read.lastSnapshot)
-	}
-	t.read.lastSnapshot = at
-	missed := o.get(captureVarRowsLost)
-	t.counts.snapshotMiss.Add(uint64(missed))
-	t.counts.snapshots.Add(1)
-	t.handler.Snapshot(&Snapshot{
-		Time: int64(at) + t.clock.offset, Interval: interval, Threads: threads, Missed: int(missed),
-	})
+// snapshots takes them, on a goroutine of its own: the kernel looks into the
+// memory of other processes, and any of them can make that wait. It holds no
+// lock meanwhile, so that only the next snapshot has to wait with it.
+type snapshots struct {
+	iterate func() error // runs the kernel's iterator
+	ask     chan request // has room for the one there can be; closed to end
+	taken   chan taken   // the same
+	done    chan struct{}
+
+	// The rest belongs to the reading goroutine.
+	running bool
+	warned  bool
+	began   time.Time
+	exited  map[int32]struct{} // threads whose end was delivered meanwhile
+	now     []chan<- struct{}  // who waits for the snapshot being taken
+	next    []chan<- struct{}  // who waits for the one after it
 }
 
-// runSnapshot lets the kernel fill the rows and the stack ring. Its lock keeps
-// the forget iterator and Close away.
-func (t *Tracer) runSnapshot() error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.closed {
-		return ErrClosed
+// request asks for a snapshot.
+type request struct {
+	odds   odds
+	at     uint64 // kernel clock
+	offset int64  // from it to Unix time
+}
+
+// taken is a finished snapshot. Its threads belong to the reading goroutine
+// until that asks for another.
+type taken struct {
+	request
+	err                 error
+	threads             []Thread
+	missed              uint32
+	wantSame, wantFresh uint32
+}
+
+func (s *snapshots) init(iterate func() error) {
+	*s = snapshots{
+		iterate: iterate, ask: make(chan request, 1), taken: make(chan taken, 1),
+		done: make(chan struct{}), exited: map[int32]struct{}{},
 	}
+}
+
+// runSnapshots is the goroutine that takes snapshots.
+func (t *Tracer) runSnapshots() {
+	defer close(t.snaps.done)
+	var threads []Thread
+	for r := range t.snaps.ask {
+		s := t.look(r, threads[:0])
+		threads = s.threads
+		t.snaps.taken <- s
+	}
+}
+
+// look lets the kernel fill the rows and the stack ring, and reads the rows.
+func (t *Tracer) look(r request, threads []Thread) taken {
+	o, s := t.obj, taken{request: r, threads: threads}
 	for _, v := range [...]struct {
 		name  string
 		value uint32
 	}{
 		{captureVarRowCount, 0}, {captureVarRowsLost, 0}, {captureVarCopies, 0}, {captureVarWantSame, 0}, {captureVarWantFresh, 0},
 		{captureVarMaxCopies, uint32(t.cfg.MaxSnapshotStacks)},
-		{captureVarOddsSame, threshold(t.read.odds.same)},
-		{captureVarOddsFresh, threshold(t.read.odds.fresh)},
+		{captureVarOddsSame, threshold(r.odds.same)},
+		{captureVarOddsFresh, threshold(r.odds.fresh)},
 	} {
-		if err := t.obj.set(v.name, v.value); err != nil {
-			return err
+		if s.err = o.set(v.name, v.value); s.err != nil {
+			return s
 		}
 	}
-	return runIter(t.iters.snapshot)
+	if s.err = t.snaps.iterate(); s.err != nil {
+		return s
+	}
+	for i := range o.rows[:min(int(o.get(captureVarRowCount)), len(o.rows))] {
+		s.threads = append(s.threads, o.rows[i].thread(r.offset))
+	}
+	s.missed, s.wantSame, s.wantFresh = o.get(captureVarRowsLost), o.get(captureVarWantSame), o.get(captureVarWantFresh)
+	return s
+}
+
+// askSnapshot asks for a snapshot unless one is being taken.
+func (t *Tracer) askSnapshot() {
+	s := &t.snaps
+	if s.running {
+		if d := time.Since(s.began); d > staleSnapshot && !s.warned {
+			s.warned = true
+			clear(s.exited) // it will not be delivered
+			t.log.Warn("a snapshot of the threads is held up in the kernel; there are none until it is done", zap.Duration("since", d))
+		}
+		return
+	}
+	s.running, s.warned, s.began = true, false, time.Now()
+	clear(s.exited)
+	if err := t.clock.refresh(); err != nil {
+		t.log.Error("cannot read the clock", zap.Error(err))
+	}
+	s.ask <- request{odds: t.read.odds, at: t.clock.lastMono, offset: t.clock.offset}
+}
+
+// deliverSnapshot passes a finished snapshot on.
+func (t *Tracer) deliverSnapshot(s taken) {
+	n := &t.snaps
+	defer func() {
+		n.running = false
+		for _, c := range n.now {
+			close(c)
+		}
+		n.now, n.next = n.next, nil
+		if len(n.now) > 0 {
+			t.askSnapshot()
+		}
+	}()
+	if s.err != nil {
+		t.log.Error("cannot take a snapshot of the threads", zap.Error(s.err))
+		return
+	}
+	t.read.odds = nextOdds(uint32(t.cfg.MaxSnapshotStacks), s.wantSame, s.wantFresh)
+	t.drainStacks()
+	if n.warned || time.Since(n.began) > staleSnapshot {
+		t.log.Warn("a snapshot of the threads was held up in the kernel and is dropped", zap.Duration("for", time.Since(n.began)))
+		return
+	}
+	// Nobody wants to hear of a thread again whose end it was told.
+	threads := slices.DeleteFunc(s.threads, func(th Thread) bool {
+		_, gone := n.exited[th.TID]
+		return gone
+	})
+	interval := t.cfg.SnapshotInterval
+	if t.read.lastSnapshot != 0 {
+		interval = durationOf(s.at - t.read.lastSnapshot)
+	}
+	t.read.lastSnapshot = s.at
+	t.counts.snapshotMiss.Add(uint64(s.missed))
+	t.counts.snapshots.Add(1)
+	t.handler.Snapshot(&Snapshot{
+		Time: int64(s.at) + s.offset, Interval: interval, Threads: threads, Missed: int(s.missed),
+	})
 }
 
 func (r *captureRow) thread(offset int64) Thread {

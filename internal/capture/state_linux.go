@@ -135,6 +135,7 @@ func (t *Tracer) Stats() Stats {
 		add(DropBlockedRing, atomic.LoadUint64(&c.BlockedRingFull))
 		add(DropBlockedUnreadable, atomic.LoadUint64(&c.BlockedUnreadable))
 		add(DropBlockedMoved, atomic.LoadUint64(&c.BlockedMoved))
+		add(DropBlockedBusy, atomic.LoadUint64(&c.BlockedMmBusy))
 		add(DropNotice, atomic.LoadUint64(&c.EventRingFull))
 		add(DropThread, atomic.LoadUint64(&c.ThreadsUnslotted))
 	}

@@ -30,8 +30,7 @@ type Tracer struct {
 	handler Handler
 	log     *zap.Logger
 
-	// mu guards the kernel objects and which of them are attached. The
-	// reading goroutine holds it only while it takes a snapshot.
+	// mu guards which of the kernel objects are attached, and the targets.
 	mu       sync.Mutex
 	obj      *objects
 	follow   []link.Link // fork, exec, exit
@@ -55,6 +54,7 @@ type Tracer struct {
 
 	events, stacks *ringbuf.Reader
 	read           reader
+	snaps          snapshots
 	counts         counters
 	clock          clock
 }
@@ -124,6 +124,7 @@ func (t *Tracer) open() (err error) {
 		}
 	}
 	t.read.init(t)
+	t.snaps.init(func() error { return runIter(t.iters.snapshot) })
 	return t.clock.refresh()
 }
 
@@ -330,8 +331,13 @@ func runIter(it *link.Iter) error {
 	return errors.Join(err, r.Close())
 }
 
+// closeWait bounds how long Close waits for a snapshot.
+const closeWait = 3 * time.Second
+
 // Close detaches everything, delivers what is left in the rings, and frees
-// the kernel objects. It returns after the last call of the Handler.
+// the kernel objects. It returns after the last call of the Handler. A snapshot
+// that the kernel does not finish in a few seconds it leaves behind, and
+// returns an error: what the snapshot needs is freed when it is done.
 func (t *Tracer) Close() error {
 	t.mu.Lock()
 	if t.closed {
@@ -351,7 +357,29 @@ func (t *Tracer) Close() error {
 	if started {
 		close(t.stop)
 		<-t.done
+		timeout := time.NewTimer(closeWait)
+		defer timeout.Stop()
+		select {
+		case <-t.snaps.done:
+		case <-timeout.C:
+			go func() {
+				<-t.snaps.done
+				if err := t.free(); err != nil {
+					t.log.Error("cannot free the eBPF objects", zap.Error(err))
+				}
+			}()
+			return errors.Join(append(errs, fmt.Errorf("capture: a snapshot of the threads has not ended within %v: "+
+				"a process keeps the kernel waiting for its memory (a page that does not come from disk or network, or a lock); "+
+				"all is detached, but the eBPF objects stay until it ends", closeWait))...)
+		}
 	}
+	return errors.Join(append(errs, t.free())...)
+}
+
+// free gives the kernel objects back. Nobody uses them any more but the
+// methods that look at mapped memory.
+func (t *Tracer) free() error {
+	var errs []error
 	t.life.Lock()
 	defer t.life.Unlock()
 	for _, it := range []*link.Iter{t.iters.seed, t.iters.forget, t.iters.snapshot} {

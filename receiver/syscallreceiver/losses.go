@@ -24,6 +24,7 @@ var stackLosses = map[string]bool{
 	capture.DropBlockedRing:       true,
 	capture.DropBlockedUnreadable: true,
 	capture.DropBlockedMoved:      true,
+	capture.DropBlockedBusy:       true,
 }
 
 // shareLosses charges what the kernel lost since the last flush to the

@@ -94,7 +94,7 @@ struct cpu_state {
 	u64 blocked_unreadable;
 	u64 window; /* in which stacks_taken counts */
 	u64 stacks_taken;
-	u64 pad[1];
+	u64 blocked_mm_busy; /* snapshot stacks left out as they would have had to wait */
 };
 
 /* Task notices. */

@@ -64,6 +64,18 @@ struct signal_struct {
 	atomic_t live;
 };
 
+typedef struct {
+	s64 counter;
+} atomic64_t;
+
+struct rw_semaphore {
+	atomic64_t count;
+};
+
+struct mm_struct {
+	struct rw_semaphore mmap_lock;
+};
+
 struct task_struct {
 	unsigned int __state;
 	unsigned int flags;
@@ -75,6 +87,7 @@ struct task_struct {
 	unsigned long nvcsw;
 	unsigned long nivcsw;
 	struct signal_struct *signal;
+	struct mm_struct *mm;
 };
 
 /* Before 5.14 the field had another name and another size. */

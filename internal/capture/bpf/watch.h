@@ -54,6 +54,26 @@ static __always_inline u32 task_state(struct task_struct *task)
 	return (u32)((struct task_struct___before_5_14 *)task)->state;
 }
 
+#define RWSEM_WRITER_LOCKED (1 << 0)
+#define RWSEM_FLAG_WAITERS (1 << 1)
+#define RWSEM_FLAG_HANDOFF (1 << 2)
+
+/*
+ * Would reading this thread's memory wait? A copy takes mmap_lock for reading,
+ * behind whoever holds it for writing, and behind whoever waits to: a process
+ * stuck there would hold up the snapshot of all the others. It may still be
+ * locked a moment later; user space is ready for that.
+ */
+static __always_inline bool memory_busy(struct task_struct *task)
+{
+	struct mm_struct *mm = task->mm;
+
+	/* Kernels with PREEMPT_RT build the lock in another way. */
+	if (!mm || !field_exists(mm->mmap_lock.count.counter))
+		return false;
+	return mm->mmap_lock.count.counter & (RWSEM_WRITER_LOCKED | RWSEM_FLAG_WAITERS | RWSEM_FLAG_HANDOFF);
+}
+
 /* Copies the stack of a thread that sleeps; zero when that failed, counted. */
 static __always_inline u32 blocked_stack(struct task_struct *task, struct pt_regs *regs, u64 switches, s32 nr,
 					 u64 now)
@@ -150,8 +170,15 @@ static __always_inline int look_at(struct bpf_iter__task *ctx, bool stacks_on)
 				want_fresh++;
 			}
 			if (copies < max_copies && bpf_get_prandom_u32() <= odds) {
-				copies++;
-				stack = blocked_stack(task, regs, switches, nr, now);
+				if (memory_busy(task)) {
+					struct cpu_state *c = this_cpu();
+
+					if (c)
+						count(c->blocked_mm_busy);
+				} else {
+					copies++;
+					stack = blocked_stack(task, regs, switches, nr, now);
+				}
 				th = bpf_map_lookup_elem(&threads, &tid);
 				if (th && stack) {
 					th->stack = stack;
