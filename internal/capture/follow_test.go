@@ -303,3 +303,30 @@ func TestPrivileges(t *testing.T) {
 		}
 	}
 }
+
+func TestPIDNamespace(t *testing.T) {
+	for _, c := range []struct {
+		inode uint64
+		self  string
+		want  string
+	}{
+		{initialPIDNamespace, "42", ""},
+		{4026532000, "42", "hostPID: true"},
+		{initialPIDNamespace, "43", "/proc is of another PID namespace"},
+	} {
+		if err := checkPIDNamespace(c.inode, c.self, 42); (err == nil) != (c.want == "") || (err != nil && !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+	startTracer(t, testConfig()) // skips where tracing is not allowed
+	if os.Getuid() != 0 {
+		t.Skip("needs root, to make a PID namespace")
+	}
+	h := startHelper(t, "trace", func(cmd *exec.Cmd) {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
+	})
+	h.say()
+	if got := strings.Join(h.hear(), " "); !strings.Contains(got, "in a PID namespace of its own") {
+		t.Errorf("in a new PID namespace: %q", got)
+	}
+}

@@ -59,9 +59,43 @@ func checkEnvironment() error {
 		return fmt.Errorf("capture: this process lacks %s, which loading eBPF programs needs: %s",
 			strings.Join(missing, " and "), howToGrant)
 	}
+	if err := pidNamespace(); err != nil {
+		return err
+	}
 	if _, err := os.Stat(btfPath); err != nil {
 		return fmt.Errorf("capture: the kernel offers no type information at %s (%w): "+
 			"use a kernel built with CONFIG_DEBUG_INFO_BTF=y (5.10 or later; all current distributions), and in a container mount /sys", btfPath, err)
+	}
+	return nil
+}
+
+// initialPIDNamespace is the inode of the first PID namespace, PROC_PID_INIT_INO
+// of the kernel; the others get what is free.
+const initialPIDNamespace = 0xEFFFFFFC
+
+func pidNamespace() error {
+	var ns unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/pid", &ns); err != nil {
+		return fmt.Errorf("capture: cannot tell which PID namespace this is (is /proc mounted?): %w", err)
+	}
+	self, err := os.Readlink("/proc/self")
+	if err != nil {
+		return fmt.Errorf("capture: cannot tell which PID namespace /proc is of: %w", err)
+	}
+	return checkPIDNamespace(ns.Ino, self, os.Getpid())
+}
+
+// checkPIDNamespace holds process ids to mean the same here, in /proc and in
+// the kernel. Where they do not, the tracer would follow other processes than
+// those it was told, or none.
+func checkPIDNamespace(inode uint64, self string, pid int) error {
+	switch {
+	case inode != initialPIDNamespace:
+		return errors.New("capture: this process is in a PID namespace of its own, and the kernel's process ids are those of the host: " +
+			"share the host's (hostPID: true in the Kubernetes pod, --pid=host in Docker and Podman)")
+	case self != strconv.Itoa(pid):
+		return fmt.Errorf("capture: /proc is of another PID namespace: it knows this process as %s, which is %d: "+
+			"mount the /proc of the PID namespace the process runs in (with hostPID: true or --pid=host, the host's)", self, pid)
 	}
 	return nil
 }
