@@ -101,7 +101,7 @@ func (s *Service) judge(c *closedHop) (suspect.Anomaly, bool) {
 // expect. Threads without a past (a backup, a pool that was just started) count
 // only when the others are hurt: less work is done, or they are slower, too.
 func (s *Service) compare(p *past, c *closedHop) verdict {
-	v := s.compareKnown(p, c, c.cpuTotal-sum(c.freshCPU))
+	v := s.compareKnown(p, c, max(sum(c.cpu), c.cpuTotal-sum(c.freshCPU)))
 	if len(c.fresh)+len(c.freshCPU) > 0 && (v.load < lessWork || v.score >= 1) {
 		v = s.compareKnown(p, s.withFresh(c), c.cpuTotal)
 	}

@@ -18,15 +18,19 @@ func evenly(share float64) load {
 	return l
 }
 
-// onThread lets one more thread run in a stack for a share of each second.
-func onThread(id int32, stack string, share float64) func(*server) {
+// onThread lets one more thread run in a stack for a share of each second,
+// with or without calls.
+func onThread(id int32, stack string, share float64, callsToo bool) func(*server) {
 	return func(s *server) {
+		s.cpu += share
 		b := &syscalltrace.Batch{ThreadID: id, Stacks: []syscalltrace.Stack{stackOf(stack)}}
 		for i := range int64(49) {
-			b.Events = append(b.Events, syscalltrace.Event{
-				Kind: syscalltrace.KindCall, Time: s.now + i*second/49 - 1000, Duration: 500,
-				Number: number(s.t, []string{"read", "write"}[i%2]), Return: 8000,
-			})
+			if callsToo {
+				b.Events = append(b.Events, syscalltrace.Event{
+					Kind: syscalltrace.KindCall, Time: s.now + i*second/49 - 1000, Duration: 500,
+					Number: number(s.t, []string{"read", "write"}[i%2]), Return: 80,
+				})
+			}
 			if s.rng.Float64() < share {
 				b.Events = append(b.Events, syscalltrace.Event{
 					Kind: syscalltrace.KindSample, Time: s.now + i*second/49, Duration: second / 49, Number: syscalltrace.NoCall, Stack: 1,
@@ -113,10 +117,10 @@ func TestNoFault(t *testing.T) {
 			load: with(evenly(0.75), func(l *load) { l.calls = normal(1.8).calls }), dropped: 600,
 		}},
 		{"a child that saves the data", phase{load: evenly(0.2)}, phase{
-			load: evenly(0.2), extra: onThread(77, "save_object save_all background child_main", 0.8),
+			load: evenly(0.2), extra: onThread(77, "save_object save_all background child_main", 0.8, true),
 		}},
 		{"one long query that takes little", phase{load: evenly(0.9)}, phase{
-			load: evenly(0.9), extra: onThread(9, "parse handle loop main", 0.08),
+			load: evenly(0.9), extra: onThread(9, "parse handle loop main", 0.08, true),
 		}},
 		{"a pool that is started", phase{load: evenly(0.2)}, phase{
 			load: evenly(0.2), extra: func(s *server) {
@@ -192,8 +196,12 @@ func TestHiddenFaults(t *testing.T) {
 		},
 		{
 			"one worker of four loops, the others starve",
-			phase{load: with(evenly(0.4), func(l *load) { l.busy["reply2 handle loop main"] = 0.3 }), extra: onThread(5, "parse handle loop worker", 0.9)},
-			phase{load: with(normal(0.05), func(l *load) { l.busy, l.waits[0].share = nil, 1 }), extra: onThread(6, "parse handle loop worker", 1)},
+			phase{load: with(evenly(0.4), func(l *load) {
+				l.busy["reply2 handle loop main"] = 0.3
+				l.waits = append(l.waits, l.waits[2], l.waits[0])
+				l.waits[4].share = 0.1
+			}), extra: onThread(5, "parse handle loop worker", 0.9, true)},
+			phase{load: with(normal(0.05), func(l *load) { l.busy, l.waits[0].share = nil, 1 }), extra: onThread(5, "parse handle loop worker", 1, false)},
 			[]string{"parse"},
 		},
 	} {

@@ -24,8 +24,8 @@ type past struct {
 	waitShare map[waitSite]float64
 	// homes has the threads that had a place to idle.
 	homes map[int32]bool
-	// threads is the median number of threads; spun is set when one was on
-	// CPU for a whole hop.
+	// threads is the median number of threads; spun is set when in more than
+	// a quarter of the hops one was on CPU all the time.
 	threads float64
 	spun    bool
 }
@@ -44,6 +44,7 @@ func (s *Service) newPast(hops []*closedHop) *past {
 	}
 	n := float64(len(hops))
 	var threads []float64
+	spun := 0
 	for i, h := range hops {
 		for _, cpu := range []map[uint32]float64{h.cpu, h.freshCPU} {
 			for stack, t := range cpu {
@@ -63,7 +64,10 @@ func (s *Service) newPast(hops []*closedHop) *past {
 			p.homes[id] = true
 		}
 		for _, spins := range h.spinning {
-			p.spun = p.spun || spins
+			if spins {
+				spun++
+				break
+			}
 		}
 		threads = append(threads, float64(h.threads))
 		for k, t := range h.calls {
@@ -75,6 +79,8 @@ func (s *Service) newPast(hops []*closedHop) *past {
 		}
 	}
 	p.threads = outlier.Median(threads)
+	// A busy thread can go unseen in its waits for a hop.
+	p.spun = 4*spun > len(hops)
 	p.loads, _, _ = p.workLoads(nil)
 	if p.loads == nil {
 		p.loads, _, _ = p.functionLoads(s, nil)

@@ -83,8 +83,9 @@ func (s *Service) AddBatch(b *syscalltrace.Batch) {
 	var h *hop
 	emit := func(u *unit.Unit) {
 		// A unit is known to have ended when the wait after it is over; if
-		// its hop was judged meanwhile, it was judged as an open one.
-		if u.End >= s.lastClosed {
+		// its hop was judged meanwhile, it was judged as an open one. Units of
+		// threads without a past have no neighbours.
+		if u.End >= s.lastClosed && !s.fresh(th) {
 			s.hopAt(u.End).units.add(u)
 		}
 	}
@@ -206,7 +207,7 @@ func (s *Service) closeHop(h *hop) (suspect.Anomaly, bool) {
 	s.lastClosed = h.end
 	for _, id := range slices.Sorted(maps.Keys(s.threads)) {
 		th := s.threads[id]
-		if u := th.segmenter.Open(h.end); u != nil && u.End > h.start {
+		if u := th.segmenter.Open(h.end); u != nil && u.End > h.start && !s.fresh(th) {
 			h.units.add(u)
 		}
 		th.segmenter.Mark()

@@ -27,6 +27,8 @@ type server struct {
 	rng     *rand.Rand
 	now     int64
 	found   []suspect.Anomaly
+	// cpu is what threads outside the load use in the next second.
+	cpu float64
 }
 
 // load is what the server does during a phase.
@@ -96,7 +98,8 @@ func (s *server) run(seconds int, l load) {
 			}
 			b.Events = append(b.Events, e)
 		}
-		cpu := 0.0
+		cpu := s.cpu
+		s.cpu = 0
 		for _, stack := range slices.Sorted(maps.Keys(l.busy)) {
 			share := l.busy[stack]
 			cpu += share
