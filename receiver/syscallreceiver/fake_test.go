@@ -33,6 +33,8 @@ type fakeTracer struct {
 	startErr error
 	addErr   error
 	closed   int
+	// hang holds up Close until it is closed; nil does not.
+	hang chan struct{}
 	// atClose is what is left in the rings.
 	atClose func(*gatherer)
 }
@@ -47,6 +49,9 @@ func (f *fakeTracer) Start(context.Context) error { return f.startErr }
 
 func (f *fakeTracer) Close() error {
 	f.closed++
+	if f.hang != nil {
+		<-f.hang
+	}
 	if f.atClose != nil {
 		f.g.mu.Lock()
 		defer f.g.mu.Unlock()

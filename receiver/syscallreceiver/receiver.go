@@ -56,10 +56,11 @@ type run struct {
 	host      component.Host
 	degraded  error
 
-	stop   context.CancelFunc // ends the loop and the scout
-	done   sync.WaitGroup
-	settle sync.Mutex
-	poked  chan struct{}
+	stop context.CancelFunc // ends the loop and the scout
+	// scouted and looped are closed when they have ended.
+	scouted, looped chan struct{}
+	settle          sync.Mutex
+	poked           chan struct{}
 
 	statusMu sync.Mutex
 	status   string
@@ -130,7 +131,8 @@ func (r *syscallReceiver) Start(ctx context.Context, host component.Host) error 
 }
 
 // Shutdown detaches everything and delivers what is held, as long as the
-// context allows.
+// context allows. Its error says what did not end in time; that goes on to end
+// in the background.
 func (r *syscallReceiver) Shutdown(ctx context.Context) error {
 	n := r.run
 	if n == nil {
@@ -138,25 +140,50 @@ func (r *syscallReceiver) Shutdown(ctx context.Context) error {
 	}
 	r.run = nil
 	n.stop()
-	n.done.Wait()
 	n.queue.patience(ctx)
-	// Once for what the kernel counted, once for what was left in its rings.
-	n.gatherer.flush()
-	err := n.tracer.Close()
-	n.gatherer.flush()
-	n.queue.close(ctx)
-	n.telemetry.Shutdown()
-	if err != nil {
-		return fmt.Errorf("the syscall receiver could not detach cleanly (the kernel does when the collector ends): %w", err)
+	var hung []string
+	if !await(ctx, n.scouted) {
+		hung = append(hung, "the discovery of processes (a read below /proc)")
 	}
-	return nil
+	// Once for what the kernel counted, once for what was left in its rings.
+	flush := func() {
+		<-n.looped
+		n.gatherer.flush()
+	}
+	flushed := within(ctx, flush)
+	var errs []error
+	var failed error
+	switch {
+	case !within(ctx, func() { failed = n.tracer.Close() }):
+		hung = append(hung, "the detaching of the eBPF programs")
+	case failed != nil:
+		errs = append(errs, fmt.Errorf("the syscall receiver could not detach cleanly (the kernel does when the collector ends): %w", failed))
+		fallthrough
+	default:
+		flushed = flushed && within(ctx, flush)
+	}
+	if !flushed {
+		hung = append(hung, "a flush (the reading of symbols)")
+	}
+	if !n.queue.close(ctx) {
+		hung = append(hung, "the next component, which does not heed the end of its context")
+	}
+	n.telemetry.Shutdown()
+	if len(hung) > 0 {
+		errs = append(errs, fmt.Errorf("the syscall receiver was shut down, but had to leave behind: %s", strings.Join(hung, "; ")))
+	}
+	return errors.Join(errs...)
 }
 
 func (n *run) start(flushInterval time.Duration) {
 	ctx, cancel := context.WithCancel(context.Background())
-	n.stop = cancel
-	n.done.Go(func() { n.scout.run(ctx) })
-	n.done.Go(func() {
+	n.stop, n.scouted, n.looped = cancel, make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(n.scouted)
+		n.scout.run(ctx)
+	}()
+	go func() {
+		defer close(n.looped)
 		ticker := time.NewTicker(flushInterval)
 		defer ticker.Stop()
 		for {
@@ -170,7 +197,7 @@ func (n *run) start(flushInterval time.Duration) {
 				n.gatherer.ship()
 			}
 		}
-	})
+	}()
 }
 
 // poke has the loop ship what was posted early.

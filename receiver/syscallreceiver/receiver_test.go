@@ -50,6 +50,7 @@ func (h *statusHost) last() *componentstatus.Event {
 type fixture struct {
 	*syscallReceiver
 	tracer    *fakeTracer
+	unwinder  *fakeUnwinder
 	proc      *fakeProc
 	sink      *consumertest.LogsSink
 	telemetry *componenttest.Telemetry
@@ -58,7 +59,7 @@ type fixture struct {
 
 func newFixture(t *testing.T, next consumer.Logs) *fixture {
 	f := &fixture{
-		tracer: newFakeTracer(), proc: newFakeProc(t), sink: &consumertest.LogsSink{},
+		tracer: newFakeTracer(), unwinder: &fakeUnwinder{}, proc: newFakeProc(t), sink: &consumertest.LogsSink{},
 		telemetry: componenttest.NewTelemetry(), host: &statusHost{Host: componenttest.NewNopHost()},
 	}
 	t.Cleanup(func() { require.NoError(t, f.telemetry.Shutdown(context.Background())) })
@@ -76,7 +77,7 @@ func newFixture(t *testing.T, next consumer.Logs) *fixture {
 			f.tracer.g = g
 			return f.tracer, nil
 		},
-		unwinder: func() unwinder { return &fakeUnwinder{} },
+		unwinder: func() unwinder { return f.unwinder },
 		proc:     f.proc.root, host: &testHost,
 	})
 	require.NoError(t, err)
@@ -204,6 +205,62 @@ func TestSlowConsumerDoesNotHoldUpTheRecording(t *testing.T) {
 	begin := time.Now()
 	require.NoError(t, f.Shutdown(ctx))
 	assert.Less(t, time.Since(begin), 5*time.Second)
+}
+
+// deafConsumer does not heed its context.
+type deafConsumer struct {
+	consumertest.Consumer
+	let chan struct{}
+}
+
+func (d *deafConsumer) ConsumeLogs(context.Context, plog.Logs) error {
+	<-d.let
+	return nil
+}
+
+// TestShutdownHeedsItsContext has each part hang in turn.
+func TestShutdownHeedsItsContext(t *testing.T) {
+	for name, hang := range map[string]func(*fixture, chan struct{}){
+		"the detaching of the eBPF programs": func(f *fixture, let chan struct{}) { f.tracer.hang = let },
+		"a flush (the reading of symbols)": func(f *fixture, let chan struct{}) {
+			f.unwinder.slow = func() { <-let }
+		},
+		"the next component": func(f *fixture, let chan struct{}) {
+			f.next = &deafConsumer{Consumer: consumertest.NewNop(), let: let}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, nil)
+			let := make(chan struct{})
+			hang(f, let)
+			f.start(t)
+			time.Sleep(100 * time.Millisecond) // some flushes
+			ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+			defer cancel()
+			n := f.run
+			begin := time.Now()
+			err := f.Shutdown(ctx)
+			assert.Less(t, time.Since(begin), 5*time.Second)
+			require.ErrorContains(t, err, name)
+			close(let)
+			<-n.looped
+			<-n.queue.done
+			n.gatherer.flush() // what went on in the background has ended
+		})
+	}
+	t.Run("the discovery", func(t *testing.T) {
+		f := newFixture(t, nil)
+		f.start(t)
+		// It waits for the lock, as it would for a file.
+		f.run.statusMu.Lock()
+		time.Sleep(100 * time.Millisecond)
+		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+		defer cancel()
+		n := f.run
+		require.ErrorContains(t, f.Shutdown(ctx), "the discovery of processes")
+		n.statusMu.Unlock()
+		<-n.scouted
+	})
 }
 
 func TestConsumerErrorsAreCounted(t *testing.T) {
