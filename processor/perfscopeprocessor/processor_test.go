@@ -72,6 +72,30 @@ func TestAnomalyBecomesALogRecordAndASpanEvent(t *testing.T) {
 	p.stop(t)
 }
 
+// TestEpisodesOfServicesAreToldApart lets two instances of one service become
+// abnormal in the same hop: a span that may be of either gets both.
+func TestEpisodesOfServicesAreToldApart(t *testing.T) {
+	p := newPipelines(t, oneAnomaly, nil).start(t)
+	for s := range int64(13) {
+		p.second(t, "redis", epoch+s*sec)
+		other := secondOf("redis", 200, epoch+s*sec)
+		other.ResourceLogs().At(0).Resource().Attributes().PutStr("service.instance.id", "redis-2")
+		require.NoError(t, p.logs.ConsumeLogs(ctx, other))
+	}
+	p.sync(t)
+	require.NoError(t, p.traces.ConsumeTraces(ctx, spansOf("redis", [2]int64{epoch + 6*sec, epoch + 7*sec})))
+	require.Len(t, p.outSpan.AllTraces(), 1)
+	events := p.outSpan.AllTraces()[0].ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Events()
+	ids := map[string]bool{}
+	for _, ev := range events.All() {
+		if id, ok := ev.Attributes().Get(attrID); ok {
+			ids[id.Str()] = true
+		}
+	}
+	assert.Len(t, ids, 2)
+	p.stop(t)
+}
+
 func TestCleanSpansLeaveAsTheyCame(t *testing.T) {
 	p := newPipelines(t, func() analyzer { return &scripted{} }, nil).start(t)
 	p.second(t, "redis", epoch)
