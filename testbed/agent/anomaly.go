@@ -27,7 +27,11 @@ type Anomaly struct {
 	Severity string
 	Warn     bool
 	// ID is shared by the records of one episode.
-	ID      string
+	ID string
+	// TraceID and SpanID name, in hexadecimal, a span it is tied to; empty
+	// when there was none.
+	TraceID, SpanID string
+
 	Kind    string
 	Score   float64
 	Pattern string
@@ -119,6 +123,13 @@ func Follow(ctx context.Context, path string, pass func(Anomaly)) error {
 	}
 }
 
+// Said is the anomaly without what differs between its log record and its
+// events on spans: whose it is, how severe, and when it was read.
+func (a Anomaly) Said() Anomaly {
+	a.Seen, a.Service, a.PID, a.Severity, a.Warn, a.TraceID, a.SpanID = time.Time{}, "", 0, "", false, "", ""
+	return a
+}
+
 func anomaly(r record) Anomaly {
 	a := Anomaly{
 		Seen:     time.Now(),
@@ -129,6 +140,8 @@ func anomaly(r record) Anomaly {
 		Severity: r.SeverityText,
 		Warn:     r.SeverityNumber >= severityWarn,
 		ID:       text(r.attributes["perfscope.anomaly.id"]),
+		TraceID:  r.TraceID,
+		SpanID:   r.SpanID,
 		Kind:     text(r.attributes["perfscope.anomaly.kind"]),
 		Score:    number(r.attributes["perfscope.anomaly.score"]),
 		Pattern:  text(r.attributes["perfscope.anomaly.pattern"]),

@@ -22,6 +22,8 @@ type (
 		SeverityNumber int        `json:"severityNumber"`
 		SeverityText   string     `json:"severityText"`
 		EventName      string     `json:"eventName"`
+		TraceID        string     `json:"traceId"`
+		SpanID         string     `json:"spanId"`
 		Body           anyValue   `json:"body"`
 		Attributes     []keyValue `json:"attributes"`
 	}
