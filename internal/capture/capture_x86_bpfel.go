@@ -26,6 +26,10 @@ type captureCallRecord struct {
 type captureCpuState struct {
 	_                 structs.HostLayout
 	Produced          uint64
+	Window            uint64
+	StacksTaken       uint64
+	FirstTaken        uint64
+	SlowTaken         uint64
 	EnteredBefore     uint64
 	Unslotted         uint64
 	StackRingFull     uint64
@@ -38,9 +42,8 @@ type captureCpuState struct {
 	ThreadsUnslotted  uint64
 	BlockedMoved      uint64
 	BlockedUnreadable uint64
-	Window            uint64
-	StacksTaken       uint64
 	BlockedMmBusy     uint64
+	Pad               [6]uint64
 }
 
 type captureRow struct {
@@ -135,6 +138,7 @@ const (
 	captureVarCpuStacks         = "cpu_stacks"
 	captureVarEpoch             = "epoch"
 	captureVarFailEvery         = "fail_every"
+	captureVarIdleCalls         = "idle_calls"
 	captureVarIncludeChildren   = "include_children"
 	captureVarMaxCopies         = "max_copies"
 	captureVarOddsFresh         = "odds_fresh"
@@ -237,6 +241,7 @@ type captureVariableSpecs struct {
 	CpuStacks       *ebpf.VariableSpec `ebpf:"cpu_stacks"`
 	Epoch           *ebpf.VariableSpec `ebpf:"epoch"`
 	FailEvery       *ebpf.VariableSpec `ebpf:"fail_every"`
+	IdleCalls       *ebpf.VariableSpec `ebpf:"idle_calls"`
 	IncludeChildren *ebpf.VariableSpec `ebpf:"include_children"`
 	MaxCopies       *ebpf.VariableSpec `ebpf:"max_copies"`
 	OddsFresh       *ebpf.VariableSpec `ebpf:"odds_fresh"`
@@ -315,6 +320,7 @@ type captureVariables struct {
 	CpuStacks       *ebpf.Variable `ebpf:"cpu_stacks"`
 	Epoch           *ebpf.Variable `ebpf:"epoch"`
 	FailEvery       *ebpf.Variable `ebpf:"fail_every"`
+	IdleCalls       *ebpf.Variable `ebpf:"idle_calls"`
 	IncludeChildren *ebpf.Variable `ebpf:"include_children"`
 	MaxCopies       *ebpf.Variable `ebpf:"max_copies"`
 	OddsFresh       *ebpf.Variable `ebpf:"odds_fresh"`

@@ -39,10 +39,13 @@ type Config struct {
 	StackEvery int
 	// StackRate bounds the stacks of calls per second and thread, about, and
 	// four times it per CPU; zero, or StackEvery 1, is no bound. First and slow
-	// calls do not count.
+	// calls have a budget of their own, each twice StackRate per CPU; beyond it
+	// the thread's next call of the number counts as its first.
 	StackRate int
 	// SlowCall is the duration from which a call gets a stack in any case,
-	// at most ten times a second and thread.
+	// at most ten times a second and thread. Calls that wait for something to
+	// do (poll, futex, nanosleep and the like) get one only the first time if
+	// there are snapshots, which show such waits.
 	SlowCall time.Duration
 	// RingRecords is how many finished calls each CPU can hold between two
 	// polls, 32 bytes each; a power of two.

@@ -13,7 +13,8 @@ type CallFlags uint8
 const (
 	// FlagSampled: it was this call's turn, one in Config.StackEvery.
 	FlagSampled CallFlags = 1 << iota
-	// FlagFirst: the thread's first call of this number.
+	// FlagFirst: the thread's first call of this number, or the first that
+	// Config.StackRate left room for.
 	FlagFirst
 	// FlagSlow: it took Config.SlowCall or longer.
 	FlagSlow

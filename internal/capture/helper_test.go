@@ -83,6 +83,24 @@ var helpers = map[string]func(args []string, in *bufio.Reader){
 		ready.Wait()
 		fmt.Println("parked")
 	},
+	"sleepers": func(args []string, _ *bufio.Reader) {
+		n, _ := strconv.Atoi(args[0])
+		var finished sync.WaitGroup
+		finished.Add(n)
+		start := time.Now()
+		for range n {
+			go func() {
+				runtime.LockOSThread()
+				ts := unix.NsecToTimespec(int64(20 * time.Millisecond))
+				for time.Since(start) < time.Second {
+					unix.Syscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&ts)), 0, 0)
+				}
+				finished.Done()
+			}()
+		}
+		finished.Wait()
+		fmt.Println("finished")
+	},
 	"remap": func(_ []string, _ *bufio.Reader) {
 		const size = 64 << 20
 		b, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)

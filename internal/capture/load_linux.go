@@ -6,11 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
+
+	"github.com/perfscope/perfscope/internal/syscalltrace"
 )
 
 // objects are the loaded maps and programs, and the maps' memory.
@@ -99,6 +102,10 @@ func configure(spec *ebpf.CollectionSpec, cfg Config, cpus, records int) error {
 	if cfg.StackEvery > 1 && cfg.StackRate > 0 {
 		threadStacks = uint32(min(255, max(1, cfg.StackRate/60)))
 	}
+	var idle [8]uint64
+	if cfg.SnapshotInterval > 0 && cfg.MaxSnapshotStacks > 0 {
+		idle = idleCalls(runtime.GOARCH)
+	}
 	for name, value := range map[string]any{
 		"ring_records":     uint32(records),
 		"ring_cpus":        uint32(cpus),
@@ -108,6 +115,7 @@ func configure(spec *ebpf.CollectionSpec, cfg Config, cpus, records int) error {
 		"slow_ns":          slow,
 		"thread_stacks":    threadStacks,
 		"cpu_stacks":       4 * threadStacks,
+		"idle_calls":       idle,
 		"stacks_half":      uint64(cfg.StackRingBytes / 2),
 		"include_children": children,
 	} {
@@ -120,6 +128,17 @@ func configure(spec *ebpf.CollectionSpec, cfg Config, cpus, records int) error {
 		}
 	}
 	return nil
+}
+
+// idleCalls is the set of the numbers of calls in which threads wait for work.
+func idleCalls(arch string) (set [8]uint64) {
+	classes := syscalltrace.NewClasses(arch)
+	for nr := range int32(64 * len(set)) {
+		if classes.Is(nr, syscalltrace.ClassIdle) {
+			set[nr/64] |= 1 << (nr % 64)
+		}
+	}
+	return set
 }
 
 // only returns a copy of spec with just the programs named.

@@ -5,6 +5,7 @@ package capture
 import (
 	"context"
 	"os"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -278,6 +279,81 @@ func TestStackRate(t *testing.T) {
 	}
 	if lost := r.count(func(c Call) bool { return c.Flags&FlagStackLost != 0 }); lost != 0 {
 		t.Errorf("%d stacks beyond the rate count as lost", lost)
+	}
+}
+
+// TestSlowStackRate has many threads sleep and sleep: each call is a slow one.
+func TestSlowStackRate(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		snapshots time.Duration
+	}{{"budget", 0}, {"idle calls are left to the snapshots", time.Second}} {
+		t.Run(c.name, func(t *testing.T) {
+			cfg := testConfig()
+			cfg.StackEvery, cfg.StackRate, cfg.SnapshotInterval = 30000, DefaultConfig().StackRate, c.snapshots
+			tr, r := startTracer(t, cfg)
+			h := startHelper(t, "sleepers 200")
+			must(t, tr.AddProcess(h.pid()))
+			h.say()
+			h.hear()
+			must(t, tr.Poll())
+			var first, last int64
+			calls, slow, again, stacks := 0, 0, 0, map[int32]int{}
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			for _, call := range r.calls {
+				if call.Number != unix.SYS_NANOSLEEP || call.PID != h.pid() {
+					continue
+				}
+				calls++
+				end := call.Start + int64(call.Duration)
+				if first == 0 {
+					first = end
+				}
+				last = max(last, end)
+				if call.Flags&FlagSlow != 0 {
+					slow++
+					if stacks[call.TID] > 0 {
+						again++
+					}
+				}
+				if call.StackID != 0 {
+					stacks[call.TID]++
+				}
+			}
+			// Eight in each window of 2^24 ns and CPU: StackRate/60*4/2.
+			most := (int((last-first)>>24) + 2) * runtime.NumCPU() * 8
+			s := tr.Stats()
+			t.Logf("%d sleeps in %v: %d slow stacks, %d of them not a thread's first, at most %d allowed; dropped %v",
+				calls, time.Duration(last-first), slow, again, most, s.Dropped)
+			if calls < 200*20 || slow == 0 || slow > most {
+				t.Errorf("%d slow stacks of %d sleeps, want 1 to %d", slow, calls, most)
+			}
+			if c.snapshots > 0 && again > 0 {
+				t.Errorf("%d sleeps after the first have a stack", again)
+			}
+			// A wave of first calls is spread, not forgotten.
+			if len(stacks) < 200 {
+				t.Errorf("%d of 200 threads have a stack", len(stacks))
+			}
+			if s.Dropped[DropStackRing] != 0 {
+				t.Errorf("stacks beyond the budget count as lost: %v", s.Dropped)
+			}
+		})
+	}
+}
+
+func TestIdleCalls(t *testing.T) {
+	for arch, numbers := range map[string][]int32{"amd64": {232, 7, 202, 35}, "arm64": {22, 73, 98, 101}} {
+		set := idleCalls(arch)
+		for _, nr := range numbers {
+			if set[nr/64]>>(nr%64)&1 == 0 {
+				t.Errorf("%s: call %d is not idle", arch, nr)
+			}
+		}
+		if set[0]&1 != 0 {
+			t.Errorf("%s: call 0 is idle", arch)
+		}
 	}
 }
 

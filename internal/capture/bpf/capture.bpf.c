@@ -72,24 +72,44 @@ static __always_inline u16 next_gap(u32 every)
 	return (u16)(bpf_get_prandom_u32() % (2 * every - 1));
 }
 
-/* Why this call should get a stack: CALL_* flags, zero is that it should not. */
-static __always_inline u32 stack_due(struct slot *s, u64 now, s64 ret)
+static __always_inline bool is_idle(u32 nr)
+{
+	u32 word = nr >> 6;
+
+	if (word > 7)
+		return false;
+	asm volatile("%0 &= 7" : "+r"(word));
+	return idle_calls[word] >> (nr & 63) & 1;
+}
+
+/*
+ * A busy program makes a million calls a second, and one in sixteen of those
+ * is still far more stacks than tell anything: so many per thread and per CPU
+ * in each window of 2^24 ns (17 ms) are enough for shares, and the target does
+ * not pay for more. First and slow calls have a budget of their own, per CPU:
+ * two thousand threads that sleep 50 ms at a time are all slow.
+ */
+#define WINDOW_SHIFT 24
+
+/* Why this call gets a stack: CALL_* flags, zero is that it does not. */
+static __always_inline u32 stack_due(struct cpu_state *c, struct slot *s, u64 now, s64 ret)
 {
 	u32 why = 0, ms, bit = (s->nr ^ (s->nr >> 8 << 7)) & 255;
-	u64 mask = 1ULL << (bit & 63), seen;
+	u64 mask = 1ULL << (bit & 63), window = now >> WINDOW_SHIFT;
 	u32 word = bit >> 6 & 3;
+	bool bounded = thread_stacks, first;
 
+	if (c->window != window) {
+		c->window = window;
+		c->stacks_taken = 0;
+		c->first_taken = 0;
+		c->slow_taken = 0;
+	}
 	if (!s->countdown) {
 		s->countdown = next_gap(stack_every);
 		why |= CALL_SAMPLED;
 	} else {
 		s->countdown--;
-	}
-	asm volatile("%0 &= 3" : "+r"(word));
-	seen = s->seen[word];
-	if (unlikely(!(seen & mask))) {
-		s->seen[word] = seen | mask;
-		why |= CALL_FIRST;
 	}
 	if (unlikely(ret < 0 && ret >= -4095)) {
 		if (!s->fail_countdown) {
@@ -99,42 +119,37 @@ static __always_inline u32 stack_due(struct slot *s, u64 now, s64 ret)
 			s->fail_countdown--;
 		}
 	}
-	if (unlikely(now - s->start >= slow_ns)) {
+	if (why && bounded) {
+		if (s->window != (u8)window) {
+			s->window = (u8)window;
+			s->stacks_taken = 0;
+		}
+		if (s->stacks_taken >= thread_stacks || c->stacks_taken >= cpu_stacks) {
+			why = 0;
+		} else {
+			s->stacks_taken++;
+			c->stacks_taken++;
+		}
+	}
+	asm volatile("%0 &= 3" : "+r"(word));
+	first = !(s->seen[word] & mask);
+	/* Beyond the budget the thread's next call of this number is its first. */
+	if (unlikely(first && (!bounded || c->first_taken < cpu_stacks / 2))) {
+		c->first_taken++;
+		why |= CALL_FIRST;
+	}
+	/* Long waits for work are no news after the first, and the snapshots show them. */
+	if (unlikely(now - s->start >= slow_ns) && (first || !is_idle(s->nr))) {
 		ms = (u32)(now / 1000000);
-		if (ms - s->slow_ms >= slow_gap_ms) {
+		if (ms - s->slow_ms >= slow_gap_ms && (!bounded || c->slow_taken < cpu_stacks / 2)) {
+			c->slow_taken++;
 			s->slow_ms = ms;
 			why |= CALL_SLOW;
 		}
 	}
+	if (first && why)
+		s->seen[word] |= mask;
 	return why;
-}
-
-/*
- * A busy program makes a million calls a second, and one in sixteen of those
- * is still far more stacks than tell anything: so many per thread and per CPU
- * in each window of 2^24 ns (17 ms) are enough for shares, and the target does
- * not pay for more.
- */
-#define WINDOW_SHIFT 24
-static __always_inline bool within_rate(struct cpu_state *c, struct slot *s, u64 now)
-{
-	u64 window = now >> WINDOW_SHIFT;
-
-	if (!thread_stacks)
-		return true;
-	if (s->window != (u8)window) {
-		s->window = (u8)window;
-		s->stacks_taken = 0;
-	}
-	if (c->window != window) {
-		c->window = window;
-		c->stacks_taken = 0;
-	}
-	if (s->stacks_taken >= thread_stacks || c->stacks_taken >= cpu_stacks)
-		return false;
-	s->stacks_taken++;
-	c->stacks_taken++;
-	return true;
 }
 
 /* Copies the caller's stack; zero when that failed, counted. */
@@ -200,9 +215,7 @@ static __always_inline int call_returned(u64 *ctx, bool stacks_on)
 	ret = (s64)ctx[1];
 	now = bpf_ktime_get_ns();
 	if (stacks_on) {
-		flags = stack_due(s, now, ret);
-		if (flags && !(flags & (CALL_FIRST | CALL_SLOW)) && !within_rate(c, s, now))
-			flags = 0;
+		flags = stack_due(c, s, now, ret);
 		if (flags) {
 			stack = call_stack(c, cpu, s, (struct pt_regs *)ctx[0], now);
 			if (!stack)

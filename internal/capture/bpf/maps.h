@@ -21,6 +21,7 @@ const volatile u64 slow_ns = 10000000;
 const volatile u64 slow_gap_ms = 100;
 const volatile u32 thread_stacks = 0; /* of calls, per thread and window; zero is no bound */
 const volatile u32 cpu_stacks = 0;    /* the same per CPU */
+const volatile u64 idle_calls[8] = {}; /* numbers of calls in which threads wait for work, as a bit set */
 const volatile u64 stacks_half = 0;   /* bytes of the stack ring that calls may fill */
 const volatile u32 include_children = 1;
 
@@ -80,6 +81,10 @@ struct call_record {
 /* Per CPU: where its ring is, and what it did not record. */
 struct cpu_state {
 	u64 produced;	      /* records ever written to this CPU's ring */
+	u64 window; /* in which the next three count */
+	u64 stacks_taken;
+	u64 first_taken;
+	u64 slow_taken;
 	u64 entered_before;   /* returns of calls entered before the attachment */
 	u64 unslotted;	      /* calls of target threads that have no slot */
 	u64 stack_ring_full;  /* syscall stacks lost */
@@ -92,9 +97,8 @@ struct cpu_state {
 	u64 threads_unslotted; /* target threads that found no free slot */
 	u64 blocked_moved;     /* snapshot stacks whose thread woke meanwhile */
 	u64 blocked_unreadable;
-	u64 window; /* in which stacks_taken counts */
-	u64 stacks_taken;
 	u64 blocked_mm_busy; /* snapshot stacks left out as they would have had to wait */
+	u64 pad[6];
 };
 
 /* Task notices. */
