@@ -121,6 +121,7 @@ const (
 	captureMapStacks            = "stacks"
 	captureMapTargets           = "targets"
 	captureMapThreads           = "threads"
+	captureMapUnplaced          = "unplaced"
 	captureProgForgetThreads    = "forget_threads"
 	captureProgSample           = "sample"
 	captureProgSampleStack      = "sample_stack"
@@ -230,6 +231,7 @@ type captureMapSpecs struct {
 	Stacks          *ebpf.MapSpec `ebpf:"stacks"`
 	Targets         *ebpf.MapSpec `ebpf:"targets"`
 	Threads         *ebpf.MapSpec `ebpf:"threads"`
+	Unplaced        *ebpf.MapSpec `ebpf:"unplaced"`
 }
 
 // captureVariableSpecs contains global variables before they are loaded into the kernel.
@@ -293,6 +295,7 @@ type captureMaps struct {
 	Stacks          *ebpf.Map `ebpf:"stacks"`
 	Targets         *ebpf.Map `ebpf:"targets"`
 	Threads         *ebpf.Map `ebpf:"threads"`
+	Unplaced        *ebpf.Map `ebpf:"unplaced"`
 }
 
 func (m *captureMaps) Close() error {
@@ -308,6 +311,7 @@ func (m *captureMaps) Close() error {
 		m.Stacks,
 		m.Targets,
 		m.Threads,
+		m.Unplaced,
 	)
 }
 

@@ -115,7 +115,7 @@ func (t *Tracer) look(r request, threads []Thread) taken {
 		return s
 	}
 	for i := range o.rows[:min(int(o.get(captureVarRowCount)), len(o.rows))] {
-		s.threads = append(s.threads, o.rows[i].thread(r.offset))
+		s.threads = append(s.threads, o.rows[i].thread(r.offset, int64(r.at)+r.offset))
 	}
 	s.missed, s.wantSame, s.wantFresh = o.get(captureVarRowsLost), o.get(captureVarWantSame), o.get(captureVarWantFresh)
 	return s
@@ -180,13 +180,16 @@ func (t *Tracer) deliverSnapshot(s taken) {
 	})
 }
 
-func (r *captureRow) thread(offset int64) Thread {
+func (r *captureRow) thread(offset, at int64) Thread {
 	th := Thread{
 		PID: int32(r.Tgid), TID: int32(r.Tid), Number: r.Nr, State: r.State, Flags: ThreadFlags(r.Flags),
 		CPUTime: durationOf(r.CpuNs), Voluntary: r.Nvcsw, Involuntary: r.Nivcsw, StackID: r.Stack,
 	}
-	if r.Since != 0 {
+	switch {
+	case r.Since != 0:
 		th.Since = int64(r.Since) + offset
+	case th.Flags&ThreadBlocked != 0:
+		th.Since = at // it waits, and that is all that is known
 	}
 	return th
 }

@@ -198,6 +198,7 @@ ARRAY(scratches, struct scratch, 2, 0);		       /* two per CPU */
 ARRAY(snapshot_scratch, struct scratch, 1, 0);
 HASH(targets, u32, MAX_TARGETS);   /* tgid -> cookie */
 HASH(threads, struct thread, SLOTS);
+HASH(unplaced, u32, SLOTS);	   /* tid -> tgid of threads for which `threads` had no room */
 HASH(claims, u32, SLOTS); /* slot index -> tid: insertion that needs no compare-and-swap */
 RINGBUF(events, 262144);
 RINGBUF(stacks, 8388608);

@@ -46,6 +46,15 @@ static __always_inline void release_slot(u32 tid, u32 i)
 	bpf_map_delete_elem(&claims, &i);
 }
 
+/* A thread that had no room has got some, or needs none any more. */
+static __always_inline int placed(u32 tid)
+{
+	if (likely(!overflow) || bpf_map_delete_elem(&unplaced, &tid))
+		return 0;
+	__sync_fetch_and_add(&overflow, -1);
+	return 1;
+}
+
 /* Lets a thread go. Deleting its entry decides who, of several, does it. */
 static __noinline int thread_remove(u32 tid)
 {
@@ -53,7 +62,7 @@ static __noinline int thread_remove(u32 tid)
 	u32 i;
 
 	if (!th)
-		return 0;
+		return placed(tid);
 	i = th->slot;
 	if (bpf_map_delete_elem(&threads, &tid))
 		return 0;
@@ -82,11 +91,14 @@ static __noinline int thread_add(u32 tid, u32 tgid)
 	u32 i = first_place(tid);
 
 	if (bpf_map_update_elem(&threads, &tid, &fresh, BPF_NOEXIST)) {
-		/* Full: its calls are counted by its tgid from now on. */
-		if (!bpf_map_lookup_elem(&threads, &tid) && !overflow)
+		/* Full: its calls are counted by its tgid from now on. The
+		 * snapshots try again, and each thread counts once. */
+		if (!bpf_map_lookup_elem(&threads, &tid) &&
+		    !bpf_map_update_elem(&unplaced, &tid, &tgid, BPF_NOEXIST))
 			no_slot();
 		return 0;
 	}
+	placed(tid);
 	if (bpf_map_update_elem(&claims, &i, &tid, BPF_NOEXIST)) {
 		s = bpf_map_lookup_elem(&slots, &i);
 		if (s)

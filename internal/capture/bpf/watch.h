@@ -189,6 +189,8 @@ static __always_inline int look_at(struct bpf_iter__task *ctx, bool stacks_on)
 	} else if (th) {
 		th->blocked = 0;
 		th->stack = 0;
+	} else if (flags & ROW_BLOCKED) {
+		since = now; /* the table is full: nothing is known of earlier */
 	}
 	r = bpf_map_lookup_elem(&rows, &i);
 	if (!r)
