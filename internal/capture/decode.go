@@ -8,7 +8,7 @@ import (
 // The sizes and kinds of the records in the two BPF ring buffers; struct
 // task_event and struct stack_event in bpf/maps.h.
 const (
-	taskEventSize  = 24
+	taskEventSize  = 32
 	stackEventSize = 64
 
 	eventFork = 1
@@ -18,7 +18,7 @@ const (
 
 type taskEvent struct {
 	kind, pid, tid, other uint32
-	time                  uint64
+	time, cpu             uint64
 }
 
 // decodeTaskEvent reads a fork, exec or exit notice.
@@ -27,7 +27,7 @@ func decodeTaskEvent(b []byte) (taskEvent, error) {
 		return taskEvent{}, fmt.Errorf("task notice of %d bytes, want %d", len(b), taskEventSize)
 	}
 	le := binary.LittleEndian
-	e := taskEvent{kind: le.Uint32(b), pid: le.Uint32(b[4:]), tid: le.Uint32(b[8:]), other: le.Uint32(b[12:]), time: le.Uint64(b[16:])}
+	e := taskEvent{kind: le.Uint32(b), pid: le.Uint32(b[4:]), tid: le.Uint32(b[8:]), other: le.Uint32(b[12:]), time: le.Uint64(b[16:]), cpu: le.Uint64(b[24:])}
 	if e.kind < eventFork || e.kind > eventExit {
 		return taskEvent{}, fmt.Errorf("task notice of unknown kind %d", e.kind)
 	}

@@ -51,12 +51,12 @@ func TestDecodeStack(t *testing.T) {
 
 func TestDecodeTaskEvent(t *testing.T) {
 	good := make([]byte, taskEventSize)
-	good[0], good[4], good[8], good[12], good[16] = eventExit, 1, 2, 3, 4
-	if e, err := decodeTaskEvent(good); err != nil || e != (taskEvent{kind: eventExit, pid: 1, tid: 2, other: 3, time: 4}) {
+	good[0], good[4], good[8], good[12], good[16], good[24] = eventExit, 1, 2, 3, 4, 5
+	if e, err := decodeTaskEvent(good); err != nil || e != (taskEvent{kind: eventExit, pid: 1, tid: 2, other: 3, time: 4, cpu: 5}) {
 		t.Errorf("%+v, %v", e, err)
 	}
-	if _, err := decodeTaskEvent(good[:23]); err == nil {
-		t.Error("a notice of 23 bytes was taken")
+	if _, err := decodeTaskEvent(good[:31]); err == nil {
+		t.Error("a notice of 31 bytes was taken")
 	}
 	good[0] = 9
 	if _, err := decodeTaskEvent(good); err == nil {

@@ -165,6 +165,9 @@ type Exit struct {
 	// the same instant.
 	ProcessOver bool
 	Time        int64
+	// CPUTime is all CPU time the thread has used, by the scheduler and up
+	// to its last clock tick: Thread.CPUTime of a snapshot at its end.
+	CPUTime time.Duration
 }
 
 // Handler receives what a Tracer sees, from one goroutine. Slices and pointers

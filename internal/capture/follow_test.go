@@ -330,3 +330,28 @@ func TestPIDNamespace(t *testing.T) {
 		t.Errorf("in a new PID namespace: %q", got)
 	}
 }
+
+// TestExitTellsCPUTime has a thread compute and end between two snapshots.
+func TestExitTellsCPUTime(t *testing.T) {
+	tr, r := startTracer(t, testConfig())
+	h := startHelper(t, "brief 100ms")
+	must(t, tr.AddProcess(h.pid()))
+	h.say()
+	said := h.hear()
+	tid, used := int32(atoi(t, said[0])), time.Duration(atoi(t, said[1]))
+	var exit Exit
+	eventually(t, "the thread has ended", func() bool {
+		must(t, tr.Poll())
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		i := slices.IndexFunc(r.exits, func(e Exit) bool { return e.TID == tid })
+		if i >= 0 {
+			exit = r.exits[i]
+		}
+		return i >= 0
+	})
+	t.Logf("used %v, the notice says %v", used, exit.CPUTime)
+	if exit.PID != h.pid() || exit.ProcessOver || exit.CPUTime < used-20*time.Millisecond || exit.CPUTime > used+50*time.Millisecond {
+		t.Errorf("%+v of a thread that used %v", exit, used)
+	}
+}

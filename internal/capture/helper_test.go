@@ -83,6 +83,26 @@ var helpers = map[string]func(args []string, in *bufio.Reader){
 		ready.Wait()
 		fmt.Println("parked")
 	},
+	"brief": func(args []string, _ *bufio.Reader) { // a thread that computes and ends
+		d, _ := time.ParseDuration(args[0])
+		said := make(chan [2]int64)
+		var work func()
+		work = func() {
+			runtime.LockOSThread() // never unlocked: the thread ends with it
+			if unix.Gettid() == unix.Getpid() { // the first never does
+				go work()
+				<-make(chan struct{})
+			}
+			n := 0
+			for clockNow(unix.CLOCK_THREAD_CPUTIME_ID) < int64(d) {
+				n += spin(1000)
+			}
+			said <- [2]int64{int64(unix.Gettid()), clockNow(unix.CLOCK_THREAD_CPUTIME_ID) + int64(n&0)}
+		}
+		go work()
+		s := <-said
+		fmt.Println(s[0], s[1])
+	},
 	"sleepers": func(args []string, _ *bufio.Reader) {
 		n, _ := strconv.Atoi(args[0])
 		var finished sync.WaitGroup

@@ -231,7 +231,7 @@ func (t *Tracer) drainEvents() {
 			t.handler.Exec(Exec{PID: int32(e.pid), Time: at})
 		case eventExit:
 			t.read.exits = append(t.read.exits, heldExit{
-				exit: Exit{PID: int32(e.pid), TID: int32(e.tid), ProcessOver: e.other != 0, Time: at},
+				exit: Exit{PID: int32(e.pid), TID: int32(e.tid), ProcessOver: e.other != 0, Time: at, CPUTime: durationOf(e.cpu)},
 				at:   e.time, poll: t.read.pollNo,
 			})
 		}

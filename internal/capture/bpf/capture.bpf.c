@@ -264,7 +264,7 @@ int task_newtask(u64 *ctx)
 	s = slot_of(child->pid);
 	if (s)
 		s->newborn = 1;
-	notify(EVENT_FORK, tgid, child->pid, parent);
+	notify(EVENT_FORK, tgid, child->pid, parent, 0);
 	return 0;
 }
 
@@ -297,7 +297,7 @@ int sched_process_exec(u64 *ctx)
 			to->start = start;
 		}
 	}
-	notify(EVENT_EXEC, tgid, tid, old_tid);
+	notify(EVENT_EXEC, tgid, tid, old_tid, 0);
 	return 0;
 }
 
@@ -320,7 +320,7 @@ int sched_process_exit(u64 *ctx)
 		return 0;
 	if (over)
 		bpf_map_delete_elem(&targets, &tgid);
-	notify(EVENT_EXIT, tgid, tid, over);
+	notify(EVENT_EXIT, tgid, tid, over, task->se.sum_exec_runtime);
 	return 0;
 }
 

@@ -111,6 +111,7 @@ struct task_event {
 	u32 tid;
 	u32 other; /* fork: the parent's tgid; exit: 1 if the process is over; exec: the former tid */
 	u64 time;
+	u64 cpu_ns; /* exit: all CPU time of the thread */
 };
 
 /* A stack copy and what it was taken at. */
@@ -213,10 +214,10 @@ static __always_inline struct cpu_state *this_cpu(void)
 /* For counters that interrupts may share. */
 #define count(field) __sync_fetch_and_add(&(field), 1)
 
-static __always_inline void notify(u32 type, u32 tgid, u32 tid, u32 other)
+static __always_inline void notify(u32 type, u32 tgid, u32 tid, u32 other, u64 cpu_ns)
 {
 	struct task_event e = {
-		.type = type, .tgid = tgid, .tid = tid, .other = other, .time = bpf_ktime_get_ns()
+		.type = type, .tgid = tgid, .tid = tid, .other = other, .time = bpf_ktime_get_ns(), .cpu_ns = cpu_ns
 	};
 
 	if (bpf_ringbuf_output(&events, &e, sizeof(e), BPF_RB_NO_WAKEUP)) {
