@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/perfscope/perfscope/internal/procread"
 )
 
 // Config says what to look for and where.
@@ -77,12 +79,16 @@ type Changes struct {
 	// Refused is one example of a permission missing to judge a process by
 	// the rules; nil when everything asked for was readable.
 	Refused error
+	// Stuck is why a process could not be looked at in time, the first time
+	// this happens to it: it is left alone for a minute, and stays what it
+	// was taken for.
+	Stuck error
 }
 
 // New compiles the rules.
 func New(cfg Config) (*Discoverer, error) {
 	d := &Discoverer{
-		fs:       procFS{root: cmp.Or(cfg.Root, "/proc")},
+		fs:       procFS{root: cmp.Or(cfg.Root, "/proc"), patient: &procread.Reader{}},
 		children: cfg.Children,
 		max:      cmp.Or(cfg.MaxProcesses, defaultMaxProcesses),
 		self:     cmp.Or(cfg.Self, int32(os.Getpid())), //nolint:gosec // a pid fits 32 bits
@@ -121,6 +127,9 @@ func New(cfg Config) (*Discoverer, error) {
 	d.boot = readBootID(d.fs.root)
 	return d, nil
 }
+
+// Stuck counts the reads of processes that hung, see Changes.Stuck.
+func (d *Discoverer) Stuck() uint64 { return d.fs.patient.Stuck() }
 
 // Host is the machine the processes run on.
 func (d *Discoverer) Host() Host { return d.host }
@@ -254,6 +263,12 @@ func (d *Discoverer) look(pid int32, ch *Changes, force bool) *entry {
 func (d *Discoverer) judge(pid int32, e *entry, st stat, ch *Changes) {
 	f := &facts{fs: d.fs, pid: pid, stat: st, sockets: d.listenersOf}
 	p := d.evaluate(f, e.process, ch)
+	if f.stuck != nil {
+		if errors.Is(f.stuck, procread.ErrStuck) {
+			ch.Stuck = f.stuck
+		}
+		return // nothing can be said of it now
+	}
 	if f.refused != nil && ch.Refused == nil {
 		ch.Refused = f.refused
 	}

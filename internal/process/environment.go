@@ -19,7 +19,7 @@ type environment struct {
 }
 
 func (fs procFS) environment(pid int32) (environment, error) {
-	data, err := fs.read(pid, "environ", maxFileBytes)
+	data, err := fs.readMemory(pid, "environ", maxFileBytes)
 	if err != nil {
 		return environment{}, err
 	}

@@ -3,6 +3,8 @@ package process
 import (
 	"errors"
 	"io/fs"
+
+	"github.com/perfscope/perfscope/internal/procread"
 )
 
 // facts are what is known of one process, each read when it is first asked
@@ -21,14 +23,19 @@ type facts struct {
 	env      *environment
 	held     map[uint16]bool
 
+	// stuck is set when a fact could not be had in time.
+	stuck error
 	// refused is set when the kernel denied a fact that was asked for.
 	refused error
 }
 
 func (f *facts) note(err error) {
 	// A process may end while it is read: only a refusal is worth telling.
-	if errors.Is(err, fs.ErrPermission) {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
 		f.refused = err
+	case errors.Is(err, procread.ErrStuck), errors.Is(err, procread.ErrQuarantined), errors.Is(err, procread.ErrBusy):
+		f.stuck = err
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/perfscope/perfscope/internal/procread"
 )
 
 const (
@@ -32,7 +34,21 @@ const (
 )
 
 // procFS reads one proc file system.
-type procFS struct{ root string }
+type procFS struct {
+	root string
+	// patient reads what a stuck process would let nobody read; nil reads
+	// it directly.
+	patient *procread.Reader
+}
+
+// readMemory reads at most limit bytes of a file that the kernel takes from the
+// memory of the process.
+func (fs procFS) readMemory(pid int32, name string, limit int64) ([]byte, error) {
+	if fs.patient == nil {
+		return fs.read(pid, name, limit)
+	}
+	return procread.Do(fs.patient, pid, func() ([]byte, error) { return fs.read(pid, name, limit) })
+}
 
 func (fs procFS) path(pid int32, name string) string {
 	return filepath.Join(fs.root, strconv.Itoa(int(pid)), name)
@@ -179,7 +195,7 @@ func (fs procFS) invoked(pid int32, exe, command string) string {
 
 // command is the command line with its arguments joined by a space.
 func (fs procFS) command(pid int32) (string, error) {
-	data, err := fs.read(pid, "cmdline", maxFileBytes)
+	data, err := fs.readMemory(pid, "cmdline", maxFileBytes)
 	if err != nil {
 		return "", err
 	}

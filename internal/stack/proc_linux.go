@@ -121,14 +121,14 @@ func readVDSO() ([]byte, error) {
 }
 
 // readCode reads machine code out of a process.
-func readCode(pid int32, addr uint64, into []byte) bool {
+func readCode(pid int32, addr uint64) (code [6]byte, err error) {
 	mem, err := os.Open(procDir(pid) + "/mem")
 	if err != nil {
-		return false
+		return code, err
 	}
 	defer func() { _ = mem.Close() }()
-	_, err = mem.ReadAt(into, int64(addr))
-	return err == nil
+	_, err = mem.ReadAt(code[:], int64(addr))
+	return code, err
 }
 
 // exePath is the path of a process's program, without " (deleted)".

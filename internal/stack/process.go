@@ -8,6 +8,8 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"github.com/perfscope/perfscope/internal/procread"
 )
 
 const (
@@ -76,7 +78,12 @@ func (u *Unwinder) dropOldestProcess() {
 
 // readProcess reads maps and program; unchanged maps keep their modules.
 func (u *Unwinder) readProcess(p *process) error {
-	text, err := readMaps(p.pid)
+	pid, read := p.pid, u.readMaps
+	text, err := procread.Do(&u.patient, pid, func() ([]byte, error) { return read(pid) })
+	if p.maps != nil && (errors.Is(err, procread.ErrStuck) || errors.Is(err, procread.ErrQuarantined) || errors.Is(err, procread.ErrBusy)) {
+		p.read = u.now()
+		return nil // what is known of it is still mostly true
+	}
 	if errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("memory map of process %d: %w: give the collector CAP_SYS_PTRACE or run it as the process's user", p.pid, err)
 	}

@@ -1,5 +1,7 @@
 package stack
 
+import "github.com/perfscope/perfscope/internal/procread"
+
 // maxScan bounds the stack words looked at for a return address.
 const maxScan = 128
 
@@ -43,8 +45,9 @@ func (u *Unwinder) calls(p *process, ra uint64, at *place) bool {
 	if mod == nil || mod.img == nil {
 		return false
 	}
-	var code [6]byte
-	if !readCode(p.pid, ra-6, code[:]) {
+	pid := p.pid
+	code, err := procread.Do(&u.patient, pid, func() ([6]byte, error) { return readCode(pid, ra-6) })
+	if err != nil {
 		return false
 	}
 	if code[1] == 0xe8 { // call rel32

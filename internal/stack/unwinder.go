@@ -10,6 +10,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/perfscope/perfscope/internal/procread"
 	"github.com/perfscope/perfscope/internal/syscalltrace"
 )
 
@@ -55,6 +56,8 @@ type Stats struct {
 	Stacks, Complete, CacheHits uint64
 	// Failed counts calls of Unwind that gave an error.
 	Failed uint64
+	// Stuck counts reads of a process that hung; see package procread.
+	Stuck uint64
 	// Refreshes counts maps read again because of an unknown address.
 	Refreshes uint64
 	// ModuleLoads, ModuleEvictions and UnreadableModules count what became
@@ -70,9 +73,13 @@ type Stats struct {
 // Unwinder turns stack copies into named stacks. It is safe for concurrent
 // use; calls are served one at a time.
 type Unwinder struct {
-	mu        sync.Mutex
-	opts      Options
-	arch      *architecture
+	mu   sync.Mutex
+	opts Options
+	arch *architecture
+	// patient reads the memory map and the memory of processes; readMaps is
+	// replaced in tests.
+	patient   procread.Reader
+	readMaps  func(pid int32) ([]byte, error)
 	now       func() time.Time
 	processes map[int32]*process
 	modules   map[moduleKey]*module
@@ -118,7 +125,7 @@ func NewUnwinder(opts Options) *Unwinder {
 		opts.Now = time.Now
 	}
 	return &Unwinder{
-		opts: opts, arch: hostArchitecture(), now: opts.Now,
+		opts: opts, arch: hostArchitecture(), now: opts.Now, readMaps: readMaps,
 		processes: map[int32]*process{}, modules: map[moduleKey]*module{},
 		stacks: map[uint64]*list.Element{}, recent: list.New(),
 	}
@@ -329,7 +336,7 @@ func (u *Unwinder) Stats() Stats {
 	defer u.mu.Unlock()
 	s := u.stats
 	s.Processes, s.CachedStacks = len(u.processes), u.recent.Len()
-	s.Modules, s.ModuleBytes = 0, 0
+	s.Modules, s.ModuleBytes, s.Stuck = 0, 0, u.patient.Stuck()
 	for _, mod := range u.modules {
 		if mod.img != nil {
 			s.Modules++

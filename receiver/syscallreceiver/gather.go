@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/perfscope/perfscope/internal/process"
+	"github.com/perfscope/perfscope/internal/procread"
 	"github.com/perfscope/perfscope/internal/syscalltrace"
 )
 
@@ -143,6 +144,10 @@ func (g *gatherer) stack(raw rawStack) {
 	s, err := g.unwind.Unwind(raw.PID, raw.Regs, raw.Bytes)
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if errors.Is(err, procread.ErrStuck) {
+		g.stats.stuck.Add(1)
+		g.logger.Warn("Stacks of a process cannot be unwound.", zap.Error(err))
+	}
 	switch {
 	case err != nil || len(s.Frames) == 0:
 		g.stats.stacks[stackFailed]++

@@ -94,7 +94,7 @@ func (r *syscallReceiver) Start(ctx context.Context, host component.Host) error 
 	counted := newStats(telemetry)
 	n := &run{logger: r.set.Logger, host: host, telemetry: telemetry, poked: make(chan struct{}, 1)}
 	n.scout = &scout{
-		finder: finder, interval: r.cfg.DiscoveryInterval, stats: counted, now: now,
+		finder: finder, interval: r.cfg.DiscoveryInterval, stats: counted, logger: r.set.Logger, now: now,
 		notices: make(chan notice, maxNotices), found: n.found, answer: n.answer, trouble: n.trouble,
 	}
 	n.gatherer = &gatherer{

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/perfscope/perfscope/internal/process"
 )
 
@@ -13,6 +15,7 @@ type scout struct {
 	finder   *process.Discoverer
 	interval time.Duration
 	stats    *stats
+	logger   *zap.Logger
 	notices  chan notice
 	now      func() int64
 	// found and answer take results; trouble takes the state of the scans,
@@ -52,7 +55,7 @@ func (s *scout) run(ctx context.Context) {
 func (s *scout) scan() {
 	start := s.now()
 	changes, err := s.finder.Scan()
-	s.stats.skipped.Add(int64(changes.Skipped))
+	s.tellOf(changes)
 	if err != nil {
 		s.trouble(err)
 		return
@@ -61,12 +64,21 @@ func (s *scout) scan() {
 	s.trouble(changes.Refused)
 }
 
+// tellOf counts and logs what could not be done.
+func (s *scout) tellOf(ch process.Changes) {
+	s.stats.skipped.Add(int64(ch.Skipped))
+	if ch.Stuck != nil {
+		s.stats.stuck.Add(1)
+		s.logger.Warn("A process cannot be looked at.", zap.Error(ch.Stuck))
+	}
+}
+
 func (s *scout) look(n notice) {
 	switch n.kind {
 	case noticeFork:
-		s.finder.Forked(n.pid)
+		s.tellOf(s.finder.Forked(n.pid))
 	case noticeExec:
-		s.finder.Execed(n.pid)
+		s.tellOf(s.finder.Execed(n.pid))
 	case noticeExit:
 		// The leader may have ended before the last of its threads.
 		if !s.finder.Alive(n.pid) {

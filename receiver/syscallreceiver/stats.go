@@ -41,7 +41,7 @@ type stats struct {
 	// could not hand over.
 	dropped, lostStacks map[string]uint64
 	batches             uint64
-	skipped             atomic.Int64
+	skipped, stuck      atomic.Int64
 
 	processes, threads, inFlight, memory, pending atomic.Int64
 }
@@ -110,6 +110,9 @@ func (s *stats) publish(g *gatherer, inFlight int, memory int64) {
 	}
 	if n := s.skipped.Swap(0); n > 0 {
 		s.telemetry.ReceiverSyscallProcessesSkipped.Add(ctx, n)
+	}
+	if n := s.stuck.Swap(0); n > 0 {
+		s.telemetry.ReceiverSyscallProcessesStuck.Add(ctx, n)
 	}
 	s.kinds, s.stacks, s.batches = [len(kindNames)]uint64{}, [stackResults]uint64{}, 0
 	clear(s.dropped)

@@ -36,6 +36,7 @@ type TelemetryBuilder struct {
 	ReceiverSyscallPendingEvents    metric.Int64ObservableGauge
 	ReceiverSyscallProcesses        metric.Int64ObservableGauge
 	ReceiverSyscallProcessesSkipped metric.Int64Counter
+	ReceiverSyscallProcessesStuck   metric.Int64Counter
 	ReceiverSyscallQueueLength      metric.Int64ObservableGauge
 	ReceiverSyscallStacks           metric.Int64Counter
 	ReceiverSyscallThreads          metric.Int64ObservableGauge
@@ -215,6 +216,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	builder.ReceiverSyscallProcessesSkipped, err = builder.meter.Int64Counter(
 		"otelcol_receiver_syscall_processes_skipped",
 		metric.WithDescription("Processes that a rule chose and that were not followed because max_processes was reached, counted once per look. [Development]"),
+		metric.WithUnit("{process}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverSyscallProcessesStuck, err = builder.meter.Int64Counter(
+		"otelcol_receiver_syscall_processes_stuck",
+		metric.WithDescription("Processes that were left alone for a minute because a read of their memory map, command line or environment hung. [Development]"),
 		metric.WithUnit("{process}"),
 	)
 	errs = errors.Join(errs, err)

@@ -48,6 +48,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ReceiverSyscallEvents.Add(context.Background(), 1)
 	tb.ReceiverSyscallEventsDropped.Add(context.Background(), 1)
 	tb.ReceiverSyscallProcessesSkipped.Add(context.Background(), 1)
+	tb.ReceiverSyscallProcessesStuck.Add(context.Background(), 1)
 	tb.ReceiverSyscallStacks.Add(context.Background(), 1)
 	AssertEqualReceiverSyscallBatches(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
@@ -71,6 +72,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverSyscallProcessesSkipped(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverSyscallProcessesStuck(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverSyscallQueueLength(t, testTel,
