@@ -3,10 +3,13 @@
 package capture
 
 import (
+	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
 )
@@ -35,7 +38,7 @@ func TestWithoutStacks(t *testing.T) {
 	for _, d := range tr.Degraded() {
 		features = append(features, d.Feature)
 		t.Logf("%+v", d)
-		if d.Reason == "" || len(d.Reason) > 1000 {
+		if !strings.Contains(d.Reason, "lacks a function") || len(d.Reason) > 1000 {
 			t.Errorf("%s: reason %q", d.Feature, d.Reason)
 		}
 	}
@@ -64,5 +67,45 @@ func TestWithoutStacks(t *testing.T) {
 	defer r.mu.Unlock()
 	if len(r.stacks) != 0 || len(r.samples) == 0 || len(r.calls) == 0 {
 		t.Errorf("%d stacks, %d samples, %d calls, want none, some, some", len(r.stacks), len(r.samples), len(r.calls))
+	}
+}
+
+// TestVerifierRefusal has the verifier refuse a program that is needed: that
+// is no matter of privileges, though the verifier says EACCES.
+func TestVerifierRefusal(t *testing.T) {
+	startTracer(t, testConfig()) // skips where tracing is not allowed
+	spec, err := loadCapture()
+	must(t, err)
+	p := spec.Programs[captureProgSysEnter]
+	// Reads through a number.
+	p.Instructions = asm.Instructions{asm.Mov.Imm(asm.R1, 1), asm.LoadMem(asm.R0, asm.R1, 0, asm.DWord), asm.Return()}
+	_, err = newTracer(spec, testConfig(), &recorder{}, nil)
+	if err == nil {
+		t.Fatal("the program was taken")
+	}
+	text := err.Error()
+	t.Log(text)
+	if !errors.Is(err, unix.EACCES) {
+		t.Error("no EACCES: this tests nothing")
+	}
+	if !strings.Contains(text, "the verifier of kernel "+kernelRelease()+" refuses the program") || strings.Contains(text, "CAP_") {
+		t.Error("the error does not name the verifier alone")
+	}
+	if strings.Count(text, "invalid mem access") != 1 {
+		t.Error("the verifier's word should be there once")
+	}
+}
+
+func TestExplain(t *testing.T) {
+	denied := &ebpf.VerifierError{Cause: unix.EPERM} // no log: not the verifier's
+	if text := explain(denied); !strings.Contains(text, "seccomp") || strings.Contains(text, "report") {
+		t.Errorf("EPERM: %s", text)
+	}
+	denied.Log = []string{"0: (b7) r0 = 0", "R1 is bad"}
+	if text := explain(denied); !strings.Contains(text, "please report") || strings.Contains(text, "seccomp") {
+		t.Errorf("the verifier: %s", text)
+	}
+	if err := refused("cannot do it", unix.EPERM); !errors.Is(err, unix.EPERM) || strings.Count(err.Error(), unix.EPERM.Error()) != 1 {
+		t.Errorf("%v", err)
 	}
 }

@@ -88,7 +88,7 @@ var helpers = map[string]func(args []string, in *bufio.Reader){
 		said := make(chan [2]int64)
 		var work func()
 		work = func() {
-			runtime.LockOSThread() // never unlocked: the thread ends with it
+			runtime.LockOSThread()              // never unlocked: the thread ends with it
 			if unix.Gettid() == unix.Getpid() { // the first never does
 				go work()
 				<-make(chan struct{})

@@ -61,7 +61,7 @@ func load(spec *ebpf.CollectionSpec, cfg Config) (_ *objects, err error) {
 	}()
 	base := only(spec, required...)
 	if o.coll, err = ebpf.NewCollection(base); err != nil {
-		return nil, fmt.Errorf("capture: the kernel refuses the eBPF programs: %s: %w", explain(err), err)
+		return nil, refused("the kernel refuses the eBPF programs", err)
 	}
 	if err = o.mapAll(cpus); err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 )
 
@@ -112,19 +113,48 @@ func lockdown() string {
 	return mode
 }
 
-// explain says what an error of the kernel most likely means here.
+// refusal is an error of the kernel in words that say what to do.
+type refusal struct {
+	text  string
+	cause error
+}
+
+func (r *refusal) Error() string { return r.text }
+func (r *refusal) Unwrap() error { return r.cause }
+
+func refused(what string, err error) error {
+	return &refusal{"capture: " + what + ": " + explain(err), err}
+}
+
+// explain returns the text of an error of the kernel and what it most likely
+// means here.
 func explain(err error) string {
 	text := err.Error()
 	// The verifier's log can be pages; its end is what matters.
 	if i := strings.IndexByte(text, '\n'); i >= 0 {
 		text = text[:i]
 	}
+	// Any refusal to load is a VerifierError; with a log it is the verifier's.
+	var verifier *ebpf.VerifierError
 	switch {
 	case lockdown() == "confidentiality":
 		return text + "; the kernel is locked down (confidentiality), which refuses reading memory from eBPF: boot with lockdown=integrity or none"
+	case errors.As(err, &verifier) && len(verifier.Log) > 0:
+		if strings.Contains(text, "unknown func") || strings.Contains(text, "invalid func") {
+			return text + "; kernel " + kernelRelease() + " lacks a function that the program calls: use a newer one"
+		}
+		return "the verifier of kernel " + kernelRelease() + " refuses the program (a PerfScope bug, please report): " + text
 	case errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES):
 		return text + "; the capabilities are there but the kernel refuses them: inside a user namespace they count for nothing, " +
 			"a seccomp profile may forbid bpf() and perf_event_open(), and kernels before 5.11 count maps against RLIMIT_MEMLOCK (ulimit -l unlimited); " + howToGrant
 	}
 	return text
+}
+
+func kernelRelease() string {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return "of unknown release"
+	}
+	return unix.ByteSliceToString(u.Release[:])
 }

@@ -47,11 +47,11 @@ func startSampler(prog *ebpf.Program, hz int) (_ *sampler, err error) {
 			if errors.Is(err, unix.ENODEV) {
 				continue // went offline since
 			}
-			return nil, fmt.Errorf("capture: cannot open the sampling clock of CPU %d: %s: %w", cpu, explain(err), err)
+			return nil, refused(fmt.Sprintf("cannot open the sampling clock of CPU %d", cpu), err)
 		}
 		s.fds = append(s.fds, fd)
 		if err := unix.IoctlSetInt(fd, unix.PERF_EVENT_IOC_SET_BPF, prog.FD()); err != nil {
-			return nil, fmt.Errorf("capture: cannot attach the sampler to CPU %d: %s: %w", cpu, explain(err), err)
+			return nil, refused(fmt.Sprintf("cannot attach the sampler to CPU %d", cpu), err)
 		}
 		if err := unix.IoctlSetInt(fd, unix.PERF_EVENT_IOC_ENABLE, 0); err != nil {
 			return nil, fmt.Errorf("capture: cannot start the sampler on CPU %d: %w", cpu, err)

@@ -115,7 +115,7 @@ func (t *Tracer) open() (err error) {
 	}
 	for name, it := range map[string]**link.Iter{captureProgSeedThreads: &t.iters.seed, captureProgForgetThreads: &t.iters.forget} {
 		if *it, err = link.AttachIter(link.IterOptions{Program: t.obj.coll.Programs[name]}); err != nil {
-			return fmt.Errorf("capture: cannot iterate over tasks: %s: %w", explain(err), err)
+			return refused("cannot iterate over tasks", err)
 		}
 	}
 	if t.obj.snapshot != nil {
@@ -170,7 +170,7 @@ func (t *Tracer) Start(ctx context.Context) error {
 func attach(p *ebpf.Program, name string) (link.Link, error) {
 	l, err := link.AttachTracing(link.TracingOptions{Program: p})
 	if err != nil {
-		return nil, fmt.Errorf("capture: cannot attach to the tracepoint %s: %s: %w", name, explain(err), err)
+		return nil, refused("cannot attach to the tracepoint "+name, err)
 	}
 	return l, nil
 }

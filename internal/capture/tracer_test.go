@@ -291,6 +291,7 @@ func TestSlowStackRate(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := testConfig()
 			cfg.StackEvery, cfg.StackRate, cfg.SnapshotInterval = 30000, DefaultConfig().StackRate, c.snapshots
+			cfg.StackRingBytes = 64 << 20
 			tr, r := startTracer(t, cfg)
 			h := startHelper(t, "sleepers 200")
 			must(t, tr.AddProcess(h.pid()))
