@@ -44,6 +44,30 @@ func readExactly(r io.Reader, size uint64) []byte {
 	return out
 }
 
+// maxPacking is by how much file systems that compress are believed to make a
+// file smaller.
+const maxPacking = 8
+
+// refuseHoles refuses a file with a section larger than what the file holds on
+// its disk: in a sparse file, 128 MiB of zeros cost their maker nothing.
+func refuseHoles(f *elf.File, r io.ReaderAt) error {
+	held := allocated(r)
+	if held == 0 {
+		return nil // not a file, or its file system does not say
+	}
+	for _, s := range f.Sections {
+		if s.Type != elf.SHT_NOBITS && s.FileSize/maxPacking > held {
+			return fmt.Errorf("section %.40q has %d bytes in a file that holds %d: it is sparse", s.Name, s.FileSize, held)
+		}
+	}
+	for _, p := range f.Progs {
+		if p.Filesz/maxPacking > held {
+			return fmt.Errorf("a segment has %d bytes in a file that holds %d: it is sparse", p.Filesz, held)
+		}
+	}
+	return nil
+}
+
 // sectionOf returns the first section of a type.
 func sectionOf(f *elf.File, kind elf.SectionType) *elf.Section {
 	for _, s := range f.Sections {

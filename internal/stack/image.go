@@ -53,6 +53,9 @@ func loadImage(r io.ReaderAt, opts imageOptions) (img *image, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := refuseHoles(f, r); err != nil {
+		return nil, err
+	}
 	if f.Class != elf.ELFCLASS64 || f.Machine != opts.arch.machine || f.Data != elf.ELFDATA2LSB {
 		return nil, fmt.Errorf("%v %v code is not supported on this machine", f.Class, f.Machine)
 	}
@@ -101,7 +104,7 @@ func (img *image) loadSymbols(f *elf.File, opts imageOptions) {
 	}
 	if img.gnuID != "" && opts.debugFile != nil && (!full || (opts.lines && img.lines == nil)) {
 		if r, done := opts.debugFile(img.gnuID); r != nil {
-			if d, err := elf.NewFile(r); err == nil {
+			if d, err := elf.NewFile(r); err == nil && refuseHoles(d, r) == nil {
 				if id, _ := buildIDs(d); id == img.gnuID {
 					if !full {
 						full = add(symbolsOf(d, elf.SHT_SYMTAB))

@@ -123,6 +123,13 @@ func (u *Unwinder) openModule(p *process, m *mapping) *module {
 
 // load reads the module's file and makes room for it.
 func (u *Unwinder) load(p *process, m *mapping, mod *module) {
+	if u.protected() > u.opts.MaxModuleBytes {
+		u.refused = true
+		u.stats.ModuleRefusals++
+		u.lastError = fmt.Errorf("module %s of process %d is not loaded: the tables of the modules in one stack exceed the budget of %d MiB",
+			m.path, p.pid, u.opts.MaxModuleBytes>>20)
+		return
+	}
 	mod.tried = u.now()
 	opts := imageOptions{arch: u.arch, lines: u.opts.Lines && mod.origin == syscalltrace.OriginApplication}
 	if m.isVDSO() {
@@ -155,6 +162,18 @@ func (u *Unwinder) load(p *process, m *mapping, mod *module) {
 	u.stats.ModuleLoads++
 	mod.sites = map[uint64]*site{}
 	u.shrinkModules(mod)
+}
+
+// protected is the size of the modules that the walk under way uses: they
+// cannot be dropped to make room.
+func (u *Unwinder) protected() int64 {
+	var bytes int64
+	for _, mod := range u.modules {
+		if mod.img != nil && mod.used >= u.walkStart {
+			bytes += mod.bytes()
+		}
+	}
+	return bytes
 }
 
 // shrinkModules drops the images used least recently until the bounds hold;

@@ -33,6 +33,7 @@ type perfMap struct {
 	symbols []jitSymbol // sorted, no two overlap
 	read    int64       // bytes consumed
 	looked  time.Time
+	size    int64 // estimates the memory held
 	// generation changes whenever symbols do.
 	generation uint32
 }
@@ -55,7 +56,7 @@ func (m *perfMap) find(addr uint64) (string, bool) {
 // read anew.
 func (m *perfMap) update(r io.ReaderAt, size int64) error {
 	if size < m.read {
-		m.symbols, m.read = nil, 0
+		m.symbols, m.read, m.size = nil, 0, 0
 	}
 	if size == m.read {
 		return nil
@@ -144,16 +145,12 @@ func (m *perfMap) merge(newer []jitSymbol) {
 		}
 	}
 	m.symbols = make([]jitSymbol, len(out))
+	m.size = int64(len(out)) * 32
 	for i := range out {
 		m.symbols[i] = out[i].jitSymbol
+		m.size += int64(len(out[i].name))
 	}
 }
 
 // bytes estimates the memory held.
-func (m *perfMap) bytes() int64 {
-	n := int64(len(m.symbols)) * 32
-	for i := range m.symbols {
-		n += int64(len(m.symbols[i].name))
-	}
-	return n
-}
+func (m *perfMap) bytes() int64 { return m.size }

@@ -50,6 +50,20 @@ func statOf(info os.FileInfo) (*syscall.Stat_t, bool) {
 	return st, ok
 }
 
+// allocated is what a file takes on its disk (bytes), zero when unknown.
+func allocated(r io.ReaderAt) uint64 {
+	f, ok := r.(*os.File)
+	if !ok {
+		return 0
+	}
+	info, err := f.Stat()
+	st, ok := statOf(info)
+	if err != nil || !ok {
+		return 0
+	}
+	return uint64(st.Blocks) * 512
+}
+
 // readLimited reads at most limit bytes of a /proc file.
 func readLimited(path string, limit int64) ([]byte, error) {
 	f, err := os.Open(path)

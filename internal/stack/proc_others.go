@@ -22,6 +22,8 @@ func openMapping(int32, *mapping, string) (*os.File, fileKey, error) {
 	return nil, fileKey{}, errNotLinux
 }
 
+func allocated(io.ReaderAt) uint64 { return 0 }
+
 func readVDSO() ([]byte, error) { return nil, errNotLinux }
 
 func programName(_ int32, exe string, _ fileKey) string { return exe }

@@ -25,6 +25,7 @@ const (
 
 // process is what is known of one process.
 type process struct {
+	serial      uint64 // unlike the pid, never used again
 	pid         int32
 	exe         string
 	runtimeName string
@@ -46,7 +47,8 @@ func (u *Unwinder) process(pid int32) (*process, error) {
 	u.tick++
 	p := u.processes[pid]
 	if p == nil {
-		p = &process{pid: pid, functions: -1, patience: firstRefresh}
+		u.serial++
+		p = &process{serial: u.serial, pid: pid, functions: -1, patience: firstRefresh}
 		if err := u.readProcess(p); err != nil {
 			return nil, err
 		}
@@ -56,7 +58,7 @@ func (u *Unwinder) process(pid int32) (*process, error) {
 		u.processes[pid] = p
 	} else if u.now().Sub(p.read) > staleAfter {
 		if err := u.readProcess(p); err != nil {
-			delete(u.processes, pid)
+			u.forget(pid)
 			return nil, err
 		}
 	}
@@ -72,7 +74,7 @@ func (u *Unwinder) dropOldestProcess() {
 		}
 	}
 	if oldest != nil {
-		delete(u.processes, oldest.pid)
+		u.forget(oldest.pid)
 	}
 }
 
@@ -225,5 +227,36 @@ func (u *Unwinder) updatePerfMap(p *process) {
 	}
 	if p.perf.generation != before {
 		p.generation++
+		u.shrinkPerfMaps(p)
+	}
+}
+
+// perfMapRest is after how long a perf map that was dropped for want of room
+// is read again.
+const perfMapRest = 30 * time.Second
+
+// shrinkPerfMaps drops the perf maps of the processes used least recently
+// until the bound holds; keep is the one just read.
+func (u *Unwinder) shrinkPerfMaps(keep *process) {
+	for {
+		var bytes int64
+		var oldest *process
+		for _, p := range u.processes {
+			n := p.perf.bytes()
+			bytes += n
+			if p != keep && n > 0 && (oldest == nil || p.used < oldest.used) {
+				oldest = p
+			}
+		}
+		if bytes <= u.opts.MaxPerfMapBytes {
+			return
+		}
+		if oldest == nil {
+			oldest = keep // alone beyond the bound
+		}
+		// Its generation counts on: no stack named before is believed.
+		oldest.perf = perfMap{generation: oldest.perf.generation + 1, looked: u.now().Add(perfMapRest)}
+		oldest.generation++
+		u.stats.PerfMapEvictions++
 	}
 }

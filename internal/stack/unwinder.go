@@ -32,13 +32,17 @@ type Options struct {
 	MaxProcesses int
 	// MaxModules bounds the files whose tables are held (default 1024).
 	MaxModules int
-	// MaxModuleBytes bounds the memory of those tables (default 256 MiB;
-	// the module in use is held even when it alone is larger).
+	// MaxModuleBytes bounds the memory of those tables (default 256 MiB).
+	// It can be exceeded by one module: a walk whose modules are beyond it
+	// loads no other, and is incomplete.
 	MaxModuleBytes int64
 	// MaxStacks bounds the symbolised stacks kept (default 16384).
 	MaxStacks int
 	// MaxStackBytes bounds the memory of those stacks (default 64 MiB).
 	MaxStackBytes int64
+	// MaxPerfMapBytes bounds the memory of all perf maps (default 128 MiB);
+	// a single one is read up to 64 MiB.
+	MaxPerfMapBytes int64
 	// DebugDirs are the directories of separate debug files (default
 	// /usr/lib/debug), below the target's root first, then the host's.
 	DebugDirs []string
@@ -63,10 +67,12 @@ type Stats struct {
 	// ModuleLoads, ModuleEvictions and UnreadableModules count what became
 	// of files.
 	ModuleLoads, ModuleEvictions, UnreadableModules uint64
+	// ModuleRefusals counts modules not loaded because those of one walk
+	// were beyond MaxModuleBytes; PerfMapEvictions perf maps dropped.
+	ModuleRefusals, PerfMapEvictions uint64
 	// Processes, Modules and CachedStacks are what is held now.
 	Processes, Modules, CachedStacks int
-	// ModuleBytes, StackBytes and PerfMapBytes estimate the memory held now;
-	// a perf map is read up to 64 MiB.
+	// ModuleBytes, StackBytes and PerfMapBytes estimate the memory held now.
 	ModuleBytes, StackBytes, PerfMapBytes int64
 }
 
@@ -84,6 +90,8 @@ type Unwinder struct {
 	processes map[int32]*process
 	modules   map[moduleKey]*module
 	tick      uint64 // counts uses, to order them
+	serial    uint64 // of the process made last
+	refused   bool   // the walk under way met a module that was refused
 	walkStart uint64 // tick at which the walk under way began
 	stats     Stats
 	lastError error
@@ -94,8 +102,9 @@ type Unwinder struct {
 
 // cachedStack is a symbolised walk.
 type cachedStack struct {
-	hash       uint64
-	process    *process
+	hash uint64
+	// serial is the process's: the process itself may be forgotten.
+	serial     uint64
 	generation uint32
 	addrs      []uint64
 	stack      syscalltrace.Stack
@@ -118,6 +127,9 @@ func NewUnwinder(opts Options) *Unwinder {
 	if opts.MaxStackBytes <= 0 {
 		opts.MaxStackBytes = 64 << 20
 	}
+	if opts.MaxPerfMapBytes <= 0 {
+		opts.MaxPerfMapBytes = 128 << 20
+	}
 	if opts.DebugDirs == nil {
 		opts.DebugDirs = []string{"/usr/lib/debug"}
 	}
@@ -139,7 +151,7 @@ func NewUnwinder(opts Options) *Unwinder {
 func (u *Unwinder) Unwind(pid int32, regs Registers, stackBytes []byte) (syscalltrace.Stack, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.walkStart = u.tick + 1
+	u.walkStart, u.refused = u.tick+1, false
 	p, err := u.process(pid)
 	if err != nil {
 		u.stats.Failed++
@@ -149,6 +161,7 @@ func (u *Unwinder) Unwind(pid int32, regs Registers, stackBytes []byte) (syscall
 	mem := memory{base: regs.SP, data: stackBytes}
 	places, complete := u.walk(p, &r, &mem, u.places[:0])
 	u.places = places
+	defer clear(places) // modules may be dropped
 	for i := range places {
 		if places[i].jit {
 			u.updatePerfMap(p)
@@ -162,7 +175,7 @@ func (u *Unwinder) Unwind(pid int32, regs Registers, stackBytes []byte) (syscall
 	hash := hashPlaces(p, places, complete)
 	if e, ok := u.stacks[hash]; ok {
 		c := e.Value.(*cachedStack)
-		if c.process == p && c.generation == p.generation && c.stack.Complete == complete && c.matches(places) {
+		if c.serial == p.serial && c.generation == p.generation && c.stack.Complete == complete && c.matches(places) {
 			u.recent.MoveToFront(e)
 			u.stats.CacheHits++
 			return c.stack, nil
@@ -170,7 +183,7 @@ func (u *Unwinder) Unwind(pid int32, regs Registers, stackBytes []byte) (syscall
 		u.dropStack(e)
 	}
 	st := u.symbolise(p, places, complete)
-	u.keepStack(&cachedStack{hash: hash, process: p, generation: p.generation, stack: st}, places)
+	u.keepStack(&cachedStack{hash: hash, serial: p.serial, generation: p.generation, stack: st}, places)
 	return st, nil
 }
 
@@ -243,7 +256,16 @@ func (u *Unwinder) dropStack(e *list.Element) {
 func (u *Unwinder) Forget(pid int32) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	delete(u.processes, pid)
+	u.forget(pid)
+}
+
+func (u *Unwinder) forget(pid int32) {
+	if p := u.processes[pid]; p != nil {
+		// The count of its functions may be under way.
+		p.maps, p.perf = nil, perfMap{}
+		p.generation++
+		delete(u.processes, pid)
+	}
 }
 
 // Refresh reads the maps of a process again, at most once per second.
@@ -253,7 +275,7 @@ func (u *Unwinder) Refresh(pid int32) {
 	u.walkStart = math.MaxUint64
 	if p := u.processes[pid]; p != nil && u.now().Sub(p.read) > refreshInterval {
 		if u.readProcess(p) != nil {
-			delete(u.processes, pid)
+			u.forget(pid)
 		}
 	}
 }

@@ -43,6 +43,8 @@ func (u *Unwinder) walk(p *process, regs *registers, mem *memory, out []place) (
 			}
 			at.linked, at.mod, at.site = addr, mod, mod.siteAt(addr)
 			kind = at.site.kind
+		} else if u.refused {
+			return append(out, at), false
 		} else {
 			at.jit = !m.isFile() || m.isMemory()
 		}
