@@ -145,7 +145,6 @@ const (
 	captureVarOddsFresh         = "odds_fresh"
 	captureVarOddsSame          = "odds_same"
 	captureVarOverflow          = "overflow"
-	captureVarRemoveTgid        = "remove_tgid"
 	captureVarRingCpus          = "ring_cpus"
 	captureVarRingRecords       = "ring_records"
 	captureVarRowCount          = "row_count"
@@ -249,7 +248,6 @@ type captureVariableSpecs struct {
 	OddsFresh       *ebpf.VariableSpec `ebpf:"odds_fresh"`
 	OddsSame        *ebpf.VariableSpec `ebpf:"odds_same"`
 	Overflow        *ebpf.VariableSpec `ebpf:"overflow"`
-	RemoveTgid      *ebpf.VariableSpec `ebpf:"remove_tgid"`
 	RingCpus        *ebpf.VariableSpec `ebpf:"ring_cpus"`
 	RingRecords     *ebpf.VariableSpec `ebpf:"ring_records"`
 	RowCount        *ebpf.VariableSpec `ebpf:"row_count"`
@@ -330,7 +328,6 @@ type captureVariables struct {
 	OddsFresh       *ebpf.Variable `ebpf:"odds_fresh"`
 	OddsSame        *ebpf.Variable `ebpf:"odds_same"`
 	Overflow        *ebpf.Variable `ebpf:"overflow"`
-	RemoveTgid      *ebpf.Variable `ebpf:"remove_tgid"`
 	RingCpus        *ebpf.Variable `ebpf:"ring_cpus"`
 	RingRecords     *ebpf.Variable `ebpf:"ring_records"`
 	RowCount        *ebpf.Variable `ebpf:"row_count"`

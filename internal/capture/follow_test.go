@@ -355,3 +355,68 @@ func TestExitTellsCPUTime(t *testing.T) {
 		t.Errorf("%+v of a thread that used %v", exit, used)
 	}
 }
+
+// TestManyProcesses adds and removes processes by the dozen with few walks over
+// the tasks of the host.
+func TestManyProcesses(t *testing.T) {
+	tr, r := startTracer(t, testConfig())
+	const n = 12
+	var helpers []*helper
+	pids := []int32{int32(os.Getpid())} // refused, which does the others no harm
+	for range n {
+		h := startHelper(t, "calls 100")
+		helpers, pids = append(helpers, h), append(pids, h.pid())
+	}
+	for i, err := range tr.AddProcesses(append(pids, 1<<22)) {
+		if refused := i == 0 || i == n+1; (err != nil) != refused {
+			t.Errorf("process %d: %v", i, err)
+		}
+	}
+	if tr.walks != 1 {
+		t.Errorf("%d walks over all tasks to add %d processes", tr.walks, n)
+	}
+	s := tr.Stats()
+	if s.Processes != n || s.Threads < n {
+		t.Errorf("following %d threads of %d processes", s.Threads, s.Processes)
+	}
+	// All but the last two go; one of them comes back at once.
+	for _, h := range helpers[:n-2] {
+		must(t, tr.RemoveProcess(h.pid()))
+	}
+	must(t, tr.AddProcess(helpers[0].pid()))
+	left := map[int32]bool{helpers[0].pid(): true, helpers[n-2].pid(): true, helpers[n-1].pid(): true}
+	eventually(t, "the threads of the removed are let go", func() bool {
+		tr.mu.Lock()
+		defer tr.mu.Unlock()
+		return tr.forget == nil
+	})
+	tr.mu.Lock()
+	walks := tr.walks
+	tr.mu.Unlock()
+	if walks < 4 || walks > 8 { // seed, forget at once, seed, forget later
+		t.Errorf("%d walks over all tasks to remove %d processes", walks, n-2)
+	}
+	if s := tr.Stats(); s.Processes != len(left) {
+		t.Errorf("following %d processes, want %d", s.Processes, len(left))
+	}
+	must(t, tr.Poll())
+	r.mu.Lock()
+	r.calls = nil
+	r.mu.Unlock()
+	for _, h := range helpers {
+		h.say()
+		h.hear()
+	}
+	must(t, tr.Poll())
+	for i, h := range helpers {
+		want := 0
+		if left[h.pid()] {
+			want = 100
+		}
+		if got := r.count(func(c Call) bool { return c.PID == h.pid() && c.Number == unix.SYS_GETPPID }); got != want {
+			t.Errorf("process %d: %d calls delivered, want %d", i, got, want)
+		}
+	}
+	must(t, tr.RemoveProcess(helpers[0].pid()))
+	must(t, tr.RemoveProcess(helpers[1].pid()))
+}

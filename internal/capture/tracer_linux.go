@@ -44,6 +44,9 @@ type Tracer struct {
 	attached time.Time     // zero is detached
 	traced   time.Duration // of finished attachments
 	epoch    uint16
+	forgot   time.Time   // when removed processes' threads were last let go
+	forget   *time.Timer // they will be again; nil is not needed
+	walks    int         // over all tasks, but for snapshots
 
 	// life keeps the mapped memory from going away under InFlight and Stats.
 	life sync.RWMutex
@@ -247,35 +250,67 @@ func (t *Tracer) SamplePeriod() time.Duration {
 // AddProcess starts to follow a process: all its threads, those it makes, and
 // with IncludeChildren the processes it starts. It refuses this very process,
 // and one that does not exist. pid is that of the initial PID namespace.
-func (t *Tracer) AddProcess(pid int32) error {
-	if int(pid) == os.Getpid() {
-		return fmt.Errorf("capture: process %d is this one, which never traces itself", pid)
-	}
-	if err := alive(pid); err != nil {
-		return err
+func (t *Tracer) AddProcess(pid int32) error { return t.AddProcesses([]int32{pid})[0] }
+
+// AddProcesses is AddProcess for many at the cost of little more than one: the
+// threads of all are found in one walk over the tasks of the host. It returns
+// as many errors as there are pids, nil for each that is followed now.
+func (t *Tracer) AddProcesses(pids []int32) []error {
+	errs := make([]error, len(pids))
+	for i, pid := range pids {
+		if int(pid) == os.Getpid() {
+			errs[i] = fmt.Errorf("capture: process %d is this one, which never traces itself", pid)
+		} else {
+			errs[i] = alive(pid)
+		}
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.closed {
-		return ErrClosed
-	}
-	// First the target, so that new threads are followed from now on, then
+	// First the targets, so that new threads are followed from now on, then
 	// those that are there: between them nothing slips through.
-	if err := t.obj.coll.Maps[captureMapTargets].Put(uint32(pid), uint32(1)); err != nil {
-		return fmt.Errorf("capture: cannot follow process %d (at most %d at once): %w", pid, MaxTargets, err)
+	added := 0
+	for i, pid := range pids {
+		switch {
+		case t.closed:
+			errs[i] = ErrClosed
+		case errs[i] == nil:
+			if err := t.obj.coll.Maps[captureMapTargets].Put(uint32(pid), uint32(1)); err != nil {
+				errs[i] = fmt.Errorf("capture: cannot follow process %d (at most %d at once): %w", pid, MaxTargets, err)
+			} else {
+				added++
+			}
+		}
 	}
-	if err := runIter(t.iters.seed); err != nil {
-		return errors.Join(fmt.Errorf("capture: cannot find the threads of process %d: %w", pid, err), t.removeLocked(pid))
+	if added == 0 {
+		return errs
 	}
-	// If it ended before it was a target nobody will say so.
-	if err := alive(pid); err != nil {
-		return errors.Join(err, t.removeLocked(pid))
+	seeded := t.walk(t.iters.seed)
+	for i, pid := range pids {
+		if errs[i] != nil {
+			continue
+		}
+		if seeded != nil {
+			errs[i] = fmt.Errorf("capture: cannot find the threads of process %d: %w", pid, seeded)
+		} else {
+			// If it ended before it was a target nobody will say so.
+			errs[i] = alive(pid)
+		}
+		if errs[i] != nil {
+			errs[i] = errors.Join(errs[i], t.removeLocked(pid))
+		}
 	}
-	return nil
+	return errs
+}
+
+// walk runs an iterator over all tasks of the host.
+func (t *Tracer) walk(it *link.Iter) error {
+	t.walks++
+	return runIter(it)
 }
 
 // RemoveProcess stops following a process; it does nothing if it is not
-// followed. Processes it started stay.
+// followed. Processes it started stay. Of many removed in quick succession the
+// later ones may still be heard of for as long as a tenth of a second.
 func (t *Tracer) RemoveProcess(pid int32) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -285,21 +320,50 @@ func (t *Tracer) RemoveProcess(pid int32) error {
 	return t.removeLocked(pid)
 }
 
+// forgetEvery is the least time between two walks over all tasks of the host
+// that let the threads of removed processes go.
+const forgetEvery = 100 * time.Millisecond
+
 func (t *Tracer) removeLocked(pid int32) error {
 	err := t.obj.coll.Maps[captureMapTargets].Delete(uint32(pid))
 	if errors.Is(err, ebpf.ErrKeyNotExist) {
 		return nil
 	}
 	if err == nil {
-		err = t.obj.set(captureVarRemoveTgid, uint32(pid))
-	}
-	if err == nil {
-		err = runIter(t.iters.forget)
+		err = t.forgetSoonLocked()
 	}
 	if err != nil {
 		return fmt.Errorf("capture: cannot let go of process %d: %w", pid, err)
 	}
 	return nil
+}
+
+// forgetSoonLocked lets the threads of removed processes go, now unless it did
+// so just before.
+func (t *Tracer) forgetSoonLocked() error {
+	if t.forget != nil {
+		return nil // they go with the others
+	}
+	if wait := forgetEvery - time.Since(t.forgot); wait > 0 {
+		t.forget = time.AfterFunc(wait, func() {
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			t.forget = nil
+			if t.closed {
+				return
+			}
+			if err := t.forgetLocked(); err != nil {
+				t.log.Error("cannot let go of the threads of removed processes", zap.Error(err))
+			}
+		})
+		return nil
+	}
+	return t.forgetLocked()
+}
+
+func (t *Tracer) forgetLocked() error {
+	t.forgot = time.Now()
+	return t.walk(t.iters.forget)
 }
 
 // alive returns an error unless pid is a process that has not ended.
@@ -345,6 +409,9 @@ func (t *Tracer) Close() error {
 		return nil
 	}
 	t.closed = true
+	if t.forget != nil {
+		t.forget.Stop()
+	}
 	errs := []error{t.detachLocked()}
 	if t.sampler != nil {
 		errs = append(errs, t.sampler.close())

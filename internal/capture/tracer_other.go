@@ -38,6 +38,15 @@ func (*Tracer) Detach() error { return nil }
 // AddProcess returns an error.
 func (*Tracer) AddProcess(int32) error { return errUnsupported }
 
+// AddProcesses returns an error for each.
+func (*Tracer) AddProcesses(pids []int32) []error {
+	errs := make([]error, len(pids))
+	for i := range errs {
+		errs[i] = errUnsupported
+	}
+	return errs
+}
+
 // RemoveProcess does nothing.
 func (*Tracer) RemoveProcess(int32) error { return nil }
 

@@ -338,12 +338,17 @@ int seed_threads(struct bpf_iter__task *ctx)
 	return 0;
 }
 
+/* Lets the threads of all processes go that are no targets any more. */
 SEC("iter/task")
 int forget_threads(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
+	u32 tgid;
 
-	if (task && (u32)task->tgid == remove_tgid)
+	if (!task)
+		return 0;
+	tgid = task->tgid;
+	if (!bpf_map_lookup_elem(&targets, &tgid))
 		thread_remove(task->pid);
 	return 0;
 }

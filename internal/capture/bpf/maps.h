@@ -27,7 +27,6 @@ const volatile u32 include_children = 1;
 
 /* Set by user space while running. */
 volatile u32 epoch = 1;	       /* of the attachment: a start of an earlier one means nothing */
-volatile u32 remove_tgid = 0;  /* whose threads the forget iterator lets go */
 volatile u32 max_copies = 0;   /* stack copies per snapshot */
 volatile u32 odds_same = 0;    /* of a copy for a wait seen before; 2^32-1 is always */
 volatile u32 odds_fresh = 0;   /* of a copy for a wait just seen */
