@@ -95,7 +95,7 @@ func (u *Unwinder) openModule(p *process, m *mapping) *module {
 	switch {
 	case m.isVDSO():
 	case m.isFile() && !m.isMemory():
-		f, k, err := openMapping(p.pid, m, p.exe)
+		f, k, err := p.openFile(m)
 		if err != nil {
 			u.stats.UnreadableModules++
 			u.lastError = err
@@ -139,7 +139,7 @@ func (u *Unwinder) load(p *process, m *mapping, mod *module) {
 		}
 		mod.err = err
 	} else {
-		f, key, err := openMapping(p.pid, m, p.exe)
+		f, key, err := p.openFile(m)
 		if err == nil {
 			defer func() { _ = f.Close() }()
 			if key != mod.key.file {

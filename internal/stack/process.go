@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io/fs"
+	"os"
 	"path"
 	"strings"
 	"time"
@@ -27,6 +28,7 @@ const (
 type process struct {
 	serial      uint64 // unlike the pid, never used again
 	pid         int32
+	heir        int32 // the ancestor whose mappings it began with, or zero
 	exe         string
 	runtimeName string
 	maps        []mapping
@@ -52,10 +54,7 @@ func (u *Unwinder) process(pid int32) (*process, error) {
 		if err := u.readProcess(p); err != nil {
 			return nil, err
 		}
-		if len(u.processes) >= u.opts.MaxProcesses {
-			u.dropOldestProcess()
-		}
-		u.processes[pid] = p
+		u.add(p)
 	} else if u.now().Sub(p.read) > staleAfter {
 		if err := u.readProcess(p); err != nil {
 			u.forget(pid)
@@ -64,6 +63,25 @@ func (u *Unwinder) process(pid int32) (*process, error) {
 	}
 	p.used = u.tick
 	return p, nil
+}
+
+func (u *Unwinder) add(p *process) {
+	if len(u.processes) >= u.opts.MaxProcesses {
+		u.dropOldestProcess()
+	}
+	u.processes[p.pid] = p
+}
+
+// openFile opens the file behind a mapping of a process, through the process
+// it inherited it from when it has ended.
+func (p *process) openFile(m *mapping) (*os.File, fileKey, error) {
+	f, key, err := openMapping(p.pid, m, p.exe)
+	if err != nil && p.heir != 0 {
+		if f, key, err := openMapping(p.heir, m, p.exe); err == nil {
+			return f, key, nil
+		}
+	}
+	return f, key, err
 }
 
 func (u *Unwinder) dropOldestProcess() {

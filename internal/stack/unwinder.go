@@ -251,6 +251,30 @@ func (u *Unwinder) dropStack(e *list.Element) {
 	u.stats.StackBytes -= c.size
 }
 
+// Inherit takes it that child has just been forked by parent: it has the same
+// mappings. Its stacks can be named even when it has ended before anybody could
+// read its own.
+func (u *Unwinder) Inherit(parent, child int32) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.walkStart = math.MaxUint64 // no walk is under way
+	from, err := u.process(parent)
+	if err != nil {
+		return // the child's own are read, if there is time
+	}
+	u.serial++
+	p := &process{
+		serial: u.serial, pid: child, heir: parent, exe: from.exe, runtimeName: from.runtimeName,
+		maps: slices.Clone(from.maps), mapsHash: from.mapsHash, read: u.now(),
+		functions: from.functions, patience: firstRefresh, used: u.tick,
+	}
+	if from.heir != 0 {
+		p.heir = from.heir // who forked a child is often gone before it
+	}
+	u.forget(child)
+	u.add(p)
+}
+
 // Forget drops what is known of a process: call it when the process exits or
 // executes another program.
 func (u *Unwinder) Forget(pid int32) {

@@ -54,6 +54,37 @@ func TestUnknownProcess(t *testing.T) {
 	}
 }
 
+// TestInherit names a stack of a child that has ended before its maps could be
+// read.
+func TestInherit(t *testing.T) {
+	cmd := exec.Command("sh", "-c", ":")
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	parent, child := int32(os.Getpid()), int32(cmd.Process.Pid)
+	u := stack.NewUnwinder(stack.Options{})
+	if _, err := u.Unwind(child, here(4), nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatalf("the child is there still: %v", err)
+	}
+	u.Inherit(parent, child)
+	u.Forget(parent) // a subshell, which may have ended as well
+	grandchild := int32(1 << 30)
+	u.Inherit(child, grandchild)
+	for _, pid := range []int32{grandchild, child} {
+		st, err := u.Unwind(pid, here(4), nil)
+		if err != nil || len(st.Frames) != 1 || !strings.HasSuffix(st.Frames[0].Function, ".TestOwnProcess") {
+			t.Errorf("%+v, %v", st, err)
+		}
+		if u.Runtime(pid) != "go" {
+			t.Error("its runtime is not known")
+		}
+	}
+	u.Forget(child)
+	if _, err := u.Unwind(child, here(4), nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("forgotten, and got %v", err)
+	}
+}
+
 func TestUnknownAddress(t *testing.T) {
 	u := stack.NewUnwinder(stack.Options{})
 	st, err := u.Unwind(int32(os.Getpid()), stack.Registers{IP: 0x10, SP: 0x1000}, nil)

@@ -102,7 +102,7 @@ func (f *fakeTracer) give(what func(*gatherer)) {
 // fakeUnwinder reads frames off the stack bytes: one byte per frame. A zero
 // instruction pointer fails.
 type fakeUnwinder struct {
-	forgotten []int32
+	forgotten, inherited []int32
 	// slow is called by what reads symbols; may be nil.
 	slow func()
 }
@@ -118,7 +118,8 @@ func (u *fakeUnwinder) Unwind(_ int32, regs stack.Registers, b []byte) (syscallt
 	return s, nil
 }
 
-func (u *fakeUnwinder) Forget(pid int32) { u.forgotten = append(u.forgotten, pid) }
+func (u *fakeUnwinder) Inherit(_, child int32) { u.inherited = append(u.inherited, child) }
+func (u *fakeUnwinder) Forget(pid int32)       { u.forgotten = append(u.forgotten, pid) }
 
 func (u *fakeUnwinder) Functions(int32) int {
 	if u.slow != nil {

@@ -101,7 +101,8 @@ func (g *gatherer) collect(inFlight []event, ts *tracerStats) (gone []int32) {
 		clear(t.dropped)
 		p.add(l)
 		for tid, th := range t.threads {
-			if th.idle++; th.ended || th.idle > maxIdle {
+			// A snapshot may show a thread a little after its end.
+			if th.idle++; th.ended && th.idle > 1 || th.idle > maxIdle {
 				delete(t.threads, tid)
 			}
 		}

@@ -185,15 +185,15 @@ func (g *gatherer) execed(pid int32, at int64) {
 	g.tell(notice{pid, noticeExec})
 }
 
-// exited takes the end of a thread; over is the end of its process.
-func (g *gatherer) exited(pid, tid int32, over bool) {
+// exited takes the end of a thread and the CPU time it has used; over is the
+// end of its process.
+func (g *gatherer) exited(pid, tid int32, over bool, cpu time.Duration) {
 	t := g.targets[pid]
 	if t == nil {
 		return
 	}
-	if th := t.threads[tid]; th != nil {
-		th.ended = true
-	}
+	t.used(tid, cpu)
+	t.threads[tid].ended = true
 	if over {
 		t.ended, t.followed = true, false
 		g.tell(notice{pid, noticeExit})

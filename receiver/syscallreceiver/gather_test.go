@@ -185,7 +185,7 @@ func TestForkExecExit(t *testing.T) {
 		g.forked(100, 201, epoch+1e6)
 		g.event(call(200, 200, 2, 1, 1, 1, 0))
 		g.event(call(201, 201, 2, 1, 1, 1, 0))
-		g.exited(200, 200, true)
+		g.exited(200, 200, true, 30*time.Millisecond)
 		g.execed(201, epoch+10e6)
 		g.event(call(201, 201, 11, 1, 1, 1, 0))
 	})
@@ -202,6 +202,7 @@ func TestForkExecExit(t *testing.T) {
 	}
 	require.Len(t, got[1].batches, 1)
 	require.Len(t, got[2].batches, 1)
+	assert.Equal(t, 30*time.Millisecond, got[1].coverage[0].CPUTime, "no snapshot saw it")
 	assert.Len(t, got[2].batches[0].Events, 1, "what the other program did is not the service's")
 	assert.Equal(t, map[string]uint64{dropNotTarget: 1}, got[2].coverage[0].Dropped)
 	b.settle()
@@ -393,7 +394,8 @@ func TestThreadsAreForgotten(t *testing.T) {
 	b.find(server(100))
 	b.event(call(100, 100, 1, 1, 1, 1, 0))
 	b.event(call(100, 101, 1, 1, 1, 1, 0))
-	b.exited(100, 101, false)
+	b.exited(100, 101, false, 0)
+	b.flush()
 	b.flush()
 	assert.Len(t, b.targets[100].threads, 1)
 	for range maxIdle + 1 {

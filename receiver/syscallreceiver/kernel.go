@@ -152,6 +152,8 @@ func (h *kernelHandler) Fork(f capture.Fork) {
 	if f.PID == f.ParentPID {
 		return // a new thread: its events will tell
 	}
+	// A child may have ended before its own mappings can be read.
+	h.g.unwind.Inherit(f.ParentPID, f.PID)
 	h.g.mu.Lock()
 	defer h.g.mu.Unlock()
 	h.g.forked(f.ParentPID, f.PID, f.Time)
@@ -167,5 +169,5 @@ func (h *kernelHandler) Exec(e capture.Exec) {
 func (h *kernelHandler) Exit(e capture.Exit) {
 	h.g.mu.Lock()
 	defer h.g.mu.Unlock()
-	h.g.exited(e.PID, e.TID, e.ProcessOver)
+	h.g.exited(e.PID, e.TID, e.ProcessOver, e.CPUTime)
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -227,6 +228,59 @@ func TestKernelWatch(t *testing.T) {
 	assert.Zero(t, kinds[syscalltrace.KindInFlight])
 	assert.GreaterOrEqual(t, spinning, 10, "of about 40 samples")
 	assert.GreaterOrEqual(t, napping, 8, "of about 24 snapshots")
+}
+
+// TestKernelShortLivedChildren has children that no snapshot sees.
+func TestKernelShortLivedChildren(t *testing.T) {
+	const children = 50
+	times := filepath.Join(t.TempDir(), "times")
+	// About 10 ms each.
+	work := "i=0; while [ $i -lt 4500 ]; do i=$((i+1)); done"
+	p := startProgram(t, "/bin/sh", "-c", "echo ready; read go; n=0; while [ $n -lt "+strconv.Itoa(children)+" ]; do n=$((n+1)); ("+work+"); done; times >"+times+"; echo done; read stop", "marker-of-the-children")
+	seen := map[int64]bool{}
+	var cpu time.Duration
+	stacks, named := 0, 0
+	for _, l := range p.record(func(c *Config) {
+		c.Targets = []TargetConfig{{Command: "marker-of-the-children$"}}
+		c.Watch.SnapshotInterval = time.Second
+		c.Stacks.Every = 1
+	}) {
+		for _, d := range decode(t, l) {
+			if d.pid == int64(p.Process.Pid) {
+				continue
+			}
+			seen[d.pid] = true
+			for _, c := range d.coverage {
+				cpu += c.CPUTime
+			}
+			for _, b := range d.batches {
+				for _, e := range b.Events {
+					if e.Stack == 0 {
+						continue
+					}
+					stacks++
+					if b.Stacks[e.Stack-1].Complete {
+						named++
+					}
+				}
+			}
+		}
+	}
+	text, err := os.ReadFile(times)
+	require.NoError(t, err)
+	// The second line is the children's user and system time, as 0m0.5s.
+	var used time.Duration
+	for _, word := range strings.Fields(string(text))[2:] {
+		d, err := time.ParseDuration(word)
+		require.NoError(t, err)
+		used += d
+	}
+	t.Logf("%d children used %v, %v was seen; %d of %d stacks complete", len(seen), used, cpu, named, stacks)
+	assert.Len(t, seen, children)
+	assert.GreaterOrEqual(t, cpu, used*8/10)
+	assert.LessOrEqual(t, cpu, used*12/10)
+	assert.Positive(t, stacks)
+	assert.GreaterOrEqual(t, named, stacks*8/10)
 }
 
 // TestKernel records every call of a program.

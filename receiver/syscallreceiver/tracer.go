@@ -60,6 +60,7 @@ type rawStack struct {
 // unwinder makes frames of raw stacks; *stack.Unwinder is one.
 type unwinder interface {
 	Unwind(pid int32, regs stack.Registers, stackBytes []byte) (syscalltrace.Stack, error)
+	Inherit(parent, child int32)
 	Forget(pid int32)
 	Functions(pid int32) int
 	BuildID(pid int32) (kind, id string)
