@@ -48,7 +48,8 @@ type Config struct {
 	// there are snapshots, which show such waits.
 	SlowCall time.Duration
 	// RingRecords is how many finished calls each CPU can hold between two
-	// polls, 32 bytes each; a power of two.
+	// polls, 32 bytes each; a power of two. With many CPUs they are fewer, so
+	// that all rings together take at most 64 MiB; the log says so.
 	RingRecords int
 	// StackRingBytes holds stack copies between two polls; a power of two,
 	// at least a page.

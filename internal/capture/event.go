@@ -240,6 +240,9 @@ type Stats struct {
 	Threads, Processes int
 	// Attached is the time the syscall hooks have been attached in all.
 	Attached time.Duration
+	// Memory is what the kernel says the eBPF maps take, in bytes; zero
+	// after Close.
+	Memory int64
 }
 
 // Degraded is a feature the running kernel, or a missing privilege, denies.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/rlimit"
+	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
 	"github.com/perfscope/perfscope/internal/syscalltrace"
@@ -29,7 +30,8 @@ type objects struct {
 	calls   []captureCallRecord
 	rows    []captureRow
 	mapped  [][]byte
-	records int // of each CPU's ring
+	records int   // of each CPU's ring
+	memory  int64 // of all maps, bytes
 }
 
 // required programs: without one of them there is no Tracer.
@@ -38,18 +40,25 @@ var required = []string{
 	captureProgSchedProcessExit, captureProgSeedThreads, captureProgForgetThreads,
 }
 
+// possibleCPUs is replaced in tests.
+var possibleCPUs = ebpf.PossibleCPU
+
 // load puts the programs of spec into the kernel, attached to nothing.
-func load(spec *ebpf.CollectionSpec, cfg Config) (_ *objects, err error) {
+func load(spec *ebpf.CollectionSpec, cfg Config, log *zap.Logger) (_ *objects, err error) {
 	// Before 5.11 maps count as locked memory. Failing is no news there:
 	// creating the maps will say so.
 	_ = rlimit.RemoveMemlock()
-	cpus, err := ebpf.PossibleCPU()
+	cpus, err := possibleCPUs()
 	if err != nil {
 		return nil, fmt.Errorf("capture: cannot tell how many CPUs there are (is /sys mounted?): %w", err)
 	}
 	o := &objects{records: cfg.RingRecords}
 	for o.records > 16 && o.records*cpus*int(unsafe.Sizeof(captureCallRecord{})) > maxRingBytes {
 		o.records /= 2
+	}
+	if o.records < cfg.RingRecords {
+		log.Info("with so many CPUs the rings of calls are smaller than configured", zap.Int("cpus", cpus),
+			zap.Int("records_per_cpu", o.records), zap.Int("configured", cfg.RingRecords), zap.Int("most_bytes", maxRingBytes))
 	}
 	if err = configure(spec, cfg, cpus, o.records); err != nil {
 		return nil, err
@@ -65,6 +74,9 @@ func load(spec *ebpf.CollectionSpec, cfg Config) (_ *objects, err error) {
 	}
 	if err = o.mapAll(cpus); err != nil {
 		return nil, err
+	}
+	for _, m := range o.coll.Maps {
+		o.memory += mapMemory(m)
 	}
 	o.sysExit = o.coll.Programs[captureProgSysExit]
 	if cfg.StackEvery > 0 && cfg.StackBytes > 0 {
@@ -207,6 +219,20 @@ func mapArray[T any](o *objects, name string, n int) ([]T, error) {
 	}
 	o.mapped = append(o.mapped, b)
 	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(b))), n), nil
+}
+
+// mapMemory is the memory the kernel says a map takes, or, where it does not
+// say, that of its keys and values.
+func mapMemory(m *ebpf.Map) int64 {
+	if info, err := m.Info(); err == nil {
+		if n, ok := info.Memlock(); ok {
+			return int64(n)
+		}
+	}
+	if m.Type() == ebpf.RingBuf {
+		return int64(m.MaxEntries())
+	}
+	return int64(m.MaxEntries()) * int64(m.KeySize()+m.ValueSize())
 }
 
 func (o *objects) set(name string, value uint32) error {

@@ -2,10 +2,7 @@
 
 package capture
 
-import (
-	"math"
-	"sync/atomic"
-)
+import "sync/atomic"
 
 // ringChunk is how many records are copied out of a ring at a time: 32 KiB.
 const ringChunk = 1024
@@ -77,32 +74,62 @@ const (
 
 func (c *captureCallRecord) end() uint64 { return c.Start + c.DurationNr&durationMask }
 
+// head is a ring with something to deliver and the end of its first record.
+type head struct {
+	end  uint64
+	ring *ring
+}
+
+// heads is a heap: each comes before the two at twice its place.
+type heads []head
+
+// sink moves the head at place i down to where it belongs.
+func (h heads) sink(i int) {
+	moved := h[i]
+	for {
+		child := 2*i + 1
+		if child >= len(h) {
+			break
+		}
+		if child+1 < len(h) && h[child+1].end < h[child].end {
+			child++
+		}
+		if moved.end <= h[child].end {
+			break
+		}
+		h[i] = h[child]
+		i = child
+	}
+	h[i] = moved
+}
+
 // merge delivers the records of all rings that ended at or before cut, by the
 // time they ended, so that a thread's calls stay in order however it moved
 // between CPUs. offset turns the kernel's clock into Unix time.
 func (m *merger) merge(cut uint64, offset int64, deliver func([]Call)) {
-	for {
-		// The ring with the earliest record, and where the next one begins.
-		var from *ring
-		first, second := uint64(math.MaxUint64), uint64(math.MaxUint64)
-		for _, r := range m.rings {
-			if !r.fill() {
-				continue
-			}
-			if end := r.buf[r.head].end(); end < first {
-				from, first, second = r, end, first
-			} else if end < second {
-				second = end
-			}
+	// What comes in meanwhile is beyond every ring's limit: one that is
+	// empty now stays so.
+	h := m.heads[:0]
+	for _, r := range m.rings {
+		if r.fill() {
+			h = append(h, head{r.buf[r.head].end(), r})
 		}
-		if from == nil || first > cut {
-			break
+	}
+	m.heads = h
+	for i := len(h)/2 - 1; i >= 0; i-- {
+		h.sink(i)
+	}
+	for len(h) > 0 && h[0].end <= cut {
+		from := h[0].ring
+		// Up to where the next ring begins.
+		until := cut
+		for _, next := range h[1:min(len(h), 3)] {
+			until = min(until, next.end)
 		}
-		second = min(second, cut)
 		for from.head < from.tail {
 			rec := &from.buf[from.head]
 			end := rec.end()
-			if end > second {
+			if end > until {
 				break
 			}
 			from.head++
@@ -125,6 +152,15 @@ func (m *merger) merge(cut uint64, offset int64, deliver func([]Call)) {
 				m.flush(deliver)
 			}
 		}
+		if from.fill() {
+			h[0].end = from.buf[from.head].end()
+		} else {
+			h[0] = h[len(h)-1]
+			h = h[:len(h)-1]
+		}
+		if len(h) > 1 {
+			h.sink(0)
+		}
 	}
 	m.flush(deliver)
 }
@@ -132,6 +168,7 @@ func (m *merger) merge(cut uint64, offset int64, deliver func([]Call)) {
 // merger puts the rings of all CPUs into one order.
 type merger struct {
 	rings []*ring
+	heads heads  // reused
 	batch []Call // reused; its capacity is the batch size
 	last  uint64 // end of the latest call delivered
 	calls uint64

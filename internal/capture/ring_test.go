@@ -3,8 +3,15 @@
 package capture
 
 import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+	"golang.org/x/sys/unix"
 )
 
 // put writes a record as the kernel does.
@@ -48,6 +55,88 @@ func TestMergeOrdersByEnd(t *testing.T) {
 		if c.Start < got[i].Start {
 			t.Errorf("call %d starts at %d, after one at %d", i+1, c.Start, got[i].Start)
 		}
+	}
+}
+
+// TestMergeManyRings merges rings of random calls and compares with sorting.
+func TestMergeManyRings(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 50 {
+		m := merger{batch: make([]Call, 0, 7)}
+		for range 1 + rng.IntN(40) {
+			m.rings = append(m.rings, newRing(64, 1+rng.IntN(8)))
+		}
+		var want, got []int64
+		now, sent := uint64(1000), 0
+		for range 5 {
+			for range rng.IntN(10 * len(m.rings)) {
+				// Some rings get most, and some none at all.
+				r := m.rings[rng.IntN(1+rng.IntN(len(m.rings)))]
+				if *r.produced-r.next >= 60 {
+					continue
+				}
+				now += uint64(1 + rng.IntN(3))
+				took := uint64(rng.IntN(1000))
+				r.put(now-took, took, 1)
+				want = append(want, int64(now))
+				sent++
+			}
+			for _, r := range m.rings {
+				r.snapshotLimit()
+			}
+			m.merge(now-uint64(rng.IntN(50)), 0, func(c []Call) {
+				for _, c := range c {
+					got = append(got, c.Start+int64(c.Duration))
+				}
+			})
+		}
+		m.merge(1<<62, 0, func(c []Call) {
+			for _, c := range c {
+				got = append(got, c.Start+int64(c.Duration))
+			}
+		})
+		if !slices.Equal(got, want) || m.late != 0 || m.calls != uint64(sent) {
+			t.Fatalf("%d rings: delivered %d calls, want %d; %d late\n%v\n%v", len(m.rings), len(got), sent, m.late, got, want)
+		}
+	}
+}
+
+// TestManyCPUs loads the programs as on a machine with 128 CPUs.
+func TestManyCPUs(t *testing.T) {
+	startTracer(t, testConfig()) // skips where tracing is not allowed
+	defer func(f func() (int, error)) { possibleCPUs = f }(possibleCPUs)
+	possibleCPUs = func() (int, error) { return 128, nil }
+	spec, err := loadCapture()
+	must(t, err)
+	cfg := testConfig()
+	cfg.RingRecords = DefaultConfig().RingRecords
+	core, logs := observer.New(zap.InfoLevel)
+	r := &recorder{}
+	tr, err := newTracer(spec, cfg, r, zap.New(core))
+	must(t, err)
+	must(t, tr.Start(t.Context()))
+	said := logs.FilterMessageSnippet("smaller than configured").All()
+	if len(said) != 1 || said[0].ContextMap()["records_per_cpu"] != int64(16384) {
+		t.Errorf("the log says %+v", said)
+	}
+	h := startHelper(t, "calls 1000")
+	must(t, tr.AddProcess(h.pid()))
+	h.say()
+	h.hear()
+	must(t, tr.Poll())
+	if n := r.count(number(unix.SYS_GETPPID)); n != 1000 {
+		t.Errorf("%d of 1000 calls delivered", n)
+	}
+	// The rings of calls, that of stacks, and two scratches per CPU.
+	least := int64(maxRingBytes + cfg.StackRingBytes + 128*2*MaxStackBytes)
+	if n := tr.Stats().Memory; n < least || n > least+16<<20 {
+		t.Errorf("the maps take %d bytes, want at least %d and not much more", n, least)
+	} else {
+		t.Logf("the maps take %d bytes", n)
+	}
+	must(t, tr.Close())
+	if n := tr.Stats().Memory; n != 0 {
+		t.Errorf("the maps take %d bytes after Close", n)
 	}
 }
 
@@ -156,4 +245,40 @@ func BenchmarkReader(b *testing.B) {
 		m.merge(1<<62, 0, func(c []Call) { n += len(c) })
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/event")
+}
+
+// BenchmarkMerge reads many rings of which each holds a part of the calls.
+func BenchmarkMerge(b *testing.B) {
+	for _, c := range []struct{ rings, busy int }{{2, 2}, {16, 16}, {64, 64}, {128, 128}, {128, 2}} {
+		b.Run(fmt.Sprintf("rings=%d/busy=%d", c.rings, c.busy), func(b *testing.B) {
+			m := merger{batch: make([]Call, 0, callBatch)}
+			for range c.rings {
+				m.rings = append(m.rings, newRing(1<<11, ringChunk))
+			}
+			const calls = 1 << 16
+			n := 0
+			b.ReportAllocs()
+			for b.Loop() {
+				b.StopTimer()
+				busy := m.rings[:c.busy]
+				for at := 0; at < calls; {
+					each := min(calls/c.busy, 1000)
+					for i, r := range busy {
+						for k := range each {
+							r.put(uint64(n+k*c.busy+i)*100, 10, 1)
+						}
+					}
+					at += each * c.busy
+					for _, r := range m.rings {
+						r.snapshotLimit()
+					}
+					b.StartTimer()
+					m.merge(1<<62, 0, func(c []Call) { n += len(c) })
+					b.StopTimer()
+				}
+				b.StartTimer()
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/event")
+		})
+	}
 }

@@ -145,6 +145,9 @@ func (t *Tracer) Stats() Stats {
 		}
 	}
 	s.Processes = t.countTargets()
+	if t.obj.slots != nil {
+		s.Memory = t.obj.memory
+	}
 	return s
 }
 

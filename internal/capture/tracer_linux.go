@@ -92,7 +92,7 @@ func newTracer(spec *ebpf.CollectionSpec, cfg Config, handler Handler, log *zap.
 	if log == nil {
 		log = zap.NewNop()
 	}
-	obj, err := load(spec, cfg)
+	obj, err := load(spec, cfg, log)
 	if err != nil {
 		return nil, err
 	}
