@@ -28,20 +28,22 @@ func nginxHealthy() Scenario {
 			if err != nil {
 				return Workload{}, err
 			}
-			return Workload{
-				Server: s,
-				Load: load.Config{
-					Workers: 8,
-					Rate:    150,
-					Dial: func() (load.Client, error) {
-						return httpClient{
-							base: "http://" + s.Addr,
-							http: &http.Client{
-								Transport: &http.Transport{MaxConnsPerHost: 1, DisableCompression: true},
-								Timeout:   30 * time.Second,
-							},
-						}, nil
-					},
+			return Workload{Server: s, Load: nginxLoad(s)}, nil
+		},
+	}
+}
+
+// nginxLoad fetches files of all sizes.
+func nginxLoad(s *server.Server) load.Config {
+	return load.Config{
+		Workers: 8,
+		Rate:    150,
+		Dial: func() (load.Client, error) {
+			return httpClient{
+				base: "http://" + s.Addr,
+				http: &http.Client{
+					Transport: &http.Transport{MaxConnsPerHost: 1, DisableCompression: true},
+					Timeout:   30 * time.Second,
 				},
 			}, nil
 		},

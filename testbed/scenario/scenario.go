@@ -58,5 +58,10 @@ func Faults() []Scenario {
 // Healthy is what `make healthy` watches.
 func Healthy() Scenario { return nginxHealthy() }
 
+// More are faults that run by name only.
+func More() []Scenario { return []Scenario{nginxRegex(), postgresIndex()} }
+
 // All lists every scenario.
-func All() []Scenario { return append([]Scenario{Demo(), Healthy()}, Faults()...) }
+func All() []Scenario {
+	return append(append([]Scenario{Demo(), Healthy()}, Faults()...), More()...)
+}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/perfscope/perfscope/testbed/proc"
 )
@@ -17,7 +18,8 @@ import (
 const NginxFiles = 64
 
 // StartNginx starts Debian's nginx with two workers, which serve files.
-func StartNginx(ctx context.Context) (*Server, error) {
+// directives are added to its server block.
+func StartNginx(ctx context.Context, directives ...string) (*Server, error) {
 	path, err := find("nginx")
 	if err != nil {
 		return nil, err
@@ -57,9 +59,9 @@ http {
   fastcgi_temp_path %[2]s/fastcgi;
   uwsgi_temp_path %[2]s/uwsgi;
   scgi_temp_path %[2]s/scgi;
-  server { listen %[3]s; root %[2]s/www; }
+  server { listen %[3]s; root %[2]s/www; %[4]s }
 }
-`, user, dir, addr)
+`, user, dir, addr, strings.Join(directives, " "))
 	file := filepath.Join(dir, "nginx.conf")
 	if err := os.WriteFile(file, []byte(conf), 0o644); err != nil {
 		return fail(err)
