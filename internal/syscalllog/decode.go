@@ -100,7 +100,8 @@ func decodePacked(rec plog.LogRecord, h Handler) error {
 		return err
 	}
 	for i, ev := range b.Events {
-		if ev.Time < 0 || ev.Duration < 0 || ev.Elapsed < 0 || ev.Number < syscalltrace.NoCall || ev.Duration > maxSeconds*int64(time.Second) {
+		const longest = maxSeconds * int64(time.Second)
+		if ev.Time < 0 || ev.Duration < 0 || ev.Elapsed < 0 || ev.Number < syscalltrace.NoCall || ev.Duration > longest || ev.Elapsed > longest {
 			return fmt.Errorf("event %d has time %d, duration %d ns, elapsed %d ns and number %d: no kernel says that",
 				i, ev.Time, ev.Duration, ev.Elapsed, ev.Number)
 		}
@@ -299,8 +300,9 @@ func (r *attributes) int32(key string, required bool) int32 {
 	return int32(n)
 }
 
-// maxSeconds bounds durations to what int64 nanoseconds added to a date can hold.
-const maxSeconds int64 = 100 * 365 * 24 * 3600
+// maxSeconds bounds durations to ten years: what is longer is damage, and one
+// such wait would outweigh all others.
+const maxSeconds int64 = 10 * 365 * 24 * 3600
 
 // nanoseconds reads a duration in seconds.
 func (r *attributes) nanoseconds(key string, required bool) int64 {

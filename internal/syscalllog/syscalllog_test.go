@@ -213,6 +213,14 @@ func TestBadRecordsAreNamedAndTheOthersDelivered(t *testing.T) {
 			block, _ := syscalltrace.Encode("", &syscalltrace.Batch{Events: []syscalltrace.Event{{Time: -5}}})
 			rec.Body().SetEmptyBytes().FromRaw(block)
 		}, "event 0 has time -5"},
+		"long wait": {func(rec plog.LogRecord) {
+			rec.SetEventName(EventBatch)
+			block, _ := syscalltrace.Encode("", &syscalltrace.Batch{Events: []syscalltrace.Event{
+				{Kind: syscalltrace.KindBlocked, Time: epoch, Elapsed: 11 * 365 * 24 * 3600e9},
+			}})
+			rec.Body().SetEmptyBytes().FromRaw(block)
+		}, "event 0 has time"},
+		"long call": {call(map[string]any{attrNumber: 1, attrDuration: 11 * 365 * 24 * 3600.0}), "seconds"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

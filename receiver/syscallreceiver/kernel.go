@@ -140,12 +140,23 @@ func (h *kernelHandler) Snapshot(s *capture.Snapshot) {
 		}
 		h.g.event(event{th.PID, th.TID, syscalltrace.Event{
 			Kind: syscalltrace.KindBlocked, Time: s.Time, Duration: int64(s.Interval),
-			Elapsed: max(s.Time-th.Since, 0), Number: th.Number, Stack: th.StackID,
+			Elapsed: elapsed(th.Since, s.Time), Number: th.Number, Stack: th.StackID,
 		}})
 	}
 	for i := range s.Threads {
 		h.g.target(s.Threads[i].PID).counted = true
 	}
+}
+
+// longestWait is the longest wait believed in.
+const longestWait = 10 * 365 * 24 * time.Hour
+
+// elapsed is the time from one instant to another, zero when it is not known.
+func elapsed(since, now int64) int64 {
+	if since <= 0 || since > now || now-since > int64(longestWait) {
+		return 0
+	}
+	return now - since
 }
 
 func (h *kernelHandler) Fork(f capture.Fork) {

@@ -23,6 +23,7 @@ import (
 	"go.opentelemetry.io/collector/receiver/receivertest"
 	"golang.org/x/sys/unix"
 
+	"github.com/perfscope/perfscope/internal/capture"
 	"github.com/perfscope/perfscope/internal/syscalltrace"
 	"github.com/perfscope/perfscope/receiver/syscallreceiver/internal/metadata"
 )
@@ -228,6 +229,21 @@ func TestKernelWatch(t *testing.T) {
 	assert.Zero(t, kinds[syscalltrace.KindInFlight])
 	assert.GreaterOrEqual(t, spinning, 10, "of about 40 samples")
 	assert.GreaterOrEqual(t, napping, 8, "of about 24 snapshots")
+}
+
+// TestWaitOfUnknownLength takes snapshots that do not know when a wait began.
+func TestWaitOfUnknownLength(t *testing.T) {
+	for since, want := range map[int64]int64{
+		0: 0, -5: 0, 1: 0, epoch - 1e9: 1e9, epoch: 0, epoch + 1e9: 0, epoch - int64(longestWait) - 1: 0,
+	} {
+		b := newBench(t, nil)
+		(&kernelHandler{b.gatherer}).Snapshot(&capture.Snapshot{Time: epoch, Threads: []capture.Thread{
+			{PID: 100, TID: 100, Number: 1, Flags: capture.ThreadBlocked, Since: since},
+		}})
+		events := b.targets[100].threads[100].events
+		require.Len(t, events, 1)
+		assert.Equal(t, want, events[0].Elapsed, "since %d", since)
+	}
 }
 
 // TestKernelShortLivedChildren has children that no snapshot sees.
