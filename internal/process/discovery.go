@@ -58,6 +58,7 @@ type Discoverer struct {
 	// sockets holds the listeners per network namespace of this scan.
 	sockets map[string]listeners
 	count   int
+	compat  map[string]bool // 32-bit programs told of
 }
 
 // entry is what the last look at a process gave; bounded by maxHostProcesses.
@@ -79,6 +80,10 @@ type Changes struct {
 	// Refused is one example of a permission missing to judge a process by
 	// the rules; nil when everything asked for was readable.
 	Refused error
+	// Compat are the 32-bit programs that a rule chose, each told once:
+	// their system calls have other numbers than this machine's, so they are
+	// not followed.
+	Compat []string
 	// Stuck is why a process could not be looked at in time, the first time
 	// this happens to it: it is left alone for a minute, and stays what it
 	// was taken for.
@@ -93,6 +98,7 @@ func New(cfg Config) (*Discoverer, error) {
 		max:      cmp.Or(cfg.MaxProcesses, defaultMaxProcesses),
 		self:     cmp.Or(cfg.Self, int32(os.Getpid())), //nolint:gosec // a pid fits 32 bits
 		wanted:   map[uint16]bool{},
+		compat:   map[string]bool{},
 		seen:     map[int32]*entry{},
 	}
 	if cfg.Host != nil {
@@ -263,6 +269,9 @@ func (d *Discoverer) look(pid int32, ch *Changes, force bool) *entry {
 func (d *Discoverer) judge(pid int32, e *entry, st stat, ch *Changes) {
 	f := &facts{fs: d.fs, pid: pid, stat: st, sockets: d.listenersOf}
 	p := d.evaluate(f, e.process, ch)
+	if p != nil && d.refuse(pid, p, ch) {
+		p = nil
+	}
 	if f.stuck != nil {
 		if errors.Is(f.stuck, procread.ErrStuck) {
 			ch.Stuck = f.stuck
@@ -291,6 +300,20 @@ func (d *Discoverer) judge(pid int32, e *entry, st stat, ch *Changes) {
 	e.process = p
 	d.count++
 	ch.Started = append(ch.Started, p)
+}
+
+// maxCompat bounds the 32-bit programs told apart.
+const maxCompat = 256
+
+// refuse reports whether the process runs a 32-bit program.
+func (d *Discoverer) refuse(pid int32, p *Process, ch *Changes) bool {
+	// Whose program cannot be read is followed: most are not 32-bit.
+	compat, _ := d.fs.compat(pid)
+	if compat && !d.compat[p.Executable] && len(d.compat) < maxCompat {
+		d.compat[p.Executable] = true
+		ch.Compat = append(ch.Compat, p.Executable)
+	}
+	return compat
 }
 
 // same reports whether nothing that a reader keys by has changed.

@@ -42,7 +42,7 @@ type procFS struct {
 }
 
 // readMemory reads at most limit bytes of a file that the kernel takes from the
-// memory of the process.
+// memory of the process, or from a file system that may hang.
 func (fs procFS) readMemory(pid int32, name string, limit int64) ([]byte, error) {
 	if fs.patient == nil {
 		return fs.read(pid, name, limit)
@@ -165,6 +165,14 @@ func (fs procFS) executable(pid int32) (string, error) {
 		return "", err
 	}
 	return strings.TrimSuffix(target, " (deleted)"), nil
+}
+
+// compat reports whether a process runs a 32-bit program: the numbers of its
+// system calls are another architecture's.
+func (fs procFS) compat(pid int32) (bool, error) {
+	const identClass, class32 = 4, 1
+	head, err := fs.readMemory(pid, "exe", identClass+1)
+	return len(head) > identClass && string(head[:identClass]) == "\x7fELF" && head[identClass] == class32, err
 }
 
 // invoked is the path in the first word of a command line if it is a link to

@@ -67,6 +67,10 @@ func (s *scout) scan() {
 // tellOf counts and logs what could not be done.
 func (s *scout) tellOf(ch process.Changes) {
 	s.stats.skipped.Add(int64(ch.Skipped))
+	for _, path := range ch.Compat {
+		s.logger.Warn("A 32-bit program is not followed: its system calls have other numbers than this machine's.",
+			zap.String("executable", path))
+	}
 	if ch.Stuck != nil {
 		s.stats.stuck.Add(1)
 		s.logger.Warn("A process cannot be looked at.", zap.Error(ch.Stuck))
