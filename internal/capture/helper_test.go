@@ -93,11 +93,10 @@ var helpers = map[string]func(args []string, in *bufio.Reader){
 				go work()
 				<-make(chan struct{})
 			}
-			n := 0
 			for clockNow(unix.CLOCK_THREAD_CPUTIME_ID) < int64(d) {
-				n += spin(1000)
+				_ = spin(1000)
 			}
-			said <- [2]int64{int64(unix.Gettid()), clockNow(unix.CLOCK_THREAD_CPUTIME_ID) + int64(n&0)}
+			said <- [2]int64{int64(unix.Gettid()), clockNow(unix.CLOCK_THREAD_CPUTIME_ID)}
 		}
 		go work()
 		s := <-said

@@ -4,6 +4,7 @@ package capture
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -64,7 +65,7 @@ func TestSnapshotThatHangs(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "a snapshot of the threads has not ended") {
 		t.Errorf("Close: %v", err)
 	}
-	if err := <-waiting; err != ErrClosed {
+	if err := <-waiting; !errors.Is(err, ErrClosed) {
 		t.Errorf("Snapshot: %v", err)
 	}
 	if s := tr.Stats(); s.Snapshots != 0 {
