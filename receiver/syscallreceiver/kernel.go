@@ -2,7 +2,6 @@ package syscallreceiver
 
 import (
 	"context"
-	"runtime"
 	"time"
 
 	"go.uber.org/zap"
@@ -73,9 +72,7 @@ func (k *kernelTracer) Stats() tracerStats {
 	s := k.tracer.Stats()
 	out := tracerStats{
 		Dropped: s.Dropped, Attached: s.Attached, SamplePeriod: k.tracer.SamplePeriod(),
-		// Call rings (capture halves them until they fit 64 MiB), stack
-		// ring, notice ring (256 KiB), slots and rows of 64 bytes.
-		Memory: int64(min(runtime.NumCPU()*k.cfg.RingRecords*32, 64<<20) + k.cfg.StackRingBytes + 256<<10 + 2*capture.MaxThreads*64),
+		Memory: s.Memory,
 	}
 	if k.snapshots {
 		out.SnapshotPeriod = k.cfg.SnapshotInterval
