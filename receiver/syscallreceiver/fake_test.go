@@ -33,6 +33,7 @@ type fakeTracer struct {
 	startErr error
 	addErr   error
 	closed   int
+	walks    int // calls of AddProcesses
 	// hang holds up Close until it is closed; nil does not.
 	hang chan struct{}
 	// atClose is what is left in the rings.
@@ -60,13 +61,17 @@ func (f *fakeTracer) Close() error {
 	return nil
 }
 
-func (f *fakeTracer) AddProcess(pid int32) error {
+func (f *fakeTracer) AddProcesses(pids []int32) []error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.addErr == nil {
-		f.followed[pid] = true
+	f.walks++
+	errs := make([]error, len(pids))
+	for i, pid := range pids {
+		if errs[i] = f.addErr; errs[i] == nil {
+			f.followed[pid] = true
+		}
 	}
-	return f.addErr
+	return errs
 }
 
 func (f *fakeTracer) RemoveProcess(pid int32) error {

@@ -278,29 +278,47 @@ func (g *gatherer) settle() {
 	orders := g.orders
 	g.orders = nil
 	g.mu.Unlock()
-	for _, o := range orders {
-		if !o.add {
-			if err := g.tracer.RemoveProcess(o.pid); err != nil {
-				g.logger.Debug("Cannot let a process go.", zap.Int32("pid", o.pid), zap.Error(err))
-			}
-			continue
+	for len(orders) > 0 {
+		// Those that follow each other are one: each walk of the tracer's
+		// looks at all tasks of the host.
+		n := 1
+		for n < len(orders) && orders[n].add && orders[0].add {
+			n++
 		}
-		err := g.tracer.AddProcess(o.pid)
-		g.mu.Lock()
-		if t := g.targets[o.pid]; t != nil {
-			if err != nil {
-				t.followed = false // the next scan tries again, if it is still there
-			} else {
-				t.since = g.now()
-			}
+		if orders[0].add {
+			g.follow(orders[:n])
+		} else if err := g.tracer.RemoveProcess(orders[0].pid); err != nil {
+			g.logger.Debug("Cannot let a process go.", zap.Int32("pid", orders[0].pid), zap.Error(err))
 		}
-		g.mu.Unlock()
-		switch {
+		orders = orders[n:]
+	}
+}
+
+// follow has the tracer record processes.
+func (g *gatherer) follow(orders []order) {
+	pids := make([]int32, len(orders))
+	for i, o := range orders {
+		pids[i] = o.pid
+	}
+	errs := g.tracer.AddProcesses(pids)
+	g.mu.Lock()
+	for i, pid := range pids {
+		switch t := g.targets[pid]; {
+		case t == nil:
+		case errs[i] != nil:
+			t.followed = false // the next scan tries again, if it is still there
+		default:
+			t.since = g.now()
+		}
+	}
+	g.mu.Unlock()
+	for i, pid := range pids {
+		switch err := errs[i]; {
 		case err == nil:
 		case errors.Is(err, fs.ErrNotExist) || errors.Is(err, os.ErrProcessDone):
-			g.logger.Debug("A process ended before it could be followed.", zap.Int32("pid", o.pid), zap.Error(err))
+			g.logger.Debug("A process ended before it could be followed.", zap.Int32("pid", pid), zap.Error(err))
 		default:
-			g.logger.Warn("Cannot follow a process.", zap.Int32("pid", o.pid), zap.Error(err))
+			g.logger.Warn("Cannot follow a process.", zap.Int32("pid", pid), zap.Error(err))
 		}
 	}
 }

@@ -374,6 +374,21 @@ func TestWaitingEventsLeaveRoom(t *testing.T) {
 	}
 }
 
+func TestManyProcessesAreOneWalk(t *testing.T) {
+	b := newBench(t, nil)
+	var all []*process.Process
+	var pids []int32
+	for pid := int32(100); pid < 200; pid++ {
+		all, pids = append(all, server(pid)), append(pids, pid)
+	}
+	b.find(all...)
+	assert.Equal(t, pids, b.tracer.follows())
+	assert.Equal(t, 1, b.tracer.walks)
+	b.wait(time.Second)
+	b.find(all[50:]...)
+	assert.Equal(t, pids[50:], b.tracer.follows())
+}
+
 func TestScanEndsWhatIsGone(t *testing.T) {
 	b := newBench(t, nil)
 	b.find(server(100), server(150))

@@ -52,9 +52,9 @@ func (k *kernelTracer) Start(ctx context.Context) error {
 	return nil
 }
 
-func (k *kernelTracer) Close() error                  { return k.tracer.Close() }
-func (k *kernelTracer) AddProcess(pid int32) error    { return k.tracer.AddProcess(pid) }
-func (k *kernelTracer) RemoveProcess(pid int32) error { return k.tracer.RemoveProcess(pid) }
+func (k *kernelTracer) Close() error                      { return k.tracer.Close() }
+func (k *kernelTracer) AddProcesses(pids []int32) []error { return k.tracer.AddProcesses(pids) }
+func (k *kernelTracer) RemoveProcess(pid int32) error     { return k.tracer.RemoveProcess(pid) }
 
 func (k *kernelTracer) InFlight(age time.Duration) []event {
 	// It fails only after Close, or without a clock: then there are none.

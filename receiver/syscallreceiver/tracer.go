@@ -16,9 +16,10 @@ type tracer interface {
 	// Close reads what is left, detaches everything and returns when the
 	// handler will not be called again.
 	Close() error
-	// AddProcess and RemoveProcess say whose threads are recorded; both may
-	// be repeated. Neither is called from the handler.
-	AddProcess(pid int32) error
+	// AddProcesses and RemoveProcess say whose threads are recorded; both
+	// may be repeated. Neither is called from the handler. The former gives
+	// an error, or nil, for each.
+	AddProcesses(pids []int32) []error
 	RemoveProcess(pid int32) error
 	// InFlight are the calls that entered at least age ago and have not
 	// returned.
