@@ -250,8 +250,8 @@ func TestWaitOfUnknownLength(t *testing.T) {
 func TestKernelShortLivedChildren(t *testing.T) {
 	const children = 50
 	times := filepath.Join(t.TempDir(), "times")
-	// About 10 ms each.
-	work := "i=0; while [ $i -lt 4500 ]; do i=$((i+1)); done"
+	// About 15 ms each: the scheduler counts up to the last clock tick only.
+	work := "i=0; while [ $i -lt 8000 ]; do i=$((i+1)); done"
 	p := startProgram(t, "/bin/sh", "-c", "echo ready; read go; n=0; while [ $n -lt "+strconv.Itoa(children)+" ]; do n=$((n+1)); ("+work+"); done; times >"+times+"; echo done; read stop", "marker-of-the-children")
 	seen := map[int64]bool{}
 	var cpu time.Duration
