@@ -246,6 +246,21 @@ func TestWaitOfUnknownLength(t *testing.T) {
 	}
 }
 
+// TestUnwinderFollowsForkAndExec: a child begins with its parent's mappings,
+// another program does not.
+func TestUnwinderFollowsForkAndExec(t *testing.T) {
+	b := newBench(t, nil)
+	b.find(server(100))
+	h := &kernelHandler{b.gatherer}
+	h.Fork(capture.Fork{ParentPID: 100, PID: 100, TID: 101, Time: epoch}) // a thread
+	assert.Empty(t, b.unwinder.inherited)
+	h.Fork(capture.Fork{ParentPID: 100, PID: 200, TID: 200, Time: epoch})
+	assert.Equal(t, []int32{200}, b.unwinder.inherited)
+	assert.Empty(t, b.unwinder.forgotten)
+	h.Exec(capture.Exec{PID: 200, Time: epoch + 1})
+	assert.Equal(t, []int32{200}, b.unwinder.forgotten)
+}
+
 // TestKernelShortLivedChildren has children that no snapshot sees.
 func TestKernelShortLivedChildren(t *testing.T) {
 	const children = 50
