@@ -16,9 +16,9 @@ func TestAnythingGoes(t *testing.T) {
 	s := NewService(cfg, "amd64")
 	now := epoch
 	var most Stats
-	for range 600 {
+	for range 300 {
 		for range 20 {
-			b := &syscalltrace.Batch{ThreadID: rng.Int32N(20000)}
+			b := &syscalltrace.Batch{ThreadID: rng.Int32N(40000)}
 			for range 1 + rng.IntN(8) {
 				var st syscalltrace.Stack
 				for range rng.IntN(5) {

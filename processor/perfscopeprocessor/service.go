@@ -20,10 +20,12 @@ import (
 )
 
 const (
-	// leastGrace is how far behind a service's newest event its hops close at
-	// least: its processes flush side by side, a second apart at most by
-	// default. mostGrace bounds what a receiver with longer flushes gets.
-	leastGrace = 2 * time.Second
+	// leastGrace and stragglers say how far behind a service's newest event
+	// its hops close: by one flush, since its processes flush side by side,
+	// and what the kernel's rings held back. mostGrace bounds what a receiver
+	// with long flushes gets.
+	leastGrace = 500 * time.Millisecond
+	stragglers = 250 * time.Millisecond
 	mostGrace  = 15 * time.Second
 	// maxThreads bounds the thread ids known per service; spans of threads
 	// beyond are matched by time alone.
@@ -76,7 +78,7 @@ func (s *service) fold(f *flush) {
 
 // grace is how far behind the newest event hops close, in nanoseconds.
 func (s *service) grace() int64 {
-	return int64(min(max(leastGrace, s.flushed+time.Second), mostGrace))
+	return int64(min(max(leastGrace, s.flushed+stragglers), mostGrace))
 }
 
 func (s *service) forgetBefore(at int64) {
