@@ -1,0 +1,211 @@
+package window
+
+import (
+	"math"
+	"slices"
+
+	"github.com/perfscope/perfscope/internal/outlier"
+	"github.com/perfscope/perfscope/internal/suspect"
+)
+
+// group sums the time of stacks whose innermost application function and call
+// are the same: what is held against the past, since whole stacks are too
+// many to have one.
+type group struct {
+	function int32
+	number   int32
+	lock     bool
+}
+
+// innermost is the group of a stack; false when it has no application code,
+// which is a runtime's or library's own thread and nobody's suspect.
+func (s *Service) innermost(stack uint32, number int32) (group, bool) {
+	st := s.stacks.Get(stack)
+	if len(st.Frames) == 0 {
+		return group{}, false
+	}
+	return group{function: st.Frames[0], number: number, lock: st.Lock}, true
+}
+
+// beyond is the excess of a figure. The whole must be beyond the past for the
+// parts to count, so that a new mix of requests at the old cost is none of our
+// business; and the parts must have grown, so that work that goes on while
+// requests stop is none either.
+func beyond(parts float64, total float64, past outlier.Past, worst, load float64) float64 {
+	return max(0, min(parts, total-worst*past.Proportional(load)))
+}
+
+// cpuGroups sums the CPU time of a hop by group.
+func (s *Service) cpuGroups(c *closedHop) map[group]float64 {
+	sums := map[group]float64{}
+	for stack, t := range c.cpu {
+		if g, ok := s.innermost(stack, 0); ok {
+			sums[g] += t
+		}
+	}
+	return sums
+}
+
+// slowMachine is by how much every function takes longer than expected, as
+// when others use the same cores and caches: the lower quartile over the
+// functions that had a percent of a CPU, so that a bug which leaves a quarter
+// of them alone is not taken for it; at most 2, since two threads on one core
+// at most double each other's time.
+func slowMachine(p *past, now map[group]float64, load float64) float64 {
+	var ratios []float64
+	for g := range p.cpu {
+		if was := p.cpuGroup(g); was.Median() >= onePercent {
+			ratios = append(ratios, now[g]/was.Expected(load))
+		}
+	}
+	if len(ratios) < 3 {
+		return 1
+	}
+	slices.Sort(ratios)
+	return min(2, max(1, ratios[len(ratios)/4]))
+}
+
+// spinning has the groups of threads that are on CPU for the whole hop, when
+// none was before.
+func (s *Service) spinning(p *past, c *closedHop) map[group]bool {
+	spins := map[group]bool{}
+	for cell := range c.spans {
+		if g, ok := s.innermost(cell.stack, 0); ok && !p.spun && !cell.waiting && c.spinning[cell.thread] {
+			spins[g] = true
+		}
+	}
+	return spins
+}
+
+func (s *Service) compareCPU(v *verdict, p *past, c *closedHop, total float64) {
+	now := s.cpuGroups(c)
+	slow := slowMachine(p, now, v.load)
+	busy := total >= 0.9*p.cpuTotal.Median()
+	spins := s.spinning(p, c)
+	excess := map[group]float64{}
+	parts := 0.0
+	for g, t := range now {
+		was := p.cpuGroup(g)
+		expected := was.Expected(v.load)
+		if (busy || spins[g]) && v.load < 1 {
+			// It is as busy as ever with less to do.
+			expected = was.Proportional(v.load)
+		}
+		expected *= slow
+		if x := t - expected - noise(expected, c.period.sample); x > 0 {
+			excess[g] = t - expected
+			parts += t - expected
+		}
+	}
+	v.cpuExcess = beyond(parts, total, p.cpuTotal, p.cpuWorst*slow, v.load)
+	v.active += total
+	for stack, t := range c.cpu {
+		st := suspect.StackTime{Stack: stack, Kind: suspect.EvidenceOnCPU, Now: t, Past: p.cpuMean[stack]}
+		if g, ok := s.innermost(stack, 0); ok && v.cpuExcess > 0 {
+			st.Excess = v.cpuExcess * share(t, now[g]) * share(excess[g], parts)
+			v.hot[threadCell{stack: stack}] = st.Excess > 0
+		}
+		v.times = append(v.times, st)
+	}
+	for stack, t := range p.cpuMean {
+		if _, ok := c.cpu[stack]; !ok {
+			v.times = append(v.times, suspect.StackTime{Stack: stack, Kind: suspect.EvidenceOnCPU, Past: t})
+		}
+	}
+}
+
+func (s *Service) compareWaiting(v *verdict, p *past, c *closedHop) {
+	now := map[group]float64{}
+	active := 0.0
+	held := map[waitSite]bool{}
+	homeless := map[waitSite]int{}
+	for cell := range c.spans {
+		if cell.waiting && !p.homes[cell.thread] {
+			homeless[waitSite{cell.stack, cell.number}]++
+		}
+	}
+	for site, w := range c.wait {
+		g, ok := s.innermost(site.stack, site.number)
+		if !ok || s.idles(p, site) || s.unasked(p, site, 2*homeless[site] >= w.threads, v.load) {
+			continue
+		}
+		held[site] = true
+		now[g] += w.time
+		active += w.time
+	}
+	// More at a time wait more: a step of the load makes threads or comes
+	// through more of them, and a bug in a pool makes none.
+	load := v.load
+	if p.threads > 0 {
+		load = max(load, float64(c.threads)/p.threads)
+	}
+	parts, weights := 0.0, 0.0
+	weight := map[group]float64{}
+	for g, t := range now {
+		was := p.waitGroup(g)
+		expected := was.Expected(load)
+		if t-expected > noise(expected, c.period.snapshot) {
+			parts += t - expected
+			// Ten threads stuck at one place are one reason.
+			weight[g] = min(t-expected, 1e9)
+			weights += weight[g]
+		}
+	}
+	v.waitExcess = beyond(parts, active, p.waitTotal, p.waitWorst, load)
+	v.active += active
+	v.waitWeight = min(v.waitExcess, weights)
+	for site, w := range c.wait {
+		st := suspect.StackTime{Stack: site.stack, Kind: suspect.EvidenceBlocked, Now: w.time, Past: p.waitMean[site]}
+		if g, ok := s.innermost(site.stack, site.number); ok && held[site] && v.waitExcess > 0 {
+			st.Excess = v.waitWeight * share(w.time, now[g]) * share(weight[g], weights)
+			if st.Excess > 0 {
+				v.hot[threadCell{stack: site.stack, number: site.number, waiting: true}] = true
+				v.waiting[site.number] += st.Excess
+				if g.lock {
+					v.lock += st.Excess
+				}
+				if w.longest >= stuckAfter {
+					v.stuck += st.Excess
+				}
+			}
+		}
+		v.times = append(v.times, st)
+	}
+	for site, t := range p.waitMean {
+		if _, ok := c.wait[site]; !ok {
+			v.times = append(v.times, suspect.StackTime{Stack: site.stack, Kind: suspect.EvidenceBlocked, Past: t})
+		}
+	}
+}
+
+// idles reports whether threads at a site wait for something to do: a call
+// that can mean that, no lock above it, at a place where threads spent their
+// time before.
+func (s *Service) idles(p *past, site waitSite) bool {
+	return s.idleCapable(site) && p.waitShare[site] >= idleShare
+}
+
+// unasked reports whether threads that were always at work wait because there
+// is less of it: more waiting at known places by threads that have no other
+// place to idle.
+func (s *Service) unasked(p *past, site waitSite, homeless bool, load float64) bool {
+	return homeless && load < lessWork && p.waitShare[site] >= present && s.idleCapable(site)
+}
+
+func (s *Service) idleCapable(site waitSite) bool {
+	return s.mayIdle(site.number) && !s.stacks.Get(site.stack).Lock
+}
+
+// noise is what chance adds to a sampled figure of that size: two standard
+// deviations of a Poisson count, and two samples (all in nanoseconds per
+// second; period is what one sample stands for).
+func noise(expected, period float64) float64 {
+	return 2*math.Sqrt(expected*period) + 2*period
+}
+
+func share(part, whole float64) float64 {
+	if whole <= 0 {
+		return 0
+	}
+	return part / whole
+}
