@@ -116,6 +116,8 @@ type waitTime struct {
 	// longest is for how long the longest single wait had lasted, in
 	// nanoseconds.
 	longest int64
+	// exact is set when time is that of the calls, not of snapshots.
+	exact bool
 }
 
 // callSite is a call with its outcome at one stack.

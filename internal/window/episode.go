@@ -120,7 +120,7 @@ func (e *episode) merge(c *closedHop) {
 func mixWaits(a, b map[waitSite]waitTime, mean func(a, b float64) float64) {
 	for k := range union(a, b) {
 		x, y := a[k], b[k]
-		a[k] = waitTime{mean(x.time, y.time), max(x.threads, y.threads), max(x.longest, y.longest)}
+		a[k] = waitTime{mean(x.time, y.time), max(x.threads, y.threads), max(x.longest, y.longest), x.exact || y.exact}
 	}
 }
 

@@ -118,6 +118,7 @@ func (s *Service) compareWaiting(v *verdict, p *past, c *closedHop) {
 	now := map[group]float64{}
 	active := 0.0
 	held := map[waitSite]bool{}
+	exact := map[group]bool{}
 	homeless := map[waitSite]int{}
 	for cell := range c.spans {
 		if cell.waiting && !p.homes[cell.thread] {
@@ -130,6 +131,7 @@ func (s *Service) compareWaiting(v *verdict, p *past, c *closedHop) {
 			continue
 		}
 		held[site] = true
+		exact[g] = w.exact
 		now[g] += w.time
 		active += w.time
 	}
@@ -144,7 +146,7 @@ func (s *Service) compareWaiting(v *verdict, p *past, c *closedHop) {
 	for g, t := range now {
 		was := p.waitGroup(g)
 		expected := was.Expected(load)
-		if t-expected > noise(expected, c.period.snapshot) {
+		if exact[g] && t > expected || t-expected > noise(expected, c.period.snapshot) {
 			parts += t - expected
 			// Ten threads stuck at one place are one reason.
 			weight[g] = min(t-expected, 1e9)

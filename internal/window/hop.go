@@ -178,7 +178,69 @@ func (h *hop) close(classes *syscalltrace.Classes) *closedHop {
 		}
 	}
 	c.measures = measures(c.calls, classes)
+	if c.traced && !c.holey {
+		c.waitExactly(classes)
+	}
 	return c
+}
+
+const (
+	// longCall is the mean duration, in nanoseconds, from which a call is
+	// taken to wait: work in the kernel takes less than a tenth of it.
+	longCall = 100e3
+	// stuckAfter is how long a single wait amid work must have lasted, in
+	// nanoseconds, to be called stuck: what people call a hang, and from when
+	// the receiver reports a call as in flight.
+	stuckAfter = int64(1e9)
+)
+
+// waitExactly replaces the sampled waiting in calls that are never idle with
+// the time that those calls really took, spread over the places where the
+// snapshots, or else the stacks of the calls, saw them. What is still in
+// flight has no duration yet and stays as sampled.
+func (c *closedHop) waitExactly(classes *syscalltrace.Classes) {
+	took := map[int32]callTotals{}
+	for k, t := range c.calls {
+		if !classes.Is(k.Number, syscalltrace.ClassIdle|syscalltrace.ClassReadLike) {
+			sum := took[k.Number]
+			took[k.Number] = callTotals{n: sum.n + t.n, time: sum.time + t.time}
+		}
+	}
+	sampled, stuck := map[int32]float64{}, map[int32]bool{}
+	for _, waits := range []map[waitSite]waitTime{c.wait, c.fresh} {
+		for site, w := range waits {
+			sampled[site.number] += w.time
+			stuck[site.number] = stuck[site.number] || w.longest >= stuckAfter
+		}
+	}
+	seen := map[int32]float64{}
+	for site, n := range c.callSites {
+		seen[site.key.Number] += n
+	}
+	for number, t := range took {
+		switch {
+		case stuck[number]:
+		case t.n == 0 || t.time/t.n < longCall:
+		case sampled[number] > 0:
+			for _, waits := range []map[waitSite]waitTime{c.wait, c.fresh} {
+				for site, w := range waits {
+					if site.number == number {
+						w.time *= t.time / sampled[number]
+						w.exact = true
+						waits[site] = w
+					}
+				}
+			}
+		default:
+			for site, n := range c.callSites {
+				if site.key.Number == number {
+					at := waitSite{site.stack, number}
+					w := c.wait[at]
+					c.wait[at] = waitTime{time: w.time + t.time*n/seen[number], threads: 1, exact: true}
+				}
+			}
+		}
+	}
 }
 
 func (t callTotals) per(seconds float64) callTotals {

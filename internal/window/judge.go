@@ -24,10 +24,6 @@ const (
 	// lessWork is the load below which more waiting at known idle sites is
 	// what one expects.
 	lessWork = 0.7
-	// stuckAfter is how long a single wait amid work must have lasted, in
-	// nanoseconds, to be called stuck: what people call a hang, and from when
-	// the receiver reports a call as in flight.
-	stuckAfter = int64(1e9)
 	// present is the share of a thread's time that makes a site known.
 	present = 0.02
 	// fewPerSecond is the rate below which a measure of work says nothing
@@ -115,7 +111,7 @@ func (s *Service) compareKnown(p *past, c *closedHop, cpuTotal float64) verdict 
 	s.compareCPU(&v, p, c, cpuTotal)
 	s.compareWaiting(&v, p, c)
 	threshold := max(worthLooking*1e9, worthTelling*v.active)
-	v.score = max(v.cpuExcess, v.waitExcess) / threshold
+	v.score = (v.cpuExcess + v.waitExcess) / threshold
 	slices.SortFunc(v.times, func(a, b suspect.StackTime) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Stack, b.Stack), cmp.Compare(a.Now, b.Now), cmp.Compare(a.Past, b.Past))
 	})
@@ -133,7 +129,7 @@ func (s *Service) withFresh(c *closedHop) *closedHop {
 	for site, t := range c.fresh {
 		if !s.idleCapable(site) {
 			k := w.wait[site]
-			w.wait[site] = waitTime{k.time + t.time, k.threads + t.threads, max(k.longest, t.longest)}
+			w.wait[site] = waitTime{k.time + t.time, k.threads + t.threads, max(k.longest, t.longest), k.exact || t.exact}
 		}
 	}
 	return &w
