@@ -148,7 +148,7 @@ func (s *Service) describe(e *episode, c *closedHop, v verdict, o outliers) susp
 	whole := s.compare(e.past, e.merged)
 	times := whole.times
 	switch {
-	case v.score < 1:
+	case onlyUnits(v, o):
 		// The service as a whole is as ever, some of its units are not: what
 		// was seen inside them is the evidence.
 		a.Kind = suspect.KindOutlierUnit

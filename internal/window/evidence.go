@@ -10,9 +10,13 @@ import (
 	"github.com/perfscope/perfscope/internal/unit"
 )
 
+// onlyUnits reports whether the service as a whole is as ever, and some of its
+// units are not.
+func onlyUnits(v verdict, o outliers) bool { return v.score < 1 && o.score >= 1 }
+
 // impact is the excess as a share of the active time.
 func impact(v verdict, o outliers) float64 {
-	if v.score >= 1 {
+	if !onlyUnits(v, o) {
 		return min(1, share(v.cpuExcess+v.waitExcess, v.active))
 	}
 	return share(o.excess, max(v.active, o.excess))
@@ -90,7 +94,7 @@ func (s *Service) abnormalSpans(c *closedHop, v verdict, o outliers) []suspect.S
 			widen(id, t.first, t.last)
 		}
 	}
-	if v.score < 1 {
+	if onlyUnits(v, o) {
 		for _, u := range o.units {
 			widen(u.ThreadID, u.Start, u.End)
 		}
