@@ -157,3 +157,22 @@ func BenchmarkSegmenter(b *testing.B) {
 		s.Add(syscalltrace.Event{Kind: syscalltrace.KindCall, Time: at, Duration: 500, Number: nr, Return: 10}, func(*Unit) {})
 	}
 }
+
+// What was judged while a unit was open is not judged again when it ends.
+func TestMarkLeavesTheRecentPart(t *testing.T) {
+	events := []syscalltrace.Event{call(t, "epoll_wait", 0, ms, 1)}
+	sample := func(at int64) syscalltrace.Event {
+		return syscalltrace.Event{Kind: syscalltrace.KindSample, Time: at, Duration: 20 * ms, Number: syscalltrace.NoCall, Stack: 3}
+	}
+	_, s := segment(append(events, sample(40*ms), sample(60*ms)))
+	if u := s.Open(100 * ms); u.Recent() != 40*ms {
+		t.Fatalf("%d ns are recent before the mark", u.Recent())
+	}
+	s.Mark()
+	s.Add(sample(120*ms), func(*Unit) {})
+	var ended *Unit
+	s.Add(call(t, "epoll_wait", 200*ms, ms, 1), func(u *Unit) { ended = u.Clone() })
+	if ended == nil || ended.Observed() != 60*ms || ended.Recent() != 20*ms {
+		t.Errorf("ended as %+v", ended)
+	}
+}
