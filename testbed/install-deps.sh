@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the build, the tests and the demo need on Debian or Ubuntu, and
-# only what is missing. The servers are installed, never started: the demo
+# Installs what the build and the demo need on Debian or Ubuntu, and only what is
+# missing; with "all" as its argument also every server of the testbed. The servers are installed, never started: the demo
 # starts its own, on free ports of the loopback interface.
 set -euo pipefail
 
@@ -10,6 +10,12 @@ needed=(
 	clang:clang llvm-strip:llvm
 	redis-server:redis-server nginx:nginx-light memcached:memcached
 )
+# What only the scenarios of the evaluation need.
+if [ "${1:-}" = all ]; then
+	needed+=(
+		node:nodejs
+	)
+fi
 export PATH="$PATH:/usr/sbin:/sbin"
 
 missing=()

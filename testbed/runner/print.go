@@ -3,7 +3,6 @@ package runner
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/perfscope/perfscope/testbed/agent"
 	"github.com/perfscope/perfscope/testbed/load"
+	"github.com/perfscope/perfscope/testbed/server"
 )
 
 // say prints a line with the seconds since the run started.
@@ -113,7 +113,7 @@ func WriteJSON(result any, file string) error {
 func Main(body func(ctx context.Context, o Options) (bool, error)) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	ok, err := false, error(nil)
-	root, err := repository()
+	root, err := server.Repository()
 	if err == nil {
 		ok, err = body(ctx, Options{
 			Binary: filepath.Join(root, "bin", "otelcol-perfscope"),
@@ -132,23 +132,5 @@ func Main(body func(ctx context.Context, o Options) (bool, error)) {
 		os.Exit(2)
 	case !ok:
 		os.Exit(1)
-	}
-}
-
-// repository finds the root from the working directory upwards.
-func repository() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "builder-config.yaml")); err == nil {
-			return dir, nil
-		}
-		parent := filepath.Dir(dir)
-		if parent == dir {
-			return "", errors.New("run this inside the repository")
-		}
-		dir = parent
 	}
 }

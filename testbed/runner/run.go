@@ -78,7 +78,12 @@ func (r *run) run(ctx context.Context, o Options) (err error) {
 	if r.work, err = r.sc.Start(ctx); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, r.work.Server.Stop()) }()
+	defer func() {
+		err = errors.Join(err, r.work.Server.Stop())
+		if r.work.Stop != nil {
+			r.work.Stop()
+		}
+	}()
 	r.say("%s, pid %d, on %s: %s", r.work.Server.Version, r.work.Server.PID(), r.work.Server.Addr, r.sc.Normal)
 
 	r.load = load.Start(ctx, r.work.Load)
@@ -114,8 +119,9 @@ func (r *run) run(ctx context.Context, o Options) (err error) {
 
 // faulty learns, turns the fault on and watches.
 func (r *run) faulty(ctx context.Context, collector *agent.Agent) error {
-	r.say("learning what is normal for %.0f s", r.sc.Learn.Seconds())
-	if err := r.watch(ctx, collector, r.sc.Learn); err != nil {
+	learn := cmp.Or(r.sc.Learn, scenario.DefaultLearn)
+	r.say("learning what is normal for %.0f s", learn.Seconds())
+	if err := r.watch(ctx, collector, learn); err != nil {
 		return err
 	}
 	r.result.Normal = r.load.Take()
@@ -131,7 +137,7 @@ func (r *run) faulty(ctx context.Context, collector *agent.Agent) error {
 		return fmt.Errorf("the fault could not be turned on: %w", err)
 	}
 	defer end()
-	if err := r.watch(ctx, collector, r.sc.Observe); err != nil {
+	if err := r.watch(ctx, collector, cmp.Or(r.sc.Observe, scenario.DefaultObserve)); err != nil {
 		return err
 	}
 	r.result.Slow = r.load.Take()
@@ -143,9 +149,7 @@ func (r *run) faulty(ctx context.Context, collector *agent.Agent) error {
 // steps changes the load and watches.
 func (r *run) steps(ctx context.Context, collector *agent.Agent) error {
 	for _, step := range r.sc.Steps {
-		r.load.SetRate(r.work.Load.Rate * step.Factor)
-		r.say("load at %gx for %.0f s", step.Factor, step.For.Seconds())
-		if err := r.watch(ctx, collector, step.For); err != nil {
+		if err := r.step(ctx, collector, step); err != nil {
 			return err
 		}
 		figures := r.load.Take()
@@ -155,6 +159,26 @@ func (r *run) steps(ctx context.Context, collector *agent.Agent) error {
 		r.say("       %s", describe(figures))
 	}
 	return nil
+}
+
+func (r *run) step(ctx context.Context, collector *agent.Agent, step scenario.Step) error {
+	if step.Factor > 0 {
+		r.load.SetRate(r.work.Load.Rate * step.Factor)
+		r.say("load at %gx for %.0f s", step.Factor, step.For.Seconds())
+	}
+	if step.Say != "" {
+		r.say("%s, for %.0f s", step.Say, step.For.Seconds())
+	}
+	if step.Do != nil {
+		end, err := step.Do(ctx)
+		if err != nil {
+			return fmt.Errorf("%s: %w", step.Say, err)
+		}
+		if end != nil {
+			defer end()
+		}
+	}
+	return r.watch(ctx, collector, step.For)
 }
 
 // watch takes note of anomalies for a while. It ends early when something that

@@ -3,7 +3,6 @@ package scenario
 import (
 	"context"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/http"
 	"time"
@@ -33,50 +32,19 @@ func nginxHealthy() Scenario {
 	}
 }
 
-// nginxLoad fetches files of all sizes.
+// nginxLoad fetches files of all sizes; one in fifty is missing, one in twenty
+// ends its connection, as with real clients.
 func nginxLoad(s *server.Server) load.Config {
-	return load.Config{
-		Workers: 8,
-		Rate:    150,
-		Dial: func() (load.Client, error) {
-			return httpClient{
-				base: "http://" + s.Addr,
-				http: &http.Client{
-					Transport: &http.Transport{MaxConnsPerHost: 1, DisableCompression: true},
-					Timeout:   30 * time.Second,
-				},
-			}, nil
-		},
-	}
-}
-
-type httpClient struct {
-	base string
-	http *http.Client
-}
-
-// Request fetches a file; one in fifty is missing, one in twenty ends its
-// connection, as with real clients.
-func (c httpClient) Request(r *rand.Rand) error {
-	file := r.IntN(server.NginxFiles)
-	if r.IntN(50) == 0 {
-		file = server.NginxFiles + 1
-	}
-	request, err := http.NewRequest(http.MethodGet, fmt.Sprintf("%s/%d.bin", c.base, file), nil)
-	if err != nil {
-		return err
-	}
-	request.Close = r.IntN(20) == 0
-	response, err := c.http.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	_, err = io.Copy(io.Discard, response.Body)
-	return err
-}
-
-func (c httpClient) Close() error {
-	c.http.CloseIdleConnections()
-	return nil
+	return httpLoad(8, 150, func(r *rand.Rand) (*http.Request, error) {
+		file := r.IntN(server.NginxFiles)
+		if r.IntN(50) == 0 {
+			file = server.NginxFiles + 1
+		}
+		request, err := http.NewRequest(http.MethodGet, fmt.Sprintf("http://%s/%d.bin", s.Addr, file), nil)
+		if err != nil {
+			return nil, err
+		}
+		request.Close = r.IntN(20) == 0
+		return request, nil
+	})
 }

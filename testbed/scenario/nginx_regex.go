@@ -17,13 +17,16 @@ func nginxRegex() Scenario {
 	return Scenario{
 		Name:   "nginx-regex",
 		Title:  "nginx computes: a regular expression that backtracks",
+		Server: "nginx", Language: C, Kind: Computation, Source: Debian, Split: Report,
+		Quick:  true,
 		Normal: "two workers serve files; a location is chosen by a regular expression",
 		Fault:  "a client asks four times a second for /q/aaaa…!, on which ^/q/(a|aa)+$ backtracks",
 		// PCRE does the work, for the function that matches the locations.
-		Truth:   []string{"ngx_regex_exec", "ngx_http_regex_exec", "ngx_http_core_find_config_phase", "ngx_http_core_find_location"},
-		Top:     3,
-		Learn:   70 * time.Second,
-		Observe: 30 * time.Second,
+		Truth:    []string{"ngx_regex_exec", "ngx_http_regex_exec", "ngx_http_core_find_config_phase", "ngx_http_core_find_location"},
+		Patterns: []string{"long_computation"},
+		Top:      3,
+		Learn:    70 * time.Second,
+		Observe:  30 * time.Second,
 		Start: func(ctx context.Context) (Workload, error) {
 			s, err := server.StartNginx(ctx, `location ~ "^/q/(a|aa)+$" { return 204; }`)
 			if err != nil {

@@ -20,14 +20,17 @@ func postgresLock() Scenario {
 	return Scenario{
 		Name:   "postgres-lock",
 		Title:  "postgres waits: a table lock nobody gives back",
+		Server: "postgres", Language: C, Kind: Hang, Source: Debian, Split: Tune,
+		Quick:  true,
 		Normal: "six clients read and update accounts",
 		Fault:  "LOCK TABLE accounts in a transaction that is left open: every backend waits for it",
 		// src/backend/storage/lmgr: from the table's lock down to the
 		// sleep. WaitLatch below them is where every idle backend waits.
-		Truth:   []string{"ProcSleep", "WaitOnLock", "LockAcquireExtended", "LockRelationOid", "LockAcquire"},
-		Top:     3,
-		Learn:   70 * time.Second,
-		Observe: 30 * time.Second,
+		Truth:    []string{"ProcSleep", "WaitOnLock", "LockAcquireExtended", "LockRelationOid", "LockAcquire"},
+		Patterns: []string{"lock_wait", "stuck_call"},
+		Top:      3,
+		Learn:    70 * time.Second,
+		Observe:  30 * time.Second,
 		Start: func(ctx context.Context) (Workload, error) {
 			// Commits do not wait for the disk: what other programs do with it
 			// would be a second fault.

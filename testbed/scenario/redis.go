@@ -11,6 +11,8 @@ import (
 	"github.com/perfscope/perfscope/testbed/server"
 )
 
+func redis() []Scenario { return []Scenario{redisFsync(), redisAccept(), redisKeys()} }
+
 // redisKeyspace is how many keys the load reads and writes.
 const redisKeyspace = 10_000
 

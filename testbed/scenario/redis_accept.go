@@ -19,15 +19,18 @@ func redisAccept() Scenario {
 	return Scenario{
 		Name:   "redis-accept",
 		Title:  "redis spins on accept, out of file descriptors",
+		Server: "redis", Language: C, Kind: Exhaustion, Source: Debian, Split: Tune,
+		Quick:  true,
 		Normal: "a cache in use, far from its limit of open files",
 		Fault:  "the limit of open files is reached (prlimit) and more clients come: accept fails again and again",
 		// src/networking.c and src/anet.c: the handler that gives up at
 		// the first failure and leaves the listener readable.
 		// (connSocketAcceptHandler from redis 7.2 on).
-		Truth:   []string{"acceptTcpHandler", "connSocketAcceptHandler", "anetTcpAccept", "anetGenericAccept"},
-		Top:     3,
-		Learn:   70 * time.Second,
-		Observe: 30 * time.Second,
+		Truth:    []string{"acceptTcpHandler", "connSocketAcceptHandler", "anetTcpAccept", "anetGenericAccept"},
+		Patterns: []string{"descriptor_exhaustion"},
+		Top:      3,
+		Learn:    70 * time.Second,
+		Observe:  30 * time.Second,
 		Start: func(ctx context.Context) (Workload, error) {
 			s, err := server.StartRedis(ctx, "--loglevel", "warning")
 			if err != nil {

@@ -13,14 +13,17 @@ func redisFsync() Scenario {
 	return Scenario{
 		Name:   "redis-fsync",
 		Title:  "redis waits for the disk at every write",
+		Server: "redis", Language: C, Kind: SyncWrite, Source: Debian, Split: Tune,
+		Quick:  true,
 		Normal: "append-only file on, synced once a second by a background thread",
 		Fault:  "CONFIG SET appendfsync always: from now on the event loop waits for the disk after every write",
 		// https://github.com/redis/redis/blob/7.0.15/src/aof.c: the
 		// function that writes the file and, with "always", syncs it.
-		Truth:   []string{"flushAppendOnlyFile"},
-		Top:     1,
-		Learn:   70 * time.Second,
-		Observe: 30 * time.Second,
+		Truth:    []string{"flushAppendOnlyFile"},
+		Patterns: []string{"sync_write_per_operation"},
+		Top:      1,
+		Learn:    70 * time.Second,
+		Observe:  30 * time.Second,
 		Start: func(ctx context.Context) (Workload, error) {
 			s, err := server.StartRedis(ctx, "--appendonly", "yes", "--appendfsync", "everysec")
 			if err != nil {

@@ -14,14 +14,16 @@ func redisKeys() Scenario {
 	return Scenario{
 		Name:   "redis-keys",
 		Title:  "redis computes: KEYS over a large keyspace",
+		Server: "redis", Language: C, Kind: Computation, Source: Debian, Split: Tune,
 		Normal: "a cache of 300,000 keys in use",
 		Fault:  "a dashboard asks for KEYS with a pattern five times a second: every key is matched while all others wait",
 		// src/db.c keysCommand and the matcher it calls for every key,
 		// src/util.c (the second is static in most builds).
-		Truth:   []string{"keysCommand", "stringmatchlen", "stringmatchlen_impl"},
-		Top:     3,
-		Learn:   70 * time.Second,
-		Observe: 30 * time.Second,
+		Truth:    []string{"keysCommand", "stringmatchlen", "stringmatchlen_impl"},
+		Patterns: []string{"long_computation"},
+		Top:      3,
+		Learn:    70 * time.Second,
+		Observe:  30 * time.Second,
 		Start: func(ctx context.Context) (Workload, error) {
 			s, err := server.StartRedis(ctx, "--enable-debug-command", "local")
 			if err != nil {

@@ -10,35 +10,48 @@ import (
 	"github.com/perfscope/perfscope/testbed/load"
 )
 
+// checks say what must be true once a scenario's fault is on; before is the
+// normal state.
+var checks = map[string]func(t *testing.T, before, after state){}
+
+func addCheck(name string, check func(t *testing.T, before, after state)) { checks[name] = check }
+
+// slow expects the 99th percentile to grow by a factor.
+func slow(factor float64) func(t *testing.T, before, after state) {
+	return func(t *testing.T, before, after state) {
+		if float64(after.figures.P99) < factor*float64(before.figures.P99) {
+			t.Errorf("99th percentile only went from %s to %s", before.figures.P99, after.figures.P99)
+		}
+	}
+}
+
+// burns expects the server itself to use more CPU, by a share of one core.
+func burns(share float64) func(t *testing.T, before, after state) {
+	return func(t *testing.T, before, after state) {
+		if after.cpu < before.cpu+share {
+			t.Errorf("CPU share only went from %.2f to %.2f", before.cpu, after.cpu)
+		}
+	}
+}
+
+func init() {
+	addCheck("redis-fsync", nil) // how much slower is up to the disk
+	addCheck("redis-accept", burns(0.2))
+	addCheck("redis-keys", slow(2))
+	addCheck("postgres-lock", func(t *testing.T, _, after state) {
+		if after.figures.Requests > 20 {
+			t.Errorf("%d requests were answered while the table was locked", after.figures.Requests)
+		}
+	})
+}
+
 // TestScenarios brings every server up, loads it and turns its fault on: what
 // the collector is shown must be real.
 func TestScenarios(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: the servers run under accounts of their own")
 	}
-	// What must be true once the fault is on; before is the normal state.
-	slow := func(factor float64) func(t *testing.T, before, after state) {
-		return func(t *testing.T, before, after state) {
-			if float64(after.figures.P99) < factor*float64(before.figures.P99) {
-				t.Errorf("99th percentile only went from %s to %s", before.figures.P99, after.figures.P99)
-			}
-		}
-	}
-	checks := map[string]func(t *testing.T, before, after state){
-		"redis-fsync": nil, // how much slower is up to the disk
-		"redis-accept": func(t *testing.T, before, after state) {
-			if after.cpu < before.cpu+0.2 {
-				t.Errorf("no spin: CPU share went from %.2f to %.2f", before.cpu, after.cpu)
-			}
-		},
-		"redis-keys": slow(2),
-		"postgres-lock": func(t *testing.T, _, after state) {
-			if after.figures.Requests > 20 {
-				t.Errorf("%d requests were answered while the table was locked", after.figures.Requests)
-			}
-		},
-	}
-	for _, sc := range All() {
+	for _, sc := range append(All(), Healthy()...) {
 		t.Run(sc.Name, func(t *testing.T) {
 			w, err := sc.Start(t.Context())
 			if err != nil {
@@ -47,6 +60,9 @@ func TestScenarios(t *testing.T) {
 			defer func() {
 				if err := w.Server.Stop(); err != nil {
 					t.Error(err)
+				}
+				if w.Stop != nil {
+					w.Stop()
 				}
 				if _, err := os.Stat(w.Server.Dir); err == nil {
 					t.Errorf("%s is left behind", w.Server.Dir)

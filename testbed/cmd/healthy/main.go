@@ -12,7 +12,7 @@ import (
 
 func main() {
 	runner.Main(func(ctx context.Context, o runner.Options) (bool, error) {
-		sc := scenario.Healthy()
+		sc := scenario.Healthy()[0]
 		fmt.Printf("%s\n\n", sc.Title)
 		result, err := runner.Run(ctx, sc, o)
 		if err != nil {

@@ -1,0 +1,3 @@
+package scenario
+
+func apache() []Scenario { return nil }

@@ -1,0 +1,3 @@
+package scenario
+
+func goServers() []Scenario { return nil }

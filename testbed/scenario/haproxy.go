@@ -1,0 +1,3 @@
+package scenario
+
+func haproxy() []Scenario { return nil }

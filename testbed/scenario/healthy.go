@@ -1,0 +1,3 @@
+package scenario
+
+func healthy() []Scenario { return []Scenario{nginxHealthy()} }

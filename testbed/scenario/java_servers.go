@@ -1,0 +1,3 @@
+package scenario
+
+func javaServers() []Scenario { return nil }

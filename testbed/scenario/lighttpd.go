@@ -1,0 +1,3 @@
+package scenario
+
+func lighttpd() []Scenario { return nil }

@@ -1,0 +1,3 @@
+package scenario
+
+func mariadb() []Scenario { return nil }

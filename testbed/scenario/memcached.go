@@ -1,0 +1,3 @@
+package scenario
+
+func memcached() []Scenario { return nil }

@@ -1,0 +1,3 @@
+package scenario
+
+func nginx() []Scenario { return []Scenario{nginxRegex()} }

@@ -1,0 +1,3 @@
+package scenario
+
+func nodeServers() []Scenario { return nil }

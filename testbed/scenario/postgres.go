@@ -1,0 +1,3 @@
+package scenario
+
+func postgres() []Scenario { return []Scenario{postgresLock(), postgresIndex()} }
