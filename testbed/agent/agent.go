@@ -22,8 +22,10 @@ import (
 
 // Config says which collector to run.
 type Config struct {
-	// Binary is bin/otelcol-perfscope, File the configuration.
+	// Binary is bin/otelcol-perfscope, File the configuration, Overlays
+	// further ones that are merged into it.
 	Binary, File string
+	Overlays     []string
 	// Out is the directory for the collector's log and its anomalies.
 	Out string
 	// Env are further variables of the collector.
@@ -60,8 +62,12 @@ func Start(ctx context.Context, cfg Config) (*Agent, error) {
 		return nil, err
 	}
 	a.metrics = fmt.Sprintf("http://localhost:%d/metrics", port)
+	args := []string{"--config", cfg.File}
+	for _, file := range cfg.Overlays {
+		args = append(args, "--config", file)
+	}
 	p, err := proc.Start(proc.Options{
-		Path: cfg.Binary, Args: []string{"--config", cfg.File}, Output: a.Log, User: cfg.User,
+		Path: cfg.Binary, Args: args, Output: a.Log, User: cfg.User,
 		Env: append([]string{
 			"PERFSCOPE_ANOMALY_FILE=" + a.AnomalyFile,
 			fmt.Sprintf("PERFSCOPE_METRICS_PORT=%d", port),

@@ -39,6 +39,9 @@ type Anomaly struct {
 	Sentence   string
 	Suspects   []Suspect
 	Deviations []Deviation
+	// Scope is the share of the program's functions that the suspects are;
+	// zero when it is not known.
+	Scope float64
 	// Path is the chain of callers into the first suspect, outermost first.
 	Path []string
 }
@@ -145,6 +148,7 @@ func anomaly(r record) Anomaly {
 		Kind:     text(r.attributes["perfscope.anomaly.kind"]),
 		Score:    number(r.attributes["perfscope.anomaly.score"]),
 		Pattern:  text(r.attributes["perfscope.anomaly.pattern"]),
+		Scope:    number(r.attributes["perfscope.search_scope"]),
 		Sentence: text(r.Body.value),
 	}
 	for _, s := range list(r.attributes["perfscope.suspects"]) {

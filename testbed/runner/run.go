@@ -23,36 +23,18 @@ import (
 type Options struct {
 	// Binary is the collector, Config its configuration.
 	Binary, Config string
+	// Record is a configuration that adds a recording of the raw records;
+	// empty for none.
+	Record string
 	// Out is where each scenario gets a directory for the collector's log,
 	// its anomalies and its own metrics.
 	Out string
 }
 
-// Result is what came of a run. Its JSON form is testbed/out/demo.json.
-type Result struct {
-	Service string   `json:"service"`
-	Truth   []string `json:"truth"`
-	// Rank is the place of the first true function, counted from one; zero
-	// when it is not among the suspects.
-	Rank int `json:"rank"`
-	// SecondsToFirst is from the fault to the first anomaly; -1 when none
-	// came.
-	SecondsToFirst float64 `json:"seconds_to_first"`
-	// Suspects are those of the strongest anomaly.
-	Suspects []agent.Suspect `json:"suspects"`
-
-	// FirstRank is the rank in the first anomaly.
-	FirstRank int `json:"-"`
-	// Before and After are the anomalies at WARN before and after the fault.
-	Before, After []agent.Anomaly `json:"-"`
-	// Normal and Slow are what the load saw before and after the fault.
-	Normal, Slow load.Figures `json:"-"`
-}
-
 // Run runs one scenario. Whatever happens, everything it started has ended
 // when it returns.
 func Run(ctx context.Context, sc scenario.Scenario, o Options) (Result, error) {
-	r := &run{sc: sc, started: time.Now(), result: Result{Truth: sc.Truth, SecondsToFirst: -1, Suspects: []agent.Suspect{}}}
+	r := &run{sc: sc, started: time.Now(), result: newResult(sc)}
 	err := r.run(ctx, o)
 	return r.result, err
 }
@@ -67,6 +49,7 @@ type run struct {
 	anomalies chan agent.Anomaly
 	lost      chan error
 	onset     time.Time // zero before the fault
+	labels    Labels
 }
 
 func (r *run) run(ctx context.Context, o Options) (err error) {
@@ -90,13 +73,28 @@ func (r *run) run(ctx context.Context, o Options) (err error) {
 	defer r.load.Stop()
 	r.say("load: %.0f requests per second over %d connections", r.work.Load.Rate, r.work.Load.Workers)
 
-	collector, err := agent.Start(ctx, agent.Config{Binary: o.Binary, File: o.Config, Out: out})
+	cfg := agent.Config{Binary: o.Binary, File: o.Config, Out: out}
+	if o.Record != "" {
+		r.labels.Recording = filepath.Join(out, "records.bin")
+		if err := os.Remove(r.labels.Recording); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		cfg.Overlays = []string{o.Record}
+		cfg.Env = []string{"PERFSCOPE_RECORD_FILE=" + r.labels.Recording}
+	}
+	collector, err := agent.Start(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, collector.Stop()) }()
 	r.say("collector started with %s, pid %d", filepath.Base(o.Config), collector.PID())
 	defer saveMetrics(collector, filepath.Join(out, "metrics.txt"))
+	r.labels.Scenario, r.labels.Start = r.sc.Name, time.Now()
+	defer func() {
+		r.labels.End, r.labels.Onset = time.Now(), r.onset
+		r.result.Labels = r.labels
+		err = errors.Join(err, r.labels.Save(out))
+	}()
 
 	reading, stopReading := context.WithCancel(ctx)
 	r.anomalies, r.lost = make(chan agent.Anomaly, 256), make(chan error, 1)
@@ -142,7 +140,7 @@ func (r *run) faulty(ctx context.Context, collector *agent.Agent) error {
 	}
 	r.result.Slow = r.load.Take()
 	r.say("now: %s", describe(r.result.Slow))
-	r.judge()
+	r.result.judge()
 	return nil
 }
 
@@ -188,7 +186,10 @@ func (r *run) watch(ctx context.Context, collector *agent.Agent, d time.Duration
 	defer timer.Stop()
 	progress := time.NewTicker(20 * time.Second)
 	defer progress.Stop()
+	census := time.NewTicker(time.Second)
+	defer census.Stop()
 	for {
+		r.labels.note(server.Descendants(r.work.Server.PID()))
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -198,6 +199,7 @@ func (r *run) watch(ctx context.Context, collector *agent.Agent, d time.Duration
 			return fmt.Errorf("the collector ended: %w (see %s)", collector.Err(), collector.Log)
 		case <-r.work.Server.Done():
 			return fmt.Errorf("the server ended: %w", r.work.Server.Err())
+		case <-census.C: // a child that ended has no parent to be known by
 		case <-progress.C:
 			r.progress(ctx, collector)
 		case err := <-r.lost:
@@ -211,40 +213,21 @@ func (r *run) watch(ctx context.Context, collector *agent.Agent, d time.Duration
 // note prints an anomaly and keeps it, if it is about the server under test:
 // the machine may run others.
 func (r *run) note(a agent.Anomaly) {
-	if a.PID != 0 && !slices.Contains(server.Descendants(r.work.Server.PID()), a.PID) {
+	if a.PID != 0 && !slices.Contains(r.labels.PIDs, a.PID) {
 		return
 	}
-	r.result.Service = a.Service
-	switch {
-	case !a.Warn:
+	switch first := len(r.result.After) == 0; {
+	case !r.result.add(a, r.onset):
 		r.say("%s  %s (score %.2f): %s", a.Severity, a.Kind, a.Score, a.Sentence)
 		return
-	case r.onset.IsZero() || a.End.Before(r.onset):
-		r.result.Before = append(r.result.Before, a)
-		r.say("ANOMALY while nothing is wrong")
 	case len(r.result.After) == 0:
-		r.result.SecondsToFirst = a.Seen.Sub(r.onset).Seconds()
-		r.result.After = append(r.result.After, a)
+		r.say("ANOMALY while nothing is wrong")
+	case first:
 		r.say("ANOMALY, the first, %.1f s after the fault", r.result.SecondsToFirst)
 	default:
-		r.result.After = append(r.result.After, a)
 		r.say("ANOMALY")
 	}
 	printAnomaly(a, r.sc.Truth)
-}
-
-// judge takes the strongest anomaly after the fault: the first one comes when
-// the hop in which the fault began has ended, which may hold little of it.
-func (r *run) judge() {
-	if len(r.result.After) == 0 {
-		return
-	}
-	strongest := slices.MaxFunc(r.result.After, func(a, b agent.Anomaly) int {
-		return cmp.Compare(a.Score, b.Score)
-	})
-	r.result.Rank = strongest.Rank(r.sc.Truth)
-	r.result.Suspects = strongest.Suspects
-	r.result.FirstRank = r.result.After[0].Rank(r.sc.Truth)
 }
 
 // enough refuses to judge a collector by a load that did not run.

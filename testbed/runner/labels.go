@@ -1,0 +1,48 @@
+package runner
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// Labels say what a recording shows, so that it can be judged again without
+// the server.
+type Labels struct {
+	Scenario string `json:"scenario"`
+	// Recording is the file of raw records.
+	Recording string `json:"recording"`
+	// Start and End bound the run; Onset is when the fault was turned on,
+	// zero in a run without one.
+	Start time.Time `json:"start"`
+	Onset time.Time `json:"onset"`
+	End   time.Time `json:"end"`
+	// PIDs are the server's processes, children that have ended among them.
+	PIDs []int `json:"pids"`
+}
+
+// maxPIDs bounds the processes of a server that starts one per connection.
+const maxPIDs = 4096
+
+func (l *Labels) note(pids []int) {
+	for _, pid := range pids {
+		if len(l.PIDs) < maxPIDs && !slices.Contains(l.PIDs, pid) {
+			l.PIDs = append(l.PIDs, pid)
+		}
+	}
+}
+
+// Save writes the labels beside the recording.
+func (l *Labels) Save(dir string) error { return WriteJSON(l, filepath.Join(dir, "labels.json")) }
+
+// LoadLabels reads what Save wrote.
+func LoadLabels(dir string) (Labels, error) {
+	var l Labels
+	data, err := os.ReadFile(filepath.Join(dir, "labels.json"))
+	if err != nil {
+		return l, err
+	}
+	return l, json.Unmarshal(data, &l)
+}
