@@ -5,10 +5,7 @@
 // CPU of its own accord).
 package unit
 
-import (
-	"cmp"
-	"slices"
-)
+import "slices"
 
 // Key is one dimension of the appearance and frequency vectors: a system call
 // together with how it ended, since a failing call is another behaviour than
@@ -113,8 +110,13 @@ func (u *Unit) AppendAppearance(b []byte) []byte {
 
 // add counts a call.
 func (u *Unit) add(k Key, time, bytes int64) {
-	i, found := slices.BinarySearchFunc(u.Calls, k, func(c Count, k Key) int { return compareKeys(c.Key, k) })
-	if !found {
+	// A unit has a handful of keys, and this runs for every call: going through
+	// them is half the cost of a binary search with a comparison function.
+	i := 0
+	for i < len(u.Calls) && u.Calls[i].order() < k.order() {
+		i++
+	}
+	if i == len(u.Calls) || u.Calls[i].Key != k {
 		if len(u.Calls) >= MaxKeys {
 			u.Overflow++
 			return
@@ -143,12 +145,8 @@ func (u *Unit) addStack(s StackTime) {
 	}
 }
 
-func compareKeys(a, b Key) int {
-	if c := cmp.Compare(a.Number, b.Number); c != 0 {
-		return c
-	}
-	return cmp.Compare(a.Errno, b.Errno)
-}
+// order sorts by number, then by errno.
+func (k Key) order() uint64 { return uint64(uint32(k.Number))<<32 | uint64(uint32(k.Errno)) }
 
 // KeyOf is the Key of a finished call.
 func KeyOf(number, ret int32) Key {
