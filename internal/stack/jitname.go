@@ -64,6 +64,10 @@ func v8Frame(f *syscalltrace.Frame, name string) {
 	}
 }
 
+// jvmLibraries are the packages that come with the JVM, the interfaces of
+// containers, and the run time of other languages compiled for it.
+var jvmLibraries = []string{"java.", "javax.", "jakarta.", "jdk.", "sun.", "com.sun.", "kotlin.", "kotlinx.", "scala."}
+
 // jvmFrame reads "int java.lang.String.hashCode()" (the JVM's own map) and
 // "Ljava/lang/String;::hashCode" (perf-map-agent). The JVM names its stubs
 // without a class.
@@ -78,10 +82,24 @@ func jvmFrame(f *syscalltrace.Frame, name string) {
 		f.Origin = syscalltrace.OriginRuntime // Interpreter, StubRoutines, adapters, blobs
 		return
 	}
-	f.Function = method
-	for _, p := range []string{"java.", "javax.", "jdk.", "sun.", "com.sun."} {
+	f.Function = withoutHidden(method)
+	for _, p := range jvmLibraries {
 		if strings.HasPrefix(method, p) {
 			f.Origin = syscalltrace.OriginLibrary
 		}
 	}
+}
+
+// withoutHidden takes the number and the address off the name of a class made
+// at run time: com.shop.Cart$$Lambda$14/0x0000000800c03000.accept is another
+// one in every process.
+func withoutHidden(method string) string {
+	class, address, ok := strings.Cut(method, "/0x")
+	if !ok {
+		return method
+	}
+	if before, number, found := strings.Cut(class, "$$Lambda$"); found && strings.Trim(number, "0123456789") == "" {
+		class = before + "$$Lambda"
+	}
+	return class + strings.TrimLeft(address, "0123456789abcdef")
 }

@@ -64,9 +64,44 @@ func TestPerfMapNewestWins(t *testing.T) {
 	if err := m.update(strings.NewReader("5000 10 z\n"), 10); err != nil {
 		t.Fatal(err)
 	}
-	if _, ok := m.find(0x2005); ok || m.generation == generation {
-		t.Error("a map that was written anew keeps its old entries")
+	if got, _ := m.find(0x2005); got != "c" || m.generation == generation {
+		t.Errorf("while a map is written anew, what is not there yet is %q", got)
 	}
+}
+
+// TestPerfMapWrittenAnew is what the JVM does: a complete map each time it is
+// asked, larger than the last, read half way.
+func TestPerfMapWrittenAnew(t *testing.T) {
+	var m perfMap
+	read := func(text string) {
+		t.Helper()
+		if err := m.update(strings.NewReader(text), int64(len(text))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect := func(want map[uint64]string) {
+		t.Helper()
+		for addr, name := range want {
+			if got, _ := m.find(addr); got != name {
+				t.Errorf("%#x is %q, want %q", addr, got, name)
+			}
+		}
+	}
+	read("1000 100 stub\n2000 100 old\n4000 100 kept\n")
+	const second = "1000 100 stub\n1800 100 added\n2080 100 newer\n4000 100 kept\n5000 100 last\n"
+	read(second[:40])
+	expect(map[uint64]string{0x1000: "stub", 0x1800: "added", 0x2000: "old", 0x4000: "kept"})
+	read(second)
+	expect(map[uint64]string{0x1800: "added", 0x2000: "old", 0x2080: "newer", 0x4000: "kept", 0x5000: "last"})
+	generation := m.generation
+	read("")
+	read(second)
+	if m.generation != generation {
+		t.Error("the same map again is taken for another")
+	}
+	// Of the same length, but other code.
+	read(strings.Replace(second, "last", "next", 1))
+	expect(map[uint64]string{0x2000: "", 0x5000: "next"})
 }
 
 func TestOrigins(t *testing.T) {
@@ -121,7 +156,16 @@ func TestJITNames(t *testing.T) {
 		{"jvm", "int com.acme.Shop.total(java.util.List)", syscalltrace.Frame{Function: "com.acme.Shop.total"}},
 		{"jvm", "int java.lang.String.hashCode()", syscalltrace.Frame{Function: "java.lang.String.hashCode", Origin: syscalltrace.OriginLibrary}},
 		{"jvm", "Lcom/acme/Shop;::total", syscalltrace.Frame{Function: "com.acme.Shop.total"}},
+		{"jvm", "void com.acme.Shop.<init>(java.lang.String)", syscalltrace.Frame{Function: "com.acme.Shop.<init>"}},
+		{"jvm", "void com.acme.Shop$$Lambda$14/0x0000000800c03000.run()", syscalltrace.Frame{Function: "com.acme.Shop$$Lambda.run"}},
+		{"jvm", "void com.acme.Shop$$Lambda/0x00007f1c00c03000.run()", syscalltrace.Frame{Function: "com.acme.Shop$$Lambda.run"}},
+		{"jvm", "void java.lang.invoke.LambdaForm$MH/0x0000000800c4e400.invoke(java.lang.Object)",
+			syscalltrace.Frame{Function: "java.lang.invoke.LambdaForm$MH.invoke", Origin: syscalltrace.OriginLibrary}},
+		{"jvm", "void jakarta.servlet.http.HttpServlet.service(jakarta.servlet.ServletRequest, jakarta.servlet.ServletResponse)",
+			syscalltrace.Frame{Function: "jakarta.servlet.http.HttpServlet.service", Origin: syscalltrace.OriginLibrary}},
 		{"jvm", "Interpreter", syscalltrace.Frame{Function: "Interpreter", Origin: syscalltrace.OriginRuntime}},
+		{"jvm", "vtable stub", syscalltrace.Frame{Function: "vtable stub", Origin: syscalltrace.OriginRuntime}},
+		{"jvm", "I2C/C2I adapters(0xbbbb)", syscalltrace.Frame{Function: "I2C/C2I adapters(0xbbbb)", Origin: syscalltrace.OriginRuntime}},
 		{"cpython", "py::total:/srv/shop.py", syscalltrace.Frame{Function: "total", File: "/srv/shop.py"}},
 		{"", "luajit_fn", syscalltrace.Frame{Function: "luajit_fn"}},
 	}

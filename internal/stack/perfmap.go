@@ -18,6 +18,9 @@ const (
 	maxPerfName = 512
 	// perfMapInterval is how often a map is looked at for new entries.
 	perfMapInterval = time.Second
+	// perfMapTail is how much of the end of what was read is kept, to tell a
+	// map that grew from one that was written anew (bytes).
+	perfMapTail = 256
 )
 
 // jitSymbol is one compiled function.
@@ -28,35 +31,48 @@ type jitSymbol struct {
 
 // perfMap is the table that JIT compilers write for profilers: lines of
 // "START SIZE name", in hexadecimal, appended as functions are compiled. A
-// later entry replaces older ones at its addresses, whose code is gone.
+// later entry replaces older ones at its addresses, whose code is gone. V8 and
+// CPython append; the JVM writes all of it anew whenever it is asked to (jcmd
+// Compiler.perfmap), and is often met half way.
 type perfMap struct {
 	symbols []jitSymbol // sorted, no two overlap
-	read    int64       // bytes consumed
-	looked  time.Time
-	size    int64 // estimates the memory held
+	// previous are those of the map before it was written anew: they fill in
+	// while the new one is incomplete, and for code that has just gone.
+	previous []jitSymbol
+	read     int64  // bytes consumed
+	tail     []byte // the last of them
+	looked   time.Time
+	size     int64 // estimates the memory held
 	// generation changes whenever symbols do.
 	generation uint32
 }
 
 // find names the function at addr.
 func (m *perfMap) find(addr uint64) (string, bool) {
-	i, _ := slices.BinarySearchFunc(m.symbols, addr, func(s jitSymbol, a uint64) int {
+	if name, ok := findJIT(m.symbols, addr); ok {
+		return name, true
+	}
+	return findJIT(m.previous, addr)
+}
+
+func findJIT(symbols []jitSymbol, addr uint64) (string, bool) {
+	i, _ := slices.BinarySearchFunc(symbols, addr, func(s jitSymbol, a uint64) int {
 		if s.start <= a {
 			return -1
 		}
 		return 1
 	})
-	if i == 0 || addr >= m.symbols[i-1].end {
+	if i == 0 || addr >= symbols[i-1].end {
 		return "", false
 	}
-	return m.symbols[i-1].name, true
+	return symbols[i-1].name, true
 }
 
-// update reads what was appended since the last time; a map that shrank is
-// read anew.
+// update reads what was appended since the last time; a map that was written
+// anew is read from its start.
 func (m *perfMap) update(r io.ReaderAt, size int64) error {
-	if size < m.read {
-		m.symbols, m.read, m.size = nil, 0, 0
+	if size < m.read || !m.continues(r) {
+		m.symbols, m.previous, m.read, m.tail = nil, m.symbols, 0, nil
 	}
 	if size == m.read {
 		return nil
@@ -78,9 +94,19 @@ func (m *perfMap) update(r io.ReaderAt, size int64) error {
 		return nil
 	}
 	m.read += int64(end)
+	m.tail = append([]byte(nil), data[max(0, end-perfMapTail):end]...)
 	m.merge(parsePerfMap(data[:end]))
-	m.generation++
+	if !slices.Equal(m.symbols, m.previous) {
+		m.generation++ // the same again would name everything as before
+	}
 	return nil
+}
+
+// continues reports whether what was read last is still there.
+func (m *perfMap) continues(r io.ReaderAt) bool {
+	now := make([]byte, len(m.tail))
+	n, err := r.ReadAt(now, m.read-int64(len(m.tail)))
+	return (err == nil || errors.Is(err, io.EOF)) && bytes.Equal(now[:n], m.tail)
 }
 
 // parsePerfMap reads lines; those it does not understand are skipped.
@@ -145,11 +171,18 @@ func (m *perfMap) merge(newer []jitSymbol) {
 		}
 	}
 	m.symbols = make([]jitSymbol, len(out))
-	m.size = int64(len(out)) * 32
 	for i := range out {
 		m.symbols[i] = out[i].jitSymbol
-		m.size += int64(len(out[i].name))
 	}
+	m.size = jitBytes(m.symbols) + jitBytes(m.previous)
+}
+
+func jitBytes(symbols []jitSymbol) int64 {
+	n := int64(len(symbols)) * 32
+	for i := range symbols {
+		n += int64(len(symbols[i].name))
+	}
+	return n
 }
 
 // bytes estimates the memory held.
