@@ -14,6 +14,8 @@ needed=(
 if [ "${1:-}" = all ]; then
 	needed+=(
 		node:nodejs
+		javac:openjdk-17-jdk-headless
+		/usr/share/tomcat10/bin/catalina.sh:tomcat10
 	)
 fi
 export PATH="$PATH:/usr/sbin:/sbin"
