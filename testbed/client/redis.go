@@ -37,16 +37,7 @@ func (c *Redis) Close() error { return c.conn.Close() }
 // Do sends one command and reads its reply, whose size it returns: the bytes
 // of a string, the elements of an array, an integer itself.
 func (c *Redis) Do(args ...string) (int, error) {
-	c.buf = append(c.buf[:0], '*')
-	c.buf = strconv.AppendInt(c.buf, int64(len(args)), 10)
-	c.buf = append(c.buf, "\r\n"...)
-	for _, arg := range args {
-		c.buf = append(c.buf, '$')
-		c.buf = strconv.AppendInt(c.buf, int64(len(arg)), 10)
-		c.buf = append(c.buf, "\r\n"...)
-		c.buf = append(c.buf, arg...)
-		c.buf = append(c.buf, "\r\n"...)
-	}
+	c.buf = appendCommand(c.buf[:0], args)
 	if err := c.conn.SetDeadline(time.Now().Add(timeout)); err != nil {
 		return 0, err
 	}

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
+	"time"
 
 	"github.com/perfscope/perfscope/testbed/client"
 	"github.com/perfscope/perfscope/testbed/proc"
@@ -26,19 +28,43 @@ func StartRedis(ctx context.Context, settings ...string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	log := filepath.Join(dir, "redis.log")
-	args := append([]string{
-		"--bind", "127.0.0.1", "--port", strconv.Itoa(port(addr)), "--dir", dir,
-		"--daemonize", "no", "--save", "",
-	}, settings...)
-	p, err := proc.Start(proc.Options{Path: path, Args: args, Dir: dir, Output: log})
-	if err != nil {
+	s := &Server{Addr: addr, Dir: dir, Version: version(path, "--version")}
+	if err := s.startRedis(ctx, path, settings); err != nil {
+		if s.Process != nil {
+			err = errors.Join(err, s.Stop())
+		}
 		os.RemoveAll(dir)
 		return nil, err
 	}
-	s := &Server{Process: p, Addr: addr, Dir: dir, Version: version(path, "--version")}
-	err = waitReady(ctx, p, log, func() error {
-		c, err := client.DialRedis(addr)
+	return s, nil
+}
+
+// RestartRedis ends the server and starts it again with its files, on its
+// port: a new process of the same service.
+func RestartRedis(ctx context.Context, s *Server, settings ...string) error {
+	path, err := find("redis-server")
+	if err != nil {
+		return err
+	}
+	if err := ignoreExit(s.StopWith(syscall.SIGTERM, 5*time.Second)); err != nil {
+		return err
+	}
+	return s.startRedis(ctx, path, settings)
+}
+
+func (s *Server) startRedis(ctx context.Context, path string, settings []string) error {
+	log := filepath.Join(s.Dir, "redis.log")
+	args := append([]string{
+		"--bind", "127.0.0.1", "--port", strconv.Itoa(port(s.Addr)), "--dir", s.Dir,
+		"--daemonize", "no", "--save", "",
+	}, settings...)
+	p, err := proc.Start(proc.Options{Path: path, Args: args, Dir: s.Dir, Output: log})
+	if err != nil {
+		return err
+	}
+	s.Process = p
+	return waitReady(ctx, p, log, func() error {
+		c, err := client.DialRedis(s.Addr)
 		if err != nil {
 			return err
 		}
@@ -46,8 +72,4 @@ func StartRedis(ctx context.Context, settings ...string) (*Server, error) {
 		_, err = c.Do("PING")
 		return err
 	})
-	if err != nil {
-		return nil, errors.Join(err, s.Stop())
-	}
-	return s, nil
 }
