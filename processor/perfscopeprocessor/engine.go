@@ -44,6 +44,10 @@ type engine struct {
 	newAnalyzer func(window.Config, string) analyzer
 	clock       func() time.Time
 	ticks       <-chan time.Time
+	// records, in a replay, is the time instead of the clock and its ticks;
+	// looked is when it last had idle services looked at.
+	records *RecordTime
+	looked  int64
 
 	ticker *time.Ticker
 	queue  chan task
@@ -105,7 +109,7 @@ func newEngine(cfg *Config, set component.TelemetrySettings, version string) (*e
 }
 
 func (e *engine) start() {
-	if e.ticks == nil {
+	if e.ticks == nil && e.records == nil {
 		e.ticker = time.NewTicker(tick)
 		e.ticks = e.ticker.C
 	}
@@ -179,6 +183,9 @@ func (e *engine) run() {
 // take folds a flush into its service and judges the hops it completes.
 func (e *engine) take(f *flush) {
 	ctx := context.Background()
+	if e.records != nil {
+		e.takeRecords(f)
+	}
 	taken, lost := f.events()
 	e.telemetry.ProcessorPerfscopeEvents.Add(ctx, int64(taken))
 	e.telemetry.ProcessorPerfscopeEventsLost.Add(ctx, int64(lost))
@@ -195,7 +202,7 @@ func (e *engine) take(f *flush) {
 		e.ledger.Open(key, f.identity)
 	}
 	e.turn++
-	s.turn, s.heard = e.turn, e.clock()
+	s.turn, s.heard = e.turn, e.now()
 	if f.from != nil {
 		s.sink = f.from
 	}
@@ -203,7 +210,7 @@ func (e *engine) take(f *flush) {
 	e.advance(s, s.latest-s.grace())
 }
 
-// closeIdle lets the wall clock close the hops of services that say nothing,
+// closeIdle lets the clock close the hops of services that say nothing,
 // and forgets those that said nothing for a whole window.
 func (e *engine) closeIdle(now time.Time) {
 	for _, s := range e.inOrder() {

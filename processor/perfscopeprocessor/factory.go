@@ -12,8 +12,11 @@ import (
 )
 
 // NewFactory makes the factory of the perfscope processor.
-func NewFactory() processor.Factory {
+func NewFactory(options ...FactoryOption) processor.Factory {
 	s := &sharing{engines: map[*Config]*sharedEngine{}}
+	for _, o := range options {
+		o(s)
+	}
 	return processor.NewFactory(metadata.Type, createDefaultConfig,
 		processor.WithLogs(s.createLogs, metadata.LogsStability),
 		processor.WithTraces(s.createTraces, metadata.TracesStability))
@@ -25,7 +28,7 @@ func NewFactory() processor.Factory {
 type sharing struct {
 	mu      sync.Mutex
 	engines map[*Config]*sharedEngine
-	// prepare, set by tests only, sees an engine before it starts.
+	// prepare, set by tests and for a replay, sees an engine before it starts.
 	prepare func(*engine)
 }
 

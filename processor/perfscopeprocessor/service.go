@@ -52,7 +52,7 @@ type service struct {
 	latest, judged int64
 	// flushed is the longest flush seen.
 	flushed time.Duration
-	// heard is the wall clock's time, turn the engine's count, at the last flush.
+	// heard is the engine's time, turn its count, at the last flush.
 	heard time.Time
 	turn  uint64
 	// sink is the pipeline that the service's records come by.
