@@ -19,7 +19,11 @@ import (
 
 // say prints a line with the seconds since the run started.
 func (r *run) say(format string, args ...any) {
-	fmt.Printf("[%4.0fs] %s\n", time.Since(r.started).Seconds(), fmt.Sprintf(format, args...))
+	name := ""
+	if r.named {
+		name = r.sc.Name + ": "
+	}
+	fmt.Printf("[%4.0fs] %s%s\n", time.Since(r.started).Seconds(), name, fmt.Sprintf(format, args...))
 }
 
 func describe(f load.Figures) string {

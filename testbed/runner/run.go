@@ -26,6 +26,9 @@ type Options struct {
 	// Record is a configuration that adds a recording of the raw records;
 	// empty for none.
 	Record string
+	// Turn, if not nil, holds one token: who has it may turn its fault on.
+	// Scenarios that run side by side learn together and fail in turn.
+	Turn chan struct{}
 	// Out is where each scenario gets a directory for the collector's log,
 	// its anomalies and its own metrics.
 	Out string
@@ -34,7 +37,7 @@ type Options struct {
 // Run runs one scenario. Whatever happens, everything it started has ended
 // when it returns.
 func Run(ctx context.Context, sc scenario.Scenario, o Options) (Result, error) {
-	r := &run{sc: sc, started: time.Now(), result: newResult(sc)}
+	r := &run{sc: sc, started: time.Now(), result: newResult(sc), named: o.Turn != nil}
 	err := r.run(ctx, o)
 	return r.result, err
 }
@@ -50,6 +53,8 @@ type run struct {
 	lost      chan error
 	onset     time.Time // zero before the fault
 	labels    Labels
+	// named is set when other runs print, too.
+	named bool
 }
 
 func (r *run) run(ctx context.Context, o Options) (err error) {
@@ -112,15 +117,21 @@ func (r *run) run(ctx context.Context, o Options) (err error) {
 	if len(r.sc.Steps) > 0 {
 		return r.steps(ctx, collector)
 	}
-	return r.faulty(ctx, collector)
+	return r.faulty(ctx, collector, o.Turn)
 }
 
 // faulty learns, turns the fault on and watches.
-func (r *run) faulty(ctx context.Context, collector *agent.Agent) error {
+func (r *run) faulty(ctx context.Context, collector *agent.Agent, turn chan struct{}) error {
 	learn := cmp.Or(r.sc.Learn, scenario.DefaultLearn)
 	r.say("learning what is normal for %.0f s", learn.Seconds())
 	if err := r.watch(ctx, collector, learn); err != nil {
 		return err
+	}
+	if turn != nil {
+		if err := watchUntil(ctx, r, collector, turn); err != nil {
+			return err
+		}
+		defer func() { turn <- struct{}{} }()
 	}
 	r.result.Normal = r.load.Take()
 	if err := enough(r.result.Normal); err != nil {
@@ -179,11 +190,16 @@ func (r *run) step(ctx context.Context, collector *agent.Agent, step scenario.St
 	return r.watch(ctx, collector, step.For)
 }
 
-// watch takes note of anomalies for a while. It ends early when something that
-// has to run does not.
+// watch takes note of anomalies for a while.
 func (r *run) watch(ctx context.Context, collector *agent.Agent, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
+	return watchUntil(ctx, r, collector, timer.C)
+}
+
+// watchUntil takes note of anomalies until something is received. It ends
+// early when something that has to run does not.
+func watchUntil[T any](ctx context.Context, r *run, collector *agent.Agent, until <-chan T) error {
 	progress := time.NewTicker(20 * time.Second)
 	defer progress.Stop()
 	census := time.NewTicker(time.Second)
@@ -193,7 +209,7 @@ func (r *run) watch(ctx context.Context, collector *agent.Agent, d time.Duration
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-timer.C:
+		case <-until:
 			return nil
 		case <-collector.Done():
 			return fmt.Errorf("the collector ended: %w (see %s)", collector.Err(), collector.Log)
