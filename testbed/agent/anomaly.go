@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -192,14 +193,19 @@ func instant(v any) time.Time {
 // zero when none is.
 func (a Anomaly) Rank(truth []string) int {
 	for i, s := range a.Suspects {
-		for _, name := range truth {
-			// A clone the compiler made (f.constprop.0) is the function.
-			if s.Function == name || strings.HasPrefix(s.Function, name+".") {
-				return i + 1
-			}
+		if Named(s.Function, truth) {
+			return i + 1
 		}
 	}
 	return 0
+}
+
+// Named reports whether a function is one of those named.
+func Named(function string, names []string) bool {
+	return slices.ContainsFunc(names, func(name string) bool {
+		// A clone the compiler made (f.constprop.0) is the function.
+		return function == name || strings.HasPrefix(function, name+".")
+	})
 }
 
 func text(v any) string {
