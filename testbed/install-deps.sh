@@ -13,7 +13,7 @@ needed=(
 # What only the scenarios of the evaluation need.
 if [ "${1:-}" = all ]; then
 	needed+=(
-		node:nodejs
+		node:nodejs mariadbd:mariadb-server-core
 		javac:openjdk-17-jdk-headless
 		/usr/share/tomcat10/bin/catalina.sh:tomcat10
 	)

@@ -1,0 +1,6 @@
+package scenario
+
+func init() {
+	addCheck("mariadb-sync", slow(1.3)) // how much slower is up to the disk
+	addCheck("mariadb-convoy", slow(2))
+}
