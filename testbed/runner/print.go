@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -42,7 +41,8 @@ func short(d time.Duration) string {
 	return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000)
 }
 
-func printAnomaly(a agent.Anomaly, truth []string) {
+// PrintAnomaly prints what an anomaly says and marks the true functions.
+func PrintAnomaly(a agent.Anomaly, truth []string) {
 	fmt.Printf("\n        %s\n", wrap(a.Sentence, 84, "        "))
 	fmt.Printf("\n        %s, score %.2f", a.Kind, a.Score)
 	if a.Pattern != "" {
@@ -51,7 +51,7 @@ func printAnomaly(a agent.Anomaly, truth []string) {
 	fmt.Printf("\n\n        %4s  %5s  %-40s %-18s %s\n", "rank", "score", "function", "module", "seen in stacks")
 	for i, s := range a.Suspects {
 		mark := "  "
-		if slices.Contains(truth, s.Function) {
+		if agent.Named(s.Function, truth) {
 			mark = "<-"
 		}
 		fmt.Printf("        %4d  %5.2f  %-40s %-18s %s %s\n", i+1, s.Score, s.Function, s.Module, strings.Join(s.Evidence, ", "), mark)

@@ -243,7 +243,7 @@ func (r *run) note(a agent.Anomaly) {
 	default:
 		r.say("ANOMALY")
 	}
-	printAnomaly(a, r.sc.Truth)
+	PrintAnomaly(a, r.sc.Truth)
 }
 
 // enough refuses to judge a collector by a load that did not run.
