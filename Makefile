@@ -95,3 +95,9 @@ faults: deps build ## Three more faults: failing call, pure CPU, blocked; the tr
 .PHONY: healthy
 healthy: deps build ## Watch a healthy nginx through load steps for five minutes: no anomaly may come
 	@cd testbed && go build -o bin/ ./cmd/... && cd .. && exec testbed/bin/healthy
+
+##@ Recordings
+.PHONY: replay
+replay: ## Give the recording FILE to the processor again; TRUTH=f,g marks functions, SERVICE=name chooses
+	@cd testbed && go build -o bin/ ./cmd/replay && cd .. && \
+	exec testbed/bin/replay $(if $(TRUTH),-truth '$(TRUTH)') $(if $(SERVICE),-service '$(SERVICE)') $(if $(FILE),'$(FILE)')

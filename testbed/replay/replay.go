@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/perfscope/perfscope/internal/syscalllog"
 	"github.com/perfscope/perfscope/processor/perfscopeprocessor"
 	"github.com/perfscope/perfscope/testbed/agent"
 	"github.com/perfscope/perfscope/testbed/recording"
@@ -68,6 +69,9 @@ func Run(ctx context.Context, path string, o Options) ([]agent.Anomaly, error) {
 		return nil, err
 	}
 	err = recording.Read(path, func(ld plog.Logs) error {
+		// The processor passes on what is not for it, anomalies of another
+		// time among them.
+		withoutOthers(ld)
 		if o.Delivered != nil {
 			o.Delivered(ld)
 		}
@@ -78,6 +82,14 @@ func Run(ctx context.Context, path string, o Options) ([]agent.Anomaly, error) {
 		err = errors.Join(err, fmt.Errorf("the processor did not end: %w", end))
 	}
 	return told, err
+}
+
+func withoutOthers(ld plog.Logs) {
+	for _, rl := range ld.ResourceLogs().All() {
+		for _, sl := range rl.ScopeLogs().All() {
+			sl.LogRecords().RemoveIf(func(rec plog.LogRecord) bool { return !syscalllog.IsRecord(rec) })
+		}
+	}
 }
 
 // settings are those of a collector whose log has warnings only: records that
