@@ -1,7 +1,6 @@
 package stack
 
 import (
-	"strconv"
 	"strings"
 
 	"github.com/perfscope/perfscope/internal/syscalltrace"
@@ -27,41 +26,6 @@ func jitFrame(name, runtimeName string) syscalltrace.Frame {
 		}
 	}
 	return f
-}
-
-// v8Frame reads "LazyCompile:*handle /srv/app.js:10:5" and the like; the mark
-// before the name is the optimisation tier.
-func v8Frame(f *syscalltrace.Frame, name string) {
-	kind, rest, ok := strings.Cut(name, ":")
-	switch kind {
-	case "LazyCompile", "JS", "Function", "Script", "Eval":
-	default:
-		ok = false
-	}
-	if !ok {
-		f.Origin = syscalltrace.OriginRuntime // Builtin:, BytecodeHandler:, Stub:, RegExp: …
-		return
-	}
-	rest = strings.TrimLeft(rest, "*~^+ ")
-	fn, at, found := strings.Cut(rest, " ")
-	if !found {
-		fn, at = "", rest
-	}
-	if fn == "" {
-		fn = "(anonymous)"
-	}
-	f.Function, f.File = fn, at
-	// file:line:column
-	if i := strings.LastIndexByte(at, ':'); i > 0 {
-		if j := strings.LastIndexByte(at[:i], ':'); j > 0 {
-			if line, err := strconv.ParseInt(at[j+1:i], 10, 32); err == nil {
-				f.File, f.Line = at[:j], int32(line)
-			}
-		}
-	}
-	if f.File == "" || strings.HasPrefix(f.File, "node:") || strings.HasPrefix(f.File, "native ") {
-		f.Origin = syscalltrace.OriginLibrary
-	}
 }
 
 // jvmLibraries are the packages that come with the JVM, the interfaces of

@@ -16,8 +16,10 @@ const (
 	maxPerfMap = 64 << 20
 	// maxPerfName bounds one name (bytes); longer ones are cut.
 	maxPerfName = 512
-	// perfMapInterval is how often a map is looked at for new entries.
+	// perfMapInterval is how often a map is looked at for new entries, and
+	// perfMapMissing how often while code is met that is not in it.
 	perfMapInterval = time.Second
+	perfMapMissing  = 100 * time.Millisecond
 	// perfMapTail is how much of the end of what was read is kept, to tell a
 	// map that grew from one that was written anew (bytes).
 	perfMapTail = 256

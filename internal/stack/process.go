@@ -227,10 +227,29 @@ func (u *Unwinder) mappingAt(p *process, addr uint64) *mapping {
 	return m
 }
 
+// knowCompiled sees to it that the perf map has the compiled functions of a
+// walk.
+func (u *Unwinder) knowCompiled(p *process, places []place) {
+	compiled := false
+	for i := range places {
+		if !places[i].jit {
+			continue
+		}
+		compiled = true
+		if _, ok := p.perf.find(places[i].addr); !ok {
+			u.updatePerfMap(p, perfMapMissing)
+			return
+		}
+	}
+	if compiled {
+		u.updatePerfMap(p, perfMapInterval)
+	}
+}
+
 // updatePerfMap looks, once per interval, for newly compiled functions.
-func (u *Unwinder) updatePerfMap(p *process) {
+func (u *Unwinder) updatePerfMap(p *process, interval time.Duration) {
 	now := u.now()
-	if now.Sub(p.perf.looked) < perfMapInterval {
+	if now.Sub(p.perf.looked) < interval {
 		return
 	}
 	p.perf.looked = now

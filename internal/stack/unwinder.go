@@ -162,12 +162,7 @@ func (u *Unwinder) Unwind(pid int32, regs Registers, stackBytes []byte) (syscall
 	places, complete := u.walk(p, &r, &mem, u.places[:0])
 	u.places = places
 	defer clear(places) // modules may be dropped
-	for i := range places {
-		if places[i].jit {
-			u.updatePerfMap(p)
-			break
-		}
-	}
+	u.knowCompiled(p, places)
 	u.stats.Stacks++
 	if complete {
 		u.stats.Complete++

@@ -70,7 +70,11 @@ func (u *Unwinder) walk(p *process, regs *registers, mem *memory, out []place) (
 			ok = u.stepScan(p, &out[len(out)-1], regs, mem)
 			exact = false
 		case stepPointer:
-			ok = u.stepFramePointer(p, regs, mem)
+			if u.inV8(p, &out[len(out)-1]) {
+				ok = u.stepV8(p, regs, mem)
+			} else {
+				ok = u.stepFramePointer(p, regs, mem)
+			}
 			exact = false
 		}
 		if !ok || (!exact && regs.value[u.arch.sp] < sp) ||
