@@ -35,6 +35,10 @@ test: deps build ## Run every test: units, races, fuzz seeds, real kernel, end t
 deps: ## Install the Debian packages that are missing (compilers and the servers under test)
 	@./testbed/install-deps.sh
 
+.PHONY: deps-all
+deps-all: ## Install every server of the testbed, too
+	@./testbed/install-deps.sh all
+
 .PHONY: build
 build: $(COLLECTOR) ## Build the collector, bin/otelcol-perfscope
 
@@ -93,8 +97,20 @@ faults: deps build ## Three more faults: failing call, pure CPU, blocked; the tr
 	@cd testbed && go build -o bin/ ./cmd/... && cd .. && exec testbed/bin/faults
 
 .PHONY: healthy
-healthy: deps build ## Watch a healthy nginx through load steps for five minutes: no anomaly may come
+healthy: deps build ## Watch a healthy nginx through load steps: no anomaly may come
 	@cd testbed && go build -o bin/ ./cmd/... && cd .. && exec testbed/bin/healthy
+
+.PHONY: eval
+eval: deps-all build ## Every scenario on every server; writes testbed/out/eval.json and docs/accuracy.md (1 h)
+	@cd testbed && go build -o bin/ ./cmd/... && cd .. && exec testbed/bin/eval
+
+.PHONY: eval-quick
+eval-quick: deps-all build ## A fixed third of the scenarios, two at a time (10 min)
+	@cd testbed && go build -o bin/ ./cmd/... && cd .. && exec testbed/bin/eval -quick -parallel 2
+
+.PHONY: healthy-all
+healthy-all: deps-all build ## Every healthy server: no anomaly may come; writes testbed/out/healthy.json (20 min)
+	@cd testbed && go build -o bin/ ./cmd/... && cd .. && exec testbed/bin/healthy all
 
 ##@ Recordings
 .PHONY: replay

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/perfscope/perfscope/testbed/baseline"
 )
 
 // Labels say what a recording shows, so that it can be judged again without
@@ -21,6 +23,25 @@ type Labels struct {
 	End   time.Time `json:"end"`
 	// PIDs are the server's processes, children that have ended among them.
 	PIDs []int `json:"pids"`
+}
+
+// settle is how long after the onset, and before the end of the learning, a
+// phase is left out of the question: the fault takes a moment to show.
+const settle = time.Second
+
+// Question is what to ask the recording for the ranks of other means. They are
+// told the two phases.
+func (l *Labels) Question(truth []string) baseline.Question {
+	q := baseline.Question{
+		PIDs:   map[int]bool{},
+		Normal: baseline.Span{From: l.Start.UnixNano(), To: l.Onset.Add(-settle).UnixNano()},
+		Slow:   baseline.Span{From: l.Onset.Add(settle).UnixNano(), To: l.End.UnixNano()},
+		Truth:  truth,
+	}
+	for _, pid := range l.PIDs {
+		q.PIDs[pid] = true
+	}
+	return q
 }
 
 // maxPIDs bounds the processes of a server that starts one per connection.

@@ -122,6 +122,7 @@ func Main(body func(ctx context.Context, o Options) (bool, error)) {
 		ok, err = body(ctx, Options{
 			Binary: filepath.Join(root, "bin", "otelcol-perfscope"),
 			Config: filepath.Join(root, "config", "agent.yaml"),
+			Record: filepath.Join(root, "config", "record.yaml"),
 			Out:    filepath.Join(root, "testbed", "out"),
 		})
 	}

@@ -15,6 +15,7 @@ import (
 func main() {
 	runner.Main(func(ctx context.Context, o runner.Options) (bool, error) {
 		sc := scenario.Demo()
+		o.Record = "" // the demo shows what a user gets
 		fmt.Printf("PerfScope demo: %s\n\n", sc.Title)
 		result, err := runner.Run(ctx, sc, o)
 		if ctx.Err() != nil {

@@ -1,0 +1,188 @@
+// Command eval runs the scenarios, prints where the true function was ranked
+// and where other means would have ranked it, and writes testbed/out/eval.json
+// and, after a run of all of them, docs/accuracy.md. Names as arguments choose
+// scenarios.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"github.com/perfscope/perfscope/testbed/baseline"
+	"github.com/perfscope/perfscope/testbed/evaluation"
+	"github.com/perfscope/perfscope/testbed/replay"
+	"github.com/perfscope/perfscope/testbed/runner"
+	"github.com/perfscope/perfscope/testbed/scenario"
+)
+
+func main() {
+	quick := flag.Bool("quick", false, "run the fixed third that stands for all")
+	split := flag.String("split", "", "run only this half: tune or report")
+	recorded := flag.Bool("recorded", false, "judge the recordings of the last runs again instead of running the servers")
+	parallel := flag.Int("parallel", 1, "how many scenarios run side by side: they learn together, and their faults come one after the other")
+	runs := flag.Int("runs", 1, "how often to run each scenario")
+	flag.Usage = func() {
+		fmt.Fprintf(flag.CommandLine.Output(), "usage: eval [flags] [scenario ...]\n\nflags:\n")
+		flag.PrintDefaults()
+	}
+	flag.Parse()
+	runner.Main(func(ctx context.Context, o runner.Options) (bool, error) {
+		chosen, err := choose(flag.Args(), *quick, scenario.Split(*split))
+		if err != nil {
+			return false, err
+		}
+		e := eval{ctx: ctx, options: o, recorded: *recorded, runs: max(*runs, 1), parallel: max(*parallel, 1)}
+		whole := len(chosen) == len(scenario.All())
+		return true, e.all(chosen, whole)
+	})
+}
+
+type eval struct {
+	ctx            context.Context
+	options        runner.Options
+	recorded       bool
+	runs, parallel int
+}
+
+// all runs the scenarios; one that fails does not end it.
+func (e *eval) all(chosen []scenario.Scenario, whole bool) error {
+	if e.parallel > 1 {
+		e.options.Turn = make(chan struct{}, 1)
+		e.options.Turn <- struct{}{}
+	}
+	var (
+		mu     sync.Mutex
+		next   int
+		rows   = make([]*evaluation.Row, len(chosen))
+		failed error
+	)
+	file := filepath.Join(e.options.Out, "eval.json")
+	take := func() (int, bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		next++
+		return next - 1, next <= len(chosen) && e.ctx.Err() == nil
+	}
+	put := func(i int, row evaluation.Row, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil {
+			row.Error = err.Error()
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", chosen[i].Name, err))
+			fmt.Println("error:", err)
+		}
+		rows[i] = &row
+		// So that a run that is ended early leaves what it had.
+		failed = errors.Join(failed, runner.WriteJSON(done(rows), file))
+	}
+	var workers sync.WaitGroup
+	for range e.parallel {
+		workers.Go(func() {
+			for i, ok := take(); ok; i, ok = take() {
+				if !e.recorded {
+					fmt.Printf("\n=== %d of %d: %s: %s\n\n", i+1, len(chosen), chosen[i].Name, chosen[i].Title)
+				}
+				row, err := e.one(chosen[i])
+				if e.ctx.Err() == nil {
+					put(i, row, err)
+				}
+			}
+		})
+	}
+	workers.Wait()
+	fmt.Println()
+	evaluation.Print(os.Stdout, done(rows))
+	if e.ctx.Err() != nil {
+		return e.ctx.Err()
+	}
+	fmt.Println("\nResult: testbed/out/eval.json")
+	if whole && failed == nil {
+		return e.document(done(rows))
+	}
+	return failed
+}
+
+func done(rows []*evaluation.Row) []evaluation.Row {
+	out := []evaluation.Row{}
+	for _, row := range rows {
+		if row != nil {
+			out = append(out, *row)
+		}
+	}
+	return out
+}
+
+func (e *eval) one(sc scenario.Scenario) (evaluation.Row, error) {
+	var runs []evaluation.Run
+	for range e.runs {
+		run, err := e.run(sc)
+		if err != nil {
+			return evaluation.NewRow(sc, runs), err
+		}
+		runs = append(runs, run)
+	}
+	return evaluation.NewRow(sc, runs), nil
+}
+
+func (e *eval) run(sc scenario.Scenario) (evaluation.Run, error) {
+	var run evaluation.Run
+	if e.recorded {
+		labels, err := runner.LoadLabels(filepath.Join(e.options.Out, sc.Name))
+		if err != nil {
+			return run, err
+		}
+		anomalies, err := replay.Run(e.ctx, labels.Recording, replay.Options{})
+		if err != nil {
+			return run, err
+		}
+		run.Result = runner.Assess(sc, labels, anomalies)
+	} else {
+		result, err := runner.Run(e.ctx, sc, e.options)
+		if err != nil {
+			return run, err
+		}
+		runner.Verdict(sc, result)
+		run.Result = result
+	}
+	var err error
+	run.Baselines, err = baseline.Rank(run.Result.Labels.Recording, run.Result.Labels.Question(sc.Truth))
+	return run, err
+}
+
+// document writes docs/accuracy.md, with the healthy runs if there are any.
+func (e *eval) document(rows []evaluation.Row) error {
+	var healthy []evaluation.HealthyRow
+	data, err := os.ReadFile(filepath.Join(e.options.Out, "healthy.json"))
+	if err == nil {
+		err = json.Unmarshal(data, &healthy)
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	file, err := os.Create(filepath.Join(filepath.Dir(e.options.Config), "..", "docs", "accuracy.md"))
+	if err != nil {
+		return err
+	}
+	evaluation.Markdown(file, rows, healthy)
+	return file.Close()
+}
+
+func choose(names []string, quick bool, split scenario.Split) ([]scenario.Scenario, error) {
+	all := scenario.All()
+	for _, name := range names {
+		if !slices.ContainsFunc(all, func(sc scenario.Scenario) bool { return sc.Name == name }) {
+			return nil, fmt.Errorf("no scenario is named %q", name)
+		}
+	}
+	return slices.DeleteFunc(all, func(sc scenario.Scenario) bool {
+		return len(names) > 0 && !slices.Contains(names, sc.Name) ||
+			quick && !sc.Quick || split != "" && sc.Split != split
+	}), nil
+}
