@@ -1,3 +1,5 @@
 package scenario
 
-func nginx() []Scenario { return []Scenario{nginxRegex()} }
+func nginx() []Scenario {
+	return []Scenario{nginxRegex(), nginxBuffers(), nginxFiles(), nginxUpstream()}
+}

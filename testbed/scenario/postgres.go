@@ -1,3 +1,3 @@
 package scenario
 
-func postgres() []Scenario { return []Scenario{postgresLock(), postgresIndex()} }
+func postgres() []Scenario { return []Scenario{postgresLock(), postgresIndex(), postgresSleep()} }

@@ -11,7 +11,7 @@ import (
 	"github.com/perfscope/perfscope/testbed/server"
 )
 
-func redis() []Scenario { return []Scenario{redisFsync(), redisAccept(), redisKeys()} }
+func redis() []Scenario { return []Scenario{redisFsync(), redisAccept(), redisKeys(), redisUnion()} }
 
 // redisKeyspace is how many keys the load reads and writes.
 const redisKeyspace = 10_000

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/perfscope/perfscope/testbed/proc"
 )
@@ -17,9 +18,17 @@ import (
 // /0.bin, /1.bin, … between 1 and 256 KiB.
 const NginxFiles = 64
 
+// NginxConfig is what is added to nginx's configuration, by block.
+type NginxConfig struct{ Main, HTTP, Server string }
+
 // StartNginx starts Debian's nginx with two workers, which serve files.
 // directives are added to its server block.
 func StartNginx(ctx context.Context, directives ...string) (*Server, error) {
+	return StartNginxWith(ctx, NginxConfig{Server: strings.Join(directives, " ")})
+}
+
+// StartNginxWith is StartNginx with additions to any block.
+func StartNginxWith(ctx context.Context, added NginxConfig) (*Server, error) {
 	path, err := find("nginx")
 	if err != nil {
 		return nil, err
@@ -48,6 +57,7 @@ daemon off;
 worker_processes 2;
 pid %[2]s/nginx.pid;
 error_log %[2]s/error.log warn;
+%[5]s
 events { worker_connections 512; }
 http {
   access_log %[2]s/access.log;
@@ -60,8 +70,9 @@ http {
   uwsgi_temp_path %[2]s/uwsgi;
   scgi_temp_path %[2]s/scgi;
   server { listen %[3]s; root %[2]s/www; %[4]s }
+  %[6]s
 }
-`, user, dir, addr, strings.Join(directives, " "))
+`, user, dir, addr, added.Server, added.Main, added.HTTP)
 	file := filepath.Join(dir, "nginx.conf")
 	if err := os.WriteFile(file, []byte(conf), 0o644); err != nil {
 		return fail(err)
@@ -85,6 +96,23 @@ http {
 		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil
+}
+
+// ReloadNginx replaces a piece of the configuration and lets nginx read it:
+// new workers take over, the old ones finish what they have begun.
+func ReloadNginx(s *Server, old, now string) error {
+	file := filepath.Join(s.Dir, "nginx.conf")
+	conf, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(string(conf), old) {
+		return fmt.Errorf("nginx.conf has no %q", old)
+	}
+	if err := os.WriteFile(file, []byte(strings.Replace(string(conf), old, now, 1)), 0o644); err != nil {
+		return err
+	}
+	return s.Signal(syscall.SIGHUP)
 }
 
 func writeFiles(root string) error {

@@ -1,0 +1,3 @@
+package scenario
+
+func init() { addCheck("redis-union", slow(2)) }
