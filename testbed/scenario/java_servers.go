@@ -1,3 +1,9 @@
 package scenario
 
-func javaServers() []Scenario { return nil }
+// javaServers are a server of the testbed's own, apps/parcels, and Debian's
+// Tomcat with a web application, apps/storefront.
+func javaServers() []Scenario {
+	return []Scenario{
+		javaHalfClosed(), javaPoolConvoy(), javaBufferLeak(), javaRetrySleep(), javaConcatenation(),
+	}
+}
