@@ -1,28 +1,141 @@
-// Command healthy watches a healthy server through load steps and fails when
-// PerfScope sees an anomaly.
+// Command healthy watches healthy servers through load steps, reloads, backups
+// and what else belongs to their life, and fails when PerfScope sees an
+// anomaly. Names as arguments choose scenarios, all runs every one.
 package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"flag"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
 
+	"github.com/perfscope/perfscope/testbed/agent"
+	"github.com/perfscope/perfscope/testbed/evaluation"
 	"github.com/perfscope/perfscope/testbed/runner"
 	"github.com/perfscope/perfscope/testbed/scenario"
 )
 
 func main() {
-	runner.Main(func(ctx context.Context, o runner.Options) (bool, error) {
-		sc := scenario.Healthy()[0]
-		fmt.Printf("%s\n\n", sc.Title)
+	flag.Usage = usage
+	flag.Parse()
+	chosen, err := choose(flag.Args())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(2)
+	}
+	runner.Main(func(ctx context.Context, o runner.Options) (bool, error) { return runAll(ctx, chosen, o) })
+}
+
+func usage() {
+	out := flag.CommandLine.Output()
+	fmt.Fprintf(out, "usage: healthy [all | scenario ...]\n\n"+
+		"Watches servers with nothing wrong, each for about two minutes; no anomaly may\n"+
+		"come. Without arguments the first scenario is run. It needs root. The result is\n"+
+		"testbed/out/healthy.json.\n\nscenarios:\n")
+	for _, sc := range scenario.Healthy() {
+		fmt.Fprintf(out, "  %-26s %s\n", sc.Name, sc.Title)
+	}
+}
+
+func choose(names []string) ([]scenario.Scenario, error) {
+	all := scenario.Healthy()
+	switch {
+	case len(names) == 0:
+		return all[:1], nil
+	case slices.Equal(names, []string{"all"}):
+		return all, nil
+	}
+	var chosen []scenario.Scenario
+	for _, name := range names {
+		i := slices.IndexFunc(all, func(sc scenario.Scenario) bool { return sc.Name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("no healthy scenario is named %q: see healthy --help", name)
+		}
+		chosen = append(chosen, all[i])
+	}
+	return chosen, nil
+}
+
+// runAll runs one scenario after the other; one that fails does not end it.
+func runAll(ctx context.Context, chosen []scenario.Scenario, o runner.Options) (bool, error) {
+	var (
+		rows   []evaluation.HealthyRow
+		failed error
+	)
+	for i, sc := range chosen {
+		fmt.Printf("\n=== %d of %d: %s: %s\n\n", i+1, len(chosen), sc.Name, sc.Title)
+		started := time.Now()
 		result, err := runner.Run(ctx, sc, o)
+		if ctx.Err() != nil {
+			return false, ctx.Err()
+		}
 		if err != nil {
+			err = fmt.Errorf("%s: %w", sc.Name, err)
+			fmt.Println("error:", err)
+			failed = errors.Join(failed, err)
+			continue
+		}
+		rows = append(rows, newRow(sc, started, result.Before))
+		if err := save(rows, filepath.Join(o.Out, "healthy.json")); err != nil {
 			return false, err
 		}
-		if n := len(result.Before); n > 0 {
-			fmt.Printf("FAILED  %s: %d anomalies, and nothing was wrong\n", sc.Name, n)
-			return false, nil
+	}
+	return printRows(rows) && failed == nil, failed
+}
+
+func newRow(sc scenario.Scenario, started time.Time, alarms []agent.Anomaly) evaluation.HealthyRow {
+	r := evaluation.HealthyRow{Scenario: sc.Name, Server: sc.Server, FalseAlarms: []evaluation.FalseAlarm{}}
+	for _, step := range sc.Steps {
+		r.Seconds += step.For.Seconds()
+	}
+	for _, a := range alarms {
+		f := evaluation.FalseAlarm{Seconds: a.Seen.Sub(started).Seconds(), Score: a.Score, Sentence: a.Sentence, Suspects: []string{}}
+		for _, s := range a.Suspects[:min(3, len(a.Suspects))] {
+			f.Suspects = append(f.Suspects, s.Function)
 		}
-		fmt.Printf("OK      %s: no anomaly\n", sc.Name)
-		return true, nil
-	})
+		r.FalseAlarms = append(r.FalseAlarms, f)
+	}
+	return r
+}
+
+// save writes the rows and keeps those that earlier runs left of other
+// scenarios.
+func save(rows []evaluation.HealthyRow, file string) error {
+	var before []evaluation.HealthyRow
+	if data, err := os.ReadFile(file); err == nil {
+		_ = json.Unmarshal(data, &before) // what can't be read is written anew
+	}
+	var all []evaluation.HealthyRow
+	for _, sc := range scenario.Healthy() {
+		named := func(r evaluation.HealthyRow) bool { return r.Scenario == sc.Name }
+		if i := slices.IndexFunc(rows, named); i >= 0 {
+			all = append(all, rows[i])
+		} else if i := slices.IndexFunc(before, named); i >= 0 {
+			all = append(all, before[i])
+		}
+	}
+	return runner.WriteJSON(all, file)
+}
+
+// printRows prints the summary and reports whether nothing was raised.
+func printRows(rows []evaluation.HealthyRow) bool {
+	ok := true
+	fmt.Printf("\n%-7s %-26s %8s  %9s\n", "", "scenario", "seconds", "anomalies")
+	for _, r := range rows {
+		mark := "OK"
+		if len(r.FalseAlarms) > 0 {
+			mark, ok = "FAILED", false
+		}
+		fmt.Printf("%-7s %-26s %8.0f  %9d\n", mark, r.Scenario, r.Seconds, len(r.FalseAlarms))
+		for _, f := range r.FalseAlarms {
+			fmt.Printf("%8sat %.0f s, score %.2f: %s\n", "", f.Seconds, f.Score, f.Sentence)
+		}
+	}
+	fmt.Println("\nResult: testbed/out/healthy.json")
+	return ok
 }

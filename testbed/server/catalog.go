@@ -1,0 +1,58 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/perfscope/perfscope/testbed/proc"
+)
+
+// StartCatalog builds and starts the testbed's product catalogue, a Go server.
+func StartCatalog(ctx context.Context, flags ...string) (*Server, error) {
+	root, err := Repository()
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(root, "testbed", "bin", "catalog")
+	// Go knows what has to be built.
+	build := exec.CommandContext(ctx, "go", "build", "-o", path, "./apps/catalog")
+	build.Dir = filepath.Join(root, "testbed")
+	if out, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build the catalogue: %w: %s", err, out)
+	}
+	addr, err := FreeAddr()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := newDir("catalog")
+	if err != nil {
+		return nil, err
+	}
+	log := filepath.Join(dir, "catalog.log")
+	p, err := proc.Start(proc.Options{
+		Path: path, Args: append([]string{"-addr", addr}, flags...), Dir: dir, Output: log,
+		Env: []string{"OTEL_SERVICE_NAME=catalog"},
+	})
+	if err != nil {
+		os.RemoveAll(dir)
+		return nil, err
+	}
+	goVersion, _ := exec.CommandContext(ctx, "go", "version", path).Output()
+	s := &Server{Process: p, Addr: addr, Dir: dir, Version: "catalog, built with Go " + versionNumber.FindString(string(goVersion))}
+	err = waitReady(ctx, p, log, func() error {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			return err
+		}
+		return c.Close()
+	})
+	if err != nil {
+		return nil, errors.Join(err, s.Stop())
+	}
+	return s, nil
+}
