@@ -7,7 +7,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/perfscope/perfscope/testbed/agent"
 	"github.com/perfscope/perfscope/testbed/baseline"
+	"github.com/perfscope/perfscope/testbed/scenario"
 )
 
 // Labels say what a recording shows, so that it can be judged again without
@@ -42,6 +44,16 @@ func (l *Labels) Question(truth []string) baseline.Question {
 		q.PIDs[pid] = true
 	}
 	return q
+}
+
+// about reports whether an anomaly is about the server under test: the machine
+// may run others. A server of several processes is known by its service's name,
+// which is Scenario.Server.
+func (l *Labels) about(sc scenario.Scenario, a agent.Anomaly) bool {
+	if a.PID == 0 {
+		return a.Service == sc.Server
+	}
+	return slices.Contains(l.PIDs, a.PID)
 }
 
 // maxPIDs bounds the processes of a server that starts one per connection.

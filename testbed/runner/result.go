@@ -44,7 +44,7 @@ func Assess(sc scenario.Scenario, labels Labels, anomalies []agent.Anomaly) Resu
 	r := newResult(sc)
 	r.Labels = labels
 	for _, a := range anomalies {
-		if a.PID == 0 || slices.Contains(labels.PIDs, a.PID) {
+		if labels.about(sc, a) {
 			r.add(a, labels.Onset)
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/perfscope/perfscope/testbed/agent"
@@ -229,7 +228,7 @@ func watchUntil[T any](ctx context.Context, r *run, collector *agent.Agent, unti
 // note prints an anomaly and keeps it, if it is about the server under test:
 // the machine may run others.
 func (r *run) note(a agent.Anomaly) {
-	if a.PID != 0 && !slices.Contains(r.labels.PIDs, a.PID) {
+	if !r.labels.about(r.sc, a) {
 		return
 	}
 	switch first := len(r.result.After) == 0; {

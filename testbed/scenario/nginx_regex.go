@@ -25,8 +25,6 @@ func nginxRegex() Scenario {
 		Truth:    []string{"ngx_regex_exec", "ngx_http_regex_exec", "ngx_http_core_find_config_phase", "ngx_http_core_find_location"},
 		Patterns: []string{"long_computation"},
 		Top:      3,
-		Learn:    70 * time.Second,
-		Observe:  30 * time.Second,
 		Start: func(ctx context.Context) (Workload, error) {
 			s, err := server.StartNginx(ctx, `location ~ "^/q/(a|aa)+$" { return 204; }`)
 			if err != nil {

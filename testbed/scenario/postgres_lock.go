@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"time"
 
 	"github.com/perfscope/perfscope/testbed/client"
 	"github.com/perfscope/perfscope/testbed/load"
@@ -29,8 +28,6 @@ func postgresLock() Scenario {
 		Truth:    []string{"ProcSleep", "WaitOnLock", "LockAcquireExtended", "LockRelationOid", "LockAcquire"},
 		Patterns: []string{"lock_wait", "stuck_call"},
 		Top:      3,
-		Learn:    70 * time.Second,
-		Observe:  30 * time.Second,
 		Start: func(ctx context.Context) (Workload, error) {
 			// Commits do not wait for the disk: what other programs do with it
 			// would be a second fault.

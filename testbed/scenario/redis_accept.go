@@ -29,8 +29,6 @@ func redisAccept() Scenario {
 		Truth:    []string{"acceptTcpHandler", "connSocketAcceptHandler", "anetTcpAccept", "anetGenericAccept"},
 		Patterns: []string{"descriptor_exhaustion"},
 		Top:      3,
-		Learn:    70 * time.Second,
-		Observe:  30 * time.Second,
 		Start: func(ctx context.Context) (Workload, error) {
 			s, err := server.StartRedis(ctx, "--loglevel", "warning")
 			if err != nil {

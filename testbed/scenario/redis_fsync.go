@@ -2,7 +2,6 @@ package scenario
 
 import (
 	"context"
-	"time"
 
 	"github.com/perfscope/perfscope/testbed/server"
 )
@@ -22,8 +21,6 @@ func redisFsync() Scenario {
 		Truth:    []string{"flushAppendOnlyFile"},
 		Patterns: []string{"sync_write_per_operation"},
 		Top:      1,
-		Learn:    70 * time.Second,
-		Observe:  30 * time.Second,
 		Start: func(ctx context.Context) (Workload, error) {
 			s, err := server.StartRedis(ctx, "--appendonly", "yes", "--appendfsync", "everysec")
 			if err != nil {

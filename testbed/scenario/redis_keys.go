@@ -22,8 +22,6 @@ func redisKeys() Scenario {
 		Truth:    []string{"keysCommand", "stringmatchlen", "stringmatchlen_impl"},
 		Patterns: []string{"long_computation"},
 		Top:      3,
-		Learn:    70 * time.Second,
-		Observe:  30 * time.Second,
 		Start: func(ctx context.Context) (Workload, error) {
 			s, err := server.StartRedis(ctx, "--enable-debug-command", "local")
 			if err != nil {

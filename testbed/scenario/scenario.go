@@ -17,7 +17,8 @@ import (
 type Scenario struct {
 	// Name is short and unique, Title says it in a few words.
 	Name, Title string
-	// Server is the program under test, Language what it is written in.
+	// Server is the program under test, by the name of its service,
+	// Language what it is written in.
 	Server   string
 	Language Language
 	// Kind is the mechanism of the fault, Source where server and bug come
@@ -148,8 +149,12 @@ func All() []Scenario {
 // Healthy lists what must raise nothing; `make healthy` runs the first.
 func Healthy() []Scenario { return healthy() }
 
-// Demo is what `make demo` shows.
-func Demo() Scenario { return redisFsync() }
+// Demo is what `make demo` shows, at the pace of somebody who looks on.
+func Demo() Scenario {
+	sc := redisFsync()
+	sc.Learn, sc.Observe = 70*time.Second, 30*time.Second
+	return sc
+}
 
 // Faults are what `make faults` runs: one of each sort of evidence.
 func Faults() []Scenario {
