@@ -1,3 +1,5 @@
 package scenario
 
-func goServers() []Scenario { return nil }
+func goServers() []Scenario {
+	return []Scenario{shelfJournal(), shelfCatalog(), shelfFrames(), shelfRatings(), shelfUploads()}
+}

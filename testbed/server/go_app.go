@@ -1,0 +1,102 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/perfscope/perfscope/testbed/proc"
+)
+
+// StartShelf builds and starts the testbed's own Go server, apps/shelf, with
+// its data under the returned server's directory. flags are added to its
+// command line.
+func StartShelf(ctx context.Context, flags ...string) (*Server, error) {
+	root, err := Repository()
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(root, "testbed", "bin", "shelf")
+	build := exec.CommandContext(ctx, "go", "build", "-o", path, "./apps/shelf")
+	build.Dir = filepath.Join(root, "testbed")
+	if out, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("go build shelf: %w: %s", err, out)
+	}
+	return startGo(ctx, "shelf", path, "shelf (Go)", func(addr, dir string) []string {
+		return append([]string{"-listen", addr, "-data", filepath.Join(dir, "data")}, flags...)
+	})
+}
+
+// StartNATS installs a version of nats-server from the module proxy, once,
+// and starts it. flags are added to its command line.
+func StartNATS(ctx context.Context, version string, flags ...string) (*Server, error) {
+	path, err := installGo(ctx, "github.com/nats-io/nats-server/v2", version)
+	if err != nil {
+		return nil, err
+	}
+	return startGo(ctx, "nats", path, "nats-server "+version, func(addr, dir string) []string {
+		host, port, _ := net.SplitHostPort(addr)
+		return append([]string{"-a", host, "-p", port}, flags...)
+	})
+}
+
+// installGo installs a program at a version under testbed/bin.
+func installGo(ctx context.Context, pkg, version string) (string, error) {
+	root, err := Repository()
+	if err != nil {
+		return "", err
+	}
+	name := filepath.Base(pkg)
+	if name == "v2" {
+		name = filepath.Base(filepath.Dir(pkg))
+	}
+	dir := filepath.Join(root, "testbed", "bin", name+"-"+version)
+	path := filepath.Join(dir, name)
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	install := exec.CommandContext(ctx, "go", "install", pkg+"@"+version)
+	install.Env = append(os.Environ(), "GOBIN="+dir)
+	install.Dir = os.TempDir() // outside every module
+	if out, err := install.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go install %s@%s: %w: %s", pkg, version, err, out)
+	}
+	return path, nil
+}
+
+// startGo starts a Go server on a free address and waits until it listens.
+func startGo(ctx context.Context, name, path, version string, args func(addr, dir string) []string) (*Server, error) {
+	addr, err := FreeAddr()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := newDir(name)
+	if err != nil {
+		return nil, err
+	}
+	log := filepath.Join(dir, name+".log")
+	p, err := proc.Start(proc.Options{
+		Path: path, Args: args(addr, dir), Dir: dir, Output: log,
+		Env: []string{"OTEL_SERVICE_NAME=" + name},
+	})
+	if err != nil {
+		os.RemoveAll(dir)
+		return nil, err
+	}
+	s := &Server{Process: p, Addr: addr, Dir: dir, Version: version}
+	err = waitReady(ctx, p, log, func() error {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			return err
+		}
+		return c.Close()
+	})
+	if err != nil {
+		return nil, errors.Join(err, s.Stop())
+	}
+	return s, nil
+}
