@@ -5,5 +5,6 @@ package scenario
 func javaServers() []Scenario {
 	return []Scenario{
 		javaHalfClosed(), javaPoolConvoy(), javaBufferLeak(), javaRetrySleep(), javaConcatenation(),
+		tomcatSession(), tomcatJSP(),
 	}
 }
