@@ -8,5 +8,10 @@ func ownC() []Scenario {
 		courierHeaders(),
 		courierJournal(),
 		courierUpstream(),
+		depotSlowReader(),
+		depotPrices(),
+		depotSessionSweep(),
+		depotRevalidate(),
+		depotBuffers(),
 	}
 }
