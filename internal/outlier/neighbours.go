@@ -6,6 +6,7 @@ package outlier
 
 import (
 	"math"
+	"math/rand/v2"
 	"slices"
 
 	"gonum.org/v1/gonum/spatial/vptree"
@@ -44,7 +45,9 @@ func Degrees(past, present [][]float64) []float64 {
 	for i, p := range past {
 		points[i] = scaled(p, scale)
 	}
-	tree, err := vptree.New(points, 0, nil)
+	// The tree's shape decides in which order distances are added up: the same
+	// points always get the same one.
+	tree, err := vptree.New(points, 0, rand.NewPCG(1, 2))
 	if err != nil {
 		return nil
 	}

@@ -1,6 +1,11 @@
 package suspect
 
-import "github.com/perfscope/perfscope/internal/syscalltrace"
+import (
+	"maps"
+	"slices"
+
+	"github.com/perfscope/perfscope/internal/syscalltrace"
+)
 
 // The patterns that have a name. A pattern says what the abnormal time is
 // made of; no pattern is an allowed answer.
@@ -64,7 +69,8 @@ const (
 func (f *Features) Name() string {
 	waiting := 0.0
 	byClass := map[syscalltrace.Class]float64{}
-	for nr, ns := range f.Waiting {
+	for _, nr := range slices.Sorted(maps.Keys(f.Waiting)) {
+		ns := f.Waiting[nr]
 		waiting += ns
 		for _, c := range []syscalltrace.Class{
 			syscalltrace.ClassSync, syscalltrace.ClassSleep, syscalltrace.ClassInput | syscalltrace.ClassOutput | syscalltrace.ClassConnect,

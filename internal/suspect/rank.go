@@ -113,8 +113,7 @@ func Rank(stacks *Stacks, times []StackTime, limit int) []Suspect {
 // one part in two hundred is a stray sample.
 const minScore = 0.005
 
-// Round rounds a score to six digits: sums over maps differ in their last
-// bits from run to run, and the same recording must give the same result.
+// Round rounds a score to six digits: the others are noise to who reads them.
 func Round(x float64) float64 { return math.Round(x*1e6) / 1e6 }
 
 type shareKey struct {

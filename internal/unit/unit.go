@@ -5,7 +5,10 @@
 // CPU of its own accord).
 package unit
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // Key is one dimension of the appearance and frequency vectors: a system call
 // together with how it ended, since a failing call is another behaviour than
@@ -147,6 +150,9 @@ func (u *Unit) addStack(s StackTime) {
 
 // order sorts by number, then by errno.
 func (k Key) order() uint64 { return uint64(uint32(k.Number))<<32 | uint64(uint32(k.Errno)) }
+
+// Compare orders Keys by number, then by errno.
+func (k Key) Compare(o Key) int { return cmp.Compare(k.order(), o.order()) }
 
 // KeyOf is the Key of a finished call.
 func KeyOf(number, ret int32) Key {

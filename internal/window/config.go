@@ -6,6 +6,7 @@
 package window
 
 import (
+	"cmp"
 	"errors"
 	"time"
 
@@ -126,7 +127,16 @@ type callSite struct {
 	stack uint32
 }
 
+func (s callSite) compare(o callSite) int {
+	return cmp.Or(s.key.Compare(o.key), cmp.Compare(s.stack, o.stack))
+}
+
 // closedHop is a hop that is over: what it saw, per second of it.
+//
+// All times in it are whole nanoseconds per second, which is finer than any of
+// them is known: sums of whole numbers are exact in whatever order they are
+// taken, and that of a map is another one each time. The same records then give
+// the same result to the last bit.
 type closedHop struct {
 	start, end int64
 	seconds    float64

@@ -3,6 +3,7 @@ package window
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/perfscope/perfscope/internal/suspect"
@@ -97,11 +98,12 @@ func (e *episode) merge(c *closedHop) {
 	// The first abnormal hop began somewhere inside it: weights follow time.
 	w := c.seconds / (m.seconds + c.seconds)
 	mean := func(a, b float64) float64 { return a*(1-w) + b*w }
-	mix(m.cpu, c.cpu, mean)
-	mix(m.freshCPU, c.freshCPU, mean)
+	meanTime := func(a, b float64) float64 { return math.Round(mean(a, b)) }
+	mix(m.cpu, c.cpu, meanTime)
+	mix(m.freshCPU, c.freshCPU, meanTime)
 	mix(m.callSites, c.callSites, mean)
-	mixWaits(m.wait, c.wait, mean)
-	mixWaits(m.fresh, c.fresh, mean)
+	mixWaits(m.wait, c.wait, meanTime)
+	mixWaits(m.fresh, c.fresh, meanTime)
 	for k := range union(m.calls, c.calls) {
 		a, b := m.calls[k], c.calls[k]
 		m.calls[k] = callTotals{mean(a.n, b.n), mean(a.time, b.time), mean(a.bytes, b.bytes)}
@@ -157,7 +159,7 @@ func (s *Service) describe(e *episode, c *closedHop, v verdict, o outliers) susp
 	case 2*v.stuck > v.cpuExcess+v.waitWeight:
 		a.Kind = suspect.KindSilence
 	}
-	times = append(times, s.callEvidence(e, whole)...)
+	times = inOrder(append(times, s.callEvidence(e, whole)...))
 	a.Suspects = suspect.Rank(s.stacks, times, s.cfg.MaxSuspects)
 	rates := callRates(e.past, e.merged.calls)
 	features := suspect.Features{

@@ -39,7 +39,8 @@ const turn = 1e6
 func (s *Service) callEvidence(e *episode, v verdict) []suspect.StackTime {
 	excess := map[unit.Key]float64{}
 	failing, more := 0.0, 0.0
-	for k, t := range e.merged.calls {
+	for _, k := range keysOf(e.merged.calls) {
+		t := e.merged.calls[k]
 		x := t.n - max(1, v.load)*e.past.callMean[k].n
 		if x < suspect.NotRare || t.n < suspect.ManyTimes*e.past.callMean[k].n {
 			continue
@@ -51,8 +52,8 @@ func (s *Service) callEvidence(e *episode, v verdict) []suspect.StackTime {
 		}
 	}
 	perKey := map[unit.Key]float64{}
-	for site, n := range e.merged.callSites {
-		perKey[site.key] += n
+	for _, site := range slices.SortedFunc(maps.Keys(e.merged.callSites), callSite.compare) {
+		perKey[site.key] += e.merged.callSites[site]
 	}
 	var times []suspect.StackTime
 	for site, n := range e.merged.callSites {
@@ -130,16 +131,17 @@ func (s *Service) waitedCall(v verdict) string {
 // callRates sets the calls of a hop beside the past's.
 func callRates(p *past, calls map[unit.Key]callTotals) []suspect.CallRate {
 	rates := make([]suspect.CallRate, 0, len(calls))
-	for k, t := range calls {
-		was := p.callMean[k]
+	for _, k := range keysOf(calls) {
+		t, was := calls[k], p.callMean[k]
 		r := suspect.CallRate{Number: k.Number, Errno: k.Errno, Now: t.n, Past: was.n, BytesNow: t.bytes, BytesPast: was.bytes}
 		if t.n > 0 {
 			r.Mean = t.time / t.n
 		}
 		rates = append(rates, r)
 	}
-	for k, was := range p.callMean {
+	for _, k := range keysOf(p.callMean) {
 		if _, ok := calls[k]; !ok {
+			was := p.callMean[k]
 			rates = append(rates, suspect.CallRate{Number: k.Number, Errno: k.Errno, Past: was.n, BytesPast: was.bytes})
 		}
 	}

@@ -93,8 +93,8 @@ func (s *Service) compareCPU(v *verdict, p *past, c *closedHop, total float64) {
 		}
 		expected *= slow
 		if x := t - expected - noise(expected, c.period.sample); x > 0 {
-			excess[g] = t - expected
-			parts += t - expected
+			excess[g] = math.Round(t - expected)
+			parts += excess[g]
 		}
 	}
 	v.cpuExcess = beyond(parts, total, p.cpuTotal, p.cpuWorst*slow, v.load)
@@ -131,7 +131,7 @@ func (s *Service) compareWaiting(v *verdict, p *past, c *closedHop) {
 			continue
 		}
 		held[site] = true
-		exact[g] = w.exact
+		exact[g] = exact[g] || w.exact
 		now[g] += w.time
 		active += w.time
 	}
@@ -147,9 +147,10 @@ func (s *Service) compareWaiting(v *verdict, p *past, c *closedHop) {
 		was := p.waitGroup(g)
 		expected := was.Expected(load)
 		if exact[g] && t > expected || t-expected > noise(expected, c.period.snapshot) {
-			parts += t - expected
+			x := math.Round(t - expected)
+			parts += x
 			// Ten threads stuck at one place are one reason.
-			weight[g] = min(t-expected, 1e9)
+			weight[g] = min(x, 1e9)
 			weights += weight[g]
 		}
 	}
@@ -159,7 +160,7 @@ func (s *Service) compareWaiting(v *verdict, p *past, c *closedHop) {
 	for site, w := range c.wait {
 		st := suspect.StackTime{Stack: site.stack, Kind: suspect.EvidenceBlocked, Now: w.time, Past: p.waitMean[site]}
 		if g, ok := s.innermost(site.stack, site.number); ok && held[site] && v.waitExcess > 0 {
-			st.Excess = v.waitWeight * share(w.time, now[g]) * share(weight[g], weights)
+			st.Excess = math.Round(v.waitWeight * share(w.time, now[g]) * share(weight[g], weights))
 			if st.Excess > 0 {
 				v.hot[threadCell{stack: site.stack, number: site.number, waiting: true}] = true
 				v.waiting[site.number] += st.Excess

@@ -2,6 +2,8 @@ package window
 
 import (
 	"cmp"
+	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 
@@ -128,7 +130,7 @@ func (h *hop) close(classes *syscalltrace.Classes) *closedHop {
 	c.period.sample, c.period.snapshot = float64(h.sample)/seconds, float64(h.snapshot)/seconds
 	sampled := 0.0
 	for cell, t := range h.cells {
-		perSecond := float64(t.time) / seconds
+		perSecond := math.Round(float64(t.time) / seconds)
 		if cell.waiting {
 			waits := c.wait
 			if cell.fresh {
@@ -166,7 +168,7 @@ func (h *hop) close(classes *syscalltrace.Classes) *closedHop {
 	}
 	seen := 0.0
 	for _, t := range c.calls {
-		seen += t.n * seconds
+		seen += math.Round(t.n * seconds)
 	}
 	if h.dropped > 0 && seen > 0 {
 		// What was lost was like what was seen; with most of it lost nobody
@@ -200,8 +202,8 @@ const (
 // flight has no duration yet and stays as sampled.
 func (c *closedHop) waitExactly(classes *syscalltrace.Classes) {
 	took := map[int32]callTotals{}
-	for k, t := range c.calls {
-		if !classes.Is(k.Number, syscalltrace.ClassIdle|syscalltrace.ClassReadLike) {
+	for _, k := range keysOf(c.calls) {
+		if t := c.calls[k]; !classes.Is(k.Number, syscalltrace.ClassIdle|syscalltrace.ClassReadLike) {
 			sum := took[k.Number]
 			took[k.Number] = callTotals{n: sum.n + t.n, time: sum.time + t.time}
 		}
@@ -213,9 +215,9 @@ func (c *closedHop) waitExactly(classes *syscalltrace.Classes) {
 			stuck[site.number] = stuck[site.number] || w.longest >= stuckAfter
 		}
 	}
-	seen := map[int32]float64{}
+	seen := map[int32]float64{} // whole calls
 	for site, n := range c.callSites {
-		seen[site.key.Number] += n
+		seen[site.key.Number] += math.Round(n * c.seconds)
 	}
 	for number, t := range took {
 		switch {
@@ -225,7 +227,7 @@ func (c *closedHop) waitExactly(classes *syscalltrace.Classes) {
 			for _, waits := range []map[waitSite]waitTime{c.wait, c.fresh} {
 				for site, w := range waits {
 					if site.number == number {
-						w.time *= t.time / sampled[number]
+						w.time = math.Round(w.time * t.time / sampled[number])
 						w.exact = true
 						waits[site] = w
 					}
@@ -236,11 +238,17 @@ func (c *closedHop) waitExactly(classes *syscalltrace.Classes) {
 				if site.key.Number == number {
 					at := waitSite{site.stack, number}
 					w := c.wait[at]
-					c.wait[at] = waitTime{time: w.time + t.time*n/seen[number], threads: 1, exact: true}
+					part := math.Round(t.time * n * c.seconds / seen[number])
+					c.wait[at] = waitTime{time: w.time + part, threads: 1, exact: true}
 				}
 			}
 		}
 	}
+}
+
+// keysOf gives the calls in an order that does not change.
+func keysOf(calls map[unit.Key]callTotals) []unit.Key {
+	return slices.SortedFunc(maps.Keys(calls), unit.Key.Compare)
 }
 
 func (t callTotals) per(seconds float64) callTotals {
@@ -254,10 +262,11 @@ var workMeasures = []outlier.Measure{{Count: 0, Bytes: -1}, {Count: 1, Bytes: 2}
 // measures of work, per second, of calls that moved something.
 func measures(calls map[unit.Key]callTotals, classes *syscalltrace.Classes) []float64 {
 	m := make([]float64, 5)
-	for k, t := range calls {
+	for _, k := range keysOf(calls) {
 		if k.Errno != 0 {
 			continue
 		}
+		t := calls[k]
 		class := classes.Of(k.Number)
 		if class&syscalltrace.ClassAccept != 0 {
 			m[0] += t.n

@@ -112,10 +112,16 @@ func (s *Service) compareKnown(p *past, c *closedHop, cpuTotal float64) verdict 
 	s.compareWaiting(&v, p, c)
 	threshold := max(worthLooking*1e9, worthTelling*v.active)
 	v.score = (v.cpuExcess + v.waitExcess) / threshold
-	slices.SortFunc(v.times, func(a, b suspect.StackTime) int {
-		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Stack, b.Stack), cmp.Compare(a.Now, b.Now), cmp.Compare(a.Past, b.Past))
-	})
 	return v
+}
+
+// inOrder sorts evidence: the ranking adds it up.
+func inOrder(times []suspect.StackTime) []suspect.StackTime {
+	slices.SortFunc(times, func(a, b suspect.StackTime) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Stack, b.Stack),
+			cmp.Compare(a.Now, b.Now), cmp.Compare(a.Past, b.Past), cmp.Compare(a.Excess, b.Excess))
+	})
+	return times
 }
 
 // withFresh is the hop with what threads without a past did, but for what may

@@ -239,24 +239,24 @@ func (s *Service) closeHop(h *hop) (suspect.Anomaly, bool) {
 func (s *Service) describeThreads(c *closedHop) {
 	c.homes, c.spinning = map[int32]bool{}, map[int32]bool{}
 	seen, waited := map[int32]bool{}, map[int32]bool{}
-	busy := map[int32]float64{}
+	busy := map[int32]int64{}
+	shareOf := func(time int64) float64 { return float64(time) / 1e9 / c.seconds }
 	for cell, t := range c.spans {
 		seen[cell.thread] = true
-		share := float64(t.time) / 1e9 / c.seconds
 		if !cell.waiting {
-			busy[cell.thread] += share
+			busy[cell.thread] += t.time
 			continue
 		}
 		waited[cell.thread] = true
-		if share >= idleShare && s.idleCapable(waitSite{cell.stack, cell.number}) {
+		if shareOf(t.time) >= idleShare && s.idleCapable(waitSite{cell.stack, cell.number}) {
 			c.homes[cell.thread] = true
 		}
 	}
 	c.threads = len(seen)
-	for id, share := range busy {
+	for id, time := range busy {
 		// With fewer than every other sample missing it had the CPU, or
 		// waited for one, all the time.
-		c.spinning[id] = id != 0 && !waited[id] && share >= 0.5
+		c.spinning[id] = id != 0 && !waited[id] && shareOf(time) >= 0.5
 	}
 }
 

@@ -1,6 +1,7 @@
 package window
 
 import (
+	"maps"
 	"math"
 	"slices"
 
@@ -35,8 +36,8 @@ func (s *Service) outliers(learned []*closedHop, c *closedHop, active, degree fl
 		medians[id] = medianDuration(was)
 	}
 	all := 0.0
-	for id, now := range present {
-		was := past[id]
+	for _, id := range slices.Sorted(maps.Keys(present)) {
+		was, now := past[id], present[id]
 		long, excess, total := slow(medians[id], now, c.seconds)
 		all += total / c.seconds
 		// Neighbours are costly to find, and most hops have nothing to tell.
@@ -228,5 +229,5 @@ func stackTimes(units []*unit.Unit, seconds float64) []suspect.StackTime {
 		}
 		times = append(times, suspect.StackTime{Stack: k.stack, Kind: kind, Now: t, Excess: t})
 	}
-	return times
+	return inOrder(times)
 }
