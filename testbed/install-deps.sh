@@ -14,6 +14,7 @@ needed=(
 if [ "${1:-}" = all ]; then
 	needed+=(
 		node:nodejs mariadbd:mariadb-server-core
+		dpkg-source:dpkg-dev
 		javac:openjdk-17-jdk-headless
 		/usr/share/tomcat10/bin/catalina.sh:tomcat10
 	)
@@ -26,6 +27,7 @@ for pair in "${needed[@]}"; do
 done
 [ -e /usr/include/bpf/bpf_helpers.h ] || missing+=(libbpf-dev)
 [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
+[ "${1:-}" != all ] || [ -e /usr/include/event.h ] || missing+=(libevent-dev) # build-memcached.sh
 [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
 compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
 

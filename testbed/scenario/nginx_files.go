@@ -20,7 +20,7 @@ func nginxFiles() Scenario {
 		Title:  "nginx has no descriptors left for files and new clients",
 		Server: "nginx", Language: C, Kind: Exhaustion, Source: Debian, Split: Tune,
 		Normal: "two workers serve files, with 128 descriptors each",
-		Fault:  "240 clients keep their connection for seconds after a request: accept and open fail with EMFILE",
+		Fault:  "270 clients keep their connection for seconds after a request: accept and open fail with EMFILE",
 		// https://github.com/nginx/nginx/blob/release-1.22.1/src/event/ngx_event_accept.c:
 		// accept4() failed (24: Too many open files), then no accept for half
 		// a second. src/core/ngx_open_file_cache.c: open() failed (24: …),
@@ -46,7 +46,7 @@ func nginxFiles() Scenario {
 func keepConnections(ctx context.Context, s *server.Server) func() {
 	ctx, stop := context.WithCancel(ctx)
 	var clients sync.WaitGroup
-	for i := range 240 {
+	for i := range 270 {
 		clients.Go(func() {
 			c := &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}, Timeout: 10 * time.Second}
 			defer c.CloseIdleConnections()

@@ -1,0 +1,3 @@
+package scenario
+
+func init() { addCheck("memcached-dump", slow(2)) }
