@@ -59,6 +59,8 @@ type ratingsService struct {
 	url    string
 	broken atomic.Bool
 	server *http.Server
+	// connections counts those that were made to it.
+	connections atomic.Int64
 }
 
 func startRatings() (*ratingsService, error) {
@@ -70,6 +72,11 @@ func startRatings() (*ratingsService, error) {
 	page := "<html><title>503</title>" + strings.Repeat("<p>The service is being maintained.</p>\n", 400) + "</html>"
 	u.server = &http.Server{
 		ReadHeaderTimeout: 5 * time.Second,
+		ConnState: func(_ net.Conn, state http.ConnState) {
+			if state == http.StateNew {
+				u.connections.Add(1)
+			}
+		},
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if u.broken.Load() {
 				w.WriteHeader(http.StatusServiceUnavailable)
