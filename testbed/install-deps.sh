@@ -13,6 +13,7 @@ needed=(
 # What only the scenarios of the evaluation need.
 if [ "${1:-}" = all ]; then
 	needed+=(
+		apache2:apache2-bin lighttpd:lighttpd bindfs:bindfs haproxy:haproxy
 		node:nodejs mariadbd:mariadb-server-core
 		dpkg-source:dpkg-dev
 		javac:openjdk-17-jdk-headless

@@ -1,3 +1,3 @@
 package scenario
 
-func haproxy() []Scenario { return nil }
+func haproxy() []Scenario { return []Scenario{haproxyRefused(), haproxyMap()} }

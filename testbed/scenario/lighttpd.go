@@ -1,3 +1,3 @@
 package scenario
 
-func lighttpd() []Scenario { return nil }
+func lighttpd() []Scenario { return []Scenario{lighttpdChunks(), lighttpdMount()} }

@@ -1,0 +1,19 @@
+package scenario
+
+import "testing"
+
+func init() {
+	addCheck("apache-report", fewer(0.75))
+	addCheck("apache-listing", slow(2))
+	addCheck("apache-upload", fewer(0.75))
+}
+
+// fewer expects less than a share of the requests to be answered. A request
+// that hangs is not seen to fail: the users' patience is longer than the test.
+func fewer(share float64) func(t *testing.T, before, after state) {
+	return func(t *testing.T, before, after state) {
+		if float64(after.figures.Requests) > share*float64(before.figures.Requests) {
+			t.Errorf("%d requests were answered, %d before", after.figures.Requests, before.figures.Requests)
+		}
+	}
+}
