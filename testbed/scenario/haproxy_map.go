@@ -17,6 +17,7 @@ func haproxyMap() Scenario {
 		Name:   "haproxy-map",
 		Title:  "haproxy computes: every login walks the list of a large map",
 		Server: "haproxy", Language: C, Kind: Computation, Source: Debian, Split: Tune,
+		Quick:  true,
 		Normal: "two threads pass requests to a server; a login notes the user's address in a map of a few hundred",
 		Fault:  "the users of another site are added to the map through the stats socket, 120,000 of them",
 		// src/pattern.c: pat_ref_find_elt and pat_ref_set compare the key

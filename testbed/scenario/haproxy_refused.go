@@ -17,7 +17,6 @@ func haproxyRefused() Scenario {
 		Name:   "haproxy-refused",
 		Title:  "haproxy connects again and again to servers that are down",
 		Server: "haproxy", Language: C, Kind: Churn, Source: Debian, Split: Report,
-		Quick:  true,
 		Normal: "two threads pass requests to four servers, ten retries, each on another server",
 		Fault:  "all four are restarted and refuse connections: every request makes eleven before it fails, and users press reload",
 		// src/backend.c: back_handle_st_cer decides for the next try,
