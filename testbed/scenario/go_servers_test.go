@@ -15,6 +15,7 @@ func init() {
 	addCheck("shelf-ratings", nil) // known ratings last longer than a look
 	addCheck("shelf-uploads", burns(0.15))
 	addCheck("nats-subscriptions", burns(0.15))
+	addCheck("statsd-ids", burns(0.15))
 }
 
 // A service that fails must cost connections.

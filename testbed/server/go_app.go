@@ -44,6 +44,39 @@ func StartNATS(ctx context.Context, version string, flags ...string) (*Server, e
 	})
 }
 
+// StatsdExporter is a running statsd_exporter: Addr is where it is scraped,
+// Metrics where it takes UDP packets.
+type StatsdExporter struct {
+	*Server
+	Metrics string
+}
+
+// StartStatsdExporter installs a version of Prometheus' statsd_exporter from
+// the module proxy, once, and starts it with rules that map metrics.
+func StartStatsdExporter(ctx context.Context, version, rules string) (*StatsdExporter, error) {
+	path, err := installGo(ctx, "github.com/prometheus/statsd_exporter", version)
+	if err != nil {
+		return nil, err
+	}
+	metrics, err := FreeAddr() // of TCP: the same port of UDP is as good as free
+	if err != nil {
+		return nil, err
+	}
+	var written error
+	s, err := startGo(ctx, "statsd_exporter", path, "statsd_exporter "+version, func(addr, dir string) []string {
+		file := filepath.Join(dir, "rules.yml")
+		written = os.WriteFile(file, []byte(rules), 0o644) // without it the program ends at once
+		return []string{
+			"--web.listen-address=" + addr, "--statsd.listen-udp=" + metrics, "--statsd.listen-tcp=",
+			"--statsd.mapping-config=" + file,
+		}
+	})
+	if err != nil {
+		return nil, errors.Join(err, written)
+	}
+	return &StatsdExporter{Server: s, Metrics: metrics}, nil
+}
+
 // installGo installs a program at a version under testbed/bin.
 func installGo(ctx context.Context, pkg, version string) (string, error) {
 	root, err := Repository()
