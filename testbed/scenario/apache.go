@@ -25,8 +25,8 @@ func fileRequest(addr string, r *rand.Rand) (*http.Request, error) {
 	return request, err
 }
 
-// stopBoth ends what was started for a server that did not come up.
-func stopBoth(err error, a *application) (Workload, error) {
+// stopApplication stops the application when the server did not come up.
+func stopApplication(err error, a *application) (Workload, error) {
 	a.stop()
 	return Workload{}, err
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/perfscope/perfscope/testbed/server"
 )
 
-// apacheListing: a directory that apache lists has filled up.
+// apacheListing: apache lists a directory that holds very many files.
 func apacheListing() Scenario {
 	return Scenario{
 		Name:   "apache-listing",

@@ -36,7 +36,7 @@ func apacheReport() Scenario {
 				"StartServers 14", "MinSpareServers 2", "MaxSpareServers 10", "MaxRequestWorkers 20", "MaxConnectionsPerChild 0",
 				"ProxyPass /app/ http://"+a.addr+"/app/")
 			if err != nil {
-				return stopBoth(err, a)
+				return stopApplication(err, a)
 			}
 			return Workload{
 				Server: s,

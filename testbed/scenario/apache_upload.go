@@ -37,7 +37,7 @@ func apacheUpload() Scenario {
 				"StartServers 2", "MinSpareThreads 25", "MaxSpareThreads 75", "ThreadsPerChild 25", "MaxRequestWorkers 50",
 				"ProxyPass /app/ http://"+a.addr+"/app/")
 			if err != nil {
-				return stopBoth(err, a)
+				return stopApplication(err, a)
 			}
 			return Workload{
 				Server: s,

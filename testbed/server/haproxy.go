@@ -79,8 +79,8 @@ backend app
 	return s, nil
 }
 
-// HAProxyDo sends a command, or several separated by ";", to the socket of an
-// haproxy and returns its answer.
+// HAProxyDo sends a command to the stats socket of an haproxy and returns its
+// answer.
 func HAProxyDo(s *Server, command string) (string, error) {
 	c, err := net.Dial("unix", filepath.Join(s.Dir, "admin.sock"))
 	if err != nil {
