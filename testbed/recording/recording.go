@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -76,8 +77,8 @@ func (d *decoder) decode(r io.Reader) error {
 		}
 		defer whole.Close()
 		in = bufio.NewReaderSize(whole, 64<<10)
-		if head, err = in.Peek(4); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-			return d.damaged(err)
+		if head, err = in.Peek(4); err != nil && !errors.Is(err, io.EOF) {
+			return d.damaged(ended(err, true))
 		}
 	}
 	if d.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxMessage)); err != nil {
@@ -130,7 +131,9 @@ func (d *decoder) line(in *bufio.Reader) ([]byte, error) {
 		switch {
 		case d.raw.Len() > maxMessage:
 			return nil, fmt.Errorf("the line is longer than %d bytes", maxMessage)
-		case err == nil:
+		case err == nil && len(bytes.TrimSpace(d.raw.Bytes())) == 0:
+			d.raw.Reset()
+		case err == nil || errors.Is(err, io.EOF) && json.Valid(d.raw.Bytes()):
 			return d.raw.Bytes(), nil
 		case !errors.Is(err, bufio.ErrBufferFull):
 			return nil, ended(err, d.raw.Len() > 0)
