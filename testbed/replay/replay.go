@@ -10,6 +10,7 @@ import (
 
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/processor"
 	"go.opentelemetry.io/collector/processor/processortest"
@@ -27,8 +28,10 @@ type Options struct {
 	// Adjust changes the processor's default configuration, which is the one
 	// that config/agent.yaml has.
 	Adjust func(*perfscopeprocessor.Config)
-	// Delivered sees what the processor is given, Told every anomaly when it
-	// is told. They are called side by side.
+	// Keep chooses the processes, by their resource, whose records are given.
+	Keep func(resource pcommon.Map) bool
+	// Delivered sees what the processor is given and must not change it, Told
+	// every anomaly when it is told. They are called side by side.
 	Delivered func(plog.Logs)
 	Told      func(agent.Anomaly)
 }
@@ -72,6 +75,9 @@ func Run(ctx context.Context, path string, o Options) ([]agent.Anomaly, error) {
 		// The processor passes on what is not for it, anomalies of another
 		// time among them.
 		withoutOthers(ld)
+		if o.Keep != nil {
+			ld.ResourceLogs().RemoveIf(func(rl plog.ResourceLogs) bool { return !o.Keep(rl.Resource().Attributes()) })
+		}
 		if o.Delivered != nil {
 			o.Delivered(ld)
 		}

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -27,76 +26,11 @@ func (r *run) say(format string, args ...any) {
 
 func describe(f load.Figures) string {
 	s := fmt.Sprintf("%.0f requests per second, a request takes %s in the median, %s at the 99th percentile",
-		f.PerSecond, short(f.Median), short(f.P99))
+		f.PerSecond, agent.Short(f.Median), agent.Short(f.P99))
 	if f.Failures > 0 {
 		s += fmt.Sprintf("; %d failed (%v)", f.Failures, f.LastError)
 	}
 	return s
-}
-
-func short(d time.Duration) string {
-	if d < time.Millisecond {
-		return fmt.Sprintf("%d µs", d.Microseconds())
-	}
-	return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000)
-}
-
-// PrintAnomaly prints what an anomaly says and marks the true functions.
-func PrintAnomaly(a agent.Anomaly, truth []string) {
-	fmt.Printf("\n        %s\n", wrap(a.Sentence, 84, "        "))
-	fmt.Printf("\n        %s, score %.2f", a.Kind, a.Score)
-	if a.Pattern != "" {
-		fmt.Printf(", pattern: %s", a.Pattern)
-	}
-	fmt.Printf("\n\n        %4s  %5s  %-40s %-18s %s\n", "rank", "score", "function", "module", "seen in stacks")
-	for i, s := range a.Suspects {
-		mark := "  "
-		if agent.Named(s.Function, truth) {
-			mark = "<-"
-		}
-		fmt.Printf("        %4d  %5.2f  %-40s %-18s %s %s\n", i+1, s.Score, s.Function, s.Module, strings.Join(s.Evidence, ", "), mark)
-	}
-	if len(a.Deviations) > 0 {
-		fmt.Printf("\n        %-28s %22s %22s\n", "system calls that changed", "normal", "now")
-	}
-	for _, d := range a.Deviations[:min(5, len(a.Deviations))] {
-		name := d.Call
-		if d.Error != "" {
-			name += " " + d.Error
-		}
-		fmt.Printf("        %-28s %22s %22s\n", name, callFigures(d.Normal), callFigures(d.Abnormal))
-	}
-	if len(a.Path) > 0 {
-		fmt.Printf("\n        path: %s\n", wrap(strings.Join(a.Path, " > "), 84, "              "))
-	}
-	fmt.Println()
-}
-
-func callFigures(f agent.Figures) string {
-	if f.PerSecond == 0 {
-		return "none"
-	}
-	return fmt.Sprintf("%.0f/s of %s", f.PerSecond, short(f.Mean))
-}
-
-// wrap breaks a sentence into lines of at most width characters.
-func wrap(s string, width int, indent string) string {
-	var b strings.Builder
-	line := 0
-	for _, word := range strings.Fields(s) {
-		switch {
-		case line == 0:
-		case line+1+len(word) > width:
-			b.WriteString("\n" + indent)
-			line = 0
-		default:
-			b.WriteByte(' ')
-			line++
-		}
-		b.WriteString(word)
-		line += len(word)
-	}
-	return b.String()
 }
 
 // WriteJSON writes a result to out/demo.json and its like.

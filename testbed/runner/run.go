@@ -242,7 +242,7 @@ func (r *run) note(a agent.Anomaly) {
 	default:
 		r.say("ANOMALY")
 	}
-	PrintAnomaly(a, r.sc.Truth)
+	a.Print(os.Stdout, r.sc.Truth)
 }
 
 // enough refuses to judge a collector by a load that did not run.

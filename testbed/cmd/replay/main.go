@@ -11,13 +11,16 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/perfscope/perfscope/testbed/agent"
 	"github.com/perfscope/perfscope/testbed/recording"
 	"github.com/perfscope/perfscope/testbed/replay"
-	"github.com/perfscope/perfscope/testbed/runner"
 )
 
 const usage = `usage: replay [options] FILE
@@ -44,7 +47,9 @@ func main() {
 	}
 	flags.Usage = func() {} // called for help and for errors alike
 	truth := flags.String("truth", "", "the `functions` that are really behind it, with commas between: they are marked, and their place told")
-	service := flags.String("service", "", "print the anomalies of the service with this `name` only")
+	service := flags.String("service", "", "take the records of the service with this `name` only")
+	pids := flags.String("pid", "", "take the records of these `processes` only, with commas between")
+	save := flags.String("save", "", "write the records that were taken to a `file`, a recording like the first but smaller")
 	switch err := flags.Parse(os.Args[1:]); {
 	case errors.Is(err, flag.ErrHelp):
 		help(os.Stdout)
@@ -59,7 +64,7 @@ func main() {
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, flags.Arg(0), *service, names(*truth))
+	err := run(ctx, flags.Arg(0), *save, chosen(*service, names(*pids)), names(*truth))
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", explained(err))
@@ -71,16 +76,31 @@ func names(list string) []string {
 	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
-func run(ctx context.Context, path, service string, truth []string) error {
+// chosen is a choice of processes by their resource.
+func chosen(service string, pids []string) func(pcommon.Map) bool {
+	return func(resource pcommon.Map) bool {
+		name, _ := resource.Get("service.name")
+		pid, _ := resource.Get("process.pid")
+		return (service == "" || name.AsString() == service) && (len(pids) == 0 || slices.Contains(pids, pid.AsString()))
+	}
+}
+
+func run(ctx context.Context, path, save string, keep func(pcommon.Map) bool, truth []string) (err error) {
 	var seen replay.Figures
+	delivered := seen.Add
+	if save != "" {
+		copied, done, failed := saving(save)
+		if failed != nil {
+			return failed
+		}
+		defer func() { err = errors.Join(err, done()) }()
+		delivered = func(ld plog.Logs) { seen.Add(ld); copied(ld) }
+	}
 	found := 0
 	begun := time.Now()
-	_, err := replay.Run(ctx, path, replay.Options{
-		Delivered: seen.Add,
+	_, err = replay.Run(ctx, path, replay.Options{
+		Keep: keep, Delivered: delivered,
 		Told: func(a agent.Anomaly) {
-			if service != "" && a.Service != service {
-				return
-			}
 			found++
 			tell(a, truth)
 		},
@@ -90,12 +110,31 @@ func run(ctx context.Context, path, service string, truth []string) error {
 		return err
 	}
 	if seen.Records == 0 {
-		return errors.Join(err, fmt.Errorf("%s holds logs, but no records of the syscall receiver; is it another exporter's file?", path))
+		return errors.Join(err, fmt.Errorf("%s holds no records of the syscall receiver that were asked for; without options it is another exporter's file", path))
 	}
 	fmt.Printf("%d events of %s in %s, anomalies: %d\n", seen.Events, strings.Join(seen.Services(), ", "), seen.Recorded().Round(time.Second), found)
 	fmt.Printf("replayed in %s: %.0f times as fast as it happened, %.2f million events per second\n",
 		took.Round(time.Millisecond), seen.Recorded().Seconds()/took.Seconds(), float64(seen.Events)/took.Seconds()/1e6)
 	return err
+}
+
+// saving copies records to a file; done ends it.
+func saving(path string) (each func(plog.Logs), done func() error, err error) {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return nil, nil, err
+	}
+	w, err := recording.NewWriter(file)
+	if err != nil {
+		return nil, nil, errors.Join(err, file.Close())
+	}
+	var failed error
+	each = func(ld plog.Logs) {
+		if failed == nil && ld.ResourceLogs().Len() > 0 {
+			failed = w.Write(ld)
+		}
+	}
+	return each, func() error { return errors.Join(failed, w.Close(), file.Close()) }, nil
 }
 
 func tell(a agent.Anomaly, truth []string) {
@@ -104,7 +143,7 @@ func tell(a agent.Anomaly, truth []string) {
 		fmt.Printf(", pid %d", a.PID)
 	}
 	fmt.Println()
-	runner.PrintAnomaly(a, truth)
+	a.Print(os.Stdout, truth)
 	if len(truth) == 0 {
 		return
 	}
@@ -118,6 +157,8 @@ func tell(a agent.Anomaly, truth []string) {
 // explained says what can be done.
 func explained(err error) string {
 	switch {
+	case errors.Is(err, fs.ErrExist):
+		return err.Error() + "; remove it, or choose another name"
 	case errors.Is(err, fs.ErrNotExist):
 		return err.Error() + "; is the collector started with config/record.yaml, too?"
 	case errors.Is(err, fs.ErrPermission):
