@@ -1,3 +1,8 @@
 package scenario
 
-func nodeServers() []Scenario { return nil }
+func nodeServers() []Scenario {
+	return []Scenario{
+		nodeLogLoop(), nodeJournalSync(), nodeAuditPipe(), nodeManifest(), nodeProof(),
+		expressRoute(), markdownEmphasis(),
+	}
+}
