@@ -35,7 +35,7 @@ func startCourier(ctx context.Context) (*courierLife, error) {
 		return nil, err
 	}
 	app, err := server.StartCourier(ctx, "lease 500", "retention 10", "client.sndbuf 32768",
-		"forward.topic billing.>", "forward.host 127.0.0.1", fmt.Sprintf("forward.port %d", upstream.port()))
+		"forward.topic billing.>", "forward.links 8", "forward.host 127.0.0.1", fmt.Sprintf("forward.port %d", upstream.port()))
 	if err != nil {
 		upstream.stop()
 		return nil, err
@@ -183,10 +183,12 @@ func (p *courierUpstreamPeer) accept() {
 			return
 		}
 		if p.dead.Load() {
-			// What a balancer does when it finds nothing behind it; the
-			// pause is its own look for a backend.
-			time.Sleep(200 * time.Microsecond)
-			reset(conn)
+			// What a balancer does: it looks for somebody behind it, finds
+			// nobody and hangs up.
+			p.all.Go(func() {
+				time.Sleep(500 * time.Microsecond)
+				reset(conn)
+			})
 			continue
 		}
 		p.mu.Lock()

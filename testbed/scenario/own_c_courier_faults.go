@@ -46,8 +46,8 @@ func (l *courierLife) stall() (func(), error) {
 		return nil, err
 	}
 	c := client.NewCourier(conn)
-	for i := range 6 {
-		if err := c.Send(fmt.Sprintf("SUB events.%d 64", i), nil, ""); err != nil {
+	for i := range 4 {
+		if err := c.Send(fmt.Sprintf("SUB events.%d 32", i), nil, ""); err != nil {
 			conn.Close()
 			return nil, err
 		}
@@ -153,9 +153,9 @@ func courierUpstream() Scenario {
 		Normal: "a message relay with publishers, consumers, subscribers and an upstream that billing is forwarded to",
 		Fault:  "the upstream dies behind its balancer, which accepts connections and resets them: each success takes the pause back",
 		// testbed/apps/courier/upstream.c: upstream_down connects at once
-		// when the pause is zero, which upstream_up (part of
-		// upstream_ready) sets.
-		Truth:    []string{"upstream_down", "upstream_connect"},
+		// when the pause is zero, to which upstream_up sets it; that one
+		// is part of upstream_ready.
+		Truth:    []string{"upstream_down", "upstream_connect", "upstream_ready"},
 		Patterns: []string{"connection_churn"},
 		Top:      3,
 		Start: func(ctx context.Context) (Workload, error) {

@@ -241,14 +241,26 @@ func (p *priceService) serve(conn net.Conn) {
 	}
 }
 
-// stop ends every connection: whoever waits for an answer waits no longer.
+// speak answers again. Whoever waits is sent away to ask anew.
+func (p *priceService) speak() {
+	p.silent.Store(false)
+	p.hangUp()
+}
+
+func (p *priceService) hangUp() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for conn := range p.conns {
+		conn.Close()
+	}
+	clear(p.conns)
+}
+
 func (p *priceService) stop() {
 	p.listener.Close()
 	p.mu.Lock()
 	p.ended = true
-	for conn := range p.conns {
-		conn.Close()
-	}
 	p.mu.Unlock()
+	p.hangUp()
 	p.all.Wait()
 }

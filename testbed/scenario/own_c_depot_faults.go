@@ -88,7 +88,7 @@ func depotPrices() Scenario {
 			}
 			return l.workload(func(context.Context) (func(), error) {
 				l.prices.silent.Store(true)
-				return func() {}, nil
+				return l.prices.speak, nil
 			}), nil
 		},
 	}
