@@ -66,15 +66,15 @@ func (l *depotLife) readSlowly(ctx context.Context) (func(), error) {
 	}, nil
 }
 
-// depotPrices: a question without a time limit, asked under a lock. The
-// mechanism of httpd's mod_ldap, which waited for a silent directory with its
-// connection's lock held until it was given LDAPTimeout:
-// https://bz.apache.org/bugzilla/show_bug.cgi?id=42682.
+// depotPrices: a question without a time limit, asked under a lock that every
+// worker needs. The mechanism of https://github.com/hessu/aprsc/issues/64
+// (aprsc's uplinks) and https://github.com/dun/munge/issues/1 (no limit).
 func depotPrices() Scenario {
 	return Scenario{
 		Name:   "depot-prices",
 		Title:  "a peer falls silent, and its one connection's lock is held",
 		Server: "depot", Language: C, Kind: Hang, Source: Own, Split: Report,
+		Quick:  true,
 		Normal: depotNormal,
 		Fault:  "the service that knows the prices takes questions and answers none: the worker that asks waits, the others wait for its lock",
 		// testbed/apps/depot/price.c; price_ask is part of price_get.
@@ -96,8 +96,8 @@ func depotPrices() Scenario {
 
 // depotSessionSweep: every request walks the whole table of sessions with its
 // lock held. The mechanism of PHP's session.gc_probability at 100 percent
-// (https://www.php.net/manual/en/session.configuration.php) and, of a walk
-// under the one lock, MySQL's large query cache:
+// (https://www.php.net/manual/en/session.configuration.php) and of MySQL's
+// large query cache, which is walked under the one lock every query needs:
 // https://bugs.mysql.com/bug.php?id=21074.
 func depotSessionSweep() Scenario {
 	return Scenario{
@@ -122,14 +122,13 @@ func depotSessionSweep() Scenario {
 }
 
 // depotRevalidate: a list opens a file for every entry. The mechanism of
-// MySQL's INFORMATION_SCHEMA, which opened every table's file to list them
-// (https://bugs.mysql.com/bug.php?id=19588), and of a stat cache turned off.
+// MySQL's INFORMATION_SCHEMA, which opened every table's file to list them:
+// https://dev.mysql.com/worklog/task/?id=3732, for bug 19588.
 func depotRevalidate() Scenario {
 	return Scenario{
 		Name:   "depot-revalidate",
 		Title:  "a list opens and reads a file for each of its entries",
 		Server: "depot", Language: C, Kind: TinyIO, Source: Own, Split: Report,
-		Quick:  true,
 		Normal: depotNormal + "; a document is looked at once a minute",
 		Fault:  "an operator sets docs.revalidate to 0 after a stale document: a page of a shelf opens, reads and closes a hundred files",
 		// testbed/apps/depot/docs.c.
@@ -148,14 +147,14 @@ func depotRevalidate() Scenario {
 
 // depotBuffers: large answers grow a buffer step by step from nothing, each
 // step a mapping of its own, and give it back at the end. The mechanism of
-// MySQL's net_buffer_length, to which the buffer of a connection is shrunk
-// after every statement, and of memcached's conn_shrink:
-// https://github.com/memcached/memcached/blob/1.4.39/memcached.c.
+// netdata's web buffers before https://github.com/netdata/netdata/pull/12792,
+// given back like memcached's (conn_shrink, in its memcached.c).
 func depotBuffers() Scenario {
 	return Scenario{
 		Name:   "depot-buffers",
 		Title:  "buffers of large answers are mapped and unmapped for every request",
 		Server: "depot", Language: C, Kind: Allocation, Source: Own, Split: Tune,
+		Quick:  true,
 		Normal: depotNormal + "; workers keep the buffers of their answers",
 		Fault:  "an operator saves memory and sets buffer.keep to 16 KiB: a large answer maps, copies and unmaps its buffer for every 16 KiB it grows",
 		// testbed/apps/depot/buf.c.
