@@ -78,8 +78,8 @@ func nodeAuditPipe() Scenario {
 		Title: "node spins on a full pipe",
 		Kind:  BusyFailingCall, Split: Tune,
 		Fault: "the log shipper reads its pipe every 1.4 s only: it is full for a third of the time",
-		// audit_trail.js: the loop around writeSync.
-		Truth:    []string{"#writeAll"},
+		// audit_trail.js: the loop around writeSync, for each record.
+		Truth:    []string{"#writeAll", "record"},
 		Patterns: []string{"busy_loop_on_failing_call"},
 	}, func(_ context.Context, d *dispatch) (func(), error) {
 		d.shipper.slow(1400 * time.Millisecond)
