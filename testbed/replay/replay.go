@@ -10,7 +10,6 @@ import (
 
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/consumer"
-	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/processor"
 	"go.opentelemetry.io/collector/processor/processortest"
@@ -28,8 +27,8 @@ type Options struct {
 	// Adjust changes the processor's default configuration, which is the one
 	// that config/agent.yaml has.
 	Adjust func(*perfscopeprocessor.Config)
-	// Keep chooses the processes, by their resource, whose records are given.
-	Keep func(resource pcommon.Map) bool
+	// Pick takes out of a payload what the processor is not to be given.
+	Pick func(plog.Logs)
 	// Delivered sees what the processor is given and must not change it, Told
 	// every anomaly when it is told. They are called side by side.
 	Delivered func(plog.Logs)
@@ -75,8 +74,8 @@ func Run(ctx context.Context, path string, o Options) ([]agent.Anomaly, error) {
 		// The processor passes on what is not for it, anomalies of another
 		// time among them.
 		withoutOthers(ld)
-		if o.Keep != nil {
-			ld.ResourceLogs().RemoveIf(func(rl plog.ResourceLogs) bool { return !o.Keep(rl.Resource().Attributes()) })
+		if o.Pick != nil {
+			o.Pick(ld)
 		}
 		if o.Delivered != nil {
 			o.Delivered(ld)

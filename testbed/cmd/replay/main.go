@@ -11,11 +11,9 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"time"
 
-	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/perfscope/perfscope/testbed/agent"
@@ -47,9 +45,12 @@ func main() {
 	}
 	flags.Usage = func() {} // called for help and for errors alike
 	truth := flags.String("truth", "", "the `functions` that are really behind it, with commas between: they are marked, and their place told")
-	service := flags.String("service", "", "take the records of the service with this `name` only")
+	var taken choice
+	flags.StringVar(&taken.service, "service", "", "take the records of the service with this `name` only")
 	pids := flags.String("pid", "", "take the records of these `processes` only, with commas between")
-	save := flags.String("save", "", "write the records that were taken to a `file`, a recording like the first but smaller")
+	flags.DurationVar(&taken.from, "from", 0, "take the records from this `time` after the first, such as 1m30s")
+	flags.DurationVar(&taken.to, "to", 0, "take the records up to this `time` after the first")
+	save := flags.String("save", "", "write what was taken to a new `file`, a recording like the first but smaller, without host and container")
 	switch err := flags.Parse(os.Args[1:]); {
 	case errors.Is(err, flag.ErrHelp):
 		help(os.Stdout)
@@ -64,7 +65,8 @@ func main() {
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, flags.Arg(0), *save, chosen(*service, names(*pids)), names(*truth))
+	taken.pids = names(*pids)
+	err := run(ctx, flags.Arg(0), *save, &taken, names(*truth))
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", explained(err))
@@ -76,18 +78,12 @@ func names(list string) []string {
 	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
-// chosen is a choice of processes by their resource.
-func chosen(service string, pids []string) func(pcommon.Map) bool {
-	return func(resource pcommon.Map) bool {
-		name, _ := resource.Get("service.name")
-		pid, _ := resource.Get("process.pid")
-		return (service == "" || name.AsString() == service) && (len(pids) == 0 || slices.Contains(pids, pid.AsString()))
-	}
-}
-
-func run(ctx context.Context, path, save string, keep func(pcommon.Map) bool, truth []string) (err error) {
+func run(ctx context.Context, path, save string, taken *choice, truth []string) (err error) {
 	var seen replay.Figures
 	delivered := seen.Add
+	if _, missing := os.Stat(path); missing != nil {
+		return missing
+	}
 	if save != "" {
 		copied, done, failed := saving(save)
 		if failed != nil {
@@ -99,7 +95,7 @@ func run(ctx context.Context, path, save string, keep func(pcommon.Map) bool, tr
 	found := 0
 	begun := time.Now()
 	_, err = replay.Run(ctx, path, replay.Options{
-		Keep: keep, Delivered: delivered,
+		Pick: taken.pick, Delivered: delivered,
 		Told: func(a agent.Anomaly) {
 			found++
 			tell(a, truth)
@@ -110,31 +106,12 @@ func run(ctx context.Context, path, save string, keep func(pcommon.Map) bool, tr
 		return err
 	}
 	if seen.Records == 0 {
-		return errors.Join(err, fmt.Errorf("%s holds no records of the syscall receiver that were asked for; without options it is another exporter's file", path))
+		return errors.Join(err, fmt.Errorf("%s has no record of the syscall receiver for this: it is another exporter's file, or has nothing of the chosen processes and time", path))
 	}
 	fmt.Printf("%d events of %s in %s, anomalies: %d\n", seen.Events, strings.Join(seen.Services(), ", "), seen.Recorded().Round(time.Second), found)
 	fmt.Printf("replayed in %s: %.0f times as fast as it happened, %.2f million events per second\n",
 		took.Round(time.Millisecond), seen.Recorded().Seconds()/took.Seconds(), float64(seen.Events)/took.Seconds()/1e6)
 	return err
-}
-
-// saving copies records to a file; done ends it.
-func saving(path string) (each func(plog.Logs), done func() error, err error) {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return nil, nil, err
-	}
-	w, err := recording.NewWriter(file)
-	if err != nil {
-		return nil, nil, errors.Join(err, file.Close())
-	}
-	var failed error
-	each = func(ld plog.Logs) {
-		if failed == nil && ld.ResourceLogs().Len() > 0 {
-			failed = w.Write(ld)
-		}
-	}
-	return each, func() error { return errors.Join(failed, w.Close(), file.Close()) }, nil
 }
 
 func tell(a agent.Anomaly, truth []string) {
