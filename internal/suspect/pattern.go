@@ -22,6 +22,8 @@ const (
 	PatternTinyIO               = "tiny_io"
 	PatternMemoryMapChurn       = "memory_map_churn"
 	PatternLongComputation      = "long_computation"
+	PatternResourceExhaustion   = "resource_exhaustion"
+	PatternPeerUnreachable      = "peer_unreachable"
 )
 
 // Features are what patterns are told by. Times are excess over the past in
@@ -34,11 +36,19 @@ type Features struct {
 	// under a lock primitive.
 	Waiting map[int32]float64
 	Lock    float64
+	// TimedOut is the excess time in waits that ended because their time was
+	// over, by system call.
+	TimedOut map[int32]float64
+	// OnCPU is set when the first suspect is abnormal on CPU rather than
+	// waiting: the pattern says what it does.
+	OnCPU bool
 	// Stuck is set when most of the waiting is single waits that have
 	// lasted for a second or more.
 	Stuck bool
 	// Calls are the system calls with their rates now and then.
 	Calls []CallRate
+	// OnlyRefusals is set when calls are refused and no time is lost by it.
+	OnlyRefusals bool
 }
 
 // CallRate is the use of a call with one outcome.
@@ -62,7 +72,11 @@ const (
 	// instant is the time in nanoseconds within which a wait has not slept.
 	instant = 100e3
 
-	emfile, enfile, einprogress = 24, 23, 115
+	// peerOrDisk calls wait for one amid work.
+	peerOrDisk = syscalltrace.ClassInput | syscalltrace.ClassOutput | syscalltrace.ClassConnect | syscalltrace.ClassReadiness
+
+	emfile, enfile, einprogress                                       = 24, 23, 115
+	eaddrnotavail, enetunreach, etimedout, econnrefused, ehostunreach = 99, 101, 110, 111, 113
 )
 
 // Name returns the pattern the features show, empty if none.
@@ -72,8 +86,12 @@ func (f *Features) Name() string {
 	for _, nr := range slices.Sorted(maps.Keys(f.Waiting)) {
 		ns := f.Waiting[nr]
 		waiting += ns
+		if f.TimedOut[nr] > ns/2 {
+			byClass[syscalltrace.ClassSleep] += ns
+			continue
+		}
 		for _, c := range []syscalltrace.Class{
-			syscalltrace.ClassSync, syscalltrace.ClassSleep, syscalltrace.ClassInput | syscalltrace.ClassOutput | syscalltrace.ClassConnect,
+			syscalltrace.ClassSync, syscalltrace.ClassSleep, peerOrDisk,
 		} {
 			if f.Classes.Is(nr, c) {
 				byClass[c] += ns
@@ -83,7 +101,13 @@ func (f *Features) Name() string {
 	if f.failing(emfile, enfile) {
 		return PatternDescriptorExhaustion
 	}
-	if waiting > f.CPU {
+	if f.OnlyRefusals {
+		if f.failing(econnrefused, ehostunreach, enetunreach, etimedout, eaddrnotavail) {
+			return PatternPeerUnreachable
+		}
+		return PatternResourceExhaustion
+	}
+	if !f.OnCPU {
 		switch half := waiting / 2; {
 		case byClass[syscalltrace.ClassSync] > half:
 			return PatternSyncWrite
@@ -93,7 +117,7 @@ func (f *Features) Name() string {
 			return PatternSleepInRequest
 		case f.Stuck:
 			return PatternStuckCall
-		case byClass[syscalltrace.ClassInput|syscalltrace.ClassOutput|syscalltrace.ClassConnect] > half:
+		case byClass[peerOrDisk] > half:
 			return PatternBlockedIO
 		}
 		return ""

@@ -42,6 +42,11 @@ const (
 // new caller and its callees, the deepest that still covers most explains
 // most, where a loud callee among several explains itself alone. A score is
 // that credit as a share of all excess.
+//
+// Functions known by their address only (static ones of a stripped program) are
+// answered for by the nearest caller with a name, which has the credit of the
+// first of them, while theirs is that of one call further out: an address is
+// the worse place to look.
 func Rank(stacks *Stacks, times []StackTime, limit int) []Suspect {
 	shares := inclusiveShares(stacks, times)
 	grown := ownGrowth(stacks, times)
@@ -57,19 +62,27 @@ func Rank(stacks *Stacks, times []StackTime, limit int) []Suspect {
 			continue
 		}
 		total += t.Excess
-		weight := t.Excess
-		for depth, f := range frames {
+		weight, nameless := t.Excess, 0.0
+		own := grown[shareKey{frames[0], t.Kind}]
+		for _, f := range frames {
+			credit := weight
+			if stacks.Function(f).Nameless() {
+				nameless = max(nameless, weight)
+				credit *= decay
+			} else if nameless > 0 {
+				weight, credit, nameless = nameless, nameless, 0
+			}
 			covered[f] += t.Excess
 			sh := shares[shareKey{f, t.Kind}]
-			g := (sh.now - sh.past) / (sh.now + sh.past + unsure)
-			if depth == 0 {
-				g = max(g, grown[shareKey{f, t.Kind}])
+			g := max(own, (sh.now-sh.past)/(sh.now+sh.past+unsure))
+			if nameless == 0 {
+				own = 0
 			}
 			if g > 0 {
 				if credits[f] == nil {
 					credits[f] = map[Evidence]float64{}
 				}
-				credits[f][t.Kind] += weight * g * g
+				credits[f][t.Kind] += credit * g * g
 			}
 			weight *= decay
 		}
@@ -176,6 +189,31 @@ func ownGrowth(stacks *Stacks, times []StackTime) map[shareKey]float64 {
 	return growth
 }
 
+// OnCPU reports whether the excess with the first suspect on the stack is on
+// CPU, or at calls, rather than blocked.
+func OnCPU(stacks *Stacks, times []StackTime, suspects []Suspect) bool {
+	onCPU, blocked := 0.0, 0.0
+	for _, t := range times {
+		if len(suspects) > 0 && stacks.find(t.Stack, suspects[0]) < 0 {
+			continue
+		}
+		if t.Kind == EvidenceBlocked {
+			blocked += t.Excess
+		} else {
+			onCPU += t.Excess
+		}
+	}
+	return onCPU > blocked
+}
+
+// find is the place of a suspect among the frames of a stack, -1 if it is none.
+func (s *Stacks) find(stack uint32, sus Suspect) int {
+	return slices.IndexFunc(s.Get(stack).Frames, func(f int32) bool {
+		fn := s.Function(f)
+		return fn.Name == sus.Function && fn.Module == sus.Module
+	})
+}
+
 // PathTo is the chain of application functions from the outermost caller to
 // the suspect, on the stack with the most excess that has it.
 func PathTo(stacks *Stacks, times []StackTime, s Suspect) []string {
@@ -185,13 +223,8 @@ func PathTo(stacks *Stacks, times []StackTime, s Suspect) []string {
 		if t.Excess < most || t.Excess == most && (t.Stack >= from || most == 0) {
 			continue
 		}
-		frames := stacks.Get(t.Stack).Frames
-		at := slices.IndexFunc(frames, func(f int32) bool {
-			fn := stacks.Function(f)
-			return fn.Name == s.Function && fn.Module == s.Module
-		})
-		if at >= 0 {
-			most, from, best = t.Excess, t.Stack, frames[at:]
+		if at := stacks.find(t.Stack, s); at >= 0 {
+			most, from, best = t.Excess, t.Stack, stacks.Get(t.Stack).Frames[at:]
 		}
 	}
 	path := make([]string, 0, len(best))

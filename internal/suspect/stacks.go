@@ -22,6 +22,9 @@ type Function struct {
 	Line               int32
 }
 
+// Nameless reports whether the function is known by its address only.
+func (f Function) Nameless() bool { return strings.HasPrefix(f.Name, f.Module+"+0x") }
+
 // Stack is what a user stack says of application code.
 type Stack struct {
 	// Frames index Stacks.Function, innermost application function first,

@@ -77,12 +77,23 @@ var patternPhrases = map[string]string{
 	PatternTinyIO:               "it moves few bytes with many calls",
 	PatternMemoryMapChurn:       "memory is mapped and unmapped over and over",
 	PatternLongComputation:      "it computes without making calls",
+	PatternResourceExhaustion:   "something has run out",
+	PatternPeerUnreachable:      "a peer cannot be reached",
 }
 
-// Summarise says the anomaly in one sentence. waited is the call with the
-// most excess waiting, empty when the excess is on CPU.
-func Summarise(a *Anomaly, waited string) string {
+// Cause is what Summarise has to be told beside the anomaly.
+type Cause struct {
+	// Waited is the call with the most excess waiting, empty when the excess
+	// is on CPU.
+	Waited string
+	// Refused says which calls are refused, when that is all there is.
+	Refused string
+}
+
+// Summarise says the anomaly in one sentence.
+func Summarise(a *Anomaly, cause Cause) string {
 	var b strings.Builder
+	waited := cause.Waited
 	share := fmt.Sprintf("%.0f %% of its active time is beyond its past", 100*a.Impact)
 	if a.Warmup {
 		share = "units far longer than the others (no past to compare with yet)"
@@ -91,11 +102,15 @@ func Summarise(a *Anomaly, waited string) string {
 	if waited != "" {
 		doing = "spent waiting in " + waited
 	}
+	what := share + ", " + doing
+	if cause.Refused != "" {
+		what = cause.Refused
+	}
 	if len(a.Suspects) == 0 {
-		fmt.Fprintf(&b, "No function stands out: %s, %s", share, doing)
+		fmt.Fprintf(&b, "No function stands out: %s", what)
 	} else {
 		s := a.Suspects[0]
-		fmt.Fprintf(&b, "%s (%s) is the first suspect: %s, %s", s.Function, s.Module, share, doing)
+		fmt.Fprintf(&b, "%s (%s) is the first suspect: %s", s.Function, s.Module, what)
 	}
 	if phrase := patternPhrases[a.Pattern]; phrase != "" {
 		b.WriteString("; " + phrase)

@@ -101,6 +101,26 @@ func TestPathTo(t *testing.T) {
 	}
 }
 
+func TestANameIsABetterPlaceThanAnAddress(t *testing.T) {
+	stacks := NewStacks()
+	times := []StackTime{
+		{Stack: stacks.Intern(stack("server+0x40 server+0x10 open_file serve server+0x90 main")), Kind: EvidenceOnCPU, Now: 10, Excess: 10},
+		{Stack: stacks.Intern(stack("serve server+0x90 main")), Kind: EvidenceOnCPU, Past: 1},
+	}
+	var names []string
+	for _, s := range Rank(stacks, times, 3) {
+		names = append(names, s.Function)
+	}
+	if want := []string{"open_file", "server+0x40", "server+0x10"}; !slices.Equal(names, want) {
+		t.Errorf("ranked %v, want %v", names, want)
+	}
+	// A program without any symbols is ranked by its addresses.
+	bare := []StackTime{{Stack: stacks.Intern(stack("server+0x40 server+0x10")), Kind: EvidenceOnCPU, Now: 10, Excess: 10}}
+	if got := Rank(stacks, bare, 3); len(got) != 2 || got[0].Function != "server+0x40" {
+		t.Errorf("without names: %+v", got)
+	}
+}
+
 func TestStacksAreBounded(t *testing.T) {
 	stacks := NewStacks()
 	for i := range 3 * MaxStacks {
@@ -149,15 +169,21 @@ func TestPatterns(t *testing.T) {
 		{PatternSleepInRequest, Features{Waiting: map[int32]float64{nr("clock_nanosleep"): 9}, CPU: 1}},
 		{PatternStuckCall, Features{Waiting: map[int32]float64{nr("read"): 9}, Stuck: true}},
 		{PatternBlockedIO, Features{Waiting: map[int32]float64{nr("connect"): 9}}},
-		{PatternLongComputation, Features{CPU: 9, CPUOutsideCalls: 8.5}},
-		{PatternBusyFailingCall, Features{CPU: 9, CPUOutsideCalls: 3, Calls: []CallRate{rate("accept4", 11, 0, 5e4, 900), rate("epoll_wait", 0, 100, 5e4, 900)}}},
-		{PatternPollWithoutSleep, Features{CPU: 9, CPUOutsideCalls: 3, Calls: []CallRate{rate("epoll_wait", 0, 100, 1e5, 900)}}},
-		{PatternConnectionChurn, Features{CPU: 9, Calls: []CallRate{rate("connect", 115, 1, 4000, 9000), rate("close", 0, 10, 4000, 900), rate("socket", 0, 10, 4000, 900)}}},
-		{PatternMemoryMapChurn, Features{CPU: 9, Calls: []CallRate{rate("mmap", 0, 1, 4000, 9000), rate("munmap", 0, 10, 4000, 900)}}},
-		{PatternTinyIO, Features{CPU: 9, Calls: []CallRate{{Number: nr("read"), Now: 1e5, Past: 100, BytesNow: 1e5, BytesPast: 1e5}}}},
-		{PatternDescriptorExhaustion, Features{CPU: 9, Calls: []CallRate{rate("accept", 24, 0, 1000, 900)}}},
+		{PatternLongComputation, Features{OnCPU: true, CPU: 9, CPUOutsideCalls: 8.5}},
+		{PatternBusyFailingCall, Features{OnCPU: true, CPU: 9, CPUOutsideCalls: 3, Calls: []CallRate{rate("accept4", 11, 0, 5e4, 900), rate("epoll_wait", 0, 100, 5e4, 900)}}},
+		{PatternPollWithoutSleep, Features{OnCPU: true, CPU: 9, CPUOutsideCalls: 3, Calls: []CallRate{rate("epoll_wait", 0, 100, 1e5, 900)}}},
+		{PatternConnectionChurn, Features{OnCPU: true, CPU: 9, Calls: []CallRate{rate("connect", 115, 1, 4000, 9000), rate("close", 0, 10, 4000, 900), rate("socket", 0, 10, 4000, 900)}}},
+		{PatternMemoryMapChurn, Features{OnCPU: true, CPU: 9, Calls: []CallRate{rate("mmap", 0, 1, 4000, 9000), rate("munmap", 0, 10, 4000, 900)}}},
+		{PatternTinyIO, Features{OnCPU: true, CPU: 9, Calls: []CallRate{{Number: nr("read"), Now: 1e5, Past: 100, BytesNow: 1e5, BytesPast: 1e5}}}},
+		{PatternDescriptorExhaustion, Features{OnCPU: true, CPU: 9, Calls: []CallRate{rate("accept", 24, 0, 1000, 900)}}},
+		{PatternSleepInRequest, Features{Waiting: map[int32]float64{nr("epoll_wait"): 9}, TimedOut: map[int32]float64{nr("epoll_wait"): 8}}},
+		{PatternBlockedIO, Features{Waiting: map[int32]float64{nr("poll"): 9}, TimedOut: map[int32]float64{nr("poll"): 1}}},
+		{PatternBlockedIO, Features{CPU: 20, Waiting: map[int32]float64{nr("connect"): 9}}},
+		{PatternPeerUnreachable, Features{OnlyRefusals: true, Calls: []CallRate{rate("connect", 111, 0, 8, 900)}}},
+		{PatternResourceExhaustion, Features{OnlyRefusals: true, Calls: []CallRate{rate("mmap", 12, 0, 8, 900)}}},
+		{PatternDescriptorExhaustion, Features{OnlyRefusals: true, Calls: []CallRate{rate("accept", 24, 0, 8, 900)}}},
 		{"", Features{}},
-		{"", Features{CPU: 9, Calls: []CallRate{rate("stat", 0, 10, 5000, 900)}}},
+		{"", Features{OnCPU: true, CPU: 9, Calls: []CallRate{rate("stat", 0, 10, 5000, 900)}}},
 	} {
 		t.Run(tc.want, func(t *testing.T) {
 			tc.f.Classes = classes
@@ -174,7 +200,7 @@ func TestSummary(t *testing.T) {
 		Deviations: []Deviation{{Call: "fdatasync", Normal: Figures{RatePerSecond: 1}, Abnormal: Figures{RatePerSecond: 2900}}},
 	}
 	const want = "flush (server) is the first suspect: 62 % of its active time is beyond its past, spent waiting in fdatasync; it waits for storage on every operation; fdatasync went from 1.0 to 2900 per second."
-	if got := Summarise(&a, "fdatasync"); got != want {
+	if got := Summarise(&a, Cause{Waited: "fdatasync"}); got != want {
 		t.Errorf("summary\n%s\nwant\n%s", got, want)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/perfscope/perfscope/internal/suspect"
 	"github.com/perfscope/perfscope/internal/unit"
 )
 
@@ -156,6 +157,8 @@ type closedHop struct {
 	calls     map[unit.Key]callTotals
 	callSites map[callSite]float64
 	measures  []float64
+	// timedOut is the time in waits whose time was over, by call.
+	timedOut map[int32]float64
 	// holey is set when more calls were lost than seen.
 	holey bool
 	// threads is how many were seen, born the roles (outermost application
@@ -168,7 +171,8 @@ type closedHop struct {
 	period    struct{ sample, snapshot float64 }
 	functions int
 	// spans are kept only while the hop may be reported.
-	spans map[threadCell]cellTime
+	spans   map[threadCell]cellTime
+	refused map[unit.Key]map[int32]suspect.Span
 }
 
 // threadCell is one stack of one thread, on CPU or waiting in a call.

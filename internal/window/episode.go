@@ -88,7 +88,7 @@ func (e *episode) merge(c *closedHop) {
 		m := *c
 		m.cpu, m.wait = maps.Clone(c.cpu), maps.Clone(c.wait)
 		m.freshCPU, m.fresh = maps.Clone(c.freshCPU), maps.Clone(c.fresh)
-		m.calls, m.callSites = maps.Clone(c.calls), maps.Clone(c.callSites)
+		m.calls, m.callSites, m.timedOut = maps.Clone(c.calls), maps.Clone(c.callSites), maps.Clone(c.timedOut)
 		m.measures = slices.Clone(c.measures)
 		m.units = nil
 		e.merged = &m
@@ -102,6 +102,7 @@ func (e *episode) merge(c *closedHop) {
 	mix(m.cpu, c.cpu, meanTime)
 	mix(m.freshCPU, c.freshCPU, meanTime)
 	mix(m.callSites, c.callSites, mean)
+	mix(m.timedOut, c.timedOut, meanTime)
 	mixWaits(m.wait, c.wait, meanTime)
 	mixWaits(m.fresh, c.fresh, meanTime)
 	for k := range union(m.calls, c.calls) {
@@ -148,7 +149,8 @@ func union[K comparable, V any](a, b map[K]V) map[K]struct{} {
 func (s *Service) describe(e *episode, c *closedHop, v verdict, o outliers) suspect.Anomaly {
 	a := suspect.Anomaly{ID: e.id, Onset: e.onset, Start: c.start, End: c.end, Kind: suspect.KindPopulationShift}
 	whole := s.compare(e.past, e.merged)
-	times := whole.times
+	times := append(whole.times, s.callEvidence(e, whole)...)
+	var cause suspect.Cause
 	switch {
 	case onlyUnits(v, o):
 		// The service as a whole is as ever, some of its units are not: what
@@ -156,20 +158,27 @@ func (s *Service) describe(e *episode, c *closedHop, v verdict, o outliers) susp
 		a.Kind = suspect.KindOutlierUnit
 		times = append(times, o.times...)
 		whole.cpuExcess, whole.waitExcess, whole.waiting = o.onCPU, o.waited, o.waiting
+	case onlyRefusals(whole, o):
+		times, cause.Refused = refusalEvidence(e, whole), s.describeRefusal(e.merged, whole)
 	case 2*v.stuck > v.cpuExcess+v.waitWeight:
 		a.Kind = suspect.KindSilence
 	}
-	times = inOrder(append(times, s.callEvidence(e, whole)...))
+	times = inOrder(times)
 	a.Suspects = suspect.Rank(s.stacks, times, s.cfg.MaxSuspects)
 	rates := callRates(e.past, e.merged.calls)
+	timedOut := map[int32]float64{}
+	for nr, t := range e.merged.timedOut {
+		timedOut[nr] = t - e.past.timedOut[nr]
+	}
 	features := suspect.Features{
 		Classes: s.classes, CPU: whole.cpuExcess, Waiting: whole.waiting, Lock: whole.lock,
-		Stuck: 2*whole.stuck > whole.waitWeight, Calls: rates,
+		Stuck: 2*whole.stuck > whole.waitWeight, Calls: rates, OnlyRefusals: cause.Refused != "",
+		TimedOut: timedOut, OnCPU: suspect.OnCPU(s.stacks, times, a.Suspects),
 	}
 	features.CPUOutsideCalls = features.CPU * share(e.merged.cpuOutside, sum(e.merged.cpu))
 	a.Pattern = features.Name()
 	a.Deviations = suspect.Deviations(s.arch, rates, e.past.means(), whole.waiting)
-	a.Impact = suspect.Round(impact(v, o))
+	a.Impact = suspect.Round(impact(c, v, o))
 	a.Units = s.abnormalSpans(c, v, o)
 	if len(a.Suspects) > 0 {
 		a.Path = suspect.PathTo(s.stacks, times, a.Suspects[0])
@@ -177,7 +186,8 @@ func (s *Service) describe(e *episode, c *closedHop, v verdict, o outliers) susp
 			a.Scope = float64(len(a.Suspects)) / float64(c.functions)
 		}
 	}
-	a.Summary = suspect.Summarise(&a, s.waitedCall(whole))
+	cause.Waited = s.waitedCall(whole)
+	a.Summary = suspect.Summarise(&a, cause)
 	return a
 }
 
@@ -200,7 +210,7 @@ func (s *Service) warmUp(c *closedHop) (suspect.Anomaly, bool) {
 	if len(a.Suspects) > 0 {
 		a.Path = suspect.PathTo(s.stacks, o.times, a.Suspects[0])
 	}
-	a.Summary = suspect.Summarise(&a, "")
+	a.Summary = suspect.Summarise(&a, suspect.Cause{})
 	return a, false
 }
 

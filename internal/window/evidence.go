@@ -14,8 +14,18 @@ import (
 // units are not.
 func onlyUnits(v verdict, o outliers) bool { return v.score < 1 && o.score >= 1 }
 
-// impact is the excess as a share of the active time.
-func impact(v verdict, o outliers) float64 {
+// onlyRefusals reports whether calls are refused and no time is lost by it.
+func onlyRefusals(v verdict, o outliers) bool {
+	return v.refusalScore >= 1 && v.timeScore < 1 && o.score < 1
+}
+
+// impact is the excess as a share of the active time, or the share of the calls
+// that are refused.
+func impact(c *closedHop, v verdict, o outliers) float64 {
+	if onlyRefusals(v, o) {
+		_, refused := mostRefused(c, v)
+		return refused
+	}
 	if !onlyUnits(v, o) {
 		return min(1, share(v.cpuExcess+v.waitExcess, v.active))
 	}
@@ -98,6 +108,11 @@ func (s *Service) abnormalSpans(c *closedHop, v verdict, o outliers) []suspect.S
 	if onlyUnits(v, o) {
 		for _, u := range o.units {
 			widen(u.ThreadID, u.Start, u.End)
+		}
+	}
+	for _, k := range v.refused {
+		for id, sp := range c.refused[k] {
+			widen(id, sp.Start, sp.End)
 		}
 	}
 	spans := slices.Collect(maps.Values(byThread))

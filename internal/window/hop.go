@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/perfscope/perfscope/internal/outlier"
+	"github.com/perfscope/perfscope/internal/suspect"
 	"github.com/perfscope/perfscope/internal/syscalltrace"
 	"github.com/perfscope/perfscope/internal/unit"
 )
@@ -30,6 +31,11 @@ type hop struct {
 	callSites              map[callSite]uint32
 	units                  unitSample
 	born                   map[int32]bool
+	// timedOut is the time in waits that ended because their time was over,
+	// by call.
+	timedOut map[int32]float64
+	// refused has the threads by refusal.
+	refused map[unit.Key]map[int32]suspect.Span
 }
 
 func newHop(start, end int64, maxUnits int) *hop {
@@ -39,6 +45,8 @@ func newHop(start, end int64, maxUnits int) *hop {
 		failed:    map[unit.Key]callTotals{},
 		callSites: map[callSite]uint32{},
 		born:      map[int32]bool{},
+		timedOut:  map[int32]float64{},
+		refused:   map[unit.Key]map[int32]suspect.Span{},
 		units:     newUnitSample(maxUnits, uint64(start)),
 	}
 }
@@ -61,7 +69,9 @@ func (h *hop) see(c threadCell, e *syscalltrace.Event) {
 }
 
 // call counts a call that has returned.
-func (h *hop) call(e *syscalltrace.Event, stack uint32, moves bool) {
+func (h *hop) call(e *syscalltrace.Event, stack uint32, class syscalltrace.Class) {
+	moves := class&(syscalltrace.ClassInput|syscalltrace.ClassOutput) != 0
+	waits := class&syscalltrace.ClassReadiness != 0 && e.Return == 0 || class&syscalltrace.ClassFutex != 0 && e.Return == -etimedout
 	k := unit.KeyOf(e.Number, e.Return)
 	// What a call took before this hop belongs to the hops before.
 	took := float64(min(e.Duration, h.end-h.start))
@@ -76,6 +86,9 @@ func (h *hop) call(e *syscalltrace.Event, stack uint32, moves bool) {
 		t.n++
 		t.time += took
 		h.failed[k] = t
+	}
+	if waits {
+		h.timedOut[e.Number] += took
 	}
 	if stack != 0 {
 		s := callSite{k, stack}
@@ -125,7 +138,8 @@ func (h *hop) close(classes *syscalltrace.Classes) *closedHop {
 		start: h.start, end: h.end, seconds: seconds, traced: h.traced > 0,
 		cpu: map[uint32]float64{}, freshCPU: map[uint32]float64{}, wait: map[waitSite]waitTime{}, fresh: map[waitSite]waitTime{},
 		calls: map[unit.Key]callTotals{}, callSites: map[callSite]float64{},
-		units: h.units.kept(), functions: h.functions, spans: h.cells, born: h.born,
+		units: h.units.kept(), functions: h.functions, spans: h.cells, born: h.born, refused: h.refused,
+		timedOut: map[int32]float64{},
 	}
 	c.period.sample, c.period.snapshot = float64(h.sample)/seconds, float64(h.snapshot)/seconds
 	sampled := 0.0
@@ -178,6 +192,9 @@ func (h *hop) close(classes *syscalltrace.Classes) *closedHop {
 		for k, t := range c.calls {
 			c.calls[k] = callTotals{t.n * whole, t.time * whole, t.bytes * whole}
 		}
+	}
+	for nr, t := range h.timedOut {
+		c.timedOut[nr] = t / seconds
 	}
 	c.measures = measures(c.calls, classes)
 	if c.traced && !c.holey {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/perfscope/perfscope/internal/suspect"
+	"github.com/perfscope/perfscope/internal/unit"
 )
 
 const (
@@ -53,10 +54,13 @@ type verdict struct {
 	// waitWeight is the waiting counted once for each place.
 	waitWeight float64
 	active     float64
-	score      float64
-	stuck      float64
-	waiting    map[int32]float64
-	lock       float64
+	// score is the larger of the two below.
+	score, timeScore, refusalScore float64
+	// refused has the calls that were newly refused.
+	refused []unit.Key
+	stuck   float64
+	waiting map[int32]float64
+	lock    float64
 	// hot has the cells whose time is in excess, their thread left out.
 	hot map[threadCell]bool
 }
@@ -111,7 +115,9 @@ func (s *Service) compareKnown(p *past, c *closedHop, cpuTotal float64) verdict 
 	s.compareCPU(&v, p, c, cpuTotal)
 	s.compareWaiting(&v, p, c)
 	threshold := max(worthLooking*1e9, worthTelling*v.active)
-	v.score = (v.cpuExcess + v.waitExcess) / threshold
+	v.timeScore = (v.cpuExcess + v.waitExcess) / threshold
+	s.compareRefusals(&v, p, c)
+	v.score = max(v.timeScore, v.refusalScore)
 	return v
 }
 

@@ -20,6 +20,7 @@ type past struct {
 	waitMean map[waitSite]float64
 	callMean map[unit.Key]callTotals
 	siteMean map[callSite]float64
+	timedOut map[int32]float64
 	// waitShare is the largest share of its threads' time that a site had.
 	waitShare map[waitSite]float64
 	// homes has the threads that had a place to idle.
@@ -39,7 +40,7 @@ func (s *Service) newPast(hops []*closedHop) *past {
 		hops: hops,
 		cpu:  map[group][]float64{}, wait: map[group][]float64{},
 		cpuMean: map[uint32]float64{}, waitMean: map[waitSite]float64{},
-		callMean: map[unit.Key]callTotals{}, siteMean: map[callSite]float64{},
+		callMean: map[unit.Key]callTotals{}, siteMean: map[callSite]float64{}, timedOut: map[int32]float64{},
 		waitShare: map[waitSite]float64{}, homes: map[int32]bool{},
 	}
 	n := float64(len(hops))
@@ -73,6 +74,9 @@ func (s *Service) newPast(hops []*closedHop) *past {
 		for k, t := range h.calls {
 			m := p.callMean[k]
 			p.callMean[k] = callTotals{m.n + t.n/n, m.time + t.time/n, m.bytes + t.bytes/n}
+		}
+		for nr, t := range h.timedOut {
+			p.timedOut[nr] += t / n
 		}
 		for site, t := range h.callSites {
 			p.siteMean[site] += t / n

@@ -111,7 +111,10 @@ func (s *Service) AddBatch(b *syscalltrace.Batch) {
 func (s *Service) fold(h *hop, th *thread, tid int32, e *syscalltrace.Event) {
 	switch e.Kind {
 	case syscalltrace.KindCall:
-		h.call(e, e.Stack, s.classes.Is(e.Number, syscalltrace.ClassInput|syscalltrace.ClassOutput))
+		h.call(e, e.Stack, s.classes.Of(e.Number))
+		if e.Return < 0 && s.isRefusal(unit.KeyOf(e.Number, e.Return)) {
+			h.refusedThread(tid, e)
+		}
 	case syscalltrace.KindSample:
 		s.recognise(h, th, e.Stack)
 		h.see(threadCell{thread: tid, stack: e.Stack, fresh: s.fresh(th)}, e)
@@ -262,7 +265,7 @@ func (s *Service) describeThreads(c *closedHop) {
 
 // remember adds a hop to the past.
 func (s *Service) remember(c *closedHop) {
-	c.spans = nil
+	c.spans, c.refused = nil, nil
 	s.closed = append(s.closed, c)
 	s.hops++
 	if limit := int(s.cfg.Window / s.cfg.Hop); len(s.closed) > limit {

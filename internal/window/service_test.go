@@ -216,6 +216,14 @@ func TestHealthy(t *testing.T) {
 				l.waits = append(l.waits, site{stack: "@pthread_cond_wait lazy_pool", call: "futex", share: 1})
 			}
 		})}},
+		{"looks for files that are not there", []load{normal(1), with(normal(1), func(l *load) {
+			l.calls = append(l.calls, calls{"openat", 8, 2 * time.Microsecond, -2, "@open open_file handle loop main"})
+		})}},
+		{"as short of descriptors as ever", []load{with(normal(1), func(l *load) {
+			l.calls = append(l.calls, calls{"openat", 8, 2 * time.Microsecond, -24, "@open open_file handle loop main"})
+		}), with(normal(1), func(l *load) {
+			l.calls = append(l.calls, calls{"openat", 16, 2 * time.Microsecond, -24, "@open open_file handle loop main"})
+		})}},
 		{"a stopped process goes on", []load{{}, normal(1)}},
 		{"a new mix of requests at the old cost", []load{normal(1), with(normal(1), func(l *load) {
 			l.busy = map[string]float64{"parse handle loop main": 0.02, "reply2 handle2 loop main": 0.05, "poll loop main": 0.02}
@@ -270,6 +278,20 @@ func TestFaults(t *testing.T) {
 					calls{"epoll_wait", 2000, time.Microsecond, 1, "@epoll_wait poll loop main"})
 			}),
 			truth: "take_client", pattern: suspect.PatternBusyFailingCall,
+		},
+		{
+			name: "no descriptors left, and no time lost by it",
+			fault: with(normal(1), func(l *load) {
+				l.calls = append(l.calls, calls{"openat", 8, 2 * time.Microsecond, -24, "@open open_file handle loop main"})
+			}),
+			truth: "open_file", pattern: suspect.PatternDescriptorExhaustion,
+		},
+		{
+			name: "a peer that is gone, and no time lost by it",
+			fault: with(normal(1), func(l *load) {
+				l.calls = append(l.calls, calls{"connect", 8, 2 * time.Microsecond, -111, "@connect ask_peer handle loop main"})
+			}),
+			truth: "ask_peer", pattern: suspect.PatternPeerUnreachable,
 		},
 		{
 			name: "a worker that waits where none does",
