@@ -49,7 +49,8 @@ type Anomaly struct {
 	// (the paper's search scope); zero when their number is unknown.
 	Scope float64
 	// Impact is the time in excess of the past as a share of the time the
-	// service was active (on CPU or waiting amid work); 0 to 1.
+	// service was active (on CPU or waiting amid work); 0 to 1. When calls are
+	// refused and no time is lost by it, the share of such calls that are.
 	Impact float64
 	// Summary is one sentence for a person.
 	Summary string
