@@ -24,7 +24,7 @@ const (
 	depotShelves  = 40
 	depotDocs     = 2_000
 	depotGuides   = 10
-	depotSessions = 40_000
+	depotSessions = 25_000
 )
 
 var depotWords = strings.Fields(`oak ash elm pine birch maple cedar walnut chair table shelf lamp desk stool bench

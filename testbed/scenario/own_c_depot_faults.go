@@ -105,7 +105,7 @@ func depotSessionSweep() Scenario {
 		Title:  "workers queue for the session table while one of them sweeps it",
 		Server: "depot", Language: C, Kind: LockConvoy, Source: Own, Split: Tune,
 		Normal: depotNormal + "; a thread expires sessions, a part of the table at a time",
-		Fault:  "an operator wants sessions gone on time and sets session.gc to 100: every request sweeps 40,000 sessions under their lock",
+		Fault:  "an operator wants sessions gone on time and sets session.gc to 100: every request sweeps 25,000 sessions under their lock",
 		// testbed/apps/depot/sessions.c; sessions_expire is part of
 		// session_open, which takes the lock and sweeps under it.
 		Truth:    []string{"session_open", "sessions_expire"},
