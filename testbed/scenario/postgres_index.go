@@ -2,7 +2,6 @@ package scenario
 
 import (
 	"context"
-	"time"
 
 	"github.com/perfscope/perfscope/testbed/client"
 	"github.com/perfscope/perfscope/testbed/server"
@@ -18,7 +17,8 @@ func postgresIndex() Scenario {
 	// The sequential scan, from the executor's node down to the page. The
 	// tuple's test is done from there, too.
 	sc.Truth = []string{"heap_getnextslot", "heapgetpage", "ExecScan", "ExecSeqScan"}
-	sc.Learn = 70 * time.Second
+	sc.Kind, sc.Split, sc.Quick = Computation, Report, false
+	sc.Patterns = []string{"long_computation"}
 	start := sc.Start
 	sc.Start = func(ctx context.Context) (Workload, error) {
 		w, err := start(ctx)
