@@ -301,6 +301,14 @@ func TestFaults(t *testing.T) {
 			truth: "ask_peer", pattern: suspect.PatternStuckCall, kind: suspect.KindSilence,
 		},
 		{
+			name: "a nap in every request, by a wait that times out",
+			fault: with(normal(0.3), func(l *load) {
+				l.waits[0] = site{stack: "@epoll_wait nap handle loop main", call: "epoll_wait", share: 0.9}
+				l.calls = append(l.calls, calls{"epoll_wait", 30, 30 * time.Millisecond, 0, "@epoll_wait nap handle loop main"})
+			}),
+			truth: "nap", pattern: suspect.PatternSleepInRequest,
+		},
+		{
 			name: "a peer that stops to answer", healthy: func() *load { l := asking(); return &l }(),
 			fault: with(normal(0.02), func(l *load) {
 				for i := 1; i < len(l.waits); i++ {
