@@ -136,7 +136,7 @@ func TestAnErrorOfTheReceiverEndsIt(t *testing.T) {
 	enough := errors.New("enough")
 	n := 0
 	err := Read(path, func(plog.Logs) error { n++; return enough })
-	if err != enough || n != 1 {
+	if !errors.Is(err, enough) || n != 1 {
 		t.Errorf("got %v after %d messages", err, n)
 	}
 	if err := Read(path+".none", nil); !errors.Is(err, os.ErrNotExist) {
