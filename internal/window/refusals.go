@@ -40,8 +40,8 @@ func (s *Service) isRefusal(k unit.Key) bool {
 // compareRefusals sets the refusals of a hop beside those of the past.
 func (s *Service) compareRefusals(v *verdict, p *past, c *closedHop) {
 	rate := 0.0
-	for k, t := range c.calls {
-		if x := t.n - suspect.ManyTimes*p.callMean[k].n; s.isRefusal(k) && x > 0 {
+	for _, k := range keysOf(c.calls) {
+		if x := c.calls[k].n - suspect.ManyTimes*p.callMean[k].n; s.isRefusal(k) && x > 0 {
 			rate += x
 			v.refused = append(v.refused, k)
 		}
@@ -69,15 +69,15 @@ func refusalEvidence(e *episode, v verdict) []suspect.StackTime {
 // mostRefused is the refused call that is most frequent, and the share of such
 // calls that it is.
 func mostRefused(c *closedHop, v verdict) (most unit.Key, refused float64) {
-	for _, k := range v.refused {
-		if n, best := c.calls[k].n, c.calls[most].n; n > best || n == best && less(k, most) {
+	for i, k := range v.refused {
+		if i == 0 || c.calls[k].n > c.calls[most].n {
 			most = k
 		}
 	}
 	all := 0.0
-	for k, t := range c.calls {
+	for _, k := range keysOf(c.calls) {
 		if k.Number == most.Number {
-			all += t.n
+			all += c.calls[k].n
 		}
 	}
 	return most, share(c.calls[most].n, all)
@@ -110,8 +110,4 @@ func (h *hop) refusedThread(thread int32, e *syscalltrace.Event) {
 	}
 	sp.Start, sp.End = min(sp.Start, e.Time), max(sp.End, e.End())
 	threads[thread] = sp
-}
-
-func less(a, b unit.Key) bool {
-	return a.Number < b.Number || a.Number == b.Number && a.Errno < b.Errno
 }

@@ -33,6 +33,9 @@ func crowd(t *testing.T) (seconds [][]*syscalltrace.Batch) {
 				switch rng.IntN(4) {
 				case 0:
 					e.Return = -11 - rng.Int32N(2)
+					if slow {
+						e.Return = -22 - rng.Int32N(7) // EMFILE and ENOSPC among them
+					}
 				case 1:
 					e.Kind, e.Duration, e.Number, e.Return = syscalltrace.KindSample, second/49, syscalltrace.NoCall, 0
 				case 2:
