@@ -54,7 +54,7 @@ func warmUp(ctx context.Context, requests load.Config) {
 	defer l.Stop()
 	select {
 	case <-ctx.Done():
-	case <-time.After(8 * time.Second):
+	case <-time.After(12 * time.Second):
 	}
 }
 

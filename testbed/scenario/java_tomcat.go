@@ -30,7 +30,7 @@ func startTomcat(ctx context.Context, fault func(ctx context.Context, t *server.
 		}
 		sessions = append(sessions, id)
 	}
-	requests := storefrontLoad(t, sessions, 120)
+	requests := storefrontLoad(t, sessions, 100)
 	warmUp(ctx, requests)
 	return Workload{
 		Server: t.Server,
@@ -102,7 +102,7 @@ func tomcatSession() Scenario {
 		Server: "tomcat", Language: Java, Kind: Computation, Source: Debian, Split: Report,
 		Quick:  true,
 		Normal: "a shop with JSP pages; sessions with small carts are kept in files (PersistentValve, FileStore)",
-		Fault:  "a business customer's cart has 10,000 lines, and their program asks for it four times a second",
+		Fault:  "a business customer's cart has 20,000 lines, and their program asks for it five times a second",
 		// https://github.com/apache/tomcat/blob/10.1.x/java/org/apache/catalina/valves/PersistentValve.java
 		// ("per-request session persistence"); it has the store do it, and
 		// the store the session.
@@ -126,7 +126,7 @@ func importOrder(ctx context.Context, t *server.Tomcat) (func(), error) {
 		return nil, err
 	}
 	var order strings.Builder
-	for i := range 10000 {
+	for i := range 20000 {
 		fmt.Fprintf(&order, "%d,B-%06d,%d\n", i%600, 7*i, 1+i%9)
 	}
 	c := &http.Client{Timeout: 10 * time.Second}
@@ -142,7 +142,7 @@ func importOrder(ctx context.Context, t *server.Tomcat) (func(), error) {
 	if response.StatusCode != http.StatusNoContent {
 		return nil, fmt.Errorf("the order was not taken: %s", response.Status)
 	}
-	end := often(ctx, 250*time.Millisecond, func(ctx context.Context, _ int) {
+	end := often(ctx, 200*time.Millisecond, func(ctx context.Context, _ int) {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+t.Addr+"/cart", nil)
 		if request, err = withSession(request, err, session); err != nil {
 			return
