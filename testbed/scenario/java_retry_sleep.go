@@ -17,7 +17,8 @@ func javaRetrySleep() Scenario {
 		Server: "parcels", Language: Java, Kind: Sleep, Source: Own, Split: Report,
 		Normal: "a quote in seven asks the rates service, which answers at once",
 		Fault:  "the rates service is busy and refuses two questions of three: asked again after 15, 30, 60, 120 ms",
-		// apps/parcels, RatesClient.fetch sleeps in the worker's thread.
+		// apps/parcels, RatesClient.fetch sleeps in the worker's thread; the
+		// optimising compiler may make it part of cents, its only caller.
 		Truth:    []string{"parcels.peer.RatesClient.fetch", "parcels.peer.RatesClient.cents"},
 		Patterns: []string{"sleep_in_request"},
 		Start: func(ctx context.Context) (Workload, error) {
