@@ -16,8 +16,8 @@ import (
 func apacheListing() Scenario {
 	return Scenario{
 		Name:   "apache-listing",
-		Title:  "apache computes: the listing of a directory with very many files",
-		Server: "apache", Language: C, Kind: Computation, Source: Debian, Split: Report,
+		Title:  "apache looks at every file of a very large directory",
+		Server: "apache", Language: C, Kind: TinyIO, Source: Debian, Split: Report,
 		Normal: "the event module serves files and, six times a second, the listing of a directory of fifty",
 		Fault:  "the directory is replaced by last year's, with 8,000 files: every listing looks each of them up and sorts them",
 		// modules/generators/mod_autoindex.c: index_directory reads the
@@ -28,7 +28,7 @@ func apacheListing() Scenario {
 		// index_directory in it, 0x25f0 the comparison that sorts the files.
 		// https://github.com/apache/httpd/blob/2.4.x/modules/generators/mod_autoindex.c
 		Truth:    []string{"mod_autoindex.so+0x41f0", "ap_sub_req_lookup_dirent", "mod_autoindex.so+0x25f0"},
-		Patterns: []string{"long_computation"},
+		Patterns: []string{"tiny_io", "long_computation"},
 		Start: func(ctx context.Context) (Workload, error) {
 			s, err := server.StartApache(ctx, "event", nil,
 				"StartServers 2", "MinSpareThreads 25", "MaxSpareThreads 75", "ThreadsPerChild 25", "MaxRequestWorkers 50")
