@@ -273,6 +273,12 @@ func TestNamesOfBlockedCalls(t *testing.T) {
 			"epoll_wait", []string{"main", "_start"}},
 		{"go blocking read", func(t *testing.T) *stacktest.Server { return stacktest.GoServer(t, "testdata/goserver") },
 			"internal/runtime/syscall/linux.Syscall6", []string{"main.blockInRead", "main.waitForever"}},
+		{"java lock", func(t *testing.T) *stacktest.Server {
+			s := stacktest.JVM(t, "testdata/jvmserver/Cart.java", "com.shop.Cart::add")
+			time.Sleep(time.Second) // the methods are compiled
+			stacktest.WritePerfMap(t, s)
+			return s
+		}, "__futex_abstimed_wait_common", []string{"com.shop.Cart.add", "com.shop.Cart.buy"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -175,6 +175,31 @@ func GoServer(t testing.TB, dir string, buildFlags ...string) *Server {
 	return start(t, s, exec.Command(bin, addr))
 }
 
+// JVM starts the Java program in a source file, which takes its port as its
+// argument, with frame pointers in its compiled code; method is compiled on its
+// own, not into its callers. WritePerfMap names what has been compiled.
+func JVM(t testing.TB, source, method string) *Server {
+	t.Helper()
+	if _, err := exec.LookPath("javac"); err != nil { // java needs it to run a source file
+		t.Skip("no JDK is installed: testbed/install-deps.sh all")
+	}
+	bin := program(t, "java")
+	addr, port := freeAddr(t)
+	s := &Server{Addr: addr, Dir: t.TempDir()}
+	return start(t, s, exec.Command(bin, "-XX:+PreserveFramePointer", "-XX:CompileCommand=quiet",
+		"-XX:CompileCommand=dontinline,"+method, source, port))
+}
+
+// WritePerfMap has a JVM write /tmp/perf-PID.map.
+func WritePerfMap(t testing.TB, s *Server) {
+	t.Helper()
+	out, err := exec.Command(program(t, "jcmd"), fmt.Sprint(s.PID), "Compiler.perfmap").CombinedOutput()
+	if err != nil {
+		t.Fatalf("jcmd: %v: %s", err, out)
+	}
+	t.Cleanup(func() { _ = os.Remove(fmt.Sprintf("/tmp/perf-%d.map", s.PID)) })
+}
+
 // publicDir is a temporary directory that other users can enter and write.
 func publicDir(t testing.TB) string {
 	t.Helper()
