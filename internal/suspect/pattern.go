@@ -27,24 +27,16 @@ const (
 )
 
 // Features are what patterns are told by. Times are excess over the past in
-// nanoseconds, rates are calls per second.
+// nanoseconds per second, rates are calls per second.
 type Features struct {
 	Classes *syscalltrace.Classes
-	// CPU is the excess on CPU; CPUOutsideCalls the part in user code.
-	CPU, CPUOutsideCalls float64
-	// Waiting is the excess waiting by system call; Lock the part of it
-	// under a lock primitive.
-	Waiting map[int32]float64
-	Lock    float64
+	// Doing is what the first suspect does.
+	Doing
+	// CPUOutsideCalls is the part of the excess on CPU in user code.
+	CPUOutsideCalls float64
 	// TimedOut is the excess time in waits that ended because their time was
 	// over, by system call.
 	TimedOut map[int32]float64
-	// OnCPU is set when the first suspect is abnormal on CPU rather than
-	// waiting: the pattern says what it does.
-	OnCPU bool
-	// Stuck is set when most of the waiting is single waits that have
-	// lasted for a second or more.
-	Stuck bool
 	// Calls are the system calls with their rates now and then.
 	Calls []CallRate
 	// OnlyRefusals is set when calls are refused and no time is lost by it.
@@ -81,18 +73,14 @@ const (
 
 // Name returns the pattern the features show, empty if none.
 func (f *Features) Name() string {
-	waiting := 0.0
 	byClass := map[syscalltrace.Class]float64{}
-	for _, nr := range slices.Sorted(maps.Keys(f.Waiting)) {
-		ns := f.Waiting[nr]
-		waiting += ns
+	for _, nr := range slices.Sorted(maps.Keys(f.ByCall)) {
+		ns := f.ByCall[nr]
 		if f.TimedOut[nr] > ns/2 {
 			byClass[syscalltrace.ClassSleep] += ns
 			continue
 		}
-		for _, c := range []syscalltrace.Class{
-			syscalltrace.ClassSync, syscalltrace.ClassSleep, peerOrDisk,
-		} {
+		for _, c := range []syscalltrace.Class{syscalltrace.ClassSync, syscalltrace.ClassSleep, peerOrDisk} {
 			if f.Classes.Is(nr, c) {
 				byClass[c] += ns
 			}
@@ -107,15 +95,15 @@ func (f *Features) Name() string {
 		}
 		return PatternResourceExhaustion
 	}
-	if !f.OnCPU {
-		switch half := waiting / 2; {
+	if f.Waiting > f.CPU {
+		switch half := f.Waiting / 2; {
 		case byClass[syscalltrace.ClassSync] > half:
 			return PatternSyncWrite
 		case f.Lock > half:
 			return PatternLockWait
 		case byClass[syscalltrace.ClassSleep] > half:
 			return PatternSleepInRequest
-		case f.Stuck:
+		case f.Stuck > half:
 			return PatternStuckCall
 		case byClass[peerOrDisk] > half:
 			return PatternBlockedIO

@@ -16,6 +16,10 @@ type StackTime struct {
 	// Excess is the part of Now that the past and the load do not explain;
 	// zero for what is not held against the service, an idle wait.
 	Excess float64
+	// Call is the system call waited in, Stuck set when a single wait has
+	// lasted for a second or more; of EvidenceBlocked.
+	Call  int32
+	Stuck bool
 }
 
 const (
@@ -189,21 +193,50 @@ func ownGrowth(stacks *Stacks, times []StackTime) map[shareKey]float64 {
 	return growth
 }
 
-// OnCPU reports whether the excess with the first suspect on the stack is on
-// CPU, or at calls, rather than blocked.
-func OnCPU(stacks *Stacks, times []StackTime, suspects []Suspect) bool {
-	onCPU, blocked := 0.0, 0.0
+// Doing is what the excess with the first suspect on the stack is made of: what
+// that function does, in nanoseconds per second.
+type Doing struct {
+	// CPU is on CPU or at calls, Waiting blocked; ByCall, Lock and Stuck are
+	// parts of Waiting: by system call, under a lock primitive, in single waits
+	// of a second or more.
+	CPU, Waiting, Lock, Stuck float64
+	ByCall                    map[int32]float64
+}
+
+// DoingOf sums the evidence up for the first of the suspects, all of it when
+// there is none.
+func DoingOf(stacks *Stacks, times []StackTime, suspects []Suspect) Doing {
+	d := Doing{ByCall: map[int32]float64{}}
 	for _, t := range times {
 		if len(suspects) > 0 && stacks.find(t.Stack, suspects[0]) < 0 {
 			continue
 		}
-		if t.Kind == EvidenceBlocked {
-			blocked += t.Excess
-		} else {
-			onCPU += t.Excess
+		if t.Kind != EvidenceBlocked {
+			d.CPU += t.Excess
+			continue
+		}
+		d.Waiting += t.Excess
+		d.ByCall[t.Call] += t.Excess
+		if stacks.Get(t.Stack).Lock {
+			d.Lock += t.Excess
+		}
+		if t.Stuck {
+			d.Stuck += t.Excess
 		}
 	}
-	return onCPU > blocked
+	return d
+}
+
+// Waited is the call with the most of the waiting, false when more of the
+// excess is on CPU.
+func (d *Doing) Waited() (call int32, ok bool) {
+	most := 0.0
+	for nr, t := range d.ByCall {
+		if t > most || t == most && nr < call {
+			call, most = nr, t
+		}
+	}
+	return call, d.Waiting > d.CPU
 }
 
 // find is the place of a suspect among the frames of a stack, -1 if it is none.

@@ -75,7 +75,7 @@ func TestRank(t *testing.T) {
 			stacks := NewStacks()
 			var times []StackTime
 			for _, s := range tc.seen {
-				times = append(times, StackTime{stacks.Intern(stack(s.stack)), s.kind, s.now, s.past, s.excess})
+				times = append(times, StackTime{Stack: stacks.Intern(stack(s.stack)), Kind: s.kind, Now: s.now, Past: s.past, Excess: s.excess})
 			}
 			got := Rank(stacks, times, 2)
 			if !slices.Equal(names(got), tc.want) {
@@ -157,6 +157,10 @@ func TestPatterns(t *testing.T) {
 		}
 		return n
 	}
+	waits := func(name string) Doing {
+		return Doing{Waiting: 10, ByCall: map[int32]float64{nr(name): 9, nr("write"): 1}}
+	}
+	with := func(d Doing, change func(*Doing)) Doing { change(&d); return d }
 	rate := func(name string, errno int32, past, now, mean float64) CallRate {
 		return CallRate{Number: nr(name), Errno: errno, Now: now, Past: past, Mean: mean}
 	}
@@ -164,26 +168,25 @@ func TestPatterns(t *testing.T) {
 		want string
 		f    Features
 	}{
-		{PatternSyncWrite, Features{Waiting: map[int32]float64{nr("fdatasync"): 9, nr("write"): 1}}},
-		{PatternLockWait, Features{Waiting: map[int32]float64{nr("futex"): 9}, Lock: 8}},
-		{PatternSleepInRequest, Features{Waiting: map[int32]float64{nr("clock_nanosleep"): 9}, CPU: 1}},
-		{PatternStuckCall, Features{Waiting: map[int32]float64{nr("read"): 9}, Stuck: true}},
-		{PatternBlockedIO, Features{Waiting: map[int32]float64{nr("connect"): 9}}},
-		{PatternLongComputation, Features{OnCPU: true, CPU: 9, CPUOutsideCalls: 8.5}},
-		{PatternBusyFailingCall, Features{OnCPU: true, CPU: 9, CPUOutsideCalls: 3, Calls: []CallRate{rate("accept4", 11, 0, 5e4, 900), rate("epoll_wait", 0, 100, 5e4, 900)}}},
-		{PatternPollWithoutSleep, Features{OnCPU: true, CPU: 9, CPUOutsideCalls: 3, Calls: []CallRate{rate("epoll_wait", 0, 100, 1e5, 900)}}},
-		{PatternConnectionChurn, Features{OnCPU: true, CPU: 9, Calls: []CallRate{rate("connect", 115, 1, 4000, 9000), rate("close", 0, 10, 4000, 900), rate("socket", 0, 10, 4000, 900)}}},
-		{PatternMemoryMapChurn, Features{OnCPU: true, CPU: 9, Calls: []CallRate{rate("mmap", 0, 1, 4000, 9000), rate("munmap", 0, 10, 4000, 900)}}},
-		{PatternTinyIO, Features{OnCPU: true, CPU: 9, Calls: []CallRate{{Number: nr("read"), Now: 1e5, Past: 100, BytesNow: 1e5, BytesPast: 1e5}}}},
-		{PatternDescriptorExhaustion, Features{OnCPU: true, CPU: 9, Calls: []CallRate{rate("accept", 24, 0, 1000, 900)}}},
-		{PatternSleepInRequest, Features{Waiting: map[int32]float64{nr("epoll_wait"): 9}, TimedOut: map[int32]float64{nr("epoll_wait"): 8}}},
-		{PatternBlockedIO, Features{Waiting: map[int32]float64{nr("poll"): 9}, TimedOut: map[int32]float64{nr("poll"): 1}}},
-		{PatternBlockedIO, Features{CPU: 20, Waiting: map[int32]float64{nr("connect"): 9}}},
+		{PatternSyncWrite, Features{Doing: waits("fdatasync")}},
+		{PatternLockWait, Features{Doing: with(waits("futex"), func(d *Doing) { d.Lock = 8 })}},
+		{PatternSleepInRequest, Features{Doing: with(waits("clock_nanosleep"), func(d *Doing) { d.CPU = 1 })}},
+		{PatternStuckCall, Features{Doing: with(waits("read"), func(d *Doing) { d.Stuck = 8 })}},
+		{PatternBlockedIO, Features{Doing: waits("connect")}},
+		{PatternLongComputation, Features{Doing: Doing{CPU: 9}, CPUOutsideCalls: 8.5}},
+		{PatternBusyFailingCall, Features{Doing: Doing{CPU: 9}, CPUOutsideCalls: 3, Calls: []CallRate{rate("accept4", 11, 0, 5e4, 900), rate("epoll_wait", 0, 100, 5e4, 900)}}},
+		{PatternPollWithoutSleep, Features{Doing: Doing{CPU: 9}, CPUOutsideCalls: 3, Calls: []CallRate{rate("epoll_wait", 0, 100, 1e5, 900)}}},
+		{PatternConnectionChurn, Features{Doing: Doing{CPU: 9}, Calls: []CallRate{rate("connect", 115, 1, 4000, 9000), rate("close", 0, 10, 4000, 900), rate("socket", 0, 10, 4000, 900)}}},
+		{PatternMemoryMapChurn, Features{Doing: Doing{CPU: 9}, Calls: []CallRate{rate("mmap", 0, 1, 4000, 9000), rate("munmap", 0, 10, 4000, 900)}}},
+		{PatternTinyIO, Features{Doing: Doing{CPU: 9}, Calls: []CallRate{{Number: nr("read"), Now: 1e5, Past: 100, BytesNow: 1e5, BytesPast: 1e5}}}},
+		{PatternDescriptorExhaustion, Features{Doing: Doing{CPU: 9}, Calls: []CallRate{rate("accept", 24, 0, 1000, 900)}}},
+		{PatternSleepInRequest, Features{Doing: waits("epoll_wait"), TimedOut: map[int32]float64{nr("epoll_wait"): 8}}},
+		{PatternBlockedIO, Features{Doing: waits("poll"), TimedOut: map[int32]float64{nr("poll"): 1}}},
 		{PatternPeerUnreachable, Features{OnlyRefusals: true, Calls: []CallRate{rate("connect", 111, 0, 8, 900)}}},
 		{PatternResourceExhaustion, Features{OnlyRefusals: true, Calls: []CallRate{rate("mmap", 12, 0, 8, 900)}}},
 		{PatternDescriptorExhaustion, Features{OnlyRefusals: true, Calls: []CallRate{rate("accept", 24, 0, 8, 900)}}},
 		{"", Features{}},
-		{"", Features{OnCPU: true, CPU: 9, Calls: []CallRate{rate("stat", 0, 10, 5000, 900)}}},
+		{"", Features{Doing: Doing{CPU: 9}, Calls: []CallRate{rate("stat", 0, 10, 5000, 900)}}},
 	} {
 		t.Run(tc.want, func(t *testing.T) {
 			tc.f.Classes = classes

@@ -29,6 +29,9 @@ const (
 	ClassMemory
 	// ClassReadiness asks which descriptors are ready.
 	ClassReadiness
+	// ClassFile calls move bytes of files only: at an offset, or from one
+	// file to another.
+	ClassFile
 )
 
 var classNames = map[Class][]string{
@@ -43,6 +46,7 @@ var classNames = map[Class][]string{
 	ClassOutput: {
 		"write", "writev", "pwrite64", "pwritev", "pwritev2", "sendto", "sendmsg", "sendfile", "splice", "copy_file_range",
 	},
+	ClassFile:    {"pread64", "preadv", "preadv2", "pwrite64", "pwritev", "pwritev2", "copy_file_range"},
 	ClassAccept:  {"accept", "accept4"},
 	ClassConnect: {"connect"},
 	ClassSync:    {"fsync", "fdatasync", "sync_file_range", "msync", "syncfs", "sync"},

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/perfscope/perfscope/internal/suspect"
+	"github.com/perfscope/perfscope/internal/syscalltrace"
 )
 
 // episode is a service away from its past, from the first abnormal hop until
@@ -171,9 +172,8 @@ func (s *Service) describe(e *episode, c *closedHop, v verdict, o outliers) susp
 		timedOut[nr] = t - e.past.timedOut[nr]
 	}
 	features := suspect.Features{
-		Classes: s.classes, CPU: whole.cpuExcess, Waiting: whole.waiting, Lock: whole.lock,
-		Stuck: 2*whole.stuck > whole.waitWeight, Calls: rates, OnlyRefusals: cause.Refused != "",
-		TimedOut: timedOut, OnCPU: suspect.OnCPU(s.stacks, times, a.Suspects),
+		Classes: s.classes, Doing: suspect.DoingOf(s.stacks, times, a.Suspects),
+		Calls: rates, TimedOut: timedOut, OnlyRefusals: cause.Refused != "",
 	}
 	features.CPUOutsideCalls = features.CPU * share(e.merged.cpuOutside, sum(e.merged.cpu))
 	a.Pattern = features.Name()
@@ -186,7 +186,9 @@ func (s *Service) describe(e *episode, c *closedHop, v verdict, o outliers) susp
 			a.Scope = float64(len(a.Suspects)) / float64(c.functions)
 		}
 	}
-	cause.Waited = s.waitedCall(whole)
+	if call, waits := features.Waited(); waits {
+		cause.Waited = syscalltrace.Name(s.arch, call)
+	}
 	a.Summary = suspect.Summarise(&a, cause)
 	return a
 }

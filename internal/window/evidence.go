@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/perfscope/perfscope/internal/suspect"
-	"github.com/perfscope/perfscope/internal/syscalltrace"
 	"github.com/perfscope/perfscope/internal/unit"
 )
 
@@ -126,21 +125,6 @@ func topOf(a *suspect.Anomaly) string {
 		return a.Pattern
 	}
 	return a.Pattern + " " + a.Suspects[0].Function
-}
-
-// waitedCall names the call with the most excess waiting, empty if the excess
-// is on CPU.
-func (s *Service) waitedCall(v verdict) string {
-	if v.waitExcess <= v.cpuExcess {
-		return ""
-	}
-	best, most := syscalltrace.NoCall, 0.0
-	for nr, t := range v.waiting {
-		if t > most || t == most && nr < best {
-			best, most = nr, t
-		}
-	}
-	return syscalltrace.Name(s.arch, best)
 }
 
 // callRates sets the calls of a hop beside the past's.

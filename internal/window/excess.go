@@ -158,16 +158,13 @@ func (s *Service) compareWaiting(v *verdict, p *past, c *closedHop) {
 	v.active += active
 	v.waitWeight = min(v.waitExcess, weights)
 	for site, w := range c.wait {
-		st := suspect.StackTime{Stack: site.stack, Kind: suspect.EvidenceBlocked, Now: w.time, Past: p.waitMean[site]}
+		st := suspect.StackTime{Stack: site.stack, Kind: suspect.EvidenceBlocked, Now: w.time, Past: p.waitMean[site], Call: site.number, Stuck: w.longest >= stuckAfter}
 		if g, ok := s.innermost(site.stack, site.number); ok && held[site] && v.waitExcess > 0 {
 			st.Excess = math.Round(v.waitWeight * share(w.time, now[g]) * share(weight[g], weights))
 			if st.Excess > 0 {
 				v.hot[threadCell{stack: site.stack, number: site.number, waiting: true}] = true
 				v.waiting[site.number] += st.Excess
-				if g.lock {
-					v.lock += st.Excess
-				}
-				if w.longest >= stuckAfter {
+				if st.Stuck {
 					v.stuck += st.Excess
 				}
 			}

@@ -276,7 +276,8 @@ func (t callTotals) per(seconds float64) callTotals {
 // their bytes, writes with theirs.
 var workMeasures = []outlier.Measure{{Count: 0, Bytes: -1}, {Count: 1, Bytes: 2}, {Count: 3, Bytes: 4}}
 
-// measures of work, per second, of calls that moved something.
+// measures of work, per second: connections taken, and calls that moved what
+// may have come from a peer or gone to one.
 func measures(calls map[unit.Key]callTotals, classes *syscalltrace.Classes) []float64 {
 	m := make([]float64, 5)
 	for _, k := range keysOf(calls) {
@@ -285,6 +286,9 @@ func measures(calls map[unit.Key]callTotals, classes *syscalltrace.Classes) []fl
 		}
 		t := calls[k]
 		class := classes.Of(k.Number)
+		if class&syscalltrace.ClassFile != 0 {
+			continue // how the server goes about its work, not what it is asked
+		}
 		if class&syscalltrace.ClassAccept != 0 {
 			m[0] += t.n
 		}

@@ -60,7 +60,6 @@ type verdict struct {
 	refused []unit.Key
 	stuck   float64
 	waiting map[int32]float64
-	lock    float64
 	// hot has the cells whose time is in excess, their thread left out.
 	hot map[threadCell]bool
 }
@@ -125,6 +124,7 @@ func (s *Service) compareKnown(p *past, c *closedHop, cpuTotal float64) verdict 
 func inOrder(times []suspect.StackTime) []suspect.StackTime {
 	slices.SortFunc(times, func(a, b suspect.StackTime) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Stack, b.Stack),
+			cmp.Compare(a.Call, b.Call),
 			cmp.Compare(a.Now, b.Now), cmp.Compare(a.Past, b.Past), cmp.Compare(a.Excess, b.Excess))
 	})
 	return times

@@ -213,12 +213,13 @@ func recentShare(u *unit.Unit) float64 {
 func stackTimes(units []*unit.Unit, seconds float64) []suspect.StackTime {
 	type key struct {
 		stack   uint32
+		call    int32
 		waiting bool
 	}
 	sums := map[key]float64{}
 	for _, u := range units {
 		for _, t := range u.Stacks {
-			sums[key{t.Stack, t.Waiting}] += float64(t.Time) * recentShare(u) / seconds
+			sums[key{t.Stack, t.Number, t.Waiting}] += float64(t.Time) * recentShare(u) / seconds
 		}
 	}
 	var times []suspect.StackTime
@@ -227,7 +228,7 @@ func stackTimes(units []*unit.Unit, seconds float64) []suspect.StackTime {
 		if k.waiting {
 			kind = suspect.EvidenceBlocked
 		}
-		times = append(times, suspect.StackTime{Stack: k.stack, Kind: kind, Now: t, Excess: t})
+		times = append(times, suspect.StackTime{Stack: k.stack, Kind: kind, Now: t, Excess: t, Call: k.call})
 	}
 	return inOrder(times)
 }

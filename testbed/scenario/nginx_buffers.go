@@ -12,7 +12,7 @@ func nginxBuffers() Scenario {
 	return Scenario{
 		Name:   "nginx-buffers",
 		Title:  "nginx reads files in pieces of 512 bytes",
-		Server: "nginx", Language: C, Kind: TinyIO, Source: Debian, Split: Report,
+		Server: "nginx", Language: C, Kind: TinyIO, Source: Debian, Split: Tune,
 		Normal: "two workers serve files with sendfile",
 		Fault:  "a reload brings `sendfile off; output_buffers 1 512;`: every file is read and sent in small pieces",
 		// https://github.com/nginx/nginx/blob/release-1.22.1/src/core/ngx_output_chain.c:
