@@ -35,7 +35,7 @@ func startCourier(ctx context.Context) (*courierLife, error) {
 		return nil, err
 	}
 	app, err := server.StartCourier(ctx, "lease 500", "retention 10", "client.sndbuf 32768",
-		"forward.topic billing.>", "forward.links 8", "forward.host 127.0.0.1", fmt.Sprintf("forward.port %d", upstream.port()))
+		"forward.topic billing.>", "forward.links 8", "forward.limit 500", "forward.host 127.0.0.1", fmt.Sprintf("forward.port %d", upstream.port()))
 	if err != nil {
 		upstream.stop()
 		return nil, err

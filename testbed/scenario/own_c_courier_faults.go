@@ -151,7 +151,7 @@ func courierUpstream() Scenario {
 		Title:  "a dead upstream behind a balancer is connected to again and again",
 		Server: "courier", Language: C, Kind: Churn, Source: Own, Split: Report,
 		Normal: "a message relay with publishers, consumers, subscribers and an upstream that billing is forwarded to",
-		Fault:  "the upstream dies behind its balancer, which accepts connections and resets them: each success takes the pause back",
+		Fault:  "the upstream dies behind its balancer, which accepts connections and resets them: each success takes the pause back; billing piles up and is refused",
 		// testbed/apps/courier/upstream.c: upstream_down connects at once
 		// when the pause is zero, to which upstream_up sets it; that one
 		// is part of upstream_ready.
