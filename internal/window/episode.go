@@ -19,7 +19,8 @@ type episode struct {
 	learned  []*closedHop
 	merged   *closedHop
 	pending  []*closedHop
-	abnormal int
+	// sum is that of the scores so far, quiet the hops in a row that are back.
+	sum      float64
 	quiet    int
 	reported int64
 	top      string
@@ -28,9 +29,13 @@ type episode struct {
 const (
 	// quietHops end an episode.
 	quietHops = 2
-	// back is the score below which a hop of an episode that was told is
-	// quiet: what hovers around the threshold is one episode, not many.
-	back = 0.7
+	// doubt is the score from which a hop may belong to an episode: it is
+	// neither told yet nor learned. Scores of hops in a row add up until they
+	// are certain (as in Page's cumulative sum test, Biometrika 1954): a small
+	// departure that lasts is as good a reason as a large one, and would
+	// otherwise become the past that hides it. Three in a row are the least:
+	// a third of certain.
+	doubt = certain / 3
 )
 
 func newEpisode(p *past, learned []*closedHop, c *closedHop) *episode {
@@ -43,13 +48,13 @@ func (s *Service) judgeEpisode(e *episode, c *closedHop) (suspect.Anomaly, bool)
 	o := s.outliers(e.learned, c, v.active, 1)
 	s.note(v, o)
 	score := max(v.score, o.score)
-	if score < 1 && (e.reported == 0 || score < back) {
+	if score < doubt {
 		return suspect.Anomaly{}, s.settle(e, c)
 	}
 	e.quiet = 0
-	e.abnormal++
+	e.sum += score
 	e.merge(c)
-	if e.reported == 0 && e.abnormal < 2 && score < certain {
+	if e.reported == 0 && e.sum < certain {
 		e.pending = append(e.pending, c)
 		return suspect.Anomaly{}, true
 	}

@@ -16,8 +16,8 @@ const (
 	// worthLooking is the excess in seconds per second of one thread below
 	// which nobody would change anything.
 	worthLooking = 0.05
-	// certain is the score at which one hop is enough; below, the next must
-	// be abnormal too. Two is twice the level no learned hop reaches.
+	// certain is the score at which one hop is enough; below, it takes the
+	// next ones, too. Two is twice the level no learned hop reaches.
 	certain = 2.0
 	// idleShare is the share of its threads' time above which a site where
 	// threads may idle is where they do.
@@ -86,7 +86,7 @@ func (s *Service) judge(c *closedHop) (suspect.Anomaly, bool) {
 	v := s.compare(p, c)
 	o := s.outliers(learned, c, v.active, 1)
 	s.note(v, o)
-	if v.score < 1 && o.score < 1 {
+	if max(v.score, o.score) < doubt {
 		return suspect.Anomaly{}, false
 	}
 	s.episode = newEpisode(p, learned, c)
