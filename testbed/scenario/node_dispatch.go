@@ -154,9 +154,14 @@ func (d *dispatch) load() load.Config {
 				"customer": fmt.Sprintf("c%d", r.IntN(400)), "grams": 100 + r.IntN(5000),
 				"address": map[string]any{"name": fmt.Sprintf("Receiver %d", r.IntN(5000)), "street": "Street 1", "city": "Ghent"},
 			})
+		case n < 72:
+			return postJSON(base+"/parcels/"+id+"/scans", map[string]any{"depot": "d7", "status": dispatchStatus(r)})
 		case n < 75:
-			status := []string{"collected", "sorted", "loaded", "out", "delivered"}[r.IntN(5)]
-			return postJSON(base+"/parcels/"+id+"/scans", map[string]any{"depot": "d7", "status": status})
+			scans := make([]map[string]any, 5+r.IntN(30))
+			for i := range scans {
+				scans[i] = map[string]any{"id": fmt.Sprintf("p%d", dispatchParcels/2+r.IntN(dispatchParcels/2)), "status": dispatchStatus(r)}
+			}
+			return postJSON(base+"/scans", map[string]any{"depot": "d8", "scans": scans})
 		case n < 81:
 			return http.NewRequest(http.MethodGet, base+"/parcels/"+id+"/label", nil)
 		case n < 88:
@@ -175,6 +180,10 @@ func (d *dispatch) load() load.Config {
 			return http.NewRequest(http.MethodGet, base+"/parcels/q"+id, nil)
 		}
 	})
+}
+
+func dispatchStatus(r *rand.Rand) string {
+	return []string{"collected", "sorted", "loaded", "out", "delivered"}[r.IntN(5)]
 }
 
 // dispatchManifest announces so many parcels; one reference in fifty comes

@@ -96,8 +96,9 @@ func nodeManifest() Scenario {
 		Title: "node computes: duplicates looked for in an array",
 		Kind:  Computation, Split: Report, Quick: true,
 		Fault: "a large shipper sends manifests of 7,000 lines, two a second: indexOf over what came before, for each",
-		// manifests.js: declare scans, addLine and accept call it per line.
-		Truth:    []string{"declare", "addLine"},
+		// manifests.js: declare scans, addLine calls it, and V8 compiles both
+		// into accept, whose loop calls them (--trace-turbo-inlining).
+		Truth:    []string{"declare", "addLine", "accept"},
 		Patterns: []string{"long_computation"},
 	}, func(ctx context.Context, d *dispatch) (func(), error) {
 		r := rand.New(rand.NewPCG(7, 7))
@@ -115,12 +116,13 @@ func nodeProof() Scenario {
 		Name:  "node-proof",
 		Title: "node copies: an upload is copied at every chunk",
 		Kind:  Allocation, Split: Tune,
-		Fault: "drivers send photographs of 4 MiB in place of signatures, two a second, in pieces of 16 KiB",
-		// proofs.js: addChunk concatenates.
-		Truth:    []string{"addChunk"},
+		Fault: "drivers send photographs of 4 MiB in place of signatures, one a second, in pieces of 16 KiB",
+		// proofs.js: addChunk concatenates; V8 compiles it into the loop of
+		// receive (--trace-turbo-inlining).
+		Truth:    []string{"addChunk", "receive"},
 		Patterns: []string{"memory_map_churn", "long_computation"},
 	}, func(ctx context.Context, d *dispatch) (func(), error) {
-		return pester(ctx, 500*time.Millisecond, func() (*http.Request, error) {
+		return pester(ctx, time.Second, func() (*http.Request, error) {
 			return http.NewRequest(http.MethodPut, "http://"+d.Addr+"/parcels/p19000/proof", &photograph{left: 4 << 20})
 		}), nil
 	})

@@ -35,6 +35,14 @@ function addRoutes(router, services) {
     replyJSON(context.response, 200, { status: parcel.status, scans: parcel.scans.length });
   });
 
+  // Scanners without a connection send what they have seen when they are back.
+  router.add('POST', '/scans', async function scanMany(context) {
+    const { depot, scans } = await readJSON(context.request);
+    if (!Array.isArray(scans)) throw new BadRequest('scans are needed');
+    for (const { id, status } of scans) store.scan(id, depot, status);
+    replyJSON(context.response, 200, { scans: scans.length });
+  });
+
   router.add('GET', '/parcels/:id/label', function getLabel(context) {
     const parcel = store.get(context.params.id);
     replyText(context.response, 200, renderLabel(parcel, settings.get('labels.format')));
