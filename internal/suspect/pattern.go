@@ -61,7 +61,8 @@ const (
 	// NotRare is the rate, in calls per second, below which a call cannot
 	// fill a core or be noticed by a request.
 	NotRare = 20.0
-	// instant is the time in nanoseconds within which a wait has not slept.
+	// instant is the time in nanoseconds within which a wait has not slept,
+	// and in which a loop that does not sleep comes round.
 	instant = 100e3
 
 	// peerOrDisk calls wait for one amid work.
@@ -143,7 +144,10 @@ func (f *Features) onCPU() string {
 			memory += excess
 		}
 	}
-	if f.CPUOutsideCalls > 0.7*f.CPU {
+	// A loop around calls turns in less than a tenth of a millisecond; user
+	// code with fewer new calls than that is no such loop.
+	computes := f.CPUOutsideCalls > 0.7*f.CPU
+	if loops := more*instant > f.CPU/2; !loops && computes {
 		return PatternLongComputation
 	}
 	switch fifth := more / 5; {
@@ -159,6 +163,8 @@ func (f *Features) onCPU() string {
 		return PatternMemoryMapChurn
 	case moving > ManyTimes*movingPast && bytesNow*movingPast < bytesPast*moving/ManyTimes:
 		return PatternTinyIO
+	case computes:
+		return PatternLongComputation
 	}
 	return ""
 }

@@ -171,8 +171,10 @@ func inclusiveShares(stacks *Stacks, times []StackTime) map[shareKey]share {
 	return shares
 }
 
-// ownGrowth is (b-n)/(b+n) of the time, not the share, of each innermost
-// function, n being what the past and the load let expect.
+// ownGrowth is the part (b-n)/b of the time, not the share, of each innermost
+// function that the past and the load do not explain (the attributable
+// fraction): of a callee that is ten times as busy nearly all is abnormal, as it
+// is of a caller that is new.
 func ownGrowth(stacks *Stacks, times []StackTime) map[shareKey]float64 {
 	type sums struct{ now, excess float64 }
 	of := map[shareKey]sums{}
@@ -187,7 +189,7 @@ func ownGrowth(stacks *Stacks, times []StackTime) map[shareKey]float64 {
 	for k, s := range of {
 		// Call evidence has calls for Now and nanoseconds for Excess.
 		if k.kind != EvidenceSyscall && s.excess > 0 && s.excess <= s.now {
-			growth[k] = s.excess / (2*s.now - s.excess)
+			growth[k] = s.excess / s.now
 		}
 	}
 	return growth
