@@ -5,6 +5,6 @@ func init() {
 	addCheck("java-pool-convoy", slow(2))
 	addCheck("java-retry-sleep", slow(2))
 	addCheck("java-concatenation", slow(2))
-	addCheck("tomcat-session", slow(2))
+	addCheck("tomcat-session", burns(0.3))
 	addCheck("tomcat-jsp", nil) // a page is looked at every four seconds only
 }
