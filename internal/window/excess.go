@@ -46,6 +46,18 @@ func (s *Service) cpuGroups(c *closedHop) map[group]float64 {
 	return sums
 }
 
+// nobodysCPU is the CPU time of a hop without application code on the stack: a
+// runtime's collector, the turns of an interpreter's loop.
+func (s *Service) nobodysCPU(c *closedHop) float64 {
+	sum := 0.0
+	for stack, t := range c.cpu {
+		if _, ok := s.innermost(stack, 0); !ok {
+			sum += t
+		}
+	}
+	return sum
+}
+
 // slowMachine is by how much every function takes longer than expected, as
 // when others use the same cores and caches: the lower quartile over the
 // functions that had a percent of a CPU, so that a bug which leaves a quarter
@@ -83,9 +95,12 @@ func (s *Service) compareCPU(v *verdict, p *past, c *closedHop, total float64) {
 	busy := total >= 0.9*p.cpuTotal.Median()
 	spins := s.spinning(p, c)
 	excess := map[group]float64{}
-	parts := 0.0
+	parts, rare := 0.0, 0.0
 	for g, t := range now {
 		was := p.cpuGroup(g)
+		if was.Edge() == 0 {
+			rare += t
+		}
 		expected := was.Expected(v.load)
 		if (busy || spins[g]) && v.load < 1 {
 			// It is as busy as ever with less to do.
@@ -97,7 +112,14 @@ func (s *Service) compareCPU(v *verdict, p *past, c *closedHop, total float64) {
 			parts += excess[g]
 		}
 	}
-	v.cpuExcess = beyond(parts, total, p.cpuTotal, p.cpuWorst*slow, v.load)
+	parts += s.rareExcess(p, now, rare, v.load*slow, c.period.sample, excess)
+	// What a runtime does more it does on behalf of the application: as far as
+	// that does more, too.
+	behalf, expected := s.nobodysCPU(c), p.nobody.Expected(v.load)*slow
+	if behalf -= expected; behalf < noise(expected, c.period.sample) {
+		behalf = 0
+	}
+	v.cpuExcess = beyond(parts+min(parts, behalf), total, p.cpuTotal, p.cpuWorst*slow, v.load)
 	v.active += total
 	for stack, t := range c.cpu {
 		st := suspect.StackTime{Stack: stack, Kind: suspect.EvidenceOnCPU, Now: t, Past: p.cpuMean[stack]}
@@ -112,6 +134,24 @@ func (s *Service) compareCPU(v *verdict, p *past, c *closedHop, total float64) {
 			v.times = append(v.times, suspect.StackTime{Stack: stack, Kind: suspect.EvidenceOnCPU, Past: t})
 		}
 	}
+}
+
+// rareExcess adds to the excess of functions that hardly ever ran before, each
+// too little to tell from chance, when all of them together are beyond it, and
+// returns by how much: work that is new often goes through many small functions.
+func (s *Service) rareExcess(p *past, now map[group]float64, rare, load, period float64, excess map[group]float64) (added float64) {
+	expected := p.rare.Expected(load)
+	beyond := rare - expected
+	if beyond < noise(expected, period) {
+		return 0
+	}
+	for g, t := range now {
+		if part := math.Round(beyond * share(t, rare)); part > excess[g] && p.cpuGroup(g).Edge() == 0 {
+			added += part - excess[g]
+			excess[g] = part
+		}
+	}
+	return added
 }
 
 func (s *Service) compareWaiting(v *verdict, p *past, c *closedHop) {

@@ -11,6 +11,9 @@ type past struct {
 	loads []float64
 	// The figures of each group, a value per hop.
 	cpu, wait map[group][]float64
+	// rare is the CPU time of the functions that nine in ten hops do not have,
+	// all together; nobody is that of stacks without application code.
+	rare, nobody outlier.Past
 	// Totals, and how far the worst learned hop was above what its load let
 	// expect of it: no learned hop is abnormal.
 	cpuTotal, waitTotal outlier.Past
@@ -103,6 +106,18 @@ func (s *Service) newPast(hops []*closedHop) *past {
 			}
 		}
 	}
+	rare, nobody := make([]float64, len(hops)), make([]float64, len(hops))
+	for g, values := range p.cpu {
+		if p.cpuGroup(g).Edge() == 0 {
+			for i, t := range values {
+				rare[i] += t
+			}
+		}
+	}
+	for i, h := range hops {
+		nobody[i] = s.nobodysCPU(h)
+	}
+	p.rare, p.nobody = p.figure(rare), p.figure(nobody)
 	p.cpuTotal, p.cpuWorst = p.total(cpuTotals)
 	p.waitTotal, p.waitWorst = p.total(waitTotals)
 	return p
