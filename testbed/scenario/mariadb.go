@@ -14,7 +14,7 @@ import (
 	"github.com/perfscope/perfscope/testbed/server"
 )
 
-func mariadb() []Scenario { return []Scenario{mariadbSync(), mariadbConvoy()} }
+func mariadb() []Scenario { return []Scenario{mariadbSync(), mariadbConvoy(), mariadbSleep()} }
 
 // The shop's tables, in rows.
 const mariadbItems, mariadbCarts = 10_000, 2_000

@@ -13,5 +13,6 @@ func ownC() []Scenario {
 		depotSessionSweep(),
 		depotRevalidate(),
 		depotBuffers(),
+		depotDescriptors(),
 	}
 }

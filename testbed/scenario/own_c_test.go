@@ -8,6 +8,7 @@ func init() {
 	addCheck("courier-journal", nil) // how much slower is up to the disk
 	addCheck("courier-upstream", burns(0.05))
 	addCheck("depot-slow-reader", burns(0.2))
+	addCheck("depot-descriptors", burns(0.2))
 	addCheck("depot-prices", func(t *testing.T, before, after state) {
 		if after.figures.Requests > before.figures.Requests/2 {
 			t.Errorf("%d requests were answered while no price was", after.figures.Requests)
