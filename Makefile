@@ -24,7 +24,7 @@ demo: deps build ## Make a real redis slow and see PerfScope name the function (
 	@cd testbed && go build -o bin/ ./cmd/... && cd .. && exec testbed/bin/demo
 
 .PHONY: test
-test: deps build ## Run every test: units, races, fuzz seeds, real kernel, end to end (root)
+test: deps-all build ## Run every test: units, races, fuzz seeds, real kernel, end to end (root)
 	@status=0; \
 	go test -race -timeout 10m $(PACKAGES) || status=1; \
 	(cd testbed && go test -race -count=1 -timeout 10m ./...) || status=1; \

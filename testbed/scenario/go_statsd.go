@@ -35,7 +35,6 @@ func statsdIDs() Scenario {
 		Name:   "statsd-ids",
 		Title:  "statsd_exporter tries every rule on metric names that hold IDs",
 		Server: "statsd_exporter", Language: Go, Kind: Computation, Source: GoModule, Split: Tune,
-		Quick:  true,
 		Normal: "10,000 measurements per second under 600 names, mapped by sixty rules, behind a cache",
 		Fault:  "a new release of one application puts session IDs into half of its names: the cache misses, sixty regular expressions are tried for each",
 		// https://github.com/prometheus/statsd_exporter/blob/v0.22.7/pkg/mapper/mapper.go

@@ -1,8 +1,15 @@
 package scenario
 
+import "testing"
+
 func init() {
 	addCheck("java-half-closed", burns(0.3))
 	addCheck("java-pool-convoy", slow(2))
+	addCheck("java-buffer-leak", func(t *testing.T, before, after state) {
+		if after.figures.Requests > before.figures.Requests/2 {
+			t.Errorf("%d requests were answered without buffers, %d with", after.figures.Requests, before.figures.Requests)
+		}
+	})
 	addCheck("java-retry-sleep", slow(2))
 	addCheck("java-concatenation", slow(2))
 	addCheck("tomcat-session", burns(0.3))

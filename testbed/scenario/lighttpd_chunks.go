@@ -22,7 +22,6 @@ func lighttpdChunks() Scenario {
 		Name:   "lighttpd-chunks",
 		Title:  "lighttpd writes request bodies to disk a line at a time",
 		Server: "lighttpd", Language: C, Kind: TinyIO, Source: Debian, Split: Report,
-		Quick:  true,
 		Normal: "one process serves files and passes pages and uploads, some of 256 KiB, to an application",
 		Fault:  "six log shippers post a MiB of lines of 80 bytes, each line a chunk: thousands of tiny writes per request, and all others wait",
 		// src/h1.c h1_chunked hands every chunk to src/chunk.c

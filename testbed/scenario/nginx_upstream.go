@@ -29,7 +29,6 @@ func nginxUpstream() Scenario {
 		Name:   "nginx-upstream",
 		Title:  "nginx makes a TLS connection to its upstream for every request",
 		Server: "nginx", Language: C, Kind: Churn, Source: Debian, Split: Report,
-		Quick:  true,
 		Normal: "two workers serve files and pass three requests of four on, over TLS connections that are kept",
 		Fault:  "the upstream's new release answers with Connection: close: a connection and a handshake for every request",
 		// https://github.com/nginx/nginx/blob/release-1.22.1/src/http/ngx_http_upstream.c:

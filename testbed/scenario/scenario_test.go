@@ -53,6 +53,9 @@ func TestScenarios(t *testing.T) {
 	}
 	for _, sc := range append(All(), Healthy()...) {
 		t.Run(sc.Name, func(t *testing.T) {
+			if !sc.Quick && sc.Name != Healthy()[0].Name && os.Getenv("SCENARIOS") != "all" {
+				t.Skip("it takes minutes for all: SCENARIOS=all runs this one, too")
+			}
 			w, err := sc.Start(t.Context())
 			if err != nil {
 				t.Fatal(err)
