@@ -33,7 +33,7 @@ func javaBufferLeak() Scenario {
 }
 
 // labelWithoutStreet registers parcels that are held at the counter and asks
-// for their labels, five in a second.
+// for their labels, one after the other.
 func labelWithoutStreet(ctx context.Context, s *server.Server) (func(), error) {
 	// It never hangs up: that would be another bug's trigger (java-half-closed).
 	c := &http.Client{}
@@ -44,7 +44,7 @@ func labelWithoutStreet(ctx context.Context, s *server.Server) (func(), error) {
 			return nil, err
 		}
 	}
-	end := often(ctx, 200*time.Millisecond, func(ctx context.Context, i int) {
+	end := often(ctx, 50*time.Millisecond, func(ctx context.Context, i int) {
 		if i < count {
 			_ = parcelsDo(ctx, c, http.MethodGet, fmt.Sprintf("%s/label/%d", base, first+i), "") // it fails, that is the point
 		}

@@ -6,7 +6,7 @@ func init() {
 	addCheck("java-half-closed", burns(0.3))
 	addCheck("java-pool-convoy", slow(2))
 	addCheck("java-buffer-leak", func(t *testing.T, before, after state) {
-		if after.figures.Requests > before.figures.Requests/2 {
+		if after.figures.Requests > before.figures.Requests*3/4 {
 			t.Errorf("%d requests were answered without buffers, %d with", after.figures.Requests, before.figures.Requests)
 		}
 	})
