@@ -187,8 +187,9 @@ func ownGrowth(stacks *Stacks, times []StackTime) map[shareKey]float64 {
 	}
 	growth := make(map[shareKey]float64, len(of))
 	for k, s := range of {
-		// Call evidence has calls for Now and nanoseconds for Excess.
-		if k.kind != EvidenceSyscall && s.excess > 0 && s.excess <= s.now {
+		// At calls, Now is calls, and Excess is nanoseconds unless only the
+		// calls count.
+		if s.excess > 0 && s.excess <= s.now {
 			growth[k] = s.excess / s.now
 		}
 	}

@@ -1,6 +1,7 @@
 package suspect
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -33,6 +34,30 @@ type Stack struct {
 	// Lock is set when the thread is inside a lock primitive, which is
 	// never a wait for something to do.
 	Lock bool
+	// Partial is set when functions are missing because they were interpreted
+	// or have no name yet: once they are compiled, the same place has more.
+	Partial bool
+}
+
+// Same reports whether two stacks may be of the same place: equal, or one has
+// the functions of the other and more, where functions are missing.
+func (s *Stack) Same(other *Stack) bool {
+	a, b := s.Frames, other.Frames
+	if slices.Equal(a, b) {
+		return true
+	}
+	if !s.Partial && !other.Partial || len(a) == 0 || len(b) == 0 || a[0] != b[0] {
+		return false
+	}
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	for _, f := range b {
+		if len(a) > 0 && a[0] == f {
+			a = a[1:]
+		}
+	}
+	return len(a) == 0
 }
 
 // Stacks interns the stacks of one service. Identifiers count from one.
@@ -59,8 +84,8 @@ func (s *Stacks) Function(i int32) Function { return s.functions[i] }
 // Get returns a stack by its identifier; the empty stack for zero.
 func (s *Stacks) Get(id uint32) *Stack { return &s.stacks[id] }
 
-// lockPrimitives are where POSIX threads wait for each other, not for work.
-// Condition variables are left out: that is how pools wait for work.
+// lockPrimitives are where POSIX and Java threads wait for each other, not for
+// work. Condition variables are left out: that is how pools wait for work.
 var lockPrimitives = map[string]bool{
 	"pthread_mutex_lock": true, "__pthread_mutex_lock": true, "___pthread_mutex_lock": true,
 	"pthread_mutex_timedlock": true, "pthread_mutex_clocklock": true,
@@ -68,6 +93,10 @@ var lockPrimitives = map[string]bool{
 	"__pthread_rwlock_rdlock": true, "__pthread_rwlock_wrlock": true,
 	"___pthread_rwlock_rdlock": true, "___pthread_rwlock_wrlock": true,
 	"pthread_spin_lock": true, "__lll_lock_wait": true, "__lll_lock_wait_private": true,
+	"ObjectMonitor::enter": true, "ObjectMonitor::EnterI": true, "ObjectMonitor::ReenterI": true,
+	"java.util.concurrent.locks.AbstractQueuedSynchronizer.acquire":       true,
+	"java.util.concurrent.locks.AbstractQueuedSynchronizer.acquireQueued": true,
+	"java.util.concurrent.locks.AbstractQueuedSynchronizer.acquireShared": true,
 	"pthread_join": true, "__pthread_clockjoin_ex": true, "pthread_barrier_wait": true,
 }
 
@@ -77,11 +106,13 @@ func (s *Stacks) Intern(stack *syscalltrace.Stack) uint32 {
 		return 0
 	}
 	s.frames = s.frames[:0]
-	lock := false
+	lock, partial := false, false
 frames:
 	for i := range stack.Frames {
 		f := &stack.Frames[i]
-		if f.Origin == syscalltrace.OriginLibrary && len(s.frames) == 0 {
+		// HotSpot's map has one entry for all interpreted functions.
+		partial = partial || f.Origin == syscalltrace.OriginUnknown || f.Origin == syscalltrace.OriginRuntime && f.Function == "Interpreter"
+		if f.Origin != syscalltrace.OriginApplication && len(s.frames) == 0 {
 			name, _, _ := strings.Cut(f.Function, "@")
 			lock = lock || lockPrimitives[name]
 		}
@@ -105,6 +136,9 @@ frames:
 	if lock {
 		s.key = append(s.key, 'L')
 	}
+	if partial {
+		s.key = append(s.key, 'P')
+	}
 	for _, f := range s.frames {
 		s.key = strconv.AppendInt(s.key, int64(f), 36)
 		s.key = append(s.key, ' ')
@@ -116,7 +150,7 @@ frames:
 		return 0
 	}
 	id := uint32(len(s.stacks))
-	s.stacks = append(s.stacks, Stack{Frames: append([]int32(nil), s.frames...), Lock: lock})
+	s.stacks = append(s.stacks, Stack{Frames: append([]int32(nil), s.frames...), Lock: lock, Partial: partial})
 	s.byKey[string(s.key)] = id
 	return id
 }

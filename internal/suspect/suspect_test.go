@@ -141,10 +141,31 @@ func TestLockPrimitives(t *testing.T) {
 		"@__lll_lock_wait @pthread_mutex_lock update main": true,
 		"@futex_wait @pthread_cond_wait take main":         false,
 		"update @pthread_mutex_lock main":                  false,
+		"@park @ObjectMonitor::enter update main":          true,
 	} {
 		if got := stacks.Get(stacks.Intern(stack(text))).Lock; got != lock {
 			t.Errorf("%q: lock is %v", text, got)
 		}
+	}
+}
+
+func TestTheSamePlaceWithNamesMissing(t *testing.T) {
+	stacks := NewStacks()
+	interpreted := func(text string, more ...syscalltrace.Frame) uint32 {
+		s := stack(text)
+		s.Frames = append(s.Frames, more...)
+		return stacks.Intern(s)
+	}
+	interpreter := syscalltrace.Frame{Function: "Interpreter", Module: "[jit]", Origin: syscalltrace.OriginRuntime}
+	few := stacks.Get(interpreted("take run", interpreter))
+	many := stacks.Get(interpreted("take poll work run"))
+	other := stacks.Get(interpreted("take poll lock_table run"))
+	bare := stacks.Get(interpreted("take run"))
+	if !few.Same(many) || !many.Same(few) {
+		t.Error("a place is another once its functions are compiled")
+	}
+	if many.Same(other) || many.Same(bare) {
+		t.Error("two places are the same although nothing is missing")
 	}
 }
 

@@ -13,12 +13,12 @@ import (
 // episode is a service away from its past, from the first abnormal hop until
 // two hops in a row are back.
 type episode struct {
-	id       string
-	onset    int64
-	past     *past
-	learned  []*closedHop
-	merged   *closedHop
-	pending  []*closedHop
+	id      string
+	onset   int64
+	past    *past
+	learned []*closedHop
+	merged  *closedHop
+	pending []*closedHop
 	// sum is that of the scores so far, quiet the hops in a row that are back.
 	sum      float64
 	quiet    int

@@ -222,7 +222,20 @@ func (s *Service) compareWaiting(v *verdict, p *past, c *closedHop) {
 // that can mean that, no lock above it, at a place where threads spent their
 // time before.
 func (s *Service) idles(p *past, site waitSite) bool {
-	return s.idleCapable(site) && p.waitShare[site] >= idleShare
+	if !s.idleCapable(site) {
+		return false
+	}
+	if p.waitShare[site] >= idleShare {
+		return true
+	}
+	// The place may have had fewer names, or more, while it was learned.
+	stack := s.stacks.Get(site.stack)
+	for _, was := range p.idle {
+		if was.number == site.number && stack.Same(s.stacks.Get(was.stack)) {
+			return true
+		}
+	}
+	return false
 }
 
 // unasked reports whether threads that were always at work wait because there

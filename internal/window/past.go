@@ -26,6 +26,8 @@ type past struct {
 	timedOut map[int32]float64
 	// waitShare is the largest share of its threads' time that a site had.
 	waitShare map[waitSite]float64
+	// idle are the sites where threads spent their time.
+	idle []waitSite
 	// homes has the threads that had a place to idle.
 	homes map[int32]bool
 	// threads is the median number of threads; spun is set when in more than
@@ -91,6 +93,11 @@ func (s *Service) newPast(hops []*closedHop) *past {
 	p.loads, _, _ = p.workLoads(nil)
 	if p.loads == nil {
 		p.loads, _, _ = p.functionLoads(s, nil)
+	}
+	for site, w := range p.waitShare {
+		if w >= idleShare && s.idleCapable(site) {
+			p.idle = append(p.idle, site)
+		}
 	}
 	cpuTotals, waitTotals := make([]float64, len(hops)), make([]float64, len(hops))
 	for i, h := range hops {
