@@ -113,12 +113,17 @@ func (s *Service) compareKnown(p *past, c *closedHop, cpuTotal float64) verdict 
 	v := verdict{load: p.loadOf(s, c), waiting: map[int32]float64{}, hot: map[threadCell]bool{}}
 	s.compareCPU(&v, p, c, cpuTotal)
 	s.compareWaiting(&v, p, c)
-	threshold := max(worthLooking*1e9, worthTelling*v.active)
-	v.timeScore = (v.cpuExcess + v.waitExcess) / threshold
+	// CPU time is held against CPU time as well: a pool whose threads wait for
+	// others most of the time would hide a loop that doubles it.
+	v.timeScore = max((v.cpuExcess+v.waitExcess)/threshold(v.active), v.cpuExcess/threshold(cpuTotal))
 	s.compareRefusals(&v, p, c)
 	v.score = max(v.timeScore, v.refusalScore)
 	return v
 }
+
+// threshold is the excess that is abnormal in a service that is active for so
+// long, in nanoseconds per second.
+func threshold(active float64) float64 { return max(worthLooking*1e9, worthTelling*active) }
 
 // inOrder sorts evidence: the ranking adds it up.
 func inOrder(times []suspect.StackTime) []suspect.StackTime {

@@ -29,7 +29,7 @@ type outliers struct {
 // active is the service's active time, in nanoseconds per second.
 func (s *Service) outliers(learned []*closedHop, c *closedHop, active, degree float64) outliers {
 	var o outliers
-	threshold := max(worthLooking*1e9, worthTelling*active)
+	least := threshold(active)
 	past, present, clusterOf := s.clustered(learned, c)
 	medians := map[int]float64{}
 	for id, was := range past {
@@ -41,7 +41,7 @@ func (s *Service) outliers(learned []*closedHop, c *closedHop, active, degree fl
 		long, excess, total := slow(medians[id], now, c.seconds)
 		all += total / c.seconds
 		// Neighbours are costly to find, and most hops have nothing to tell.
-		if total/c.seconds < threshold {
+		if total/c.seconds < least {
 			continue
 		}
 		keys := unionKeys(was, long)
@@ -66,7 +66,7 @@ func (s *Service) outliers(learned []*closedHop, c *closedHop, active, degree fl
 		o.excess = max(0, min(o.excess, all-worst))
 	}
 	if o.excess > 0 {
-		o.score = o.excess / threshold
+		o.score = o.excess / least
 		o.times = stackTimes(o.units, c.seconds)
 		o.waiting = map[int32]float64{}
 		for _, u := range o.units {

@@ -54,6 +54,7 @@ type eval struct {
 // all runs the scenarios; one that fails does not end it.
 func (e *eval) all(chosen []scenario.Scenario, whole bool) error {
 	if e.parallel > 1 {
+		chosen = apart(chosen)
 		e.options.Turn = make(chan struct{}, 1)
 		e.options.Turn <- struct{}{}
 	}
@@ -107,6 +108,20 @@ func (e *eval) all(chosen []scenario.Scenario, whole bool) error {
 		return e.document(done(rows))
 	}
 	return failed
+}
+
+// apart orders scenarios so that those of one server do not follow each other:
+// side by side, their processes would be one service.
+func apart(in []scenario.Scenario) []scenario.Scenario {
+	var out []scenario.Scenario
+	half := (len(in) + 1) / 2
+	for i := range half {
+		out = append(out, in[i])
+		if half+i < len(in) {
+			out = append(out, in[half+i])
+		}
+	}
+	return out
 }
 
 func done(rows []*evaluation.Row) []evaluation.Row {
