@@ -5,7 +5,7 @@
 
 struct config config = {
 	.workers = 8,
-	.sndbuf = 64 * 1024,
+	.sndbuf = 1 << 20, // an export fits
 	.keep_alive = 60,
 	.buffer_keep = 4096,
 	.cache_entries = 512,
