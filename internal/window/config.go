@@ -187,4 +187,9 @@ type threadCell struct {
 
 type cellTime struct {
 	time, first, last, longest int64
+	// slices has a bit for each part of the hop in which it was seen.
+	slices uint64
 }
+
+// sliceCount is the number of parts of a hop that cellTime tells apart.
+const sliceCount = 64

@@ -65,6 +65,7 @@ func (h *hop) see(c threadCell, e *syscalltrace.Event) {
 	t.first = min(t.first, e.Time-e.Duration)
 	t.last = max(t.last, e.Time)
 	t.longest = max(t.longest, e.Elapsed)
+	t.slices |= 1 << min(sliceCount-1, max(0, (e.Time-h.start)*sliceCount/(h.end-h.start)))
 	h.cells[c] = t
 }
 

@@ -3,6 +3,7 @@ package window
 import (
 	"cmp"
 	"maps"
+	"math/bits"
 	"slices"
 
 	"github.com/perfscope/perfscope/internal/suspect"
@@ -115,10 +116,36 @@ func (s *Service) compareKnown(p *past, c *closedHop, cpuTotal float64) verdict 
 	s.compareWaiting(&v, p, c)
 	// CPU time is held against CPU time as well: a pool whose threads wait for
 	// others most of the time would hide a loop that doubles it.
-	v.timeScore = max((v.cpuExcess+v.waitExcess)/threshold(v.active), v.cpuExcess/threshold(cpuTotal))
+	onCPU := v.cpuExcess / threshold(cpuTotal)
+	v.timeScore = max((v.cpuExcess+v.waitExcess)/threshold(v.active), onCPU)
+	if v.waitExcess > 0 && s.stalled(&v, p, c) {
+		v.timeScore = max(min(v.timeScore, 1), onCPU)
+	}
 	s.compareRefusals(&v, p, c)
 	v.score = max(v.timeScore, v.refusalScore)
 	return v
+}
+
+// stalled reports whether the waiting in excess was there in less than a quarter
+// of the hop: a single stall, as of a disk that flushes its cache, holds up all
+// threads at once, and is over. It takes more than one to be told.
+func (s *Service) stalled(v *verdict, p *past, c *closedHop) bool {
+	seen := uint64(0)
+	for cell, t := range c.spans {
+		cell.thread = 0
+		if !cell.waiting || !v.hot[cell] {
+			continue
+		}
+		seen |= t.slices
+		// Many calls where there were few are no single stall.
+		call := unit.Key{Number: cell.number}
+		if n := c.calls[call].n; n > suspect.NotRare && n > suspect.ManyTimes*p.callMean[call].n {
+			return false
+		}
+	}
+	snapshot := c.period.snapshot * c.seconds
+	moments := min(sliceCount, float64(s.cfg.Hop)/max(1, snapshot))
+	return snapshot > 0 && float64(bits.OnesCount64(seen)) < moments/4
 }
 
 // threshold is the excess that is abnormal in a service that is active for so
