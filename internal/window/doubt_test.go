@@ -1,0 +1,92 @@
+package window
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/perfscope/perfscope/internal/syscalltrace"
+)
+
+// stall holds up all threads of a pool at one place for some snapshots of the
+// second that ends now.
+func (s *server) stall(threads, snapshots int) {
+	for i := range threads {
+		b := &syscalltrace.Batch{ThreadID: int32(1 + i), ThreadName: "worker", Stacks: []syscalltrace.Stack{stackOf("@futex wait_for_commit commit serve worker")}}
+		for n := range snapshots {
+			b.Events = append(b.Events, syscalltrace.Event{
+				Kind: syscalltrace.KindBlocked, Time: s.now - second + int64(n)*tick, Duration: tick, Elapsed: tick,
+				Number: number(s.t, "futex"), Stack: 1,
+			})
+		}
+		s.service.AddBatch(b)
+	}
+}
+
+func TestASingleStallIsNotTold(t *testing.T) {
+	s := newServer(t)
+	s.run(60, pool(8))
+	s.stall(8, 2)
+	s.run(60, pool(8))
+	if len(s.found) > 0 {
+		t.Errorf("a stall of 0.4 s is told: %s", s.found[0].Summary)
+	}
+	for range 10 {
+		s.run(1, pool(8))
+		s.stall(8, 3)
+	}
+	s.run(5, pool(8))
+	if len(s.found) == 0 {
+		t.Error("stalls in every second are not told")
+	}
+}
+
+func TestASmallDepartureThatLastsIsTold(t *testing.T) {
+	s := newServer(t)
+	s.run(80, normal(1))
+	onset := s.now
+	// Some four fifths of what one hop needs.
+	s.run(40, with(normal(1), func(l *load) { l.busy["scan find handle loop main"] = 0.045 }))
+	if len(s.found) == 0 {
+		t.Fatal("it became the past that hides it")
+	}
+	if first := s.found[0]; first.Suspects[0].Function != "scan" || first.End-onset > 30*second {
+		t.Errorf("after %d s: %s", (first.End-onset)/second, first.Summary)
+	}
+}
+
+func TestNewWorkInManySmallFunctions(t *testing.T) {
+	s := newServer(t)
+	s.run(60, normal(1))
+	s.run(20, with(normal(1), func(l *load) {
+		for i := range 200 {
+			l.busy[fmt.Sprintf("step%d convert handle loop main", i)] = 0.0015
+		}
+	}))
+	if len(s.found) == 0 {
+		t.Fatal("nothing found")
+	}
+	if got := s.found[0].Suspects[0].Function; got != "convert" {
+		t.Errorf("first suspect %q, want what calls them all", got)
+	}
+}
+
+func TestALoopInAPoolThatWaitsForOthers(t *testing.T) {
+	busy := pool(8)
+	for i := range busy.waits {
+		busy.waits[i].share = 0.6
+		busy.waits[i].also = &site{stack: "@connect ask_peer serve worker", call: "connect", share: 0.35}
+	}
+	s := newServer(t)
+	s.run(60, busy)
+	s.run(20, with(busy, func(l *load) {
+		l.busy = map[string]float64{
+			"parse handle loop main": 0.04, "reply handle loop main": 0.03, "poll loop main": 0.02, "scan serve worker": 0.3,
+		}
+	}))
+	if len(s.found) == 0 {
+		t.Fatal("its threads wait for others, and a loop that takes four times the CPU is not told")
+	}
+	if got := s.found[0].Suspects[0].Function; got != "scan" {
+		t.Errorf("first suspect %q", got)
+	}
+}
