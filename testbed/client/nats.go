@@ -40,7 +40,8 @@ func DialNATS(addr string) (*NATS, error) {
 // Close closes the connection.
 func (c *NATS) Close() error { return c.conn.Close() }
 
-// Subscribe, Unsubscribe and Publish are buffered: Flush or Ping sends them.
+// Subscribe asks for a subject. Like Unsubscribe and Publish it is buffered:
+// Flush or Ping sends it.
 func (c *NATS) Subscribe(subject string, id int) { fmt.Fprintf(c.w, "SUB %s %d\r\n", subject, id) }
 
 // Unsubscribe ends a subscription.

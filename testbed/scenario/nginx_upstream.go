@@ -130,7 +130,7 @@ func startUpstream() (*upstream, error) {
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{certificate}, PrivateKey: key}}},
 		ErrorLog:  log.New(io.Discard, "", 0), // connections that nginx closes
 	}
-	go u.http.ServeTLS(listener, "", "") // ends with stop
+	go func() { _ = u.http.ServeTLS(listener, "", "") }() // ends with stop
 	return u, nil
 }
 

@@ -53,7 +53,7 @@ func writePerfMap(pid int) error {
 		return err
 	}
 	if text := string(answer); !strings.HasPrefix(text, "0\n") {
-		return fmt.Errorf("Compiler.perfmap: %s", text)
+		return fmt.Errorf("the JVM refuses Compiler.perfmap: %s", text)
 	}
 	return nil
 }

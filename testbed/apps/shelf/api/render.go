@@ -23,9 +23,9 @@ func render(w io.Writer, d *store.Document) error {
 		if isItem != inList {
 			inList = isItem
 			if inList {
-				out.WriteString("<ul>\n")
+				fmt.Fprintln(out, "<ul>")
 			} else {
-				out.WriteString("</ul>\n")
+				fmt.Fprintln(out, "</ul>")
 			}
 		}
 		switch {
@@ -38,7 +38,7 @@ func render(w io.Writer, d *store.Document) error {
 		}
 	}
 	if inList {
-		out.WriteString("</ul>\n")
+		fmt.Fprintln(out, "</ul>")
 	}
 	return out.Flush()
 }
