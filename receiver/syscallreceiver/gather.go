@@ -157,7 +157,12 @@ func (g *gatherer) stack(raw rawStack) {
 	default:
 		g.stats.stacks[stackIncomplete]++
 	}
-	g.target(raw.PID).stacks[raw.ID] = s
+	t := g.target(raw.PID)
+	t.stacks[raw.ID] = s
+	if raw.Blocked {
+		// A flush may come between it and its snapshot, and takes all stacks.
+		t.thread(raw.TID).wait = wait{id: raw.ID, stack: s}
+	}
 	g.stacks++
 }
 

@@ -111,7 +111,7 @@ func (h *kernelHandler) Calls(batch []capture.Call) {
 
 func (h *kernelHandler) Stack(s *capture.RawStack) {
 	h.g.stack(rawStack{
-		ID: s.ID, PID: s.PID, TID: s.TID, Bytes: s.Bytes,
+		ID: s.ID, PID: s.PID, TID: s.TID, Blocked: s.Kind == capture.StackBlocked, Bytes: s.Bytes,
 		Regs: stack.Registers{IP: s.Regs.IP, SP: s.Regs.SP, BP: s.Regs.BP, LR: s.Regs.LR},
 	})
 }

@@ -53,6 +53,9 @@ type event struct {
 type rawStack struct {
 	ID       uint32
 	PID, TID int32
+	// Blocked is set on that of a wait, which comes before the snapshot that
+	// shows the wait, and once for all snapshots of it.
+	Blocked bool
 	Regs     stack.Registers
 	// Bytes were copied from SP upward; valid during the call only.
 	Bytes []byte
