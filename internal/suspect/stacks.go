@@ -39,17 +39,22 @@ type Stack struct {
 	Partial bool
 }
 
-// Same reports whether two stacks may be of the same place: equal, or one has
-// the functions of the other and more, where functions are missing.
-func (s *Stack) Same(other *Stack) bool {
-	a, b := s.Frames, other.Frames
+// Same reports whether a stack may be of the same place as an earlier one:
+// equal, or, where functions are missing, it has those of the earlier and
+// more, up to the same innermost, since callers got names meanwhile; or some of
+// them, since callees became part of their callers.
+func (s *Stack) Same(earlier *Stack) bool {
+	a, b := s.Frames, earlier.Frames
 	if slices.Equal(a, b) {
 		return true
 	}
-	if !s.Partial && !other.Partial || len(a) == 0 || len(b) == 0 || a[0] != b[0] {
+	if !s.Partial && !earlier.Partial || len(a) == 0 || len(b) == 0 {
 		return false
 	}
 	if len(a) > len(b) {
+		if a[0] != b[0] {
+			return false
+		}
 		a, b = b, a
 	}
 	for _, f := range b {

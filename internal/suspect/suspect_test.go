@@ -167,6 +167,12 @@ func TestTheSamePlaceWithNamesMissing(t *testing.T) {
 	if many.Same(other) || many.Same(bare) {
 		t.Error("two places are the same although nothing is missing")
 	}
+	// A compiler makes take a part of poll: its name is gone.
+	if inlined := stacks.Get(interpreted("poll run", interpreter)); !inlined.Same(many) {
+		t.Error("a place is another once its innermost function is compiled into its caller")
+	} else if many.Same(inlined) {
+		t.Error("a wait in a function that was not there before is the same place")
+	}
 }
 
 func TestPatterns(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"math/bits"
 	"slices"
 
+	"github.com/perfscope/perfscope/internal/outlier"
 	"github.com/perfscope/perfscope/internal/suspect"
 	"github.com/perfscope/perfscope/internal/unit"
 )
@@ -14,9 +15,10 @@ const (
 	// worthTelling is the share of a service's active time that must be in
 	// excess of its past: a fifth is where a person begins to notice.
 	worthTelling = 0.2
-	// worthLooking is the excess in seconds per second of one thread below
-	// which nobody would change anything.
-	worthLooking = 0.05
+	// worthLooking is the excess in seconds per second below which nobody would
+	// change anything, a fiftieth of a CPU. It is no more because a server with
+	// little to do is slow for its clients long before it is busy.
+	worthLooking = 0.02
 	// certain is the score at which one hop is enough; below, it takes the
 	// next ones, too. Two is twice the level no learned hop reaches.
 	certain = 2.0
@@ -83,6 +85,7 @@ func (s *Service) judge(c *closedHop) (suspect.Anomaly, bool) {
 	if len(learned) < minPast {
 		return s.warmUp(c)
 	}
+	learned = settled(learned)
 	p := s.newPast(learned)
 	v := s.compare(p, c)
 	o := s.outliers(learned, c, v.active, 1)
@@ -92,6 +95,23 @@ func (s *Service) judge(c *closedHop) (suspect.Anomaly, bool) {
 	}
 	s.episode = newEpisode(p, learned, c)
 	return s.judgeEpisode(s.episode, c)
+}
+
+// settled leaves out the hops in which the service was still getting ready, as
+// far as enough of a past remains: at first caches are empty and a JIT compiler
+// is at work, and that is no habit.
+func settled(hops []*closedHop) []*closedHop {
+	for len(hops) > minPast {
+		rest := make([]float64, 0, len(hops)-1)
+		for _, h := range hops[1:] {
+			rest = append(rest, h.cpuTotal)
+		}
+		if hops[0].cpuTotal <= (1+worthTelling)*outlier.Median(rest) {
+			break
+		}
+		hops = hops[1:]
+	}
+	return hops
 }
 
 // note keeps the figures of the hop for Stats.

@@ -1,6 +1,7 @@
 package window
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -112,6 +113,7 @@ func TestNoFault(t *testing.T) {
 		{"clients that pipeline", phase{load: evenly(0.15)}, phase{load: with(evenly(0.75), func(l *load) { l.calls = calls16 })}},
 		{"a health check, then the load", phase{load: idle}, phase{load: busy}},
 		{"a neighbour on the same caches", phase{load: evenly(0.45)}, phase{load: evenly(0.85)}},
+		{"the same with many small functions", phase{load: many(30, 0.2)}, phase{load: many(30, 0.37)}},
 		{"five times the backends", phase{load: backends(4, 1)}, phase{load: backends(20, 2)}},
 		{"five times the load, most of it lost", phase{load: evenly(0.15)}, phase{
 			load: with(evenly(0.75), func(l *load) { l.calls = normal(1.8).calls }), dropped: 600,
@@ -204,6 +206,18 @@ func TestHiddenFaults(t *testing.T) {
 			phase{load: with(normal(0.05), func(l *load) { l.busy, l.waits[0].share = nil, 1 }), extra: onThread(5, "parse handle loop worker", 1, false)},
 			[]string{"parse"},
 		},
+		{
+			"the same bytes through thirty times the calls, on a server with little to do", phase{load: evenly(0.09)},
+			phase{load: with(evenly(0.09), func(l *load) {
+				l.busy["@read next_piece handle loop main"] = 0.06
+				l.calls = append(l.calls,
+					calls{"read", 2900, 1000, 30, "@read next_piece handle loop main"},
+					calls{"write", 2900, 1000, 30, "@write next_piece handle loop main"})
+			})}, []string{"next_piece"},
+		},
+		{"a little, on a server with little to do", phase{load: evenly(0.05)}, phase{
+			load: with(evenly(0.05), func(l *load) { l.busy["rehash grow handle loop main"] = 0.045 }),
+		}, []string{"rehash"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newServer(t)
@@ -227,6 +241,32 @@ func TestHiddenFaults(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// many is normal with the CPU share spread over n functions.
+func many(n int, share float64) load {
+	l := normal(1)
+	l.busy = map[string]float64{}
+	for i := range n {
+		l.busy[fmt.Sprintf("step%d handle loop main", i)] = share / float64(n)
+	}
+	l.waits[0].share = max(0, 1-share)
+	return l
+}
+
+// What a service does while it gets ready is no habit of it.
+func TestWarmCachesAreTheHabit(t *testing.T) {
+	s := newServer(t)
+	cold := with(evenly(0.1), func(l *load) { l.busy["compile link loop main"] = 0.3 })
+	s.run(10, cold)
+	s.run(40, evenly(0.1))
+	s.run(20, with(evenly(0.1), func(l *load) { l.busy["rehash grow handle loop main"] = 0.1 }))
+	if len(s.found) == 0 {
+		t.Fatalf("nothing found: %+v", s.service.Stats())
+	}
+	if first := s.found[0].Suspects[0].Function; first != "rehash" {
+		t.Errorf("the first suspect is %s", first)
 	}
 }
 

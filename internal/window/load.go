@@ -1,0 +1,163 @@
+package window
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"slices"
+
+	"gonum.org/v1/gonum/stat"
+
+	"github.com/perfscope/perfscope/internal/outlier"
+)
+
+const (
+	// onePercent of a CPU, in nanoseconds per second: the least that a
+	// function must use for its samples to say something about it.
+	onePercent = 1e7
+	// enoughCPU is as much for a measure of the load, which all figures are
+	// divided by: five samples in a hop of five seconds at 49 Hz.
+	enoughCPU = 2 * onePercent
+)
+
+// batching is by how much the cost of a request falls at the most when more
+// come at a time: a load moves the CPU time by at least that part of it.
+const batching = 2.0
+
+// loadOf is the load of a hop, 1 is the past's median: by what calls moved,
+// as far as the CPU time bears it out, since a bug that repeats whole requests,
+// or moves the same bytes through more calls, moves all measures of work but
+// not the functions that serve the others.
+func (p *past) loadOf(s *Service, c *closedHop) float64 {
+	_, byFunctions, most := p.functionLoads(s, c)
+	_, load, known := p.workLoads(c)
+	if !known || c.holey {
+		return byFunctions
+	}
+	if usual := p.cpuTotal.Median(); usual > 0 {
+		most = min(most, batching*c.cpuTotal/usual)
+	}
+	return min(load, max(1, most))
+}
+
+// workLoads measures load by what calls moved; nil when they are not traced.
+func (p *past) workLoads(c *closedHop) (loads []float64, now float64, ok bool) {
+	if !traced(p.hops) || c != nil && !c.traced {
+		return nil, 1, false
+	}
+	rows := make([][]float64, len(p.hops))
+	for i, h := range p.hops {
+		rows[i] = h.measures
+	}
+	row := rows[len(rows)-1]
+	if c != nil {
+		row = c.measures
+	}
+	return outlier.Loads(rows, row, workMeasures, fewPerSecond)
+}
+
+// functionLoads measures load by the CPU time of the functions: a load moves
+// all of them, a bug a few. now is the load of a hop, by the lower median of
+// them, most what it is at most, by all of them together. The function that grew
+// by most is not asked: it may be what is looked for. They are 1 and infinite
+// when too little CPU is used to tell.
+func (p *past) functionLoads(s *Service, c *closedHop) (loads []float64, now, most float64) {
+	pools := p.functionPools(nil)
+	loads = make([]float64, len(p.hops))
+	for i := range loads {
+		loads[i] = 1
+		if r := ratios(pools, func(g group) float64 { return p.cpu[g][i] }); len(r) > 0 {
+			loads[i] = r[(len(r)-1)/2]
+		}
+	}
+	if c == nil {
+		return loads, 1, math.Inf(1)
+	}
+	sums := s.cpuGroups(c)
+	if pools = p.functionPools(p.grownMost(sums)); len(pools) == 0 {
+		return loads, 1, math.Inf(1)
+	}
+	r := ratios(pools, func(g group) float64 { return sums[g] })
+	all, typical := 0.0, 0.0
+	for _, pool := range pools {
+		typical += pool.typical
+		for _, g := range pool.groups {
+			all += sums[g]
+		}
+	}
+	return loads, r[(len(r)-1)/2], all / typical
+}
+
+// ratios are those of the pools' times to their typical ones, in ascending order.
+func ratios(pools []functionPool, of func(group) float64) []float64 {
+	r := make([]float64, 0, len(pools))
+	for _, pool := range pools {
+		sum := 0.0
+		for _, g := range pool.groups {
+			sum += of(g)
+		}
+		r = append(r, sum/pool.typical)
+	}
+	slices.Sort(r)
+	return r
+}
+
+// grownMost is the function whose CPU time grew by most, nil when none did.
+func (p *past) grownMost(now map[group]float64) *group {
+	var grown *group
+	most := 0.0
+	for _, g := range p.functions() {
+		if by := now[g] - stat.Mean(p.cpu[g], nil); by > most {
+			grown, most = &g, by
+		}
+	}
+	return grown
+}
+
+// functions are those of the past, in an order that does not change.
+func (p *past) functions() []group {
+	return slices.SortedFunc(maps.Keys(p.cpu), func(a, b group) int { return cmp.Compare(a.function, b.function) })
+}
+
+// functionPool is a function with enough CPU time to say something about the
+// load, or several small ones together.
+type functionPool struct {
+	groups []group
+	// typical is the time of the median hop.
+	typical float64
+}
+
+// functionPools are the functions of the past but one, in pools of at least
+// enoughCPU, or in one when there are not so many.
+func (p *past) functionPools(without *group) []functionPool {
+	var pools []functionPool
+	var pool functionPool
+	sums := make([]float64, len(p.hops))
+	for _, g := range p.functions() {
+		if without != nil && g == *without {
+			continue
+		}
+		pool.groups = append(pool.groups, g)
+		for i, t := range p.cpu[g] {
+			sums[i] += t
+		}
+		if pool.typical = outlier.Median(slices.Clone(sums)); pool.typical >= enoughCPU {
+			pools = append(pools, pool)
+			pool = functionPool{}
+			clear(sums)
+		}
+	}
+	if len(pools) == 0 && pool.typical > 0 {
+		return []functionPool{pool} // better a rough measure than none
+	}
+	return pools
+}
+
+func traced(hops []*closedHop) bool {
+	for _, h := range hops {
+		if !h.traced {
+			return false
+		}
+	}
+	return true
+}
