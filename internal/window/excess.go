@@ -98,7 +98,7 @@ func (s *Service) compareCPU(v *verdict, p *past, c *closedHop, total float64) {
 	parts, rare := 0.0, 0.0
 	for g, t := range now {
 		was := p.cpuGroup(g)
-		if was.Edge() == 0 {
+		if p.isRare(g) {
 			rare += t
 		}
 		expected := was.Expected(v.load)
@@ -146,7 +146,7 @@ func (s *Service) rareExcess(p *past, now map[group]float64, rare, load, period 
 		return 0
 	}
 	for g, t := range now {
-		if part := math.Round(beyond * share(t, rare)); part > excess[g] && p.cpuGroup(g).Edge() == 0 {
+		if part := math.Round(beyond * share(t, rare)); part > excess[g] && p.isRare(g) {
 			added += part - excess[g]
 			excess[g] = part
 		}

@@ -123,11 +123,22 @@ func (s *Service) note(v verdict, o outliers) {
 // expect. Threads without a past (a backup, a pool that was just started) count
 // only when the others are hurt: less work is done, or they are slower, too.
 func (s *Service) compare(p *past, c *closedHop) verdict {
-	v := s.compareKnown(p, c, max(sum(c.cpu), c.cpuTotal-sum(c.freshCPU)))
+	v := s.compareKnown(p, c, c.knownCPU())
 	if len(c.fresh)+len(c.freshCPU) > 0 && (v.load < lessWork || v.score >= 1) {
 		v = s.compareKnown(p, s.withFresh(c), c.cpuTotal)
 	}
 	return v
+}
+
+// knownCPU is the CPU time of the threads with a past: the exact one, or what was
+// sampled if that is more than chance explains, since what a process used that
+// ended between two looks is missing from the exact one.
+func (c *closedHop) knownCPU() float64 {
+	exact := max(0, c.cpuTotal-sum(c.freshCPU))
+	if sampled := sum(c.cpu); sampled > exact+noise(exact, c.period.sample) {
+		return sampled
+	}
+	return exact
 }
 
 func (s *Service) compareKnown(p *past, c *closedHop, cpuTotal float64) verdict {
@@ -139,7 +150,7 @@ func (s *Service) compareKnown(p *past, c *closedHop, cpuTotal float64) verdict 
 	onCPU := v.cpuExcess / threshold(cpuTotal)
 	v.timeScore = max((v.cpuExcess+v.waitExcess)/threshold(v.active), onCPU)
 	if v.waitExcess > 0 && s.stalled(&v, p, c) {
-		v.timeScore = max(min(v.timeScore, 1), onCPU)
+		v.timeScore = max(min(v.timeScore, doubt), onCPU)
 	}
 	s.compareRefusals(&v, p, c)
 	v.score = max(v.timeScore, v.refusalScore)
@@ -148,7 +159,7 @@ func (s *Service) compareKnown(p *past, c *closedHop, cpuTotal float64) verdict 
 
 // stalled reports whether the waiting in excess was there in less than a quarter
 // of the hop: a single stall, as of a disk that flushes its cache, holds up all
-// threads at once, and is over. It takes more than one to be told.
+// threads at once, and is over. It takes three hops in a row to be told.
 func (s *Service) stalled(v *verdict, p *past, c *closedHop) bool {
 	seen := uint64(0)
 	for cell, t := range c.spans {

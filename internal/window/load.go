@@ -16,7 +16,7 @@ const (
 	// function must use for its samples to say something about it.
 	onePercent = 1e7
 	// enoughCPU is as much for a measure of the load, which all figures are
-	// divided by: five samples in a hop of five seconds at 49 Hz.
+	// divided by: five samples in a hop of five seconds at 49 Hz, ten at 97.
 	enoughCPU = 2 * onePercent
 )
 
@@ -85,7 +85,8 @@ func (p *past) functionLoads(s *Service, c *closedHop) (loads []float64, now, mo
 			all += sums[g]
 		}
 	}
-	return loads, r[(len(r)-1)/2], all / typical
+	now = r[(len(r)-1)/2]
+	return loads, now, min(now, all/typical)
 }
 
 // ratios are those of the pools' times to their typical ones, in ascending order.
@@ -138,8 +139,12 @@ func (p *past) functionPools(without *group) []functionPool {
 			continue
 		}
 		pool.groups = append(pool.groups, g)
-		for i, t := range p.cpu[g] {
-			sums[i] += t
+		// What only one hop has is left out of that hop: it is no measure for
+		// a hop that was not there when the functions were chosen.
+		if hopsWith(p.cpu[g]) > 1 {
+			for i, t := range p.cpu[g] {
+				sums[i] += t
+			}
 		}
 		if pool.typical = outlier.Median(slices.Clone(sums)); pool.typical >= enoughCPU {
 			pools = append(pools, pool)

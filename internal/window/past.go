@@ -115,7 +115,7 @@ func (s *Service) newPast(hops []*closedHop) *past {
 	}
 	rare, nobody := make([]float64, len(hops)), make([]float64, len(hops))
 	for g, values := range p.cpu {
-		if p.cpuGroup(g).Edge() == 0 {
+		if p.isRare(g) {
 			for i, t := range values {
 				rare[i] += t
 			}
@@ -129,6 +129,19 @@ func (s *Service) newPast(hops []*closedHop) *past {
 	p.waitTotal, p.waitWorst = p.total(waitTotals)
 	return p
 }
+
+// hopsWith counts the hops that have a figure.
+func hopsWith(values []float64) (n int) {
+	for _, t := range values {
+		if t > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// isRare reports whether nine in ten past hops do not have a function.
+func (p *past) isRare(g group) bool { return 10*hopsWith(p.cpu[g]) <= len(p.hops) }
 
 // share is the part of its threads' time.
 func (w waitTime) share() float64 { return w.time / 1e9 / float64(max(1, w.threads)) }
