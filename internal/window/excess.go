@@ -91,7 +91,7 @@ func (s *Service) spinning(p *past, c *closedHop) map[group]bool {
 
 func (s *Service) compareCPU(v *verdict, p *past, c *closedHop, total float64) {
 	now := s.cpuGroups(c)
-	slow := slowMachine(p, now, v.load)
+	slow := slowMachine(p, now, v.cpuLoad)
 	busy := total >= 0.9*p.cpuTotal.Median()
 	spins := s.spinning(p, c)
 	excess := map[group]float64{}
@@ -101,10 +101,10 @@ func (s *Service) compareCPU(v *verdict, p *past, c *closedHop, total float64) {
 		if p.isRare(g) {
 			rare += t
 		}
-		expected := was.Expected(v.load)
-		if (busy || spins[g]) && v.load < 1 {
+		expected := was.Expected(v.cpuLoad)
+		if (busy || spins[g]) && v.cpuLoad < 1 {
 			// It is as busy as ever with less to do.
-			expected = was.Proportional(v.load)
+			expected = was.Proportional(v.cpuLoad)
 		}
 		expected *= slow
 		if x := t - expected - noise(expected, c.period.sample); x > 0 {
@@ -112,14 +112,14 @@ func (s *Service) compareCPU(v *verdict, p *past, c *closedHop, total float64) {
 			parts += excess[g]
 		}
 	}
-	parts += s.rareExcess(p, now, rare, v.load*slow, c.period.sample, excess)
+	parts += s.rareExcess(p, now, rare, v.cpuLoad*slow, c.period.sample, excess)
 	// What a runtime does more it does on behalf of the application: as far as
 	// that does more, too.
-	behalf, expected := s.nobodysCPU(c), p.nobody.Expected(v.load)*slow
+	behalf, expected := s.nobodysCPU(c), p.nobody.Expected(v.cpuLoad)*slow
 	if behalf -= expected; behalf < noise(expected, c.period.sample) {
 		behalf = 0
 	}
-	v.cpuExcess = beyond(parts+min(parts, behalf), total, p.cpuTotal, p.cpuWorst*slow, v.load)
+	v.cpuExcess = beyond(parts+min(parts, behalf), total, p.cpuTotal, p.cpuWorst*slow, v.cpuLoad)
 	v.active += total
 	for stack, t := range c.cpu {
 		st := suspect.StackTime{Stack: stack, Kind: suspect.EvidenceOnCPU, Now: t, Past: p.cpuMean[stack]}

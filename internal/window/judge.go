@@ -50,7 +50,9 @@ func (c *closedHop) works() bool {
 
 // verdict is how a hop compares with the past.
 type verdict struct {
+	// load and cpuLoad are those of loadsOf.
 	load       float64
+	cpuLoad    float64
 	times      []suspect.StackTime
 	cpuExcess  float64
 	waitExcess float64
@@ -142,7 +144,8 @@ func (c *closedHop) knownCPU() float64 {
 }
 
 func (s *Service) compareKnown(p *past, c *closedHop, cpuTotal float64) verdict {
-	v := verdict{load: p.loadOf(s, c), waiting: map[int32]float64{}, hot: map[threadCell]bool{}}
+	load, cpuLoad := p.loadsOf(s, c)
+	v := verdict{load: load, cpuLoad: cpuLoad, waiting: map[int32]float64{}, hot: map[threadCell]bool{}}
 	s.compareCPU(&v, p, c, cpuTotal)
 	s.compareWaiting(&v, p, c)
 	// CPU time is held against CPU time as well: a pool whose threads wait for

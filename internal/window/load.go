@@ -21,23 +21,53 @@ const (
 )
 
 // batching is by how much the cost of a request falls at the most when more
-// come at a time: a load moves the CPU time by at least that part of it.
+// come at a time.
 const batching = 2.0
 
-// loadOf is the load of a hop, 1 is the past's median: by what calls moved,
-// as far as the CPU time bears it out, since a bug that repeats whole requests,
-// or moves the same bytes through more calls, moves all measures of work but
-// not the functions that serve the others.
-func (p *past) loadOf(s *Service, c *closedHop) float64 {
+// loads are the load of a hop, 1 is the past's median: by what calls moved, as
+// far as the CPU time bears it out, since a bug that repeats whole requests, or
+// moves the same bytes through more calls, moves all measures of work but not
+// the functions that serve the others. cpu is what to expect of CPU times, load
+// of all else: a request may cost less when more come at a time.
+func (p *past) loadsOf(s *Service, c *closedHop) (load, cpu float64) {
 	_, byFunctions, most := p.functionLoads(s, c)
-	_, load, known := p.workLoads(c)
+	_, work, known := p.workLoads(c)
 	if !known || c.holey {
-		return byFunctions
+		return byFunctions, byFunctions
 	}
-	if usual := p.cpuTotal.Median(); usual > 0 {
-		most = min(most, batching*c.cpuTotal/usual)
+	if work <= 1 {
+		return work, work
 	}
-	return min(load, max(1, most))
+	borneOut := max(1, min(most, p.explained(s.cpuGroups(c), c, work)))
+	return min(work, batching*borneOut), min(work, borneOut)
+}
+
+// explained is the largest load, at most the given one, whose share of the CPU
+// time is not more than what it leaves unexplained of single functions takes
+// away from the total.
+func (p *past) explained(now map[group]float64, c *closedHop, load float64) float64 {
+	usual, total := p.cpuTotal.Median(), c.knownCPU()
+	if usual == 0 {
+		return load
+	}
+	load = min(load, total/usual)
+	const (
+		rounds  = 16
+		settled = 0.99
+	)
+	for range rounds {
+		beyond := 0.0
+		for g, t := range now {
+			expected := load * p.cpuMeanOf(g)
+			beyond += max(0, t-expected-noise(expected, c.period.sample))
+		}
+		next := (total - beyond) / usual
+		if next > settled*load {
+			break
+		}
+		load = next
+	}
+	return load
 }
 
 // workLoads measures load by what calls moved; nil when they are not traced.
@@ -58,9 +88,9 @@ func (p *past) workLoads(c *closedHop) (loads []float64, now float64, ok bool) {
 
 // functionLoads measures load by the CPU time of the functions: a load moves
 // all of them, a bug a few. now is the load of a hop, by the lower median of
-// them, most what it is at most, by all of them together. The function that grew
-// by most is not asked: it may be what is looked for. They are 1 and infinite
-// when too little CPU is used to tell.
+// them, most what it is at most, by all of them together and what chance may
+// have left out. The function that grew by most is not asked: it may be what is
+// looked for. They are 1 and infinite when too little CPU is used to tell.
 func (p *past) functionLoads(s *Service, c *closedHop) (loads []float64, now, most float64) {
 	pools := p.functionPools(nil)
 	loads = make([]float64, len(p.hops))
@@ -85,8 +115,7 @@ func (p *past) functionLoads(s *Service, c *closedHop) (loads []float64, now, mo
 			all += sums[g]
 		}
 	}
-	now = r[(len(r)-1)/2]
-	return loads, now, min(now, all/typical)
+	return loads, r[(len(r)-1)/2], (all + noise(all, c.period.sample)) / typical
 }
 
 // ratios are those of the pools' times to their typical ones, in ascending order.
@@ -108,11 +137,19 @@ func (p *past) grownMost(now map[group]float64) *group {
 	var grown *group
 	most := 0.0
 	for _, g := range p.functions() {
-		if by := now[g] - stat.Mean(p.cpu[g], nil); by > most {
+		if by := now[g] - p.cpuMeanOf(g); by > most {
 			grown, most = &g, by
 		}
 	}
 	return grown
+}
+
+// cpuMeanOf is the mean CPU time of a function, zero when it is new.
+func (p *past) cpuMeanOf(g group) float64 {
+	if values := p.cpu[g]; values != nil {
+		return stat.Mean(values, nil)
+	}
+	return 0
 }
 
 // functions are those of the past, in an order that does not change.
