@@ -61,10 +61,10 @@ type Config struct {
 }
 
 // DefaultConfig returns the settings of the always-on watch: no syscall hook
-// attached, 49 samples a second and CPU, five snapshots a second.
+// attached, 97 samples a second and CPU, five snapshots a second.
 func DefaultConfig() Config {
 	return Config{
-		SampleHz:          49,
+		SampleHz:          97,
 		SnapshotInterval:  200 * time.Millisecond,
 		MaxSnapshotStacks: 128,
 		StackBytes:        MaxStackBytes,

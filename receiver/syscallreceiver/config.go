@@ -128,7 +128,7 @@ func createDefaultConfig() component.Config {
 		DiscoveryInterval: 2 * time.Second,
 		InFlightAfter:     time.Second,
 		IncludeChildren:   true,
-		Watch:             WatchConfig{SampleFrequency: 49, SnapshotInterval: 200 * time.Millisecond},
+		Watch:             WatchConfig{SampleFrequency: 97, SnapshotInterval: 200 * time.Millisecond},
 		Stacks:            StacksConfig{Every: 16, MaxBytes: 32 << 10, MaxRate: 240},
 		Ring:              RingConfig{RecordsPerCPU: 128 << 10, StackBytes: 8 << 20},
 		Limits:            LimitsConfig{Processes: 1024, PendingEvents: 256 << 10, QueuedFlushes: 8},

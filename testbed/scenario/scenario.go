@@ -56,7 +56,7 @@ type Scenario struct {
 // that holds nothing but the fault.
 const (
 	DefaultLearn   = 45 * time.Second
-	DefaultObserve = 15 * time.Second
+	DefaultObserve = 25 * time.Second
 )
 
 // Language is what a server is written in.
