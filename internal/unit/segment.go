@@ -119,7 +119,12 @@ func (s *Segmenter) call(e syscalltrace.Event, emit func(*Unit)) {
 
 // waits reports whether a call of that length is an idle wait.
 func (s *Segmenter) waits(number int32, duration int64) bool {
-	c := s.classes.Of(number)
+	return Waits(s.classes.Of(number), duration)
+}
+
+// Waits reports whether a call of a class that took so long (nanoseconds) is
+// an idle wait: the end of one unit and the start of the next.
+func Waits(c syscalltrace.Class, duration int64) bool {
 	switch {
 	case c&syscalltrace.ClassFutex != 0:
 		return duration >= waitedAtLeast

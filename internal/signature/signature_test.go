@@ -1,0 +1,407 @@
+package signature
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/perfscope/perfscope/internal/syscalltrace"
+)
+
+const arch = syscalltrace.ArchAMD64
+
+// call makes the event of a finished call, at a time that Add does not look at.
+func call(t testing.TB, name string, stack uint32) syscalltrace.Event {
+	t.Helper()
+	s, err := parseSymbol(arch, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return syscalltrace.Event{
+		Kind: syscalltrace.KindCall, Number: int32(s >> errnoBits), Return: -int32(s & errnoMask), Stack: stack, Duration: 1000,
+	}
+}
+
+// trace builds the events of one thread.
+type trace struct {
+	t testing.TB
+	syscalltrace.Batch
+	stacks map[string]uint32
+}
+
+func newTrace(t testing.TB, thread int32) *trace {
+	return &trace{t: t, Batch: syscalltrace.Batch{ThreadID: thread}, stacks: map[string]uint32{}}
+}
+
+// do adds calls made under a stack of functions, outermost first.
+func (tr *trace) do(functions, calls string) {
+	id := tr.stacks[functions]
+	if id == 0 {
+		st := syscalltrace.Stack{Complete: true, Frames: []syscalltrace.Frame{{Function: "write", Module: "libc.so.6", Origin: syscalltrace.OriginLibrary}}}
+		for _, f := range strings.Fields(functions) {
+			st.Frames = slices.Insert(st.Frames, 1, syscalltrace.Frame{Function: f, Module: "server"})
+		}
+		tr.Stacks = append(tr.Stacks, st)
+		id = uint32(len(tr.Stacks))
+		tr.stacks[functions] = id
+	}
+	for _, name := range strings.Fields(calls) {
+		tr.Events = append(tr.Events, call(tr.t, name, id))
+	}
+}
+
+// requests is a little server: every turn of its loop reads, looks something up,
+// now and then saves, and answers.
+func requests(t testing.TB, thread int32, turns int, r *rand.Rand) *trace {
+	tr := newTrace(t, thread)
+	for range turns {
+		tr.do("main loop", "epoll_wait")
+		tr.do("main loop serve receive", "read")
+		if r.IntN(2) == 0 {
+			tr.do("main loop serve lookup", "openat newfstatat")
+			for range r.IntN(3) {
+				tr.do("main loop serve lookup", "pread64")
+			}
+			tr.do("main loop serve lookup", "close")
+		}
+		if r.IntN(4) == 0 {
+			tr.do("main loop serve save", "write fdatasync")
+		}
+		tr.do("main loop serve answer", "write")
+	}
+	tr.do("main loop", "epoll_wait")
+	return tr
+}
+
+func mine(base *File, traces ...*trace) *File {
+	m := NewMiner(arch)
+	for _, tr := range traces {
+		m.Add(&tr.Batch)
+	}
+	m.Finish()
+	return m.Mine(base)
+}
+
+func text(t testing.TB, f *File) string {
+	t.Helper()
+	var b strings.Builder
+	if err := f.Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestFunctionsAreToldByTheirCalls(t *testing.T) {
+	f := mine(nil, requests(t, 1, 2000, rand.New(rand.NewPCG(1, 0))))
+	got := map[string][]string{}
+	for i := range f.Functions {
+		for _, s := range f.Functions[i].Signatures {
+			got[f.Functions[i].Name] = append(got[f.Functions[i].Name], s.Episode.Text(arch))
+		}
+	}
+	want := map[string]string{
+		"receive": "read",
+		"save":    "write, fdatasync",
+		"lookup":  "openat, newfstatat",
+	}
+	for function, episode := range want {
+		if !slices.Contains(got[function], episode) {
+			t.Errorf("%s is not told by %q but by %q", function, episode, got[function])
+		}
+	}
+	// Its only call is save's, too, which is made a fourth as often.
+	for _, never := range []string{"main", "loop", "serve", "write"} {
+		if got[never] != nil {
+			t.Errorf("%s is on nearly every stack, or no function of the program, and has %q", never, got[never])
+		}
+	}
+}
+
+func TestTheOrderOfThreadsDoesNotMatter(t *testing.T) {
+	var traces []*trace
+	for thread := range int32(8) {
+		traces = append(traces, requests(t, thread+1, 200, rand.New(rand.NewPCG(uint64(thread), 1))))
+	}
+	want := text(t, mine(nil, traces...))
+	r := rand.New(rand.NewPCG(2, 2))
+	for range 5 {
+		m := NewMiner(arch)
+		// Each thread's calls in pieces, the threads in any order.
+		left := make([][]syscalltrace.Event, len(traces))
+		for i, tr := range traces {
+			left[i] = tr.Events
+		}
+		for slices.ContainsFunc(left, func(e []syscalltrace.Event) bool { return len(e) > 0 }) {
+			i := r.IntN(len(left))
+			n := min(len(left[i]), 1+r.IntN(50))
+			m.Add(&syscalltrace.Batch{ThreadID: traces[i].ThreadID, Events: left[i][:n], Stacks: traces[i].Stacks})
+			left[i] = left[i][n:]
+		}
+		m.Finish()
+		if got := text(t, m.Mine(nil)); got != want {
+			t.Fatalf("another order gives another result:\n%s\nnot\n%s", got, want)
+		}
+	}
+}
+
+func TestAPlantedEpisodeIsFoundAmongNoise(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 0))
+	noise := strings.Fields("read write openat close lseek fstat mmap munmap brk ioctl fcntl getpid gettid futex sendto recvfrom")
+	for range 10 {
+		tr := newTrace(t, 1)
+		planted := make([]string, 3)
+		for i, at := range r.Perm(len(noise))[:3] {
+			planted[i] = noise[at]
+		}
+		for range 3000 {
+			tr.do("main", "epoll_wait")
+			for range 1 + r.IntN(6) {
+				tr.do("main other", noise[r.IntN(len(noise))])
+			}
+			if r.IntN(5) == 0 {
+				for i, c := range planted {
+					if i == 1 {
+						for range r.IntN(3) {
+							tr.do("main culprit", noise[r.IntN(len(noise))])
+						}
+					}
+					tr.do("main culprit", c)
+				}
+			}
+		}
+		m := NewMiner(arch)
+		m.Add(&tr.Batch)
+		m.Finish()
+		w := &mining{holding: map[Symbol][]int{}, totals: map[string]uint64{}}
+		for id, e := range w.look(m) {
+			if m.stacks.Function(id).Name != "culprit" {
+				continue
+			}
+			w.invocationsOf(e)
+			want := planted[0] + ", *, " + planted[1] + ", " + planted[2]
+			found := mineInvocations(e.invocations)
+			i := slices.IndexFunc(found, func(f frequent) bool { return f.Text(arch) == want })
+			if i < 0 {
+				t.Fatalf("%q is not among the %d episodes", want, len(found))
+			}
+			if found[i].support != e.count {
+				t.Errorf("%q was planted in all %d invocations and has support %d", want, e.count, found[i].support)
+			}
+		}
+	}
+}
+
+// naive gives the calls at which an episode ends, by trying every way to place
+// its steps.
+func naive(calls []Symbol, e Episode) (ends uint64) {
+	var place func(step, at int)
+	place = func(step, at int) {
+		if calls[at] != e[step].Call {
+			return
+		}
+		if step == len(e)-1 {
+			ends |= 1 << at
+			return
+		}
+		for next := at + 1; next < len(calls); next++ {
+			place(step+1, next)
+			if !e[step+1].Gap {
+				break
+			}
+		}
+	}
+	for at := range calls {
+		place(0, at)
+	}
+	return ends
+}
+
+func randomCalls(r *rand.Rand, n, letters int) []Symbol {
+	calls := make([]Symbol, n)
+	for i := range calls {
+		calls[i] = Symbol(r.IntN(letters)) << errnoBits
+	}
+	return calls
+}
+
+func TestEveryMinedEpisodeHasItsSupport(t *testing.T) {
+	r := rand.New(rand.NewPCG(4, 0))
+	for range 30 {
+		var invocations []sequence
+		for range 1 + r.IntN(40) {
+			invocations = append(invocations, newSequence(randomCalls(r, 1+r.IntN(10), 2+r.IntN(4)), 1+r.Uint64N(9)))
+		}
+		mined := mineInvocations(invocations)
+		keys := map[string]bool{}
+		for _, f := range mined {
+			if keys[f.key()] {
+				t.Fatalf("%s was mined twice", f.Text(arch))
+			}
+			keys[f.key()] = true
+			var support, ends uint64
+			for i := range invocations {
+				places := naive(invocations[i].calls, f.Episode)
+				if places != 0 {
+					support += invocations[i].weight
+				}
+				ends += invocations[i].count(places)
+			}
+			if support != f.support || ends != f.ends || support < leastSeen {
+				t.Fatalf("%s has support %d and %d ends, not %d and %d", f.Text(arch), support, ends, f.support, f.ends)
+			}
+			// Closed: no other mined episode asks for more and ends as often.
+			for _, other := range mined {
+				if other.ends == f.ends && len(other.Episode) == len(f.Episode)+1 && slices.Equal(other.without(0), f.Episode) {
+					t.Fatalf("%s is not closed: %s ends as often", f.Text(arch), other.Text(arch))
+				}
+			}
+		}
+	}
+}
+
+func TestWhatWasKnownIsNotForgotten(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 0))
+	first := mine(nil, requests(t, 1, 1000, r))
+	first.Program = Program{Executable: "/usr/bin/server", BuildIDKind: "gnu", BuildID: "60f4", Arch: arch}
+	// The second run serves nothing but answers.
+	tr := newTrace(t, 1)
+	for range 1000 {
+		tr.do("main loop", "epoll_wait")
+		tr.do("main loop serve receive", "read")
+		tr.do("main loop serve answer", "write")
+	}
+	both := mine(first, tr)
+	if both.Program != first.Program || both.Calls != first.Calls+3000 {
+		t.Errorf("%+v of %d calls after %d", both.Program, both.Calls, first.Calls)
+	}
+	lookup := both.find("server", "lookup")
+	if lookup == nil || !slices.EqualFunc(lookup.Signatures, first.find("server", "lookup").Signatures, func(a, b Signature) bool {
+		return a.Right == b.Right && a.Total == b.Total && slices.Equal(a.Episode, b.Episode)
+	}) {
+		t.Errorf("lookup was not met again and became %+v", lookup)
+	}
+	// In the third, what was save's own belongs to others far more often.
+	tr = newTrace(t, 1)
+	for range 2000 {
+		tr.do("main loop", "epoll_wait")
+		tr.do("main loop flush", "write fdatasync")
+		tr.do("main loop idle", "getpid gettid getuid")
+	}
+	if f := mine(both, tr); f.find("server", "save") != nil || f.find("server", "flush") == nil {
+		t.Errorf("save: %+v, flush: %+v", f.find("server", "save"), f.find("server", "flush"))
+	}
+	// Halves make the whole.
+	whole := requests(t, 1, 2000, rand.New(rand.NewPCG(6, 0)))
+	at := slices.IndexFunc(whole.Events[len(whole.Events)/2:], func(e syscalltrace.Event) bool { return e.Number == call(t, "epoll_wait", 0).Number })
+	at += len(whole.Events) / 2
+	a, b := *whole, *whole
+	a.Events, b.Events = whole.Events[:at], whole.Events[at:]
+	one, two := mine(nil, whole), mine(mine(nil, &a), &b)
+	if one.Calls != two.Calls || one.find("server", "receive").Calls != two.find("server", "receive").Calls {
+		t.Errorf("the whole has %d calls, its halves %d", one.Calls, two.Calls)
+	}
+}
+
+func TestCallsWithoutAStackSayNothing(t *testing.T) {
+	tr := requests(t, 1, 1000, rand.New(rand.NewPCG(7, 0)))
+	for i := range tr.Events {
+		if i%3 == 0 {
+			tr.Events[i].Stack = 0
+		}
+	}
+	m := NewMiner(arch)
+	m.Add(&tr.Batch)
+	m.Finish()
+	f := m.Mine(nil)
+	if p := m.Progress(); p.Bare != (p.Calls+2)/3 || f.Calls != p.Calls-p.Bare {
+		t.Errorf("%+v, and %d calls in the file", p, f.Calls)
+	}
+	if fn := f.find("server", "receive"); fn == nil || fn.Signatures[0].Right != fn.Signatures[0].Total {
+		t.Errorf("receive: %+v", fn)
+	}
+}
+
+func TestMemoryIsBounded(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 0))
+	feed := func(order []int) *Miner {
+		m := NewMiner(arch)
+		for _, seed := range order {
+			own := rand.New(rand.NewPCG(uint64(seed), 9))
+			tr := newTrace(t, int32(seed+1))
+			for range 300 {
+				tr.Events = append(tr.Events, call(t, "epoll_wait", 0))
+				for range 7 {
+					e := call(t, "read", 0)
+					e.Number = int32(own.IntN(200))
+					e.Duration = 0
+					tr.Events = append(tr.Events, e)
+				}
+			}
+			m.Add(&tr.Batch)
+		}
+		m.Finish()
+		return m
+	}
+	order := r.Perm(100)
+	m := feed(order)
+	p := m.Progress()
+	if p.Distinct > lengthClasses*sequencesPerLength || p.Left == 0 || p.Bytes > 64<<20 {
+		t.Errorf("%+v", p)
+	}
+	slices.Reverse(order)
+	other := feed(order)
+	for key := range m.units.of {
+		if other.units.of[key] == nil {
+			t.Fatal("what is kept depends on the order of threads")
+		}
+	}
+}
+
+func TestLostCallsEndASequence(t *testing.T) {
+	m := NewMiner(arch)
+	tr := newTrace(t, 1)
+	tr.do("main loop", "epoll_wait")
+	tr.do("main loop serve", "read")
+	m.Add(&tr.Batch)
+	next := newTrace(t, 1)
+	next.do("main loop serve", "write")
+	next.Dropped = 3
+	m.Add(&next.Batch)
+	m.Finish()
+	if p := m.Progress(); p.Sequences != 2 {
+		t.Errorf("%d sequences around a loss, not 2", p.Sequences)
+	}
+}
+
+func BenchmarkMiner(b *testing.B) {
+	var traces []*trace
+	for thread := range int32(16) {
+		traces = append(traces, requests(b, thread, 20_000, rand.New(rand.NewPCG(uint64(thread), 1))))
+	}
+	n := 0
+	for _, tr := range traces {
+		n += len(tr.Events)
+	}
+	b.ResetTimer()
+	for range b.N {
+		m := NewMiner(arch)
+		for fed := 0; fed < 10_000_000; fed += n {
+			for _, tr := range traces {
+				m.Add(&tr.Batch)
+			}
+		}
+		m.Finish()
+		f := m.Mine(nil)
+		b.ReportMetric(float64(m.Progress().Bytes)/(1<<20), "MiB-held")
+		b.ReportMetric(float64(len(f.Functions)), "functions")
+	}
+	b.ReportMetric(b.Elapsed().Seconds()/float64(b.N), "s/10M-events")
+}
+
+func ExampleEpisode_Text() {
+	e, err := ParseEpisode("amd64", "openat, *, read:EAGAIN, close")
+	fmt.Println(e.Text("amd64"), err)
+	// Output: openat, *, read:EAGAIN, close <nil>
+}
