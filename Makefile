@@ -10,7 +10,7 @@ FUZZTIME ?= 20s
 PACKAGES ?= ./...
 
 # Everything the collector is made of; a change in any of it builds it anew.
-SOURCES := builder-config.yaml go.mod go.sum $(shell find receiver processor internal \
+SOURCES := builder-config.yaml go.mod go.sum $(shell find receiver processor exporter internal \
 	-path internal/tools -prune -o \( -name '*.go' -o -name '*.o' \) -not -name '*_test.go' -print 2>/dev/null)
 
 ##@ Start here
