@@ -40,7 +40,7 @@ func turns(t *testing.T, buildID string, n int) plog.Logs {
 	do := func(name string, stack uint32) {
 		number, ok := syscalltrace.Number(arch, name)
 		require.True(t, ok)
-		b.Events = append(b.Events, syscalltrace.Event{Time: 1e18 + int64(len(b.Events))*1000, Duration: 500, Number: number, Stack: stack})
+		b.Events = append(b.Events, syscalltrace.Event{Time: 1e18 + int64(len(b.Events))*1000, Duration: 500, Number: number, Return: 1, Stack: stack})
 	}
 	for i := range n {
 		do("epoll_wait", 1)

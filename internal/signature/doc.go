@@ -4,8 +4,9 @@
 // Offline, a Miner is given the calls of a run with a stack at every call. It
 // looks at the invocations of each function, the maximal runs of calls of one
 // thread with the function on the stack, and finds the episodes that are
-// frequent in them: calls in order, with gaps allowed. It keeps those that tell
-// the function from the rest of the program, and a File is what they are
+// frequent in them: calls in order, with gaps allowed. Where those do not tell
+// the function from the rest of the program, what led into the invocation may.
+// It keeps the few that name most of its calls, and a File is what they are
 // written down in. Online, a Matcher follows the calls of a thread through one
 // automaton over all episodes and says which functions are on the stack.
 //

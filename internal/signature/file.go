@@ -48,16 +48,17 @@ type Function struct {
 // Signature is an episode that tells a function from the others.
 type Signature struct {
 	Episode Episode
-	// Right is how often the episode ended within an invocation of the
-	// function, Total how often it ended at all.
+	// Total is the number of sequences in which the episode ended, Right that
+	// of those in which it did so at a call of the function; where it ended
+	// several times, each is a part.
 	Right, Total uint64
 }
 
 const (
-	// sure is how sure a signature must be that it is right: four in five in
-	// the long run, at least. The share seen is then well above nine in ten
-	// unless it was seen often.
-	sure = 0.8
+	// sure is the share of the matches of a signature that must be right in the
+	// long run, at least, and of those that were seen: a name that is wrong more
+	// often than one time in ten misleads.
+	sure = 0.9
 	// common is the share of a program's calls with a function on the stack
 	// from which nothing tells it: main, the event loop. Naming it is right
 	// as often as not.

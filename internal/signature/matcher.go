@@ -43,15 +43,15 @@ type Matcher struct {
 	File    *File
 	classes *syscalltrace.Classes
 	auto    automaton
-	// column of a call that succeeded, by its number; failed of those that
-	// did not.
+	// column of a call that simply succeeded, by its number; others of those
+	// that ended otherwise.
 	column [512]int32
-	failed map[Symbol]int32
+	others map[Symbol]int32
 }
 
 // NewMatcher makes the automaton of a file.
 func NewMatcher(f *File) *Matcher {
-	m := &Matcher{File: f, classes: syscalltrace.NewClasses(f.Arch), failed: map[Symbol]int32{}}
+	m := &Matcher{File: f, classes: syscalltrace.NewClasses(f.Arch), others: map[Symbol]int32{}}
 	m.auto.describe = m.describe
 	m.auto.root = m.auto.node()
 	for i := range f.Functions {
@@ -79,11 +79,11 @@ func (m *Matcher) columnFor(s Symbol) int32 {
 		}
 		return m.column[number]
 	}
-	if m.failed[s] == 0 {
+	if m.others[s] == 0 {
 		m.auto.columns++
-		m.failed[s] = m.auto.columns
+		m.others[s] = m.auto.columns
 	}
-	return m.failed[s]
+	return m.others[s]
 }
 
 // Next takes a thread's next finished call, and returns what it tells: nil when
@@ -94,17 +94,11 @@ func (m *Matcher) Next(t *Thread, e *syscalltrace.Event) *Match {
 	}
 	t.n++
 	column := int32(0)
-	switch {
-	case e.Return < 0 && e.Return >= -errnoMask:
-		if s, ok := symbolOf(e.Number, e.Return); ok {
-			column = m.failed[s]
-		}
-	case e.Number >= 0 && int(e.Number) < len(m.column):
+	switch end := ending(m.classes, e.Number, e.Return); {
+	case end == 0 && e.Number >= 0 && int(e.Number) < len(m.column):
 		column = m.column[e.Number]
-	default:
-		if s, ok := symbolOf(e.Number, 0); ok {
-			column = m.failed[s]
-		}
+	case e.Number >= 0 && e.Number <= maxNumber:
+		column = m.others[Symbol(e.Number)<<errnoBits|end]
 	}
 	t.state = m.auto.next(t.state, column)
 	t.generation = m.auto.generation

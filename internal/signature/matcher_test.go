@@ -37,7 +37,7 @@ func randomFile(r *rand.Rand, functions, letters int) *File {
 }
 
 func event(s Symbol) syscalltrace.Event {
-	return syscalltrace.Event{Kind: syscalltrace.KindCall, Number: int32(s >> errnoBits), Return: -int32(s & errnoMask)}
+	return syscalltrace.Event{Kind: syscalltrace.KindCall, Number: int32(s >> errnoBits), Return: ret(s)}
 }
 
 // The automaton gives what trying every way gives, also when it forgets its

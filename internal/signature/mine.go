@@ -2,15 +2,13 @@ package signature
 
 import (
 	"cmp"
+	"encoding/binary"
 	"maps"
 	"math/bits"
 	"slices"
 
 	"github.com/perfscope/perfscope/internal/suspect"
 )
-
-// maxSignatures bounds the signatures of one function.
-const maxSignatures = 8
 
 // observed is a distinct sequence with its stacks.
 type observed struct {
@@ -30,8 +28,9 @@ type appearance struct {
 type evidence struct {
 	appearances    []appearance
 	calls, beneath uint64
-	invocations    []sequence
-	count          uint64
+	// invocations counts the unbroken runs of calls.
+	invocations uint64
+	scenes      []scene
 }
 
 // mining is one look at everything a Miner holds.
@@ -40,8 +39,12 @@ type mining struct {
 	// holding has the sequences that hold a call, by their place in seen.
 	holding map[Symbol][]int
 	calls   uint64
-	totals  map[string]uint64
+	totals  map[string]total
 }
+
+// total is how often an episode ends at all, at calls whose stack is known:
+// in so many sequences, at so many calls.
+type total struct{ sequences, calls uint64 }
 
 // Mine finds the signatures in all that was taken. What base says is added to
 // it and not forgotten: functions that were not met this time stay, those that
@@ -52,7 +55,7 @@ func (m *Miner) Mine(base *File) *File {
 	if base == nil {
 		base = &File{}
 	}
-	w := &mining{holding: map[Symbol][]int{}, totals: map[string]uint64{}}
+	w := &mining{holding: map[Symbol][]int{}, totals: map[string]total{}}
 	found := w.look(m)
 	f := &File{Program: base.Program, Load: base.Load, Calls: base.Calls + w.calls, Sequences: base.Sequences + m.units.seen}
 	f.Arch = m.arch
@@ -69,8 +72,8 @@ func (m *Miner) Mine(base *File) *File {
 	}
 	for key, e := range named {
 		fn := Function{Name: key.Name, Module: key.Module, Calls: e.calls, Beneath: e.beneath}
-		w.invocationsOf(e)
-		fn.Invocations = e.count
+		w.scenesOf(e)
+		fn.Invocations = e.invocations
 		var known []Signature
 		if was := base.find(key.Module, key.Name); was != nil {
 			fn.Calls += was.Calls
@@ -125,84 +128,112 @@ func (w *mining) look(m *Miner) map[int32]*evidence {
 	return found
 }
 
-// invocationsOf gathers the distinct invocations: unbroken runs of calls.
-func (w *mining) invocationsOf(e *evidence) {
-	weights := map[string]uint64{}
-	calls := map[string][]Symbol{}
+// scenesOf gathers the distinct scenes of a function. What comes after its last
+// call says nothing about it.
+func (w *mining) scenesOf(e *evidence) {
+	type distinct struct {
+		scene
+		key string
+	}
+	of := map[string]*distinct{}
 	var key []byte
 	for _, a := range e.appearances {
 		o := &w.seen[a.in]
-		for mask := a.mask; mask != 0; {
-			from := bits.TrailingZeros64(mask)
-			to := from + bits.TrailingZeros64(^(mask >> from))
-			key = key[:0]
-			for _, c := range o.calls[from:to] {
-				key = appendPlace(key, c, 0)
-			}
-			if weights[string(key)] == 0 {
-				calls[string(key)] = o.calls[from:to]
-			}
-			weights[string(key)] += o.weight
-			e.count += o.weight
-			if to == maxSequence {
-				break
-			}
-			mask &= ^uint64(0) << to
+		e.invocations += o.weight * uint64(bits.OnesCount64(a.mask&^(a.mask<<1)))
+		calls := o.calls[:bits.Len64(a.mask)]
+		key = binary.BigEndian.AppendUint64(key[:0], a.mask)
+		key = appendCalls(key, calls)
+		if d := of[string(key)]; d != nil {
+			d.weight += o.weight
+		} else {
+			of[string(key)] = &distinct{scene{newSequence(calls, o.weight), a.mask}, string(key)}
 		}
 	}
-	keys := slices.SortedFunc(maps.Keys(weights), func(a, b string) int {
-		return cmp.Or(cmp.Compare(weights[b], weights[a]), cmp.Compare(a, b))
+	all := slices.SortedFunc(maps.Values(of), func(a, b *distinct) int {
+		return cmp.Or(cmp.Compare(b.weight, a.weight), cmp.Compare(a.key, b.key))
 	})
-	for _, k := range keys[:min(len(keys), maxInvocations)] {
-		e.invocations = append(e.invocations, newSequence(calls[k], weights[k]))
+	for _, d := range all[:min(len(all), maxScenes)] {
+		e.scenes = append(e.scenes, d.scene)
 	}
 }
 
 // signatures chooses what tells the function from the others, out of what is
-// mined now and what was known before.
+// mined now and what was known before. Episodes of its own calls go first; calls
+// that none of them names may be told by what led into them.
 func (w *mining) signatures(e *evidence, known []Signature) []Signature {
-	var choice []candidate
-	have := map[string]bool{}
+	c := chooser{scenes: e.scenes, covered: make([]uint64, len(e.scenes)), have: map[string]bool{}}
 	for _, s := range known {
-		c := w.assess(e, s.Episode)
-		c.Right += s.Right
-		c.Total += s.Total
-		c.known = true
-		choice = append(choice, c)
-		have[s.Episode.key()] = true
-	}
-	for _, f := range mineInvocations(e.invocations) {
-		if !have[f.key()] {
-			choice = append(choice, w.assess(e, f.Episode))
+		old := w.assess(e, s.Episode)
+		old.Right += s.Right
+		old.Total += s.Total
+		if old.good() {
+			c.take(old)
 		}
+		c.have[s.Episode.key()] = true
 	}
-	return choose(choice, e.invocations)
+	consider := func(found []frequent) {
+		var candidates []candidate
+		for _, f := range found {
+			if !c.have[f.key()] {
+				candidates = append(candidates, w.assess(e, f.Episode))
+			}
+		}
+		c.choose(candidates)
+	}
+	consider(mineScenes(invocations(e.scenes), closed))
+	if rest := c.rest(); len(rest) > 0 {
+		consider(mineScenes(rest, all))
+	}
+	slices.SortFunc(c.chosen, func(a, b Signature) int { return a.Episode.Compare(b.Episode) })
+	return c.chosen
 }
 
 // candidate is a signature that may be chosen.
 type candidate struct {
 	Signature
-	// ends has where it ends in each invocation.
-	ends  []uint64
-	known bool
+	// right and all are the calls behind Right and Total.
+	right, all uint64
+	// ends has the function's calls at which it ends, by scene.
+	ends []uint64
 }
 
-// assess counts how often an episode is right.
+// good reports whether it is sure enough, by sequences and by calls.
+func (c *candidate) good() bool {
+	return c.Confidence() >= sure && float64(c.right) >= sure*float64(c.all)
+}
+
+// fraction is the unit in which parts of sequences are counted.
+const fraction = 1 << 20
+
+// assess counts how often an episode is right. What repeats within a sequence
+// is no further evidence: a sequence counts as one, with the part of its matches
+// that is right.
 func (w *mining) assess(e *evidence, ep Episode) candidate {
-	c := candidate{Signature: Signature{Episode: ep}, ends: make([]uint64, len(e.invocations))}
-	for i := range e.invocations {
-		c.ends[i] = e.invocations[i].ends(ep)
-		c.Right += e.invocations[i].count(c.ends[i])
+	c := candidate{Signature: Signature{Episode: ep}, ends: make([]uint64, len(e.scenes))}
+	for i := range e.scenes {
+		c.ends[i] = e.scenes[i].ends(ep) & e.scenes[i].places
 	}
-	c.Total = w.total(ep)
+	parts := uint64(0)
+	for _, a := range e.appearances {
+		o := &w.seen[a.in]
+		all := o.ends(ep) & o.known
+		if all == 0 {
+			continue
+		}
+		right := bits.OnesCount64(all & a.mask)
+		c.right += uint64(right) * o.weight
+		parts += o.weight * (fraction * uint64(right) / uint64(bits.OnesCount64(all)))
+	}
+	t := w.total(ep)
+	c.Right, c.Total, c.all = (parts+fraction/2)/fraction, t.sequences, t.calls
 	return c
 }
 
-// total is how often an episode ends at all, at calls whose stack is known.
-func (w *mining) total(ep Episode) uint64 {
+// total is how often an episode ends at all.
+func (w *mining) total(ep Episode) total {
 	key := ep.key()
-	if n, ok := w.totals[key]; ok {
-		return n
+	if t, ok := w.totals[key]; ok {
+		return t
 	}
 	rarest := w.holding[ep[0].Call]
 	for _, s := range ep[1:] {
@@ -210,58 +241,21 @@ func (w *mining) total(ep Episode) uint64 {
 			rarest = in
 		}
 	}
-	n := uint64(0)
+	var t total
 	for _, i := range rarest {
 		o := &w.seen[i]
-		n += o.count(o.ends(ep) & o.known)
+		if ends := o.ends(ep) & o.known; ends != 0 {
+			t.sequences += o.weight
+			t.calls += o.count(ends)
+		}
 	}
-	w.totals[key] = n
-	return n
+	w.totals[key] = t
+	return t
 }
 
-// choose takes the signatures that are sure, the one first that names the most
-// calls of the function which none before it does. What was known stays.
-func choose(choice []candidate, invocations []sequence) []Signature {
-	choice = slices.DeleteFunc(choice, func(c candidate) bool { return c.Confidence() < sure })
-	slices.SortFunc(choice, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(len(a.Episode), len(b.Episode)), a.Episode.Compare(b.Episode))
-	})
-	all := uint64(0)
-	for i := range invocations {
-		all += uint64(len(invocations[i].calls)) * invocations[i].weight
+func appendCalls(key []byte, calls []Symbol) []byte {
+	for _, c := range calls {
+		key = binary.BigEndian.AppendUint32(key, uint32(c))
 	}
-	covered := make([]uint64, len(invocations))
-	var chosen []Signature
-	take := func(at int) {
-		for i, ends := range choice[at].ends {
-			covered[i] |= ends
-		}
-		chosen = append(chosen, choice[at].Signature)
-		choice = slices.Delete(choice, at, at+1)
-	}
-	for at := 0; at < len(choice) && len(chosen) < maxSignatures; {
-		if choice[at].known {
-			take(at)
-		} else {
-			at++
-		}
-	}
-	for len(chosen) < maxSignatures {
-		best, most, surest := -1, uint64(0), 0.0
-		for at := range choice {
-			gain := uint64(0)
-			for i, ends := range choice[at].ends {
-				gain += invocations[i].count(ends &^ covered[i])
-			}
-			if c := choice[at].Confidence(); gain > most || gain == most && gain > 0 && c > surest {
-				best, most, surest = at, gain, c
-			}
-		}
-		if best < 0 || float64(most) < leastShare*float64(all) {
-			break
-		}
-		take(best)
-	}
-	slices.SortFunc(chosen, func(a, b Signature) int { return a.Episode.Compare(b.Episode) })
-	return chosen
+	return key
 }

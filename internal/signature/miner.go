@@ -81,7 +81,7 @@ func (m *Miner) Add(b *syscalltrace.Batch) {
 		if e.Kind != syscalltrace.KindCall {
 			continue
 		}
-		call, ok := symbolOf(e.Number, e.Return)
+		call, ok := symbolOf(m.classes, e.Number, e.Return)
 		if !ok {
 			continue
 		}

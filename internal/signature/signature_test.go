@@ -20,7 +20,19 @@ func call(t testing.TB, name string, stack uint32) syscalltrace.Event {
 		t.Fatal(err)
 	}
 	return syscalltrace.Event{
-		Kind: syscalltrace.KindCall, Number: int32(s >> errnoBits), Return: -int32(s & errnoMask), Stack: stack, Duration: 1000,
+		Kind: syscalltrace.KindCall, Number: int32(s >> errnoBits), Return: ret(s), Stack: stack, Duration: 1000,
+	}
+}
+
+// ret is what a call returned that ended like that.
+func ret(s Symbol) int32 {
+	switch errno := s & errnoMask; errno {
+	case nothing:
+		return 0
+	case 0:
+		return 1
+	default:
+		return -int32(errno)
 	}
 }
 
@@ -155,12 +167,14 @@ func TestAPlantedEpisodeIsFoundAmongNoise(t *testing.T) {
 		for i, at := range r.Perm(len(noise))[:3] {
 			planted[i] = noise[at]
 		}
+		times := 0
 		for range 3000 {
 			tr.do("main", "epoll_wait")
 			for range 1 + r.IntN(6) {
 				tr.do("main other", noise[r.IntN(len(noise))])
 			}
 			if r.IntN(5) == 0 {
+				times++
 				for i, c := range planted {
 					if i == 1 {
 						for range r.IntN(3) {
@@ -174,20 +188,20 @@ func TestAPlantedEpisodeIsFoundAmongNoise(t *testing.T) {
 		m := NewMiner(arch)
 		m.Add(&tr.Batch)
 		m.Finish()
-		w := &mining{holding: map[Symbol][]int{}, totals: map[string]uint64{}}
+		w := &mining{holding: map[Symbol][]int{}, totals: map[string]total{}}
 		for id, e := range w.look(m) {
 			if m.stacks.Function(id).Name != "culprit" {
 				continue
 			}
-			w.invocationsOf(e)
+			w.scenesOf(e)
 			want := planted[0] + ", *, " + planted[1] + ", " + planted[2]
-			found := mineInvocations(e.invocations)
+			found := mineScenes(invocations(e.scenes), closed)
 			i := slices.IndexFunc(found, func(f frequent) bool { return f.Text(arch) == want })
 			if i < 0 {
 				t.Fatalf("%q is not among the %d episodes", want, len(found))
 			}
-			if found[i].support != e.count {
-				t.Errorf("%q was planted in all %d invocations and has support %d", want, e.count, found[i].support)
+			if found[i].support != uint64(times) {
+				t.Errorf("%q was planted %d times and has support %d", want, times, found[i].support)
 			}
 		}
 	}
@@ -228,36 +242,44 @@ func randomCalls(r *rand.Rand, n, letters int) []Symbol {
 
 func TestEveryMinedEpisodeHasItsSupport(t *testing.T) {
 	r := rand.New(rand.NewPCG(4, 0))
+	total := 0
 	for range 30 {
-		var invocations []sequence
-		for range 1 + r.IntN(40) {
-			invocations = append(invocations, newSequence(randomCalls(r, 1+r.IntN(10), 2+r.IntN(4)), 1+r.Uint64N(9)))
+		var scenes []scene
+		for range 30 + r.IntN(40) {
+			calls := randomCalls(r, 1+r.IntN(10), 2+r.IntN(4))
+			scenes = append(scenes, scene{newSequence(calls, 1+r.Uint64N(9)), 1 + r.Uint64N(1<<len(calls)-1)})
 		}
-		mined := mineInvocations(invocations)
+		mined := mineScenes(scenes, closed)
+		total += len(mined)
 		keys := map[string]bool{}
 		for _, f := range mined {
 			if keys[f.key()] {
 				t.Fatalf("%s was mined twice", f.Text(arch))
 			}
 			keys[f.key()] = true
-			var support, ends uint64
-			for i := range invocations {
-				places := naive(invocations[i].calls, f.Episode)
-				if places != 0 {
-					support += invocations[i].weight
+			support := uint64(0)
+			for i := range scenes {
+				ends := naive(scenes[i].calls, f.Episode)
+				if ends != scenes[i].ends(f.Episode) {
+					t.Fatalf("%s ends at %b of %v, not at %b", f.Text(arch), ends, scenes[i].calls, scenes[i].ends(f.Episode))
 				}
-				ends += invocations[i].count(places)
+				if ends&scenes[i].places != 0 {
+					support += scenes[i].weight
+				}
 			}
-			if support != f.support || ends != f.ends || support < leastSeen {
-				t.Fatalf("%s has support %d and %d ends, not %d and %d", f.Text(arch), support, ends, f.support, f.ends)
+			if support != f.support || support < leastSeen {
+				t.Fatalf("%s has support %d, not %d", f.Text(arch), support, f.support)
 			}
-			// Closed: no other mined episode asks for more and ends as often.
+			// Closed: no other mined episode asks for more and has the same.
 			for _, other := range mined {
-				if other.ends == f.ends && len(other.Episode) == len(f.Episode)+1 && slices.Equal(other.without(0), f.Episode) {
-					t.Fatalf("%s is not closed: %s ends as often", f.Text(arch), other.Text(arch))
+				if other.support == f.support && len(other.Episode) == len(f.Episode)+1 && slices.Equal(other.without(0), f.Episode) {
+					t.Fatalf("%s is not closed: %s has the same support", f.Text(arch), other.Text(arch))
 				}
 			}
 		}
+	}
+	if total < 1000 {
+		t.Errorf("only %d episodes were mined", total)
 	}
 }
 

@@ -22,8 +22,8 @@ import (
 //
 // A service is there only for the programs of an interpreter or virtual
 // machine, a build_id and a load when they are known. Under a function stand
-// its episodes: how often one ended within an invocation of the function, and
-// how often at all.
+// its episodes: in how many sequences one ended at a call of the function, and in
+// how many at all.
 const (
 	magic   = "perfscope-signatures"
 	version = 1
@@ -31,7 +31,8 @@ const (
 
 const preamble = `# Function signatures of one program: the system calls by which PerfScope
 # tells its functions where no stack is there. Made by the signature exporter.
-# right/total is how often the calls came within the function, and how often at all.
+# right/total is in how many sequences of calls the last one was made by the
+# function, and in how many at all.
 `
 
 // Write writes the file as text. The same file gives the same text.

@@ -66,6 +66,8 @@ const (
 	EvidenceBlocked Evidence = "blocked"
 	// EvidenceSyscall is a stack at a system call that deviates.
 	EvidenceSyscall Evidence = "syscall"
+	// EvidenceSignature is calls by which a function is told without a stack.
+	EvidenceSignature Evidence = "signature"
 )
 
 // Suspect is a function and how much of the abnormal time points to it.

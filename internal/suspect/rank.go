@@ -61,12 +61,18 @@ func Rank(stacks *Stacks, times []StackTime, limit int) []Suspect {
 		if t.Excess <= 0 {
 			continue
 		}
-		frames := stacks.Get(t.Stack).Frames
+		stack := stacks.Get(t.Stack)
+		frames := stack.Frames
 		if len(frames) == 0 {
 			continue
 		}
 		total += t.Excess
 		weight, nameless := t.Excess, 0.0
+		evidence := t.Kind
+		if stack.Inferred {
+			weight *= 1 - stack.Doubt
+			evidence = EvidenceSignature
+		}
 		own := grown[shareKey{frames[0], t.Kind}]
 		for _, f := range frames {
 			credit := weight
@@ -86,7 +92,7 @@ func Rank(stacks *Stacks, times []StackTime, limit int) []Suspect {
 				if credits[f] == nil {
 					credits[f] = map[Evidence]float64{}
 				}
-				credits[f][t.Kind] += credit * g * g
+				credits[f][evidence] += credit * g * g
 			}
 			weight *= decay
 		}
@@ -99,7 +105,7 @@ func Rank(stacks *Stacks, times []StackTime, limit int) []Suspect {
 		fn := stacks.Function(f)
 		s := Suspect{Function: fn.Name, Module: fn.Module, File: fn.File, Line: fn.Line}
 		kinds := make([]Evidence, 0, len(byKind))
-		for _, kind := range []Evidence{EvidenceOnCPU, EvidenceBlocked, EvidenceSyscall} {
+		for _, kind := range []Evidence{EvidenceOnCPU, EvidenceBlocked, EvidenceSyscall, EvidenceSignature} {
 			if credit, ok := byKind[kind]; ok {
 				s.Score += credit / total * covered[f] / total
 				kinds = append(kinds, kind)

@@ -34,6 +34,10 @@ type Stack struct {
 	// Lock is set when the thread is inside a lock primitive, which is
 	// never a wait for something to do.
 	Lock bool
+	// Inferred is set when no stack was there, and the functions were told by the
+	// calls that were made; Doubt is then how often that is wrong, at most.
+	Inferred bool
+	Doubt    float64
 	// Partial is set when functions are missing because they were interpreted
 	// or have no name yet: once they are compiled, the same place has more.
 	Partial bool
@@ -137,14 +141,35 @@ frames:
 	if s.Len() >= MaxStacks && len(s.frames) > 1 {
 		s.frames = s.frames[:1]
 	}
+	return s.put(Stack{Frames: s.frames, Lock: lock, Partial: partial})
+}
+
+// Infer returns the identifier of a stack of functions that were told by calls,
+// innermost first; zero when there are none, or no room.
+func (s *Stacks) Infer(functions []Function, doubt float64) uint32 {
+	if len(functions) == 0 || s.Len() >= MaxStacks {
+		return 0
+	}
+	s.frames = s.frames[:0]
+	for _, f := range functions {
+		s.frames = append(s.frames, s.function(&syscalltrace.Frame{Function: f.Name, Module: f.Module}))
+	}
+	return s.put(Stack{Frames: s.frames, Inferred: true, Doubt: doubt})
+}
+
+// put gives a stack its identifier; its frames are copied.
+func (s *Stacks) put(stack Stack) uint32 {
 	s.key = s.key[:0]
-	if lock {
+	if stack.Inferred {
+		s.key = append(s.key, 'I')
+	}
+	if stack.Lock {
 		s.key = append(s.key, 'L')
 	}
-	if partial {
+	if stack.Partial {
 		s.key = append(s.key, 'P')
 	}
-	for _, f := range s.frames {
+	for _, f := range stack.Frames {
 		s.key = strconv.AppendInt(s.key, int64(f), 36)
 		s.key = append(s.key, ' ')
 	}
@@ -155,7 +180,8 @@ frames:
 		return 0
 	}
 	id := uint32(len(s.stacks))
-	s.stacks = append(s.stacks, Stack{Frames: append([]int32(nil), s.frames...), Lock: lock, Partial: partial})
+	stack.Frames = append([]int32(nil), stack.Frames...)
+	s.stacks = append(s.stacks, stack)
 	s.byKey[string(s.key)] = id
 	return id
 }

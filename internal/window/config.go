@@ -10,6 +10,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/perfscope/perfscope/internal/signature"
 	"github.com/perfscope/perfscope/internal/suspect"
 	"github.com/perfscope/perfscope/internal/unit"
 )
@@ -86,7 +87,9 @@ type Stats struct {
 // thread is what is known of one thread.
 type thread struct {
 	segmenter *unit.Segmenter
-	lastSeen  int64
+	// place is where it is in the signatures, if there are any.
+	place    signature.Thread
+	lastSeen int64
 	// hops is in how many hops it was seen.
 	hops int
 	// known is set once the thread was seen in code that the service's past

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/perfscope/perfscope/internal/cluster"
+	"github.com/perfscope/perfscope/internal/signature"
 	"github.com/perfscope/perfscope/internal/suspect"
 	"github.com/perfscope/perfscope/internal/syscalltrace"
 	"github.com/perfscope/perfscope/internal/unit"
@@ -32,6 +33,8 @@ type Service struct {
 	episode  *episode
 	stats    Stats
 	interned []uint32
+	// signatures name calls without a stack; nil when there are none.
+	signatures *signatures
 }
 
 // NewService starts the window of a service whose machine has the
@@ -80,6 +83,9 @@ func (s *Service) AddBatch(b *syscalltrace.Batch) {
 		s.interned = append(s.interned, s.stacks.Intern(&b.Stacks[i]))
 	}
 	th := s.thread(b.ThreadID, b.Events[0].Time)
+	if th != nil && b.Dropped > 0 {
+		th.place = signature.Thread{} // where the lost calls belong nobody knows
+	}
 	var h *hop
 	emit := func(u *unit.Unit) {
 		// A unit is known to have ended when the wait after it is over; if
@@ -95,6 +101,9 @@ func (s *Service) AddBatch(b *syscalltrace.Batch) {
 			e.Stack = s.interned[e.Stack-1]
 		} else {
 			e.Stack = 0
+		}
+		if s.signatures != nil {
+			s.name(th, &e)
 		}
 		if at := e.End(); h == nil || at < h.start || at >= h.end {
 			h = s.hopAt(at)
@@ -225,6 +234,9 @@ func (s *Service) closeHop(h *hop) (suspect.Anomaly, bool) {
 	}
 	s.stats.UnitsSeen += h.units.seen
 	s.stats.UnitsEvicted += h.units.evicted
+	if s.signatures != nil {
+		s.withoutInferred(h.callSites)
+	}
 	c := h.close(s.classes)
 	if c == nil {
 		return suspect.Anomaly{}, false

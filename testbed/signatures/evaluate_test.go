@@ -41,7 +41,7 @@ func record(t *testing.T, names func(half int, name string) string) string {
 		}}
 		do := func(name string, stack uint32) {
 			number, _ := syscalltrace.Number("amd64", name)
-			b.Events = append(b.Events, syscalltrace.Event{Time: now, Duration: 400, Number: number, Stack: stack})
+			b.Events = append(b.Events, syscalltrace.Event{Time: now, Duration: 400, Number: number, Return: 1, Stack: stack})
 			now += 1000
 		}
 		for range 1000 {

@@ -1,0 +1,84 @@
+package signature
+
+import (
+	"cmp"
+	"math"
+	"math/bits"
+	"slices"
+)
+
+// maxSignatures bounds the signatures of one function.
+const maxSignatures = 16
+
+// chooser takes signatures of one function, so that few name most of its calls.
+type chooser struct {
+	scenes []scene
+	// covered has the calls that are named, by scene.
+	covered []uint64
+	chosen  []Signature
+	// have has the episodes that were decided on.
+	have map[string]bool
+}
+
+// choose takes of the candidates that are good the one first that names the most
+// calls which none before it does; of equals the surer, then the simpler.
+func (c *chooser) choose(candidates []candidate) {
+	candidates = slices.DeleteFunc(candidates, func(c candidate) bool { return !c.good() })
+	slices.SortFunc(candidates, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(len(a.Episode), len(b.Episode)), a.Episode.Compare(b.Episode))
+	})
+	least := leastShare * fraction * float64(c.sequences())
+	for len(c.chosen) < maxSignatures {
+		best, most, surest := -1, uint64(0), 0.0
+		for at := range candidates {
+			gain := c.gain(&candidates[at])
+			// To a percent: less is no reason to ask for more calls.
+			sure := math.Round(100 * candidates[at].Confidence())
+			if gain > most || gain == most && gain > 0 && sure > surest {
+				best, most, surest = at, gain, sure
+			}
+		}
+		if best < 0 || float64(most) < least {
+			return
+		}
+		c.take(candidates[best])
+		candidates = slices.Delete(candidates, best, best+1)
+	}
+}
+
+func (c *chooser) take(s candidate) {
+	for i, ends := range s.ends {
+		c.covered[i] |= ends
+	}
+	c.chosen = append(c.chosen, s.Signature)
+	c.have[s.Episode.key()] = true
+}
+
+// gain is what a candidate names that is not named yet: of each sequence the
+// part of the function's calls, in fractions.
+func (c *chooser) gain(s *candidate) (parts uint64) {
+	for i, ends := range s.ends {
+		if more := bits.OnesCount64(ends &^ c.covered[i]); more > 0 {
+			parts += c.scenes[i].weight * (fraction * uint64(more) / uint64(bits.OnesCount64(c.scenes[i].places)))
+		}
+	}
+	return parts
+}
+
+func (c *chooser) sequences() (n uint64) {
+	for i := range c.scenes {
+		n += c.scenes[i].weight
+	}
+	return n
+}
+
+// rest are the scenes with the calls that are not named yet.
+func (c *chooser) rest() []scene {
+	var rest []scene
+	for i, s := range c.scenes {
+		if s.places &^= c.covered[i]; s.places != 0 {
+			rest = append(rest, s)
+		}
+	}
+	return rest
+}

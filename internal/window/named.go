@@ -1,0 +1,77 @@
+package window
+
+import (
+	"github.com/perfscope/perfscope/internal/signature"
+	"github.com/perfscope/perfscope/internal/suspect"
+	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/internal/unit"
+)
+
+// signatures name calls that come without a stack.
+type signatures struct {
+	matcher *signature.Matcher
+	// stacks has the identifiers of what matches say.
+	stacks map[*signature.Match]uint32
+}
+
+// maxMatches bounds what is remembered of matches: the automaton's states, which
+// are made anew when they become too many, and then are others.
+const maxMatches = 8192
+
+// UseSignatures has the calls of the batches that follow named by signatures
+// where they have no stack; nil ends that. Batches of other programs of the
+// service need another matcher.
+func (s *Service) UseSignatures(m *signature.Matcher) {
+	switch {
+	case m == nil:
+		s.signatures = nil
+	case s.signatures == nil || s.signatures.matcher != m:
+		s.signatures = &signatures{matcher: m, stacks: map[*signature.Match]uint32{}}
+	}
+}
+
+// name gives a finished call the stack that its signature tells, if it has none.
+func (s *Service) name(th *thread, e *syscalltrace.Event) {
+	if e.Kind != syscalltrace.KindCall || th == nil {
+		return
+	}
+	match := s.signatures.matcher.Next(&th.place, e)
+	if match == nil || e.Stack != 0 {
+		return
+	}
+	id, known := s.signatures.stacks[match]
+	if !known {
+		id = s.infer(match)
+		if len(s.signatures.stacks) >= maxMatches {
+			clear(s.signatures.stacks)
+		}
+		s.signatures.stacks[match] = id
+	}
+	e.Stack = id
+}
+
+func (s *Service) infer(match *signature.Match) uint32 {
+	functions := make([]suspect.Function, len(match.Stack))
+	for i, n := range match.Stack {
+		fn := &s.signatures.matcher.File.Functions[n.Function]
+		functions[i] = suspect.Function{Name: fn.Name, Module: fn.Module}
+	}
+	return s.stacks.Infer(functions, 1-match.Stack[match.Best].Confidence)
+}
+
+// withoutInferred leaves out of the call sites what signatures say of calls for
+// which there are stacks, too: a sample of what is known is worth more than all
+// that is told.
+func (s *Service) withoutInferred(sites map[callSite]uint32) {
+	known := map[unit.Key]bool{}
+	for site := range sites {
+		if !s.stacks.Get(site.stack).Inferred {
+			known[site.key] = true
+		}
+	}
+	for site := range sites {
+		if s.stacks.Get(site.stack).Inferred && known[site.key] {
+			delete(sites, site)
+		}
+	}
+}
