@@ -28,9 +28,10 @@ type Match struct {
 	Best int
 }
 
-// Thread is where one thread is in the automaton. Its zero value is a thread
-// that was not seen yet.
+// Thread is where one thread is in the automaton of a Matcher; to another it is
+// one that was not seen yet, as is its zero value.
 type Thread struct {
+	of         *Matcher
 	state      int32
 	generation uint32
 	n          int
@@ -89,8 +90,8 @@ func (m *Matcher) columnFor(s Symbol) int32 {
 // Next takes a thread's next finished call, and returns what it tells: nil when
 // that is nothing. Other events must not be given to it.
 func (m *Matcher) Next(t *Thread, e *syscalltrace.Event) *Match {
-	if t.generation != m.auto.generation || cut(m.classes, e, t.n) {
-		*t = Thread{generation: m.auto.generation}
+	if t.of != m || t.generation != m.auto.generation || cut(m.classes, e, t.n) {
+		*t = Thread{of: m, generation: m.auto.generation}
 	}
 	t.n++
 	column := int32(0)
@@ -104,10 +105,6 @@ func (m *Matcher) Next(t *Thread, e *syscalltrace.Event) *Match {
 	t.generation = m.auto.generation
 	return m.auto.states[t.state].match
 }
-
-// Forget has the thread's next call begin a new sequence, as when calls of it
-// were lost.
-func (m *Matcher) Forget(t *Thread) { *t = Thread{} }
 
 // States is the number of states of the automaton that were met so far.
 func (m *Matcher) States() int { return len(m.auto.states) }

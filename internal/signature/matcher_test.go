@@ -145,14 +145,18 @@ func TestAWaitBeginsASequence(t *testing.T) {
 			t.Errorf("event %d tells %v", i, got)
 		}
 	}
-	m.Forget(&th)
+	th = Thread{}
 	if m.Next(&th, &read) != nil {
-		t.Error("a call before a loss is remembered")
+		t.Error("a call of before is remembered")
 	}
+	if NewMatcher(f).Next(&th, &read) != nil {
+		t.Error("a call that another matcher was given is remembered")
+	}
+	th = Thread{}
 	// A thread that never waits.
 	for i := range 3 * maxSequence {
 		e := read
-		if got := m.Next(&th, &e); (got != nil) != ((i+1)%maxSequence != 0) {
+		if got := m.Next(&th, &e); (got != nil) != (i%maxSequence != 0) {
 			t.Fatalf("call %d tells %v", i, got)
 		}
 	}

@@ -75,9 +75,9 @@ type Stats struct {
 	Hops, Units, Clusters, Threads, Stacks int
 	// Bytes estimates the memory held.
 	Bytes int64
-	// UnitsSeen, UnitsEvicted, LateEvents, ThreadsOverflow and HopsJudged
-	// only grow.
-	UnitsSeen, UnitsEvicted, LateEvents, ThreadsOverflow, HopsJudged uint64
+	// UnitsSeen, UnitsEvicted, LateEvents, ThreadsOverflow, HopsJudged and
+	// CallsNamed (by signatures) only grow.
+	UnitsSeen, UnitsEvicted, LateEvents, ThreadsOverflow, HopsJudged, CallsNamed uint64
 	// Score, Load and Active are the last judged hop's: how far beyond the
 	// past (1 is abnormal), the work relative to the past's median, and the
 	// time active in seconds per second. Zero while there is no past.

@@ -19,15 +19,20 @@ type signatures struct {
 const maxMatches = 8192
 
 // UseSignatures has the calls of the batches that follow named by signatures
-// where they have no stack; nil ends that. Batches of other programs of the
-// service need another matcher.
+// where they have no stack; nil ends that. Processes of another program need
+// another matcher.
 func (s *Service) UseSignatures(m *signature.Matcher) {
-	switch {
-	case m == nil:
+	if m == nil {
 		s.signatures = nil
-	case s.signatures == nil || s.signatures.matcher != m:
-		s.signatures = &signatures{matcher: m, stacks: map[*signature.Match]uint32{}}
+		return
 	}
+	if s.matchers == nil {
+		s.matchers = map[*signature.Matcher]*signatures{}
+	}
+	if s.matchers[m] == nil {
+		s.matchers[m] = &signatures{matcher: m, stacks: map[*signature.Match]uint32{}}
+	}
+	s.signatures = s.matchers[m]
 }
 
 // name gives a finished call the stack that its signature tells, if it has none.
@@ -46,6 +51,9 @@ func (s *Service) name(th *thread, e *syscalltrace.Event) {
 			clear(s.signatures.stacks)
 		}
 		s.signatures.stacks[match] = id
+	}
+	if id != 0 {
+		s.stats.CallsNamed++
 	}
 	e.Stack = id
 }

@@ -33,8 +33,10 @@ type Service struct {
 	episode  *episode
 	stats    Stats
 	interned []uint32
-	// signatures name calls without a stack; nil when there are none.
+	// signatures name calls without a stack; nil when there are none for the
+	// program whose batches come. matchers has those of all programs.
 	signatures *signatures
+	matchers   map[*signature.Matcher]*signatures
 }
 
 // NewService starts the window of a service whose machine has the

@@ -3,6 +3,7 @@ package perfscopeprocessor
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -40,8 +41,18 @@ type Config struct {
 	MaxUnitsPerService int `mapstructure:"max_units_per_service"`
 	// MaxSuspects bounds the functions listed in one anomaly.
 	MaxSuspects int `mapstructure:"max_suspects"`
+	// Signatures tell functions by their calls, where there are no stacks.
+	Signatures SignaturesConfig `mapstructure:"signatures"`
 	// SpanWait is how spans wait for the judgement of their service.
 	SpanWait SpanWaitConfig `mapstructure:"span_wait"`
+
+	_ struct{}
+}
+
+// SignaturesConfig says where signatures come from.
+type SignaturesConfig struct {
+	// Files are paths, or patterns of paths, of the signature exporter's files.
+	Files []string `mapstructure:"files"`
 
 	_ struct{}
 }
@@ -96,6 +107,11 @@ func (c *Config) Validate() error {
 	}
 	if c.MaxSuspects < 1 || c.MaxSuspects > 100 {
 		fail("max_suspects is %d; it must be from 1 to 100", c.MaxSuspects)
+	}
+	for _, pattern := range c.Signatures.Files {
+		if _, err := filepath.Match(pattern, ""); err != nil || pattern == "" {
+			fail("signatures::files has %q; it must be a path or a pattern of paths, such as /var/lib/perfscope/signatures/*.signatures", pattern)
+		}
 	}
 	if c.SpanWait.Timeout < 0 || c.SpanWait.Timeout > time.Minute {
 		fail("span_wait::timeout is %s; it must be from 0 (hold no spans) to 1m", c.SpanWait.Timeout)

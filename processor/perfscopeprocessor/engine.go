@@ -59,9 +59,10 @@ type engine struct {
 	logs   []*logsHandle
 	traces []*tracesHandle
 
-	// Owned by the goroutine.
-	services map[string]*service
-	turn     uint64
+	// Owned by the goroutine; signatures is nil when there are none.
+	services   map[string]*service
+	signatures *signatures
+	turn       uint64
 
 	// What the goroutine says of itself.
 	held struct{ services, units, bytes atomic.Int64 }
@@ -109,6 +110,7 @@ func newEngine(cfg *Config, set component.TelemetrySettings, version string) (*e
 }
 
 func (e *engine) start() {
+	e.signatures = readSignatures(e.cfg.Signatures.Files, e.log, e.telemetry)
 	if e.ticks == nil && e.records == nil {
 		e.ticker = time.NewTicker(tick)
 		e.ticks = e.ticker.C
@@ -206,7 +208,12 @@ func (e *engine) take(f *flush) {
 	if f.from != nil {
 		s.sink = f.from
 	}
-	e.guard(s, func() { s.fold(f) })
+	e.guard(s, func() {
+		if e.signatures != nil {
+			s.analyzer.UseSignatures(e.signatures.matcher(f.resource))
+		}
+		s.fold(f)
+	})
 	e.advance(s, s.latest-s.grace())
 }
 
@@ -258,6 +265,7 @@ func (e *engine) account(s *service, now window.Stats) {
 	grown(e.telemetry.ProcessorPerfscopeHops, was.HopsJudged, now.HopsJudged)
 	grown(e.telemetry.ProcessorPerfscopeUnitsEvicted, was.UnitsEvicted, now.UnitsEvicted)
 	grown(e.telemetry.ProcessorPerfscopeEventsLate, was.LateEvents, now.LateEvents)
+	grown(e.telemetry.ProcessorPerfscopeCallsNamed, was.CallsNamed, now.CallsNamed)
 	e.held.units.Add(int64(now.Units - was.Units))
 	e.held.bytes.Add(now.Bytes - was.Bytes)
 	s.stats = now
@@ -281,6 +289,10 @@ func (e *engine) stalest() *service {
 // inOrder lists the services in an order that does not change from run to run.
 func (e *engine) inOrder() []*service {
 	return slices.SortedFunc(maps.Values(e.services), func(a, b *service) int { return cmp.Compare(a.key, b.key) })
+}
+
+func withResult(result string) metric.MeasurementOption {
+	return metric.WithAttributeSet(attribute.NewSet(attribute.String("result", result)))
 }
 
 func withReason(reason string) metric.MeasurementOption {

@@ -22,6 +22,7 @@ import (
 	"go.opentelemetry.io/collector/processor"
 	"go.opentelemetry.io/collector/processor/processortest"
 
+	"github.com/perfscope/perfscope/internal/signature"
 	"github.com/perfscope/perfscope/internal/suspect"
 	"github.com/perfscope/perfscope/internal/syscalllog"
 	"github.com/perfscope/perfscope/internal/syscalltrace"
@@ -52,6 +53,7 @@ func (s *scripted) AddBatch(b *syscalltrace.Batch) {
 	s.batches += len(b.Events)
 }
 func (s *scripted) AddCoverage(syscalltrace.Coverage) {}
+func (s *scripted) UseSignatures(*signature.Matcher)  {}
 func (s *scripted) Stats() window.Stats {
 	return window.Stats{Units: s.batches, Bytes: int64(s.batches) * 10, HopsJudged: uint64(s.closed / sec)}
 }

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/perfscope/perfscope/internal/correlate"
+	"github.com/perfscope/perfscope/internal/signature"
 	"github.com/perfscope/perfscope/internal/suspect"
 	"github.com/perfscope/perfscope/internal/syscalltrace"
 	"github.com/perfscope/perfscope/internal/window"
@@ -36,6 +37,7 @@ const (
 type analyzer interface {
 	AddBatch(*syscalltrace.Batch)
 	AddCoverage(syscalltrace.Coverage)
+	UseSignatures(*signature.Matcher)
 	Advance(now int64) []suspect.Anomaly
 	Stats() window.Stats
 }

@@ -32,6 +32,7 @@ type TelemetryBuilder struct {
 	ProcessorPerfscopeAnalysisPanics   metric.Int64Counter
 	ProcessorPerfscopeAnomalies        metric.Int64Counter
 	ProcessorPerfscopeAnomalyRecords   metric.Int64Counter
+	ProcessorPerfscopeCallsNamed       metric.Int64Counter
 	ProcessorPerfscopeDecodeErrors     metric.Int64Counter
 	ProcessorPerfscopeEvents           metric.Int64Counter
 	ProcessorPerfscopeEventsLate       metric.Int64Counter
@@ -42,6 +43,7 @@ type TelemetryBuilder struct {
 	ProcessorPerfscopeRecords          metric.Int64Counter
 	ProcessorPerfscopeServices         metric.Int64ObservableGauge
 	ProcessorPerfscopeServicesEvicted  metric.Int64Counter
+	ProcessorPerfscopeSignatureFiles   metric.Int64Counter
 	ProcessorPerfscopeSpansAnnotated   metric.Int64Counter
 	ProcessorPerfscopeSpansHeld        metric.Int64ObservableGauge
 	ProcessorPerfscopeSpansRefused     metric.Int64Counter
@@ -189,6 +191,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{record}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ProcessorPerfscopeCallsNamed, err = builder.meter.Int64Counter(
+		"otelcol_processor_perfscope_calls_named",
+		metric.WithDescription("System calls without a stack whose function was told by a signature. [Development]"),
+		metric.WithUnit("{call}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ProcessorPerfscopeDecodeErrors, err = builder.meter.Int64Counter(
 		"otelcol_processor_perfscope_decode_errors",
 		metric.WithDescription("Syscall records that could not be read. [Development]"),
@@ -247,6 +255,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_processor_perfscope_services_evicted",
 		metric.WithDescription("Service instances whose past was dropped, by reason (max_services, idle). [Development]"),
 		metric.WithUnit("{service}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorPerfscopeSignatureFiles, err = builder.meter.Int64Counter(
+		"otelcol_processor_perfscope_signature_files",
+		metric.WithDescription("Signature files, by result (loaded, unusable when it could not be read, refused when it is of another build than the program that runs). [Development]"),
+		metric.WithUnit("{file}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorPerfscopeSpansAnnotated, err = builder.meter.Int64Counter(

@@ -44,6 +44,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ProcessorPerfscopeAnalysisPanics.Add(context.Background(), 1)
 	tb.ProcessorPerfscopeAnomalies.Add(context.Background(), 1)
 	tb.ProcessorPerfscopeAnomalyRecords.Add(context.Background(), 1)
+	tb.ProcessorPerfscopeCallsNamed.Add(context.Background(), 1)
 	tb.ProcessorPerfscopeDecodeErrors.Add(context.Background(), 1)
 	tb.ProcessorPerfscopeEvents.Add(context.Background(), 1)
 	tb.ProcessorPerfscopeEventsLate.Add(context.Background(), 1)
@@ -51,6 +52,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ProcessorPerfscopeHops.Add(context.Background(), 1)
 	tb.ProcessorPerfscopeRecords.Add(context.Background(), 1)
 	tb.ProcessorPerfscopeServicesEvicted.Add(context.Background(), 1)
+	tb.ProcessorPerfscopeSignatureFiles.Add(context.Background(), 1)
 	tb.ProcessorPerfscopeSpansAnnotated.Add(context.Background(), 1)
 	tb.ProcessorPerfscopeSpansRefused.Add(context.Background(), 1)
 	tb.ProcessorPerfscopeSpansReleased.Add(context.Background(), 1)
@@ -65,6 +67,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorPerfscopeAnomalyRecords(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorPerfscopeCallsNamed(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorPerfscopeDecodeErrors(t, testTel,
@@ -95,6 +100,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorPerfscopeServicesEvicted(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorPerfscopeSignatureFiles(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorPerfscopeSpansAnnotated(t, testTel,
