@@ -20,7 +20,7 @@ help: ## Show this list
 	  /^[a-z-]+:.*## / {printf "  \033[1m%-15s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: deps build ## Make a real redis slow and see PerfScope name the function (root, 3 min)
+demo: deps build ## Make a real redis slow and see PerfScope name the function (root, 3 min); SIGNATURES=only takes no stacks
 	@cd testbed && go build -o bin/ ./cmd/... && cd .. && exec testbed/bin/demo
 
 .PHONY: test

@@ -18,6 +18,10 @@ type signatures struct {
 // are made anew when they become too many, and then are others.
 const maxMatches = 8192
 
+// maxMatchers bounds the matchers that are remembered. A service has a program
+// or two; those of which more is learned get new ones.
+const maxMatchers = 16
+
 // UseSignatures has the calls of the batches that follow named by signatures
 // where they have no stack; nil ends that. Processes of another program need
 // another matcher.
@@ -26,7 +30,7 @@ func (s *Service) UseSignatures(m *signature.Matcher) {
 		s.signatures = nil
 		return
 	}
-	if s.matchers == nil {
+	if s.matchers == nil || len(s.matchers) >= maxMatchers {
 		s.matchers = map[*signature.Matcher]*signatures{}
 	}
 	if s.matchers[m] == nil {

@@ -53,6 +53,11 @@ type Config struct {
 type SignaturesConfig struct {
 	// Files are paths, or patterns of paths, of the signature exporter's files.
 	Files []string `mapstructure:"files"`
+	// Learn extends them by the stacks that live calls bring.
+	Learn bool `mapstructure:"learn"`
+	// Storage is the collector's storage extension that keeps what is learned;
+	// without one it is learned anew after a restart.
+	Storage *component.ID `mapstructure:"storage"`
 
 	_ struct{}
 }
@@ -112,6 +117,9 @@ func (c *Config) Validate() error {
 		if _, err := filepath.Match(pattern, ""); err != nil || pattern == "" {
 			fail("signatures::files has %q; it must be a path or a pattern of paths, such as /var/lib/perfscope/signatures/*.signatures", pattern)
 		}
+	}
+	if c.Signatures.Storage != nil && !c.Signatures.Learn {
+		fail("signatures::storage is set, and signatures::learn is not; there is nothing to store without it")
 	}
 	if c.SpanWait.Timeout < 0 || c.SpanWait.Timeout > time.Minute {
 		fail("span_wait::timeout is %s; it must be from 0 (hold no spans) to 1m", c.SpanWait.Timeout)

@@ -40,7 +40,8 @@ func TestEveryOption(t *testing.T) {
 	assert.Equal(t, &Config{
 		Window: 10 * time.Minute, Hop: 10 * time.Second, Output: OutputSpanEvents, ForwardSyscalls: true,
 		MaxServices: 16, MaxUnitsPerService: 5000, MaxSuspects: 5,
-		SpanWait: SpanWaitConfig{Timeout: 20 * time.Second, MaxSpans: 1000},
+		Signatures: SignaturesConfig{Files: []string{"/srv/*.signatures"}, Learn: true, Storage: &fileStorage},
+		SpanWait:   SpanWaitConfig{Timeout: 20 * time.Second, MaxSpans: 1000},
 	}, cfg)
 	assert.NoError(t, cfg.windowConfig().Validate())
 }
@@ -52,7 +53,9 @@ func TestValidateNamesEachKey(t *testing.T) {
 	for _, part := range []string{
 		"hop is 10ms; it must be from 1s to 1m",
 		"output is \"everywhere\"; it must be both, logs or span_events",
-		"max_services is 0", "max_units_per_service is 1;", "max_suspects is 1000", "span_wait::timeout is -1s", "span_wait::max_spans is -1",
+		"max_services is 0", "max_units_per_service is 1;", "max_suspects is 1000",
+		`signatures::files has "["; it must be a path`, `signatures::files has ""`, "signatures::storage is set, and signatures::learn is not",
+		"span_wait::timeout is -1s", "span_wait::max_spans is -1",
 	} {
 		assert.ErrorContains(t, err, part)
 	}

@@ -110,7 +110,7 @@ func newEngine(cfg *Config, set component.TelemetrySettings, version string) (*e
 }
 
 func (e *engine) start() {
-	e.signatures = readSignatures(e.cfg.Signatures.Files, e.log, e.telemetry)
+	e.signatures = readSignatures(e.cfg.Signatures, e.log, e.telemetry)
 	if e.ticks == nil && e.records == nil {
 		e.ticker = time.NewTicker(tick)
 		e.ticks = e.ticker.C
@@ -125,6 +125,7 @@ func (e *engine) stop() {
 	if e.ticker != nil {
 		e.ticker.Stop()
 	}
+	e.signatures.stop()
 	e.telemetry.Shutdown()
 }
 
@@ -210,7 +211,9 @@ func (e *engine) take(f *flush) {
 	}
 	e.guard(s, func() {
 		if e.signatures != nil {
-			s.analyzer.UseSignatures(e.signatures.matcher(f.resource))
+			running := programOf(f.resource)
+			e.signatures.learn(running, f)
+			s.analyzer.UseSignatures(e.signatures.matcher(running))
 		}
 		s.fold(f)
 	})

@@ -55,10 +55,16 @@ func newLogsHandle(s *sharing, set processor.Settings, cfg *Config, next consume
 func (h *logsHandle) Capabilities() consumer.Capabilities { return consumer.Capabilities{} }
 
 // Start joins the shared engine.
-func (h *logsHandle) Start(_ context.Context, host component.Host) error {
+func (h *logsHandle) Start(ctx context.Context, host component.Host) error {
 	e, err := h.sharing.acquire(h.cfg, h.set)
 	if err != nil {
 		return err
+	}
+	if id := h.cfg.Signatures.Storage; id != nil {
+		if err := e.signatures.learned.useStorage(ctx, host, *id, h.set.ID); err != nil {
+			h.sharing.release(h.cfg)
+			return err
+		}
 	}
 	e.mu.Lock()
 	e.logs = append(e.logs, h)

@@ -26,18 +26,23 @@ type signatures struct {
 	of map[signature.Program]*signature.Matcher
 	// matchers has that of each file, made when it is first used.
 	matchers map[*signature.File]*signature.Matcher
+	// learned has what live stacks teach; nil when nothing is learned.
+	learned *learning
 }
 
 // readSignatures reads the files that the patterns name. One that can't be read
 // is told of and left out: what is analysed without it is worth more than
-// nothing. It is nil when no files are configured.
-func readSignatures(patterns []string, log *zap.Logger, telemetry *metadata.TelemetryBuilder) *signatures {
-	if len(patterns) == 0 {
+// nothing. It is nil when there are to be no signatures.
+func readSignatures(cfg SignaturesConfig, log *zap.Logger, telemetry *metadata.TelemetryBuilder) *signatures {
+	if len(cfg.Files) == 0 && !cfg.Learn {
 		return nil
 	}
 	s := &signatures{log: log, telemetry: telemetry, of: map[signature.Program]*signature.Matcher{}, matchers: map[*signature.File]*signature.Matcher{}}
+	if cfg.Learn {
+		s.learned = &learning{log: log, programs: map[signature.Program]*lesson{}}
+	}
 	var paths []string
-	for _, pattern := range patterns {
+	for _, pattern := range cfg.Files {
 		found, _ := filepath.Glob(pattern) // Validate knows that it is none that is wrong
 		if len(found) == 0 {
 			log.Warn("No signature file is there.", zap.String("signatures::files", pattern))
@@ -73,15 +78,18 @@ func (s *signatures) count(result string) {
 	s.telemetry.ProcessorPerfscopeSignatureFiles.Add(context.Background(), 1, withResult(result))
 }
 
-// matcher gives the signatures of the program whose resource it is, nil when
-// there are none. That they are of another build is said once per program.
-func (s *signatures) matcher(resource pcommon.Map) *signature.Matcher {
-	running := signature.ProgramOf(func(key string) string {
+func programOf(resource pcommon.Map) signature.Program {
+	return signature.ProgramOf(func(key string) string {
 		if v, ok := resource.Get(key); ok {
 			return v.AsString()
 		}
 		return ""
 	})
+}
+
+// matcher gives the signatures of a program that runs, nil when there are none.
+// That they are of another build is said once per program.
+func (s *signatures) matcher(running signature.Program) *signature.Matcher {
 	m, known := s.of[running]
 	if known {
 		return m
@@ -89,28 +97,66 @@ func (s *signatures) matcher(resource pcommon.Map) *signature.Matcher {
 	if len(s.of) >= maxPrograms {
 		clear(s.of)
 	}
-	m = s.find(running)
+	if f := s.find(running); f != nil {
+		if s.matchers[f] == nil {
+			s.matchers[f] = signature.NewMatcher(f)
+		}
+		m = s.matchers[f]
+	}
 	s.of[running] = m
 	return m
 }
 
-func (s *signatures) find(running signature.Program) *signature.Matcher {
+// find gives what is known of a program: what was learned in earlier lives, or
+// what a file says, whichever comes from more.
+func (s *signatures) find(running signature.Program) *signature.File {
+	var found *signature.File
 	var refused error
 	for _, f := range s.files {
 		err := f.Fits(running)
 		if err == nil {
-			if s.matchers[f] == nil {
-				s.matchers[f] = signature.NewMatcher(f)
-			}
-			return s.matchers[f]
+			found = f
+			break
 		}
 		if f.Same(running) {
 			refused = err
 		}
 	}
-	if refused != nil {
+	if s.learned != nil {
+		if f := s.learned.recall(running); f != nil && (found == nil || f.Calls > found.Calls) {
+			found = f
+		}
+	}
+	if found == nil && refused != nil {
 		s.count("refused")
 		s.log.Warn("The signatures of a program are of another build and are not used.", zap.Error(refused))
 	}
-	return nil
+	return found
+}
+
+// learn takes the calls of a program, and from time to time what they teach.
+func (s *signatures) learn(running signature.Program, f *flush) {
+	if s.learned == nil || running.BuildID == "" {
+		return
+	}
+	l := s.learned.of(running, func() *signature.File { return s.find(running) })
+	if l == nil {
+		return
+	}
+	for _, b := range f.batches {
+		l.miner.Add(b)
+	}
+	if f.latest < l.next {
+		return
+	}
+	if taught := s.learned.conclude(l, f.latest); taught != nil {
+		s.of[running] = signature.NewMatcher(taught)
+	}
+}
+
+// stop keeps what was learned.
+func (s *signatures) stop() {
+	if s != nil && s.learned != nil {
+		s.learned.stop()
+	}
 }

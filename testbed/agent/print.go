@@ -14,7 +14,7 @@ func (a Anomaly) Print(w io.Writer, truth []string) {
 	if a.Pattern != "" {
 		fmt.Fprintf(w, ", pattern: %s", a.Pattern)
 	}
-	fmt.Fprintf(w, "\n\n        %4s  %5s  %-40s %-18s %s\n", "rank", "score", "function", "module", "seen in stacks")
+	fmt.Fprintf(w, "\n\n        %4s  %5s  %-40s %-18s %s\n", "rank", "score", "function", "module", "evidence")
 	for i, s := range a.Suspects {
 		mark := "  "
 		if Named(s.Function, truth) {

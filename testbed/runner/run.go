@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/perfscope/perfscope/testbed/agent"
@@ -25,6 +26,9 @@ type Options struct {
 	// Record is a configuration that adds a recording of the raw records;
 	// empty for none.
 	Record string
+	// Overlays are further configurations, Env further variables of the
+	// collector.
+	Overlays, Env []string
 	// Turn, if not nil, holds one token: who has it may turn its fault on.
 	// Scenarios that run side by side learn together and fail in turn.
 	Turn chan struct{}
@@ -77,14 +81,14 @@ func (r *run) run(ctx context.Context, o Options) (err error) {
 	defer r.load.Stop()
 	r.say("load: %.0f requests per second over %d connections", r.work.Load.Rate, r.work.Load.Workers)
 
-	cfg := agent.Config{Binary: o.Binary, File: o.Config, Out: out}
+	cfg := agent.Config{Binary: o.Binary, File: o.Config, Out: out, Overlays: slices.Clone(o.Overlays), Env: slices.Clone(o.Env)}
 	if o.Record != "" {
 		r.labels.Recording = filepath.Join(out, "records.bin")
 		if err := os.Remove(r.labels.Recording); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
-		cfg.Overlays = []string{o.Record}
-		cfg.Env = []string{"PERFSCOPE_RECORD_FILE=" + r.labels.Recording}
+		cfg.Overlays = append(cfg.Overlays, o.Record)
+		cfg.Env = append(cfg.Env, "PERFSCOPE_RECORD_FILE="+r.labels.Recording)
 	}
 	collector, err := agent.Start(ctx, cfg)
 	if err != nil {
