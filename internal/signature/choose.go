@@ -21,8 +21,9 @@ type chooser struct {
 }
 
 // choose takes of the candidates that are good the one first that names the most
-// calls which none before it does; of equals the surer, then the simpler.
-func (c *chooser) choose(candidates []candidate) {
+// calls which none before it does; of equals the surer, then the simpler. How
+// much surer counts is a part of one: below, asking for more calls is no gain.
+func (c *chooser) choose(candidates []candidate, part float64) {
 	candidates = slices.DeleteFunc(candidates, func(c candidate) bool { return !c.good() })
 	slices.SortFunc(candidates, func(a, b candidate) int {
 		return cmp.Or(cmp.Compare(len(a.Episode), len(b.Episode)), a.Episode.Compare(b.Episode))
@@ -32,8 +33,7 @@ func (c *chooser) choose(candidates []candidate) {
 		best, most, surest := -1, uint64(0), 0.0
 		for at := range candidates {
 			gain := c.gain(&candidates[at])
-			// To a percent: less is no reason to ask for more calls.
-			sure := math.Round(100 * candidates[at].Confidence())
+			sure := math.Round(candidates[at].Confidence() / part)
 			if gain > most || gain == most && gain > 0 && sure > surest {
 				best, most, surest = at, gain, sure
 			}

@@ -171,18 +171,20 @@ func (w *mining) signatures(e *evidence, known []Signature) []Signature {
 		}
 		c.have[s.Episode.key()] = true
 	}
-	consider := func(found []frequent) {
+	consider := func(found []frequent, part float64) {
 		var candidates []candidate
 		for _, f := range found {
 			if !c.have[f.key()] {
 				candidates = append(candidates, w.assess(e, f.Episode))
 			}
 		}
-		c.choose(candidates)
+		c.choose(candidates, part)
 	}
-	consider(mineScenes(invocations(e.scenes), closed))
+	// What a function always does is asked for in full: the same call may be made
+	// elsewhere under another load. What leads into it is a matter of the load.
+	consider(mineScenes(invocations(e.scenes), closed), 1e-6)
 	if rest := c.rest(); len(rest) > 0 {
-		consider(mineScenes(rest, all))
+		consider(mineScenes(rest, all), 0.01)
 	}
 	slices.SortFunc(c.chosen, func(a, b Signature) int { return a.Episode.Compare(b.Episode) })
 	return c.chosen

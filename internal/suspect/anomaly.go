@@ -45,6 +45,10 @@ type Anomaly struct {
 	// Path is the chain of callers, outermost first, that leads into the
 	// first suspect.
 	Path []string
+	// Order is the functions that ran one after the other before the first
+	// suspect, in the order of time and it last, as signatures tell them; empty
+	// when they do not.
+	Order []string
 	// Scope is the share of the program's functions that Suspects is
 	// (the paper's search scope); zero when their number is unknown.
 	Scope float64

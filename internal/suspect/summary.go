@@ -122,6 +122,9 @@ func Summarise(a *Anomaly, cause Cause) string {
 		}
 		fmt.Fprintf(&b, "; %s went from %s to %s per second", name, figure(d.Normal.RatePerSecond), figure(d.Abnormal.RatePerSecond))
 	}
+	if n := len(a.Order); n > 1 {
+		fmt.Fprintf(&b, "; it runs after %s", strings.Join(a.Order[:n-1], " and then "))
+	}
 	b.WriteString(".")
 	return b.String()
 }

@@ -89,6 +89,7 @@ type thread struct {
 	segmenter *unit.Segmenter
 	// place is where it is in the signatures, if there are any.
 	place    signature.Thread
+	order    order
 	lastSeen int64
 	// hops is in how many hops it was seen.
 	hops int
@@ -173,8 +174,9 @@ type closedHop struct {
 	units     []*unit.Unit
 	period    struct{ sample, snapshot float64 }
 	functions int
-	// spans are kept only while the hop may be reported.
+	// spans, refused and orders are kept only while the hop may be reported.
 	spans   map[threadCell]cellTime
+	orders  map[order]uint32
 	refused map[unit.Key]map[int32]suspect.Span
 }
 

@@ -187,6 +187,7 @@ func (s *Service) describe(e *episode, c *closedHop, v verdict, o outliers) susp
 	a.Units = s.abnormalSpans(c, v, o)
 	if len(a.Suspects) > 0 {
 		a.Path = suspect.PathTo(s.stacks, times, a.Suspects[0])
+		a.Order = s.orderTo(c, a.Suspects[0])
 		if c.functions > 0 {
 			a.Scope = float64(len(a.Suspects)) / float64(c.functions)
 		}

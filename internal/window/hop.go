@@ -36,6 +36,8 @@ type hop struct {
 	timedOut map[int32]float64
 	// refused has the threads by refusal.
 	refused map[unit.Key]map[int32]suspect.Span
+	// orders counts in which order functions were told by signatures.
+	orders map[order]uint32
 }
 
 func newHop(start, end int64, maxUnits int) *hop {
@@ -139,7 +141,7 @@ func (h *hop) close(classes *syscalltrace.Classes) *closedHop {
 		start: h.start, end: h.end, seconds: seconds, traced: h.traced > 0,
 		cpu: map[uint32]float64{}, freshCPU: map[uint32]float64{}, wait: map[waitSite]waitTime{}, fresh: map[waitSite]waitTime{},
 		calls: map[unit.Key]callTotals{}, callSites: map[callSite]float64{},
-		units: h.units.kept(), functions: h.functions, spans: h.cells, born: h.born, refused: h.refused,
+		units: h.units.kept(), functions: h.functions, spans: h.cells, born: h.born, refused: h.refused, orders: h.orders,
 		timedOut: map[int32]float64{},
 	}
 	c.period.sample, c.period.snapshot = float64(h.sample)/seconds, float64(h.snapshot)/seconds

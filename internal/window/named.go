@@ -40,12 +40,15 @@ func (s *Service) UseSignatures(m *signature.Matcher) {
 }
 
 // name gives a finished call the stack that its signature tells, if it has none.
-func (s *Service) name(th *thread, e *syscalltrace.Event) {
+func (s *Service) name(h *hop, th *thread, e *syscalltrace.Event) {
 	if e.Kind != syscalltrace.KindCall || th == nil {
 		return
 	}
+	if unit.Waits(s.classes.Of(e.Number), e.Duration) {
+		th.order = order{}
+	}
 	match := s.signatures.matcher.Next(&th.place, e)
-	if match == nil || e.Stack != 0 {
+	if match == nil {
 		return
 	}
 	id, known := s.signatures.stacks[match]
@@ -56,10 +59,14 @@ func (s *Service) name(th *thread, e *syscalltrace.Event) {
 		}
 		s.signatures.stacks[match] = id
 	}
-	if id != 0 {
-		s.stats.CallsNamed++
+	if id == 0 {
+		return
 	}
-	e.Stack = id
+	h.follow(th, id)
+	if e.Stack == 0 {
+		s.stats.CallsNamed++
+		e.Stack = id
+	}
 }
 
 func (s *Service) infer(match *signature.Match) uint32 {

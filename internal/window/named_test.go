@@ -2,6 +2,7 @@ package window
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/perfscope/perfscope/internal/signature"
@@ -16,10 +17,15 @@ func saving(t *testing.T) *signature.File {
 	if err != nil {
 		t.Fatal(err)
 	}
+	read, err := signature.ParseEpisode(syscalltrace.ArchAMD64, "read")
+	if err != nil {
+		t.Fatal(err)
+	}
 	return &signature.File{
 		Program: signature.Program{Arch: syscalltrace.ArchAMD64}, Calls: 10_000, Sequences: 4000,
 		Functions: []signature.Function{
 			{Name: "commit", Module: "server", Calls: 900, Invocations: 400, Beneath: 900, Signatures: []signature.Signature{{Episode: e, Right: 400, Total: 400}}},
+			{Name: "receive", Module: "server", Calls: 3000, Invocations: 3000, Signatures: []signature.Signature{{Episode: read, Right: 3000, Total: 3000}}},
 			{Name: "save", Module: "server", Calls: 800, Invocations: 400, Signatures: []signature.Signature{{Episode: e, Right: 400, Total: 400}}},
 		},
 	}
@@ -92,6 +98,9 @@ func TestSignaturesNameCallsWithoutStacks(t *testing.T) {
 	}
 	if got := a.Suspects[0].Evidence; !slices.Equal(got, []string{string(suspect.EvidenceSignature)}) {
 		t.Errorf("the evidence is %q", got)
+	}
+	if !slices.Equal(a.Order, []string{"receive", "save"}) || !strings.Contains(a.Summary, "; it runs after receive.") {
+		t.Errorf("the order is %q; %s", a.Order, a.Summary)
 	}
 	if !slices.Equal(a.Path, []string{"commit", "save"}) {
 		t.Errorf("the path is %q", a.Path)

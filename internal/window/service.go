@@ -104,11 +104,11 @@ func (s *Service) AddBatch(b *syscalltrace.Batch) {
 		} else {
 			e.Stack = 0
 		}
-		if s.signatures != nil {
-			s.name(th, &e)
-		}
 		if at := e.End(); h == nil || at < h.start || at >= h.end {
 			h = s.hopAt(at)
+		}
+		if s.signatures != nil {
+			s.name(h, th, &e)
 		}
 		s.fold(h, th, b.ThreadID, &e)
 		if th != nil {
@@ -279,7 +279,7 @@ func (s *Service) describeThreads(c *closedHop) {
 
 // remember adds a hop to the past.
 func (s *Service) remember(c *closedHop) {
-	c.spans, c.refused = nil, nil
+	c.spans, c.refused, c.orders = nil, nil, nil
 	s.closed = append(s.closed, c)
 	s.hops++
 	if limit := int(s.cfg.Window / s.cfg.Hop); len(s.closed) > limit {

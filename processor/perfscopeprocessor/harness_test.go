@@ -205,6 +205,7 @@ func anomalyAt(start int64) suspect.Anomaly {
 		}},
 		Units: []suspect.Span{{ThreadID: 100, Start: start, End: start + 2*sec}, {ThreadID: 100, Start: start + 3*sec, End: start + 4*sec}},
 		Path:  []string{"main", "aeMain", "beforeSleep", "flushAppendOnlyFile"}, Scope: 0.002,
+		Order:   []string{"readQueryFromClient", "flushAppendOnlyFile"},
 		Summary: "redis waits for the disk on every command, in flushAppendOnlyFile.",
 	}
 }

@@ -37,6 +37,7 @@ const (
 	attrEvidence   = "perfscope.suspect.evidence"
 	attrScope      = "perfscope.search_scope"
 	attrPath       = "perfscope.path"
+	attrOrder      = "perfscope.order"
 	attrThreads    = "perfscope.threads"
 	attrDeviations = "perfscope.deviations"
 	attrModule     = "perfscope.module"
@@ -88,18 +89,24 @@ func describe(a *suspect.Anomaly, dst pcommon.Map) {
 	if a.Scope > 0 {
 		dst.PutDouble(attrScope, a.Scope)
 	}
-	if len(a.Path) > 0 {
-		path := dst.PutEmptySlice(attrPath)
-		for _, f := range a.Path {
-			path.AppendEmpty().SetStr(utf8(f))
-		}
-	}
+	describeNames(attrPath, a.Path, dst)
+	describeNames(attrOrder, a.Order, dst)
 	describeThreads(a.Units, dst)
 	if len(a.Deviations) > 0 {
 		list := dst.PutEmptySlice(attrDeviations)
 		for i := range a.Deviations {
 			describeDeviation(&a.Deviations[i], list.AppendEmpty().SetEmptyMap())
 		}
+	}
+}
+
+func describeNames(key string, names []string, dst pcommon.Map) {
+	if len(names) == 0 {
+		return
+	}
+	list := dst.PutEmptySlice(key)
+	for _, n := range names {
+		list.AppendEmpty().SetStr(utf8(n))
 	}
 }
 

@@ -54,7 +54,9 @@ const extraction = 40 * time.Second
 // the collector use them and take no stacks.
 func withoutStacks(ctx context.Context, o *runner.Options) error {
 	fmt.Printf("extracting signatures: the same server under a test load for %s, with a stack at every call\n", extraction)
-	x, err := signatures.Extract(ctx, signatures.Redis(), *o, extraction, false)
+	test := *o
+	test.Out = filepath.Join(o.Out, "demo")
+	x, err := signatures.Extract(ctx, signatures.Redis(), test, extraction, false)
 	if err != nil {
 		return fmt.Errorf("no signatures could be extracted: %w", err)
 	}
