@@ -53,6 +53,8 @@ type Config struct {
 	Watch WatchConfig `mapstructure:"watch"`
 	// Stacks sets how often and how deep user stacks are copied.
 	Stacks StacksConfig `mapstructure:"stacks"`
+	// JVM sets what is asked of Java virtual machines.
+	JVM JVMConfig `mapstructure:"jvm"`
 	// Ring sets the memory shared with the kernel.
 	Ring RingConfig `mapstructure:"ring"`
 	// Limits bound what the receiver holds.
@@ -98,6 +100,13 @@ type StacksConfig struct {
 	// MaxRate bounds the stacks of calls per second and thread, about, and
 	// four times it per CPU; zero is no bound.
 	MaxRate int `mapstructure:"max_rate"`
+}
+
+// JVMConfig sets what is asked of the Java virtual machines among the targets.
+type JVMConfig struct {
+	// PerfMapInterval is the time between two requests to write
+	// /tmp/perf-PID.map, over the JVM's own attach socket; zero asks for none.
+	PerfMapInterval time.Duration `mapstructure:"perf_map_interval"`
 }
 
 // RingConfig sets the memory shared with the kernel.
@@ -168,6 +177,9 @@ func (c *Config) Validate() error {
 	within("stacks::every", c.Stacks.Every, 0, 30000)
 	within("stacks::max_bytes", c.Stacks.MaxBytes, 1<<10, 32<<10)
 	within("stacks::max_rate", c.Stacks.MaxRate, 0, 15000)
+	if c.JVM.PerfMapInterval != 0 {
+		between("jvm::perf_map_interval (0 is off)", c.JVM.PerfMapInterval, time.Second, time.Hour)
+	}
 	within("ring::records_per_cpu", c.Ring.RecordsPerCPU, 16, 1<<20)
 	if c.Ring.RecordsPerCPU&(c.Ring.RecordsPerCPU-1) != 0 {
 		fail("ring::records_per_cpu: must be a power of two, not %d", c.Ring.RecordsPerCPU)

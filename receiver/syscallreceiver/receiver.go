@@ -1,6 +1,7 @@
 package syscallreceiver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"go.opentelemetry.io/collector/receiver/receiverhelper"
 	"go.uber.org/zap"
 
+	"github.com/perfscope/perfscope/internal/jvm"
 	"github.com/perfscope/perfscope/internal/process"
 	"github.com/perfscope/perfscope/receiver/syscallreceiver/internal/metadata"
 )
@@ -49,6 +51,7 @@ func newReceiver(set receiver.Settings, cfg *Config, next consumer.Logs, p parts
 type run struct {
 	gatherer  *gatherer
 	scout     *scout
+	perfMaps  *perfMaps // nil when JVMs are asked for nothing
 	tracer    tracer
 	queue     *queue
 	telemetry *metadata.TelemetryBuilder
@@ -101,6 +104,14 @@ func (r *syscallReceiver) Start(ctx context.Context, host component.Host) error 
 		cfg: r.cfg, logger: r.set.Logger, unwind: r.parts.unwinder(), host: finder.Host(), arch: runtime.GOARCH, stats: counted,
 		tell: n.scout.tell, ready: n.poke, now: now, last: now(), names: process.NewThreadNames(r.parts.proc),
 		targets: map[int32]*target{}, dedup: newStackIndex(),
+	}
+	if interval := r.cfg.JVM.PerfMapInterval; interval > 0 {
+		n.perfMaps = &perfMaps{
+			interval: interval, logger: r.set.Logger, runtime: n.gatherer.unwind.Runtime, told: map[int32]time.Time{},
+			write: func(ctx context.Context, pid int32) error {
+				return jvm.WritePerfMap(ctx, cmp.Or(r.parts.proc, "/proc"), pid)
+			},
+		}
 	}
 	if hz := r.cfg.Watch.SampleFrequency; hz > 0 {
 		n.gatherer.samplePeriod = time.Second / time.Duration(hz)
@@ -180,7 +191,12 @@ func (n *run) start(flushInterval time.Duration) {
 	n.stop, n.scouted, n.looped = cancel, make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(n.scouted)
+		var asking sync.WaitGroup
+		if n.perfMaps != nil {
+			asking.Go(func() { n.perfMaps.run(ctx) })
+		}
 		n.scout.run(ctx)
+		asking.Wait()
 	}()
 	go func() {
 		defer close(n.looped)
@@ -209,6 +225,9 @@ func (n *run) poke() {
 }
 
 func (n *run) found(start int64, all []*process.Process) {
+	if n.perfMaps != nil {
+		n.perfMaps.follow(all)
+	}
 	n.gatherer.reconcile(start, all)
 	n.decide()
 }

@@ -46,7 +46,7 @@ func TestComponents(t *testing.T) {
 	}
 	for _, part := range []string{
 		"name: syscall\n", "name: perfscope\n", "name: otlp\n", "name: batch\n",
-		"name: memory_limiter\n", "name: debug\n", "name: file\n", "name: otlp_grpc\n", "name: otlp_http\n",
+		"name: memory_limiter\n", "name: debug\n", "name: file\n", "name: signature\n", "name: file_storage\n", "name: otlp_grpc\n", "name: otlp_http\n",
 	} {
 		if !strings.Contains(string(out), part) {
 			t.Errorf("%q is not among the components:\n%s", strings.TrimSpace(part), out)
@@ -63,6 +63,10 @@ func TestValidate(t *testing.T) {
 		{"shipped", nil, ""},
 		{"wrong mode", []string{"--config", "yaml:receivers::syscall::mode: always"}, "mode"},
 		{"no target", []string{"--config", "yaml:receivers::syscall::targets: [{}]"}, "targets"},
+		{"signatures", []string{"--config", filepath.Join(filepath.Dir(config), "signatures.yaml")}, ""},
+		{"learning", []string{"--config", "yaml:processors::perfscope::signatures: {learn: true, storage: file_storage}",
+			"--config", "yaml:extensions::file_storage::directory: " + os.TempDir(), "--config", "yaml:service::extensions: [file_storage]"}, ""},
+		{"storage for nothing", []string{"--config", "yaml:processors::perfscope::signatures::storage: file_storage"}, "learn"},
 		{"wrong hop", []string{"--config", "yaml:processors::perfscope::hop: -1s"}, "hop"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
