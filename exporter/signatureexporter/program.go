@@ -36,7 +36,7 @@ type program struct {
 func openProgram(cfg *Config, which signature.Program, log *zap.Logger) *program {
 	p := &program{
 		Program: which, path: filepath.Join(cfg.Directory, which.FileName()), load: cfg.Load,
-		miner: signature.NewMiner(which.Arch),
+		miner: signature.NewMiner(which.Arch, signature.Sequences),
 		base:  &signature.File{Program: which},
 	}
 	f, err := readFile(p.path)

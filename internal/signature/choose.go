@@ -20,26 +20,36 @@ type chooser struct {
 	have map[string]bool
 }
 
+// asMuch is the part of the most calls from which a candidate is said to name as
+// many.
+const asMuch = 0.98
+
 // choose takes of the candidates that are good the one first that names the most
-// calls which none before it does; of equals the surer, then the simpler. How
-// much surer counts is a part of one: below, asking for more calls is no gain.
+// calls which none before it does; of those that name as many the surest, then
+// the simplest. How much surer counts is a part of one: below, asking for more
+// calls is no gain.
 func (c *chooser) choose(candidates []candidate, part float64) {
 	candidates = slices.DeleteFunc(candidates, func(c candidate) bool { return !c.good() })
 	slices.SortFunc(candidates, func(a, b candidate) int {
 		return cmp.Or(cmp.Compare(len(a.Episode), len(b.Episode)), a.Episode.Compare(b.Episode))
 	})
 	least := leastShare * fraction * float64(c.sequences())
-	for len(c.chosen) < maxSignatures {
-		best, most, surest := -1, uint64(0), 0.0
-		for at := range candidates {
-			gain := c.gain(&candidates[at])
-			sure := math.Round(candidates[at].Confidence() / part)
-			if gain > most || gain == most && gain > 0 && sure > surest {
-				best, most, surest = at, gain, sure
-			}
+	gains := make([]float64, 0, len(candidates))
+	for len(c.chosen) < maxSignatures && len(candidates) > 0 {
+		gains = gains[:0]
+		for i := range candidates {
+			gains = append(gains, float64(c.gain(&candidates[i])))
 		}
-		if best < 0 || float64(most) < least {
+		most := slices.Max(gains)
+		if most == 0 || most < least {
 			return
+		}
+		best, surest := -1, 0.0
+		for i := range candidates {
+			sure := math.Round(candidates[i].Confidence() / part)
+			if gains[i] >= asMuch*most && sure > surest {
+				best, surest = i, sure
+			}
 		}
 		c.take(candidates[best])
 		candidates = slices.Delete(candidates, best, best+1)

@@ -28,23 +28,19 @@ type appearance struct {
 type evidence struct {
 	appearances    []appearance
 	calls, beneath uint64
-	// invocations counts the unbroken runs of calls.
-	invocations uint64
-	scenes      []scene
+	// invocations counts the unbroken runs of calls, sequences those that hold
+	// any.
+	invocations, sequences uint64
+	scenes                 []scene
 }
 
 // mining is one look at everything a Miner holds.
 type mining struct {
 	seen []observed
-	// holding has the sequences that hold a call, by their place in seen.
-	holding map[Symbol][]int
+	// holding has a bit for each sequence that holds a call, by its place in seen.
+	holding map[Symbol][]uint64
 	calls   uint64
-	totals  map[string]total
 }
-
-// total is how often an episode ends at all, at calls whose stack is known:
-// in so many sequences, at so many calls.
-type total struct{ sequences, calls uint64 }
 
 // Mine finds the signatures in all that was taken. What base says is added to
 // it and not forgotten: functions that were not met this time stay, those that
@@ -55,7 +51,7 @@ func (m *Miner) Mine(base *File) *File {
 	if base == nil {
 		base = &File{}
 	}
-	w := &mining{holding: map[Symbol][]int{}, totals: map[string]total{}}
+	w := &mining{holding: map[Symbol][]uint64{}}
 	found := w.look(m)
 	f := &File{Program: base.Program, Load: base.Load, Calls: base.Calls + w.calls, Sequences: base.Sequences + m.units.seen}
 	f.Arch = m.arch
@@ -96,7 +92,9 @@ func (m *Miner) Mine(base *File) *File {
 func (w *mining) look(m *Miner) map[int32]*evidence {
 	found := map[int32]*evidence{}
 	masks := map[int32]uint64{}
-	for i, t := range m.units.sorted() {
+	tallies := m.units.sorted()
+	words := (len(tallies) + 63) / 64
+	for i, t := range tallies {
 		calls, stacks := t.decode()
 		o := observed{sequence: newSequence(calls, t.n), stacks: stacks}
 		clear(masks)
@@ -121,7 +119,10 @@ func (w *mining) look(m *Miner) map[int32]*evidence {
 		}
 		w.calls += o.count(o.known)
 		for _, at := range o.at {
-			w.holding[at.call] = append(w.holding[at.call], i)
+			if w.holding[at.call] == nil {
+				w.holding[at.call] = make([]uint64, words)
+			}
+			w.holding[at.call][i/64] |= 1 << (i % 64)
 		}
 		w.seen = append(w.seen, o)
 	}
@@ -139,6 +140,7 @@ func (w *mining) scenesOf(e *evidence) {
 	var key []byte
 	for _, a := range e.appearances {
 		o := &w.seen[a.in]
+		e.sequences += o.weight
 		e.invocations += o.weight * uint64(bits.OnesCount64(a.mask&^(a.mask<<1)))
 		calls := o.calls[:bits.Len64(a.mask)]
 		key = binary.BigEndian.AppendUint64(key[:0], a.mask)
@@ -163,7 +165,7 @@ func (w *mining) scenesOf(e *evidence) {
 func (w *mining) signatures(e *evidence, known []Signature) []Signature {
 	c := chooser{scenes: e.scenes, covered: make([]uint64, len(e.scenes)), have: map[string]bool{}}
 	for _, s := range known {
-		old := w.assess(e, s.Episode)
+		old, _ := w.assess(e, s.Episode, true)
 		old.Right += s.Right
 		old.Total += s.Total
 		if old.good() {
@@ -175,7 +177,9 @@ func (w *mining) signatures(e *evidence, known []Signature) []Signature {
 		var candidates []candidate
 		for _, f := range found {
 			if !c.have[f.key()] {
-				candidates = append(candidates, w.assess(e, f.Episode))
+				if a, ok := w.assess(e, f.Episode, false); ok {
+					candidates = append(candidates, a)
+				}
 			}
 		}
 		c.choose(candidates, part)
@@ -209,50 +213,63 @@ const fraction = 1 << 20
 
 // assess counts how often an episode is right. What repeats within a sequence
 // is no further evidence: a sequence counts as one, with the part of its matches
-// that is right.
-func (w *mining) assess(e *evidence, ep Episode) candidate {
-	c := candidate{Signature: Signature{Episode: ep}, ends: make([]uint64, len(e.scenes))}
+// that is right. It gives up, and returns false, once too much is wrong for what
+// is left to make good; with whole it does not.
+func (w *mining) assess(e *evidence, ep Episode, whole bool) (candidate, bool) {
+	c := candidate{Signature: Signature{Episode: ep}}
+	wrong, parts, left := uint64(0), uint64(0), e.appearances
+	remaining := e.sequences
+	for word := range w.words() {
+		for set := w.holdingAll(ep, word); set != 0; set &= set - 1 {
+			i := word*64 + bits.TrailingZeros64(set)
+			for len(left) > 0 && left[0].in < i {
+				remaining -= w.seen[left[0].in].weight
+				left = left[1:]
+			}
+			o := &w.seen[i]
+			all := o.ends(ep) & o.known
+			if all == 0 {
+				continue
+			}
+			n := uint64(bits.OnesCount64(all))
+			c.Total += o.weight
+			c.all += n * o.weight
+			right := uint64(0)
+			if len(left) > 0 && left[0].in == i {
+				right = uint64(bits.OnesCount64(all & left[0].mask))
+			}
+			c.right += right * o.weight
+			parts += o.weight * (fraction * right / n)
+			if right == 0 {
+				wrong += o.weight
+				if !whole && float64(wrong)*sure > (1-sure)*float64(parts/fraction+remaining) {
+					return c, false
+				}
+			}
+		}
+	}
+	c.Right = (parts + fraction/2) / fraction
+	c.ends = make([]uint64, len(e.scenes))
 	for i := range e.scenes {
 		c.ends[i] = e.scenes[i].ends(ep) & e.scenes[i].places
 	}
-	parts := uint64(0)
-	for _, a := range e.appearances {
-		o := &w.seen[a.in]
-		all := o.ends(ep) & o.known
-		if all == 0 {
-			continue
-		}
-		right := bits.OnesCount64(all & a.mask)
-		c.right += uint64(right) * o.weight
-		parts += o.weight * (fraction * uint64(right) / uint64(bits.OnesCount64(all)))
-	}
-	t := w.total(ep)
-	c.Right, c.Total, c.all = (parts+fraction/2)/fraction, t.sequences, t.calls
-	return c
+	return c, true
 }
 
-// total is how often an episode ends at all.
-func (w *mining) total(ep Episode) total {
-	key := ep.key()
-	if t, ok := w.totals[key]; ok {
-		return t
-	}
-	rarest := w.holding[ep[0].Call]
-	for _, s := range ep[1:] {
-		if in := w.holding[s.Call]; len(in) < len(rarest) {
-			rarest = in
+func (w *mining) words() int { return (len(w.seen) + 63) / 64 }
+
+// holdingAll has the bits of those of 64 sequences that hold all calls of an
+// episode.
+func (w *mining) holdingAll(ep Episode, word int) uint64 {
+	set := ^uint64(0)
+	for i := range ep {
+		held := w.holding[ep[i].Call]
+		if held == nil {
+			return 0
 		}
+		set &= held[word]
 	}
-	var t total
-	for _, i := range rarest {
-		o := &w.seen[i]
-		if ends := o.ends(ep) & o.known; ends != 0 {
-			t.sequences += o.weight
-			t.calls += o.count(ends)
-		}
-	}
-	w.totals[key] = t
-	return t
+	return set
 }
 
 func appendCalls(key []byte, calls []Symbol) []byte {

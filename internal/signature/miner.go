@@ -11,8 +11,8 @@ const maxThreads = 16384
 
 // Miner gathers the calls of one program with their stacks, and mines what
 // functions can be told by. It holds distinct sequences, not events: its memory
-// is bounded by sequencesPerLength and suspect.MaxStacks, below 150 MB, and
-// far less for most programs. What it finds does not depend on the order in
+// is bounded by NewMiner's limit and suspect.MaxStacks, below 150 MB with
+// Sequences, a tenth of it with FewSequences, and far less for most programs. What it finds does not depend on the order in
 // which the batches of different threads come. It is not safe for concurrent
 // use.
 type Miner struct {
@@ -49,11 +49,12 @@ type Progress struct {
 	Bytes int64
 }
 
-// NewMiner starts with nothing; arch is the machine's architecture ("amd64").
-func NewMiner(arch string) *Miner {
+// NewMiner starts with nothing; arch is the machine's architecture ("amd64"),
+// limit Sequences or FewSequences.
+func NewMiner(arch string, limit int) *Miner {
 	return &Miner{
 		arch: arch, classes: syscalltrace.NewClasses(arch), stacks: suspect.NewStacks(),
-		hashes: make([]uint64, 1), threads: map[int32]*pending{}, units: newUnits(),
+		hashes: make([]uint64, 1), threads: map[int32]*pending{}, units: newUnits(limit),
 	}
 }
 

@@ -2,7 +2,9 @@ package signature
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -88,7 +90,7 @@ func requests(t testing.TB, thread int32, turns int, r *rand.Rand) *trace {
 }
 
 func mine(base *File, traces ...*trace) *File {
-	m := NewMiner(arch)
+	m := NewMiner(arch, Sequences)
 	for _, tr := range traces {
 		m.Add(&tr.Batch)
 	}
@@ -139,7 +141,7 @@ func TestTheOrderOfThreadsDoesNotMatter(t *testing.T) {
 	want := text(t, mine(nil, traces...))
 	r := rand.New(rand.NewPCG(2, 2))
 	for range 5 {
-		m := NewMiner(arch)
+		m := NewMiner(arch, Sequences)
 		// Each thread's calls in pieces, the threads in any order.
 		left := make([][]syscalltrace.Event, len(traces))
 		for i, tr := range traces {
@@ -185,10 +187,10 @@ func TestAPlantedEpisodeIsFoundAmongNoise(t *testing.T) {
 				}
 			}
 		}
-		m := NewMiner(arch)
+		m := NewMiner(arch, Sequences)
 		m.Add(&tr.Batch)
 		m.Finish()
-		w := &mining{holding: map[Symbol][]int{}, totals: map[string]total{}}
+		w := &mining{holding: map[Symbol][]uint64{}}
 		for id, e := range w.look(m) {
 			if m.stacks.Function(id).Name != "culprit" {
 				continue
@@ -333,7 +335,7 @@ func TestCallsWithoutAStackSayNothing(t *testing.T) {
 			tr.Events[i].Stack = 0
 		}
 	}
-	m := NewMiner(arch)
+	m := NewMiner(arch, Sequences)
 	m.Add(&tr.Batch)
 	m.Finish()
 	f := m.Mine(nil)
@@ -348,7 +350,7 @@ func TestCallsWithoutAStackSayNothing(t *testing.T) {
 func TestMemoryIsBounded(t *testing.T) {
 	r := rand.New(rand.NewPCG(8, 0))
 	feed := func(order []int) *Miner {
-		m := NewMiner(arch)
+		m := NewMiner(arch, Sequences)
 		for _, seed := range order {
 			own := rand.New(rand.NewPCG(uint64(seed), 9))
 			tr := newTrace(t, int32(seed+1))
@@ -369,7 +371,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	order := r.Perm(100)
 	m := feed(order)
 	p := m.Progress()
-	if p.Distinct > lengthClasses*sequencesPerLength || p.Left == 0 || p.Bytes > 64<<20 {
+	if p.Distinct > lengthClasses*Sequences || p.Left == 0 || p.Bytes > 64<<20 {
 		t.Errorf("%+v", p)
 	}
 	slices.Reverse(order)
@@ -382,7 +384,7 @@ func TestMemoryIsBounded(t *testing.T) {
 }
 
 func TestLostCallsEndASequence(t *testing.T) {
-	m := NewMiner(arch)
+	m := NewMiner(arch, Sequences)
 	tr := newTrace(t, 1)
 	tr.do("main loop", "epoll_wait")
 	tr.do("main loop serve", "read")
@@ -398,17 +400,61 @@ func TestLostCallsEndASequence(t *testing.T) {
 }
 
 func BenchmarkMiner(b *testing.B) {
-	var traces []*trace
-	for thread := range int32(16) {
-		traces = append(traces, requests(b, thread, 20_000, rand.New(rand.NewPCG(uint64(thread), 1))))
+	b.Run("a little server", func(b *testing.B) {
+		var traces []*trace
+		for thread := range int32(16) {
+			traces = append(traces, requests(b, thread, 20_000, rand.New(rand.NewPCG(uint64(thread), 1))))
+		}
+		benchmarkMiner(b, traces)
+	})
+	b.Run("300 functions, no two requests alike", func(b *testing.B) { benchmarkMiner(b, varied(b, 16, 20_000)) })
+}
+
+// varied is a large program: 300 functions that call each other and make calls
+// of their own now and again, in requests that are hardly ever the same.
+func varied(t testing.TB, threads, turns int) []*trace {
+	r := rand.New(rand.NewPCG(1, 9))
+	calls := strings.Fields("read write openat close lseek newfstatat mmap munmap brk ioctl fcntl getpid gettid " +
+		"sendto writev sendfile pread64 pwrite64 fdatasync unlink rename stat getuid madvise setsockopt getsockname")
+	type function struct{ stack, calls string }
+	functions := make([]function, 300)
+	for i := range functions {
+		functions[i].stack = "main loop"
+		if i > 0 {
+			functions[i].stack = functions[r.IntN(i)].stack
+		}
+		functions[i].stack += fmt.Sprintf(" f%03d", i)
+		for range 1 + r.IntN(4) {
+			functions[i].calls += " " + calls[r.IntN(len(calls))]
+		}
 	}
+	var traces []*trace
+	for thread := range threads {
+		tr := newTrace(t, int32(thread+1))
+		for range turns {
+			tr.do("main loop", "epoll_wait")
+			for range 1 + r.IntN(8) {
+				// Some are called far more often than others.
+				f := functions[int(float64(len(functions))*math.Pow(r.Float64(), 3))]
+				tr.do(f.stack, f.calls)
+			}
+		}
+		traces = append(traces, tr)
+	}
+	return traces
+}
+
+func benchmarkMiner(b *testing.B, traces []*trace) {
 	n := 0
 	for _, tr := range traces {
 		n += len(tr.Events)
 	}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
 	b.ResetTimer()
 	for range b.N {
-		m := NewMiner(arch)
+		m := NewMiner(arch, Sequences)
 		for fed := 0; fed < 10_000_000; fed += n {
 			for _, tr := range traces {
 				m.Add(&tr.Batch)
@@ -416,10 +462,13 @@ func BenchmarkMiner(b *testing.B) {
 		}
 		m.Finish()
 		f := m.Mine(nil)
-		b.ReportMetric(float64(m.Progress().Bytes)/(1<<20), "MiB-held")
+		b.ReportMetric(float64(m.Progress().Distinct), "sequences")
 		b.ReportMetric(float64(len(f.Functions)), "functions")
 	}
+	b.StopTimer()
+	runtime.ReadMemStats(&after)
 	b.ReportMetric(b.Elapsed().Seconds()/float64(b.N), "s/10M-events")
+	b.ReportMetric(float64(after.HeapSys-before.HeapSys)/(1<<20), "MiB-more-heap")
 }
 
 func ExampleEpisode_Text() {

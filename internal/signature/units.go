@@ -10,11 +10,12 @@ import (
 )
 
 const (
-	// sequencesPerLength bounds the distinct sequences kept of each class of
-	// length (1, 2, 3-4, 5-8, … 33-64 calls): what a server does it does
-	// thousands of times, so that most have a few hundred; what is beyond is
-	// a sample.
-	sequencesPerLength = 16384
+	// Sequences bounds the distinct sequences kept of each class of length (1,
+	// 2, 3-4, 5-8, … 33-64 calls) where mining is all that is done: what a
+	// server does it does thousands of times, so that most have a few hundred;
+	// what is beyond is a sample. FewSequences is for mining beside other work.
+	Sequences    = 16384
+	FewSequences = 2048
 	// placeBytes is what a call takes in a key: its symbol and its stack.
 	placeBytes = 8
 )
@@ -26,6 +27,7 @@ var lengthClasses = bits.Len(maxSequence-1) + 1
 // sample that does not depend on the order in which threads are seen, and in
 // which each that is kept was counted from its first time on.
 type units struct {
+	limit   int
 	of      map[string]*tally
 	classes []tallies
 	bytes   int64
@@ -40,8 +42,8 @@ type tally struct {
 	n    uint64
 }
 
-func newUnits() units {
-	return units{of: map[string]*tally{}, classes: make([]tallies, lengthClasses)}
+func newUnits(limit int) units {
+	return units{limit: limit, of: map[string]*tally{}, classes: make([]tallies, lengthClasses)}
 }
 
 func (u *units) add(key []byte, hash uint64) {
@@ -51,7 +53,7 @@ func (u *units) add(key []byte, hash uint64) {
 		return
 	}
 	class := &u.classes[bits.Len(uint(len(key)/placeBytes-1))]
-	if len(*class) == sequencesPerLength {
+	if len(*class) >= u.limit {
 		if hash >= (*class)[0].hash {
 			u.left++
 			return

@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	// maxLessons bounds the programs that are learned: each may hold a hundred
-	// megabytes, and a host runs few that matter.
+	// maxLessons bounds the programs that are learned: each may hold ten
+	// megabytes and take seconds to mine, and a host runs few that matter.
 	maxLessons = 16
 	// firstLesson is after how much of the records' time something is concluded
 	// first, longestLesson how far apart two conclusions are at most: a program
@@ -76,7 +76,7 @@ func (l *learning) of(running signature.Program, known func() *signature.File) *
 	if len(l.programs) >= maxLessons {
 		return nil
 	}
-	p := &lesson{Program: running, base: known(), miner: signature.NewMiner(running.Arch), after: firstLesson}
+	p := &lesson{Program: running, base: known(), miner: signature.NewMiner(running.Arch, signature.FewSequences), after: firstLesson}
 	if p.base == nil {
 		p.base = &signature.File{Program: running, Load: "learned from live stacks"}
 	}

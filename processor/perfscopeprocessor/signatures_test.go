@@ -109,7 +109,7 @@ func suspectOf(t *testing.T, p *pipelines) (function string, evidence []any) {
 // mined is what an extraction under the same load gives.
 func mined(t *testing.T, buildID string) *signature.File {
 	t.Helper()
-	m := signature.NewMiner("amd64")
+	m := signature.NewMiner("amd64", signature.Sequences)
 	s := saver{build: buildID, saves: 3, waits: 1e6, stacks: true}
 	for i := range int64(20) {
 		ld := s.second(t, epoch+i*sec)

@@ -79,7 +79,7 @@ func Evaluate(path string) (Row, *signature.File, error) {
 	p := slices.MaxFunc(programs, func(a, b *program) int { return cmp.Compare(a.calls, b.calls) })
 	first, last := p.span()
 	half := first + (last-first)/2
-	m := signature.NewMiner(p.Arch)
+	m := signature.NewMiner(p.Arch, signature.Sequences)
 	var test []*syscalltrace.Batch
 	for _, b := range p.batches {
 		before, after := split(b, half)
