@@ -56,7 +56,7 @@ type rawStack struct {
 	// Blocked is set on that of a wait, which comes before the snapshot that
 	// shows the wait, and once for all snapshots of it.
 	Blocked bool
-	Regs     stack.Registers
+	Regs    stack.Registers
 	// Bytes were copied from SP upward; valid during the call only.
 	Bytes []byte
 }
