@@ -109,6 +109,7 @@ func (l *learning) recall(running signature.Program) *signature.File {
 			zap.String("process.executable.path", running.Executable), zap.Error(err))
 		return nil
 	}
+	l.log.Info("Signatures that were learned before were found.", zap.String("process.executable.path", running.Executable), zap.Int("functions", len(f.Functions)))
 	return f
 }
 

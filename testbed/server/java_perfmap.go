@@ -1,13 +1,12 @@
 package server
 
 import (
+	"context"
 	"fmt"
-	"io"
-	"net"
 	"os"
-	"strings"
 	"time"
 
+	"github.com/perfscope/perfscope/internal/jvm"
 	"github.com/perfscope/perfscope/testbed/proc"
 )
 
@@ -25,35 +24,10 @@ func keepPerfMap(p *proc.Process) {
 		select {
 		case <-p.Done():
 			os.Remove(fmt.Sprintf("/tmp/perf-%d.map", p.PID()))
-			os.Remove(attachSocket(p.PID())) // left behind by a JVM that was killed
+			os.Remove(fmt.Sprintf("/tmp/.java_pid%d", p.PID())) // left behind by a JVM that was killed
 			return
 		case <-tick.C:
-			_ = writePerfMap(p.PID()) // a JVM that starts or ends does not answer
+			_ = jvm.WritePerfMap(context.Background(), "/proc", int32(p.PID())) // one that starts or ends does not answer
 		}
 	}
-}
-
-func attachSocket(pid int) string { return fmt.Sprintf("/tmp/.java_pid%d", pid) }
-
-// writePerfMap is `jcmd PID Compiler.perfmap` without the second JVM that jcmd
-// is: version, command and three arguments, each ended by a zero byte; the
-// answer begins with the result.
-func writePerfMap(pid int) error {
-	c, err := net.DialTimeout("unix", attachSocket(pid), time.Second)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(2 * time.Second))
-	if _, err := io.WriteString(c, "1\x00jcmd\x00Compiler.perfmap\x00\x00\x00"); err != nil {
-		return err
-	}
-	answer, err := io.ReadAll(c)
-	if err != nil {
-		return err
-	}
-	if text := string(answer); !strings.HasPrefix(text, "0\n") {
-		return fmt.Errorf("the JVM refuses Compiler.perfmap: %s", text)
-	}
-	return nil
 }
