@@ -354,10 +354,13 @@ func TestMemoryIsBounded(t *testing.T) {
 		for _, seed := range order {
 			own := rand.New(rand.NewPCG(uint64(seed), 9))
 			tr := newTrace(t, int32(seed+1))
+			for i := range 20 {
+				tr.do(fmt.Sprintf("main f%d", (seed+i)%30), "epoll_wait")
+			}
 			for range 300 {
-				tr.Events = append(tr.Events, call(t, "epoll_wait", 0))
+				tr.Events = append(tr.Events, call(t, "epoll_wait", 1))
 				for range 7 {
-					e := call(t, "read", 0)
+					e := call(t, "read", uint32(1+own.IntN(20)))
 					e.Number = int32(own.IntN(200))
 					e.Duration = 0
 					tr.Events = append(tr.Events, e)
@@ -375,10 +378,55 @@ func TestMemoryIsBounded(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	slices.Reverse(order)
-	other := feed(order)
-	for key := range m.units.of {
-		if other.units.of[key] == nil {
+	hashes := map[uint64]bool{}
+	for _, kept := range feed(order).units.of {
+		hashes[kept.hash] = true
+	}
+	for _, kept := range m.units.of {
+		if !hashes[kept.hash] {
 			t.Fatal("what is kept depends on the order of threads")
+		}
+	}
+}
+
+// A background thread that now and then makes the same call must not be taken
+// for the function, though most of such calls are the function's.
+func TestOwnCallsAreAskedForInFull(t *testing.T) {
+	busy, other := newTrace(t, 1), newTrace(t, 2)
+	for i := range 3000 {
+		busy.do("main loop", "epoll_wait")
+		busy.do("main loop serve", "read")
+		if i%200 == 1 {
+			// The write is the last call of a sequence that is cut.
+			busy.do("main loop serve", strings.Repeat("read ", maxSequence-3))
+		}
+		busy.do("main loop flush", "write fdatasync")
+		if i%100 == 0 {
+			other.do("start job", "futex:0 fdatasync")
+		}
+	}
+	f := mine(nil, busy, other)
+	flush := f.find("server", "flush")
+	if flush == nil {
+		t.Fatal("flush has no signature")
+	}
+	for _, s := range flush.Signatures {
+		if s.Episode.Text(arch) == "fdatasync" {
+			t.Errorf("flush is told by %d/%d fdatasync alone", s.Right, s.Total)
+		}
+	}
+}
+
+func TestConfidence(t *testing.T) {
+	for _, c := range []struct {
+		right, total uint64
+		want         float64
+	}{
+		// By hand: (p + z²/2n - z √(p(1-p)/n + z²/4n²)) / (1 + z²/n), z = 1.96.
+		{8, 10, 0.490}, {leastSeen, leastSeen, 0.901}, {leastSeen - 1, leastSeen - 1, 0.898}, {900, 1000, 0.880}, {0, 50, 0}, {0, 0, 0},
+	} {
+		if got := (Signature{Right: c.right, Total: c.total}).Confidence(); math.Abs(got-c.want) > 0.0006 {
+			t.Errorf("%d of %d: %.4f, not %.3f", c.right, c.total, got, c.want)
 		}
 	}
 }
