@@ -175,22 +175,3 @@ func TestTheAutomatonIsBounded(t *testing.T) {
 		}
 	}
 }
-
-func BenchmarkMatcher(b *testing.B) {
-	tr := requests(b, 1, 20_000, rand.New(rand.NewPCG(5, 5)))
-	b.Run("a little server", func(b *testing.B) { benchmark(b, mine(nil, tr), tr.Events) })
-	b.Run("2000 functions", func(b *testing.B) { benchmark(b, randomFile(rand.New(rand.NewPCG(6, 6)), 2000, 60), tr.Events) })
-}
-
-func benchmark(b *testing.B, f *File, events []syscalltrace.Event) {
-	m := NewMatcher(f)
-	var th Thread
-	told := 0
-	for i := range b.N {
-		if m.Next(&th, &events[i%len(events)]) != nil {
-			told++
-		}
-	}
-	b.ReportMetric(float64(told)/float64(b.N), "told/event")
-	b.ReportMetric(float64(m.States()), "states")
-}
