@@ -215,6 +215,13 @@ func TestHiddenFaults(t *testing.T) {
 					calls{"write", 2900, 1000, 30, "@write next_piece handle loop main"})
 			})}, []string{"next_piece"},
 		},
+		{"followers of a group commit wait for its leader", phase{load: pool(8)}, phase{load: with(pool(8), func(l *load) {
+			for i := range l.waits {
+				l.waits[i].share = 0.2
+				l.waits[i].also = &site{stack: "@pthread_cond_wait follow commit serve worker", call: "futex", share: 0.65}
+			}
+			l.waits[0].also = &site{stack: "@fdatasync write_log lead commit serve worker", call: "fdatasync", share: 0.65}
+		})}, []string{"write_log"}},
 		{"a little, on a server with little to do", phase{load: evenly(0.05)}, phase{
 			load: with(evenly(0.05), func(l *load) { l.busy["rehash grow handle loop main"] = 0.045 }),
 		}, []string{"rehash"}},

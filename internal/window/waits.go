@@ -1,0 +1,137 @@
+package window
+
+import (
+	"math"
+
+	"github.com/perfscope/perfscope/internal/suspect"
+	"github.com/perfscope/perfscope/internal/syscalltrace"
+)
+
+func (s *Service) compareWaiting(v *verdict, p *past, c *closedHop) {
+	now := map[group]float64{}
+	active := 0.0
+	held := map[waitSite]bool{}
+	exact := map[group]bool{}
+	homeless := map[waitSite]int{}
+	for cell := range c.spans {
+		if cell.waiting && !p.homes[cell.thread] {
+			homeless[waitSite{cell.stack, cell.number}]++
+		}
+	}
+	for site, w := range c.wait {
+		g, ok := s.innermost(site.stack, site.number)
+		if !ok || s.idles(p, site) || s.unasked(p, site, 2*homeless[site] >= w.threads, v.load) {
+			continue
+		}
+		held[site] = true
+		exact[g] = exact[g] || w.exact
+		now[g] += w.time
+		active += w.time
+	}
+	// More at a time wait more: a step of the load makes threads or comes
+	// through more of them, and a bug in a pool makes none.
+	load := v.load
+	if p.threads > 0 {
+		load = max(load, float64(c.threads)/p.threads)
+	}
+	parts := 0.0
+	weight := map[group]float64{}
+	for g, t := range now {
+		was := p.waitGroup(g)
+		expected := was.Expected(load)
+		if exact[g] && t > expected || t-expected > noise(expected, c.period.snapshot) {
+			x := math.Round(t - expected)
+			parts += x
+			// Ten threads stuck at one place are one reason.
+			weight[g] = min(x, 1e9)
+		}
+	}
+	s.explainWaits(v, c, now, weight)
+	weights := sum(weight)
+	v.waitExcess = beyond(parts, active, p.waitTotal, p.waitWorst, load)
+	v.active += active
+	v.waitWeight = min(v.waitExcess, weights)
+	for site, w := range c.wait {
+		st := suspect.StackTime{Stack: site.stack, Kind: suspect.EvidenceBlocked, Now: w.time, Past: p.waitMean[site], Call: site.number, Stuck: w.longest >= stuckAfter}
+		if g, ok := s.innermost(site.stack, site.number); ok && held[site] && v.waitExcess > 0 {
+			st.Excess = math.Round(v.waitWeight * share(w.time, now[g]) * share(weight[g], weights))
+			if st.Excess > 0 {
+				v.hot[threadCell{stack: site.stack, number: site.number, waiting: true}] = true
+				v.waiting[site.number] += st.Excess
+				if st.Stuck {
+					v.stuck += st.Excess
+				}
+			}
+		}
+		v.times = append(v.times, st)
+	}
+	for site, t := range p.waitMean {
+		if _, ok := c.wait[site]; !ok {
+			v.times = append(v.times, suspect.StackTime{Stack: site.stack, Kind: suspect.EvidenceBlocked, Past: t})
+		}
+	}
+}
+
+// notExplained is the part of a wait for other threads that counts in any case:
+// they are slower, too, and stay among the suspects.
+const notExplained = 0.1
+
+// explainWaits takes from the weight of waits for other threads what those
+// others' own excess explains. A thread that waits at a condition for a result
+// (the followers of a group commit, a listener without an idle worker) is held up
+// by what the one it waits for does: so many threads wait so many times as long
+// as that one is busy, or waits for something outside. A lock is another matter:
+// who takes it holds it as well.
+func (s *Service) explainWaits(v *verdict, c *closedHop, now, weight map[group]float64) {
+	forThreads := func(g group) bool { return s.classes.Is(g.number, syscalltrace.ClassFutex) && !g.lock }
+	others := 0.0
+	for g, w := range weight {
+		if !forThreads(g) {
+			others += w
+		}
+	}
+	others += v.cpuExcess
+	threads := map[group]float64{}
+	for site, w := range c.wait {
+		if g, ok := s.innermost(site.stack, site.number); ok {
+			threads[g] += float64(w.threads)
+		}
+	}
+	for g, w := range weight {
+		if forThreads(g) {
+			explained := min(1, share(others*min(threads[g], float64(c.threads)), now[g]))
+			weight[g] = math.Round(w * max(notExplained, 1-explained))
+		}
+	}
+}
+
+// idles reports whether threads at a site wait for something to do: a call
+// that can mean that, no lock above it, at a place where threads spent their
+// time before.
+func (s *Service) idles(p *past, site waitSite) bool {
+	if !s.idleCapable(site) {
+		return false
+	}
+	if p.waitShare[site] >= idleShare {
+		return true
+	}
+	// The place may have had fewer names, or more, while it was learned.
+	stack := s.stacks.Get(site.stack)
+	for _, was := range p.idle {
+		if was.number == site.number && stack.Same(s.stacks.Get(was.stack)) {
+			return true
+		}
+	}
+	return false
+}
+
+// unasked reports whether threads that were always at work wait because there
+// is less of it: more waiting at known places by threads that have no other
+// place to idle.
+func (s *Service) unasked(p *past, site waitSite, homeless bool, load float64) bool {
+	return homeless && load < lessWork && p.waitShare[site] >= present && s.idleCapable(site)
+}
+
+func (s *Service) idleCapable(site waitSite) bool {
+	return s.mayIdle(site.number) && !s.stacks.Get(site.stack).Lock
+}
