@@ -19,6 +19,8 @@ type Subject struct {
 	// Targets choose its processes, as PERFSCOPE_TARGETS in config/extract.yaml;
 	// empty for those that have OTEL_SERVICE_NAME in their environment.
 	Targets string
+	// More is set on those that are only run when they are named.
+	More bool
 	// Vary has the server do more than the load asks of it; it returns when the
 	// context ends. Nil turns the scenario's fault on and off.
 	Vary func(ctx context.Context, w scenario.Workload) error
@@ -33,6 +35,11 @@ func Subjects() []Subject {
 		{Name: "nats", Scenario: "nats-subscriptions"},
 		{Name: "shelf", Scenario: "shelf-journal"},
 		{Name: "tomcat", Scenario: "tomcat-session"},
+		{Name: "apache", Scenario: "apache-listing", Targets: "[executable: apache2]", More: true},
+		{Name: "haproxy", Scenario: "haproxy-map", Targets: "[executable: haproxy]", More: true},
+		{Name: "postgres", Scenario: "postgres-lock", Targets: "[executable: postgres]", More: true},
+		{Name: "mariadb", Scenario: "mariadb-sync", Targets: "[executable: mariadbd]", More: true},
+		{Name: "express", Scenario: "express-route", More: true},
 	}
 }
 

@@ -52,7 +52,7 @@ func names() []string {
 func choose(wanted []string) ([]signatures.Subject, error) {
 	all := signatures.Subjects()
 	if len(wanted) == 0 {
-		return all, nil
+		return slices.DeleteFunc(all, func(s signatures.Subject) bool { return s.More }), nil
 	}
 	var chosen []signatures.Subject
 	for _, name := range wanted {
