@@ -30,7 +30,7 @@ type captureCpuState struct {
 	StacksTaken       uint64
 	FirstTaken        uint64
 	SlowTaken         uint64
-	EnteredBefore     uint64
+	Passed            uint64
 	Unslotted         uint64
 	StackRingFull     uint64
 	StackUnreadable   uint64
@@ -85,7 +85,7 @@ type captureSlot struct {
 	Tgid          uint32
 	Start         uint64
 	Nr            uint16
-	Epoch         uint16
+	Pad           uint16
 	Countdown     uint16
 	FailCountdown uint16
 	SlowMs        uint32
@@ -134,10 +134,10 @@ const (
 	captureProgSysExit          = "sys_exit"
 	captureProgSysExitStack     = "sys_exit_stack"
 	captureProgTaskNewtask      = "task_newtask"
+	captureVarAttachedAt        = "attached_at"
 	captureVarCopies            = "copies"
 	captureVarCopiesTotal       = "copies_total"
 	captureVarCpuStacks         = "cpu_stacks"
-	captureVarEpoch             = "epoch"
 	captureVarFailEvery         = "fail_every"
 	captureVarIdleCalls         = "idle_calls"
 	captureVarIncludeChildren   = "include_children"
@@ -237,10 +237,10 @@ type captureMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type captureVariableSpecs struct {
+	AttachedAt      *ebpf.VariableSpec `ebpf:"attached_at"`
 	Copies          *ebpf.VariableSpec `ebpf:"copies"`
 	CopiesTotal     *ebpf.VariableSpec `ebpf:"copies_total"`
 	CpuStacks       *ebpf.VariableSpec `ebpf:"cpu_stacks"`
-	Epoch           *ebpf.VariableSpec `ebpf:"epoch"`
 	FailEvery       *ebpf.VariableSpec `ebpf:"fail_every"`
 	IdleCalls       *ebpf.VariableSpec `ebpf:"idle_calls"`
 	IncludeChildren *ebpf.VariableSpec `ebpf:"include_children"`
@@ -317,10 +317,10 @@ func (m *captureMaps) Close() error {
 //
 // It can be passed to loadCaptureObjects or ebpf.CollectionSpec.LoadAndAssign.
 type captureVariables struct {
+	AttachedAt      *ebpf.Variable `ebpf:"attached_at"`
 	Copies          *ebpf.Variable `ebpf:"copies"`
 	CopiesTotal     *ebpf.Variable `ebpf:"copies_total"`
 	CpuStacks       *ebpf.Variable `ebpf:"cpu_stacks"`
-	Epoch           *ebpf.Variable `ebpf:"epoch"`
 	FailEvery       *ebpf.Variable `ebpf:"fail_every"`
 	IdleCalls       *ebpf.Variable `ebpf:"idle_calls"`
 	IncludeChildren *ebpf.Variable `ebpf:"include_children"`

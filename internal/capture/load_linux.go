@@ -235,7 +235,7 @@ func mapMemory(m *ebpf.Map) int64 {
 	return int64(m.MaxEntries()) * int64(m.KeySize()+m.ValueSize())
 }
 
-func (o *objects) set(name string, value uint32) error {
+func (o *objects) set(name string, value any) error {
 	if err := o.coll.Variables[name].Set(value); err != nil {
 		return fmt.Errorf("capture: cannot set %s: %w", name, err)
 	}

@@ -34,6 +34,7 @@ type recorder struct {
 	forks     []Fork
 	execs     []Exec
 	exits     []Exit
+	edges     []Tracing
 	orphans   int // calls whose stack had not come before
 	discard   bool
 }
@@ -93,6 +94,13 @@ func (r *recorder) Exec(e Exec) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.execs = append(r.execs, e)
+}
+
+func (r *recorder) Tracing(e Tracing) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e.InFlight = slices.Clone(e.InFlight)
+	r.edges = append(r.edges, e)
 }
 
 func (r *recorder) Exit(e Exit) {

@@ -20,10 +20,15 @@ int sys_enter(u64 *ctx)
 {
 	struct slot *s = slot_of((u32)bpf_get_current_pid_tgid());
 
-	if (!s)
+	if (!s) {
+		/* They pay for the hooks, too: user space reckons with them. */
+		struct cpu_state *c = this_cpu();
+
+		if (c)
+			c->passed++;
 		return 0;
+	}
 	s->nr = (u16)ctx[1];
-	s->epoch = (u16)epoch;
 	s->start = bpf_ktime_get_ns();
 	return 0;
 }
@@ -203,18 +208,23 @@ static __always_inline int call_returned(u64 *ctx, bool stacks_on)
 	c = bpf_map_lookup_elem(&cpus, &cpu);
 	if (!c)
 		return 0;
-	if (unlikely(!s->start || s->epoch != (u16)epoch)) {
-		/* The new thread's side of clone is nobody's call. */
-		if (s->newborn)
-			s->newborn = 0;
-		else
-			c->entered_before++;
-		s->start = 0;
-		return 0;
-	}
 	ret = (s64)ctx[1];
 	now = bpf_ktime_get_ns();
-	if (stacks_on) {
+	if (unlikely(s->start <= attached_at)) {
+		s32 nr = REG_NR((struct pt_regs *)ctx[0]);
+
+		s->start = 0;
+		/* The new thread's side of clone is nobody's call, and the end
+		 * of a signal handler none that was entered. */
+		if (s->newborn || nr < 0) {
+			s->newborn = 0;
+			return 0;
+		}
+		s->nr = (u16)nr;
+		s->start = attached_at;
+		flags = CALL_CUT;
+	}
+	if (stacks_on && !flags) {
 		flags = stack_due(c, s, now, ret);
 		if (flags) {
 			stack = call_stack(c, cpu, s, (struct pt_regs *)ctx[0], now);
@@ -280,20 +290,18 @@ int sched_process_exec(u64 *ctx)
 		return 0;
 	if (old_tid != tid) {
 		u64 start = 0;
-		u16 nr = 0, of = 0;
+		u16 nr = 0;
 
 		from = slot_of(old_tid);
 		if (from) {
 			start = from->start;
 			nr = from->nr;
-			of = from->epoch;
 		}
 		thread_remove(old_tid);
 		thread_add(tid, tgid);
 		to = slot_of(tid);
 		if (to && start) {
 			to->nr = nr;
-			to->epoch = of;
 			to->start = start;
 		}
 	}
@@ -309,7 +317,7 @@ int sched_process_exit(u64 *ctx)
 	struct slot *s = slot_of(tid);
 	struct cpu_state *c;
 
-	if (s && s->start && s->epoch == (u16)epoch) {
+	if (s && s->start > attached_at) {
 		cpu = bpf_get_smp_processor_id();
 		c = bpf_map_lookup_elem(&cpus, &cpu);
 		if (c)

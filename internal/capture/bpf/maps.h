@@ -26,7 +26,7 @@ const volatile u64 stacks_half = 0;   /* bytes of the stack ring that calls may 
 const volatile u32 include_children = 1;
 
 /* Set by user space while running. */
-volatile u32 epoch = 1;	       /* of the attachment: a start of an earlier one means nothing */
+volatile u64 attached_at = 0;  /* a call that started earlier was not seen to: its start means nothing */
 volatile u32 max_copies = 0;   /* stack copies per snapshot */
 volatile u32 odds_same = 0;    /* of a copy for a wait seen before; 2^32-1 is always */
 volatile u32 odds_fresh = 0;   /* of a copy for a wait just seen */
@@ -49,7 +49,7 @@ struct slot {
 	u32 tgid;
 	u64 start; /* of the call it is in; zero is none */
 	u16 nr;
-	u16 epoch;
+	u16 pad;
 	u16 countdown;	    /* calls until the next stack */
 	u16 fail_countdown; /* failed calls until the next stack */
 	u32 slow_ms;	    /* when a slow call last got a stack */
@@ -76,6 +76,7 @@ struct call_record {
 #define CALL_FAILED (1 << 3)	 /* stack: failed, one in fail_every */
 #define CALL_UNRETURNED (1 << 4) /* the thread ended inside the call */
 #define CALL_STACK_LOST (1 << 5) /* a stack was due and could not be had */
+#define CALL_CUT (1 << 6)	 /* entered before the attachment: start is that of the attachment */
 
 /* Per CPU: where its ring is, and what it did not record. */
 struct cpu_state {
@@ -84,7 +85,7 @@ struct cpu_state {
 	u64 stacks_taken;
 	u64 first_taken;
 	u64 slow_taken;
-	u64 entered_before;   /* returns of calls entered before the attachment */
+	u64 passed;	      /* calls of threads that are no targets' */
 	u64 unslotted;	      /* calls of target threads that have no slot */
 	u64 stack_ring_full;  /* syscall stacks lost */
 	u64 stack_unreadable; /* syscall stacks whose first byte could not be read */
