@@ -256,6 +256,9 @@ type Stats struct {
 	Threads, Processes int
 	// Attached is the time the syscall hooks have been attached in all.
 	Attached time.Duration
+	// Tax is what the hooks add to a call that is not recorded, as measured on
+	// calls of this process when they were attached; zero is not known yet.
+	Tax time.Duration
 	// Memory is what the kernel says the eBPF maps take, in bytes; zero
 	// after Close.
 	Memory int64

@@ -259,6 +259,9 @@ func TestPassedCalls(t *testing.T) {
 	h.hear()
 	must(t, tr.Detach())
 	s := tr.Stats()
+	if s.Tax <= 0 || s.Tax > 100*time.Microsecond {
+		t.Errorf("the hooks add %v to a call", s.Tax)
+	}
 	if s.Passed < 30000 || s.Produced != 0 || r.count(func(Call) bool { return true }) != 0 {
 		t.Errorf("%d calls passed of at least 30000, %d recorded", s.Passed, s.Produced)
 	}

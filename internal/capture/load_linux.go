@@ -75,6 +75,9 @@ func load(spec *ebpf.CollectionSpec, cfg Config, log *zap.Logger) (_ *objects, e
 	if err = o.mapAll(cpus); err != nil {
 		return nil, err
 	}
+	if err = o.setStackRate(cfg, 1); err != nil {
+		return nil, err
+	}
 	for _, m := range o.coll.Maps {
 		o.memory += mapMemory(m)
 	}
@@ -108,12 +111,6 @@ func configure(spec *ebpf.CollectionSpec, cfg Config, cpus, records int) error {
 	if slow == 0 {
 		slow = ^uint64(0)
 	}
-	// The kernel counts in windows of 2^24 ns, about sixty a second, and in
-	// eight bits.
-	threadStacks := uint32(0)
-	if cfg.StackEvery > 1 && cfg.StackRate > 0 {
-		threadStacks = uint32(min(255, max(1, cfg.StackRate/60)))
-	}
 	var idle [8]uint64
 	if cfg.SnapshotInterval > 0 && cfg.MaxSnapshotStacks > 0 {
 		idle = idleCalls(runtime.GOARCH)
@@ -125,8 +122,6 @@ func configure(spec *ebpf.CollectionSpec, cfg Config, cpus, records int) error {
 		"stack_every":      uint32(cfg.StackEvery),
 		"fail_every":       uint32(failEvery),
 		"slow_ns":          slow,
-		"thread_stacks":    threadStacks,
-		"cpu_stacks":       4 * threadStacks,
 		"idle_calls":       idle,
 		"stacks_half":      uint64(cfg.StackRingBytes / 2),
 		"include_children": children,
@@ -140,6 +135,18 @@ func configure(spec *ebpf.CollectionSpec, cfg Config, cpus, records int) error {
 		}
 	}
 	return nil
+}
+
+// setStackRate bounds the stacks of calls to a part of Config.StackRate.
+func (o *objects) setStackRate(cfg Config, part float64) error {
+	if cfg.StackEvery <= 1 || cfg.StackRate <= 0 {
+		return nil // no bound was asked for
+	}
+	// The kernel counts in windows of 2^24 ns, about sixty a second, and in
+	// eight bits.
+	ofThread := uint32(min(255, max(1, part*float64(cfg.StackRate)/60)))
+	ofCPU := uint32(min(4*255, max(2, part*float64(4*cfg.StackRate)/60)))
+	return errors.Join(o.set(captureVarThreadStacks, ofThread), o.set(captureVarCpuStacks, ofCPU))
 }
 
 // idleCalls is the set of the numbers of calls in which threads wait for work.

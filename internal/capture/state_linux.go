@@ -114,12 +114,13 @@ func (t *Tracer) Stats() Stats {
 	if !t.attached.IsZero() {
 		traced += time.Since(t.attached)
 	}
+	tax := t.tax.perCall()
 	t.mu.Unlock()
 	n := &t.counts
 	s := Stats{
 		Calls: n.calls.Load(), Stacks: n.stacks.Load(), Samples: n.samples.Load(),
 		Snapshots: n.snapshots.Load(), Notices: n.notices.Load(), Late: n.late.Load(),
-		Attached: traced, Dropped: map[string]uint64{},
+		Attached: traced, Tax: tax, Dropped: map[string]uint64{},
 	}
 	add := func(reason string, v uint64) {
 		if v > 0 {

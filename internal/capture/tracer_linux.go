@@ -45,6 +45,7 @@ type Tracer struct {
 	traced   time.Duration // of finished attachments
 	since    uint64        // when they were attached, by the kernel's clock
 	until    uint64        // when they were detached
+	tax      tax
 	forgot   time.Time   // when removed processes' threads were last let go
 	forget   *time.Timer // they will be again; nil is not needed
 	walks    int         // over all tasks, but for snapshots
@@ -162,9 +163,11 @@ func (t *Tracer) Start(ctx context.Context) error {
 		t.sampler = s
 	}
 	if t.cfg.Continuous {
+		t.tax.measure(false)
 		if err := t.attachLocked(); err != nil {
 			return err
 		}
+		t.tax.measure(true)
 	}
 	t.started = true
 	go t.run(t.cfg.Continuous)
@@ -194,7 +197,10 @@ func (t *Tracer) switchTo(on bool) error {
 		t.mu.Lock()
 		changes := !t.closed && (t.enter != nil) != on
 		if changes && on {
-			err = t.attachLocked()
+			t.tax.measure(false)
+			if err = t.attachLocked(); err == nil {
+				t.tax.measure(true)
+			}
 		} else if changes {
 			err = t.detachLocked()
 		}
@@ -269,6 +275,17 @@ func (t *Tracer) detachLocked() error {
 		t.until = now
 	}
 	return err
+}
+
+// SetStackRate bounds the stacks of calls to a part of Config.StackRate, above 0
+// to 1; it does nothing when there is no bound.
+func (t *Tracer) SetStackRate(part float64) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return ErrClosed
+	}
+	return t.obj.setStackRate(t.cfg, part)
 }
 
 // Degraded lists what the kernel or a missing privilege denies.

@@ -35,6 +35,9 @@ func (*Tracer) Attach() error { return errUnsupported }
 // Detach does nothing.
 func (*Tracer) Detach() error { return nil }
 
+// SetStackRate returns an error.
+func (*Tracer) SetStackRate(float64) error { return errUnsupported }
+
 // AddProcess returns an error.
 func (*Tracer) AddProcess(int32) error { return errUnsupported }
 

@@ -75,6 +75,8 @@ type gatherer struct {
 	samplePeriod time.Duration
 
 	names *process.ThreadNames
+	// suspicion is nil when nobody would follow it; shipping guards it.
+	suspicion *suspicion
 	// shipping is held while parcels become deliveries, and guards dedup
 	// and the resources. It is taken before mu.
 	shipping sync.Mutex
@@ -91,9 +93,10 @@ type gatherer struct {
 	posted int
 	// gone are the processes that the next flush has forgotten.
 	gone []int32
-	// lost and attached are what the tracer last said of itself.
-	lost     map[string]uint64
-	attached time.Duration
+	// lost is what the tracer last said it had lost.
+	lost map[string]uint64
+	// traced is when calls were recorded.
+	traced traced
 	// orders are what the tracer is to be told, see settle.
 	orders []order
 }
@@ -125,6 +128,17 @@ func (g *gatherer) event(e event) {
 	if g.pending >= g.cfg.maxPending() {
 		g.flushEvents()
 	}
+}
+
+// cut bounds a call that was entered before the hooks were attached, or before
+// its process was followed: it is known from the later of the two on.
+func (g *gatherer) cut(e *event) {
+	e.Cut = true
+	end := e.End()
+	if t := g.targets[e.PID]; t != nil {
+		e.Time = min(max(e.Time, t.since), end)
+	}
+	e.Duration = end - e.Time
 }
 
 // stack takes a copied piece of a user stack; its bytes are zeroed. The lock

@@ -386,3 +386,60 @@ func TestKernel(t *testing.T) {
 	assert.Greater(t, traced, longCall)
 	assert.Positive(t, cpu)
 }
+
+// TestKernelBurst: every call recorded lies in a time that the coverage says
+// was traced, and some of the time was not.
+func TestKernelBurst(t *testing.T) {
+	exe, err := os.Executable()
+	require.NoError(t, err)
+	type span struct{ from, to int64 }
+	var on, off []span
+	var calls, cut []syscalltrace.Event
+	for _, l := range startProgram(t, exe).record(func(c *Config) {
+		c.Mode = ModeBurst
+		c.Targets = []TargetConfig{{OTelServiceName: "traced-*"}}
+		c.Focus.Length = 0
+	}) {
+		for _, d := range decode(t, l) {
+			for _, c := range d.coverage {
+				switch {
+				case c.End == c.Start:
+				case c.Traced == 0:
+					off = append(off, span{c.Start, c.End})
+				default:
+					assert.Equal(t, c.End-c.Start, int64(c.Traced), "a piece is traced as a whole or not at all")
+					on = append(on, span{c.Start, c.End})
+				}
+			}
+			for _, b := range d.batches {
+				for _, e := range b.Events {
+					if e.Kind == syscalltrace.KindCall {
+						calls = append(calls, e)
+					}
+					if e.Cut {
+						cut = append(cut, e)
+					}
+				}
+			}
+		}
+	}
+	t.Logf("%d calls, %d of them or in flight cut, traced %v, not traced %v", len(calls), len(cut), on, off)
+	require.NotEmpty(t, on)
+	require.NotEmpty(t, off)
+	require.NotEmpty(t, calls)
+	within := func(at int64) bool {
+		const slack = int64(time.Millisecond) // the two clocks are compared at every poll
+		for _, s := range on {
+			if at >= s.from-slack && at <= s.to+slack {
+				return true
+			}
+		}
+		return false
+	}
+	for _, e := range calls {
+		if !within(e.Time) || !within(e.End()) {
+			t.Errorf("a call outside of all bursts: %+v", e)
+		}
+	}
+	assert.NotEmpty(t, cut, "threads of a Go program wait, before a burst and after it")
+}

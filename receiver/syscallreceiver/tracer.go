@@ -21,6 +21,11 @@ type tracer interface {
 	// an error, or nil, for each.
 	AddProcesses(pids []int32) []error
 	RemoveProcess(pid int32) error
+	// Trace attaches or detaches the hooks on system calls; what that cuts off
+	// is told to the handler before it returns.
+	Trace(on bool) error
+	// SetStackRate bounds the stacks of calls to a part of what is configured.
+	SetStackRate(part float64) error
 	// InFlight are the calls that entered at least age ago and have not
 	// returned.
 	InFlight(age time.Duration) []event
@@ -36,6 +41,11 @@ type tracerStats struct {
 	Dropped map[string]uint64
 	// Attached is for how long every call was recorded.
 	Attached time.Duration
+	// Recorded and Passed are the calls that went through the hooks, those
+	// recorded and those of other processes; Tax is what the hooks add to one
+	// of the latter. Stacks is the number of stacks copied.
+	Recorded, Passed, Stacks uint64
+	Tax                      time.Duration
 	// Memory is what is shared with the kernel, in bytes.
 	Memory int64
 	// SamplePeriod and SnapshotPeriod are zero when the part is off or denied.

@@ -102,7 +102,8 @@ static __always_inline u32 stack_due(struct cpu_state *c, struct slot *s, u64 no
 	u32 why = 0, ms, bit = (s->nr ^ (s->nr >> 8 << 7)) & 255;
 	u64 mask = 1ULL << (bit & 63), window = now >> WINDOW_SHIFT;
 	u32 word = bit >> 6 & 3;
-	bool bounded = thread_stacks, first;
+	u32 of_thread = thread_stacks, of_cpu = cpu_stacks;
+	bool bounded = of_thread, first;
 
 	if (c->window != window) {
 		c->window = window;
@@ -129,7 +130,7 @@ static __always_inline u32 stack_due(struct cpu_state *c, struct slot *s, u64 no
 			s->window = (u8)window;
 			s->stacks_taken = 0;
 		}
-		if (s->stacks_taken >= thread_stacks || c->stacks_taken >= cpu_stacks) {
+		if (s->stacks_taken >= of_thread || c->stacks_taken >= of_cpu) {
 			why = 0;
 		} else {
 			s->stacks_taken++;
@@ -139,14 +140,14 @@ static __always_inline u32 stack_due(struct cpu_state *c, struct slot *s, u64 no
 	asm volatile("%0 &= 3" : "+r"(word));
 	first = !(s->seen[word] & mask);
 	/* Beyond the budget the thread's next call of this number is its first. */
-	if (unlikely(first && (!bounded || c->first_taken < cpu_stacks / 2))) {
+	if (unlikely(first && (!bounded || c->first_taken < of_cpu / 2))) {
 		c->first_taken++;
 		why |= CALL_FIRST;
 	}
 	/* Long waits for work are no news after the first, and the snapshots show them. */
 	if (unlikely(now - s->start >= slow_ns) && (first || !is_idle(s->nr))) {
 		ms = (u32)(now / 1000000);
-		if (ms - s->slow_ms >= slow_gap_ms && (!bounded || c->slow_taken < cpu_stacks / 2)) {
+		if (ms - s->slow_ms >= slow_gap_ms && (!bounded || c->slow_taken < of_cpu / 2)) {
 			c->slow_taken++;
 			s->slow_ms = ms;
 			why |= CALL_SLOW;
