@@ -21,9 +21,7 @@ func TestSamplesMatchCPUTime(t *testing.T) {
 	cfg := watchConfig()
 	cfg.SampleHz = 97
 	tr, r := startTracer(t, cfg)
-	for _, d := range tr.Degraded() {
-		t.Fatalf("degraded: %+v", d)
-	}
+	needs(t, tr, "sample stacks", "samples")
 	h := startHelper(t, "spin 1s")
 	must(t, tr.AddProcess(h.pid()))
 	h.say()
@@ -79,6 +77,7 @@ func TestSamplesMatchCPUTime(t *testing.T) {
 
 func TestSnapshotsSeeBlockedThread(t *testing.T) {
 	tr, r := startTracer(t, watchConfig())
+	needs(t, tr, "snapshot stacks", "snapshots")
 	h := startHelper(t, "block")
 	must(t, tr.AddProcess(h.pid()))
 	h.say()
