@@ -79,13 +79,21 @@ type captureScratch struct {
 	Bytes [36864]uint8
 }
 
+type captureShare struct {
+	_        structs.HostLayout
+	Poll     uint32
+	Taken    uint32
+	Recorded uint64
+	Skipped  uint64
+}
+
 type captureSlot struct {
 	_             structs.HostLayout
 	Tid           uint32
 	Tgid          uint32
 	Start         uint64
 	Nr            uint16
-	Pad           uint16
+	Group         uint16
 	Countdown     uint16
 	FailCountdown uint16
 	SlowMs        uint32
@@ -116,6 +124,7 @@ const (
 	captureMapEvents            = "events"
 	captureMapRows              = "rows"
 	captureMapScratches         = "scratches"
+	captureMapShares            = "shares"
 	captureMapSlots             = "slots"
 	captureMapSnapshotScratch   = "snapshot_scratch"
 	captureMapStacks            = "stacks"
@@ -145,10 +154,12 @@ const (
 	captureVarOddsFresh         = "odds_fresh"
 	captureVarOddsSame          = "odds_same"
 	captureVarOverflow          = "overflow"
+	captureVarPollNo            = "poll_no"
 	captureVarRingCpus          = "ring_cpus"
 	captureVarRingRecords       = "ring_records"
 	captureVarRowCount          = "row_count"
 	captureVarRowsLost          = "rows_lost"
+	captureVarShareRecords      = "share_records"
 	captureVarSlowGapMs         = "slow_gap_ms"
 	captureVarSlowNs            = "slow_ns"
 	captureVarStackBytes        = "stack_bytes"
@@ -225,6 +236,7 @@ type captureMapSpecs struct {
 	Events          *ebpf.MapSpec `ebpf:"events"`
 	Rows            *ebpf.MapSpec `ebpf:"rows"`
 	Scratches       *ebpf.MapSpec `ebpf:"scratches"`
+	Shares          *ebpf.MapSpec `ebpf:"shares"`
 	Slots           *ebpf.MapSpec `ebpf:"slots"`
 	SnapshotScratch *ebpf.MapSpec `ebpf:"snapshot_scratch"`
 	Stacks          *ebpf.MapSpec `ebpf:"stacks"`
@@ -248,10 +260,12 @@ type captureVariableSpecs struct {
 	OddsFresh       *ebpf.VariableSpec `ebpf:"odds_fresh"`
 	OddsSame        *ebpf.VariableSpec `ebpf:"odds_same"`
 	Overflow        *ebpf.VariableSpec `ebpf:"overflow"`
+	PollNo          *ebpf.VariableSpec `ebpf:"poll_no"`
 	RingCpus        *ebpf.VariableSpec `ebpf:"ring_cpus"`
 	RingRecords     *ebpf.VariableSpec `ebpf:"ring_records"`
 	RowCount        *ebpf.VariableSpec `ebpf:"row_count"`
 	RowsLost        *ebpf.VariableSpec `ebpf:"rows_lost"`
+	ShareRecords    *ebpf.VariableSpec `ebpf:"share_records"`
 	SlowGapMs       *ebpf.VariableSpec `ebpf:"slow_gap_ms"`
 	SlowNs          *ebpf.VariableSpec `ebpf:"slow_ns"`
 	StackBytes      *ebpf.VariableSpec `ebpf:"stack_bytes"`
@@ -288,6 +302,7 @@ type captureMaps struct {
 	Events          *ebpf.Map `ebpf:"events"`
 	Rows            *ebpf.Map `ebpf:"rows"`
 	Scratches       *ebpf.Map `ebpf:"scratches"`
+	Shares          *ebpf.Map `ebpf:"shares"`
 	Slots           *ebpf.Map `ebpf:"slots"`
 	SnapshotScratch *ebpf.Map `ebpf:"snapshot_scratch"`
 	Stacks          *ebpf.Map `ebpf:"stacks"`
@@ -304,6 +319,7 @@ func (m *captureMaps) Close() error {
 		m.Events,
 		m.Rows,
 		m.Scratches,
+		m.Shares,
 		m.Slots,
 		m.SnapshotScratch,
 		m.Stacks,
@@ -328,10 +344,12 @@ type captureVariables struct {
 	OddsFresh       *ebpf.Variable `ebpf:"odds_fresh"`
 	OddsSame        *ebpf.Variable `ebpf:"odds_same"`
 	Overflow        *ebpf.Variable `ebpf:"overflow"`
+	PollNo          *ebpf.Variable `ebpf:"poll_no"`
 	RingCpus        *ebpf.Variable `ebpf:"ring_cpus"`
 	RingRecords     *ebpf.Variable `ebpf:"ring_records"`
 	RowCount        *ebpf.Variable `ebpf:"row_count"`
 	RowsLost        *ebpf.Variable `ebpf:"rows_lost"`
+	ShareRecords    *ebpf.Variable `ebpf:"share_records"`
 	SlowGapMs       *ebpf.Variable `ebpf:"slow_gap_ms"`
 	SlowNs          *ebpf.Variable `ebpf:"slow_ns"`
 	StackBytes      *ebpf.Variable `ebpf:"stack_bytes"`

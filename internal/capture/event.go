@@ -207,6 +207,9 @@ const (
 	// DropRingOverwrite: calls overwritten before they were read; the rings
 	// are too small or the Handler too slow.
 	DropRingOverwrite = "ring_overwrite"
+	// DropShare: calls of a group beyond its share of the rings; Shares tells
+	// whose they were.
+	DropShare = "share_exceeded"
 	// DropTornRead: calls overwritten while they were read.
 	DropTornRead = "torn_read"
 	// DropSlotCollision: calls of threads that found no place in the table.
@@ -262,6 +265,13 @@ type Stats struct {
 	// Memory is what the kernel says the eBPF maps take, in bytes; zero
 	// after Close.
 	Memory int64
+}
+
+// Share is what a group of processes did.
+type Share struct {
+	// Recorded calls were written to the rings, Skipped ones left out because
+	// the group had filled its share.
+	Recorded, Skipped uint64
 }
 
 // Degraded is a feature the running kernel, or a missing privilege, denies.

@@ -29,6 +29,7 @@ type objects struct {
 	cpus    []captureCpuState
 	calls   []captureCallRecord
 	rows    []captureRow
+	shares  []captureShare
 	mapped  [][]byte
 	records int   // of each CPU's ring
 	memory  int64 // of all maps, bytes
@@ -97,6 +98,7 @@ func load(spec *ebpf.CollectionSpec, cfg Config, log *zap.Logger) (_ *objects, e
 func configure(spec *ebpf.CollectionSpec, cfg Config, cpus, records int) error {
 	spec.Maps[captureMapCpus].MaxEntries = uint32(cpus)
 	spec.Maps[captureMapCalls].MaxEntries = uint32(cpus * records)
+	spec.Maps[captureMapShares].MaxEntries = uint32(cpus * MaxGroups)
 	spec.Maps[captureMapScratches].MaxEntries = uint32(cpus * 2)
 	spec.Maps[captureMapStacks].MaxEntries = uint32(cfg.StackRingBytes)
 	failEvery := cfg.StackEvery / 4
@@ -122,6 +124,7 @@ func configure(spec *ebpf.CollectionSpec, cfg Config, cpus, records int) error {
 		"stack_every":      uint32(cfg.StackEvery),
 		"fail_every":       uint32(failEvery),
 		"slow_ns":          slow,
+		"share_records":    uint32(records / 2),
 		"idle_calls":       idle,
 		"stacks_half":      uint64(cfg.StackRingBytes / 2),
 		"include_children": children,
@@ -211,6 +214,9 @@ func (o *objects) mapAll(cpus int) (err error) {
 	if o.calls, err = mapArray[captureCallRecord](o, captureMapCalls, cpus*o.records); err != nil {
 		return err
 	}
+	if o.shares, err = mapArray[captureShare](o, captureMapShares, cpus*MaxGroups); err != nil {
+		return err
+	}
 	o.rows, err = mapArray[captureRow](o, captureMapRows, MaxThreads)
 	return err
 }
@@ -261,7 +267,7 @@ func (o *objects) close() error {
 	for _, b := range o.mapped {
 		errs = append(errs, unix.Munmap(b))
 	}
-	o.mapped, o.slots, o.cpus, o.calls, o.rows = nil, nil, nil, nil, nil
+	o.mapped, o.slots, o.cpus, o.calls, o.rows, o.shares = nil, nil, nil, nil, nil, nil
 	for _, c := range o.optional {
 		c.Close()
 	}

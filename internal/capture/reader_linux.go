@@ -170,6 +170,10 @@ func (t *Tracer) poll(all bool) {
 	t.drainStacks()
 	t.drainEvents()
 	r.merger.merge(cut, t.clock.offset, t.handler.Calls)
+	// There is room again: every group has its whole share.
+	if err := t.obj.set(captureVarPollNo, uint32(r.pollNo)); err != nil {
+		t.log.Error("cannot begin the next poll", zap.Error(err))
+	}
 	t.deliverExits(cut)
 
 	var overwritten, torn uint64

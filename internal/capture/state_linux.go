@@ -146,6 +146,9 @@ func (t *Tracer) Stats() Stats {
 		add(DropNotice, atomic.LoadUint64(&c.EventRingFull))
 		add(DropThread, atomic.LoadUint64(&c.ThreadsUnslotted))
 	}
+	for i := range t.obj.shares {
+		add(DropShare, atomic.LoadUint64(&t.obj.shares[i].Skipped))
+	}
 	for i := range t.obj.slots {
 		if atomic.LoadUint32(&t.obj.slots[i].Tid) != 0 {
 			s.Threads++
@@ -156,6 +159,23 @@ func (t *Tracer) Stats() Stats {
 		s.Memory = t.obj.memory
 	}
 	return s
+}
+
+// Shares returns what each group did since New, of those that did something.
+func (t *Tracer) Shares() map[uint16]Share {
+	t.life.RLock()
+	defer t.life.RUnlock()
+	shares := map[uint16]Share{}
+	for i := range t.obj.shares {
+		s := &t.obj.shares[i]
+		recorded, skipped := atomic.LoadUint64(&s.Recorded), atomic.LoadUint64(&s.Skipped)
+		if recorded+skipped > 0 {
+			group := uint16(i % MaxGroups)
+			sum := shares[group]
+			shares[group] = Share{sum.Recorded + recorded, sum.Skipped + skipped}
+		}
+	}
+	return shares
 }
 
 // countTargets walks the map of targets; a few system calls per thousand.

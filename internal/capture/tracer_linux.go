@@ -314,6 +314,14 @@ func (t *Tracer) AddProcess(pid int32) error { return t.AddProcesses([]int32{pid
 // threads of all are found in one walk over the tasks of the host. It returns
 // as many errors as there are pids, nil for each that is followed now.
 func (t *Tracer) AddProcesses(pids []int32) []error {
+	return t.AddGrouped(pids, make([]uint16, len(pids)))
+}
+
+// AddGrouped is AddProcesses for processes that belong to groups, one for each
+// pid, below MaxGroups: of the room in the rings a group may fill half between
+// two polls, beyond it its calls are counted (Shares) and not recorded. What a
+// process starts is of its group.
+func (t *Tracer) AddGrouped(pids []int32, groups []uint16) []error {
 	errs := make([]error, len(pids))
 	for i, pid := range pids {
 		if int(pid) == os.Getpid() {
@@ -332,7 +340,7 @@ func (t *Tracer) AddProcesses(pids []int32) []error {
 		case t.closed:
 			errs[i] = ErrClosed
 		case errs[i] == nil:
-			if err := t.obj.coll.Maps[captureMapTargets].Put(uint32(pid), uint32(1)); err != nil {
+			if err := t.obj.coll.Maps[captureMapTargets].Put(uint32(pid), uint32(groups[i]%MaxGroups)); err != nil {
 				errs[i] = fmt.Errorf("capture: cannot follow process %d (at most %d at once): %w", pid, MaxTargets, err)
 			} else {
 				added++

@@ -50,6 +50,12 @@ func (*Tracer) AddProcesses(pids []int32) []error {
 	return errs
 }
 
+// AddGrouped returns an error for each.
+func (t *Tracer) AddGrouped(pids []int32, _ []uint16) []error { return t.AddProcesses(pids) }
+
+// Shares returns nothing.
+func (*Tracer) Shares() map[uint16]Share { return nil }
+
 // RemoveProcess does nothing.
 func (*Tracer) RemoveProcess(int32) error { return nil }
 

@@ -3,6 +3,7 @@
 package capture
 
 import (
+	"os"
 	"testing"
 	"time"
 
@@ -46,7 +47,11 @@ func TestSamplesMatchCPUTime(t *testing.T) {
 	}
 	seen := time.Duration(samples) * tr.SamplePeriod()
 	t.Logf("used %v of CPU, %d samples stand for %v, %d with a stack", used, samples, seen, stacks)
-	if seen < used/2 || seen > used*2 {
+	least := used / 2
+	if os.Getenv(kernelTestEnv) != "" {
+		least = used / 5 // an emulated machine loses ticks
+	}
+	if seen < least || seen > used*2 {
 		t.Errorf("samples stand for %v of CPU, used are %v", seen, used)
 	}
 	if stacks < samples*9/10 || user < samples*8/10 {

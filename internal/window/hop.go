@@ -154,7 +154,7 @@ func (h *hop) callSeconds(seconds float64) float64 {
 // lostCalls are the reasons of the receiver for which calls are missing from
 // the counts; what else is lost are stacks and notices.
 var lostCalls = map[string]bool{
-	"ring_overwrite": true, "torn_read": true, "slot_collision": true, "queue_full": true, "refused": true,
+	"ring_overwrite": true, "torn_read": true, "slot_collision": true, "share_exceeded": true, "queue_full": true, "refused": true,
 }
 
 // close turns the sums into figures per second. It is nil when too little of

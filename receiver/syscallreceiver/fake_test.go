@@ -34,6 +34,7 @@ type fakeTracer struct {
 	addErr   error
 	closed   int
 	walks    int // calls of AddProcesses
+	groups   map[int32]uint16
 	// switches are the calls of Trace.
 	switches  []bool
 	stackRate float64
@@ -44,7 +45,7 @@ type fakeTracer struct {
 }
 
 func newFakeTracer() *fakeTracer {
-	return &fakeTracer{followed: map[int32]bool{}, stats: tracerStats{
+	return &fakeTracer{followed: map[int32]bool{}, groups: map[int32]uint16{}, stats: tracerStats{
 		Dropped: map[string]uint64{}, Memory: 1 << 20, SamplePeriod: 20 * time.Millisecond, SnapshotPeriod: 200 * time.Millisecond,
 	}}
 }
@@ -64,7 +65,7 @@ func (f *fakeTracer) Close() error {
 	return nil
 }
 
-func (f *fakeTracer) AddProcesses(pids []int32) []error {
+func (f *fakeTracer) AddProcesses(pids []int32, groups []uint16) []error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.walks++
@@ -72,6 +73,7 @@ func (f *fakeTracer) AddProcesses(pids []int32) []error {
 	for i, pid := range pids {
 		if errs[i] = f.addErr; errs[i] == nil {
 			f.followed[pid] = true
+			f.groups[pid] = groups[i]
 		}
 	}
 	return errs

@@ -81,6 +81,7 @@ func (g *gatherer) collect(inFlight []event, ts *tracerStats) (gone []int32) {
 	}
 	now := g.now()
 	g.shareLosses(ts.Dropped)
+	g.chargeGroups(ts.Skipped)
 	p := &parcel{last: true, at: now}
 	for _, pid := range slices.Sorted(maps.Keys(g.targets)) {
 		t := g.targets[pid]

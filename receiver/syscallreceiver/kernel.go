@@ -52,9 +52,11 @@ func (k *kernelTracer) Start(ctx context.Context) error {
 	return nil
 }
 
-func (k *kernelTracer) Close() error                      { return k.tracer.Close() }
-func (k *kernelTracer) AddProcesses(pids []int32) []error { return k.tracer.AddProcesses(pids) }
-func (k *kernelTracer) RemoveProcess(pid int32) error     { return k.tracer.RemoveProcess(pid) }
+func (k *kernelTracer) Close() error { return k.tracer.Close() }
+func (k *kernelTracer) AddProcesses(pids []int32, groups []uint16) []error {
+	return k.tracer.AddGrouped(pids, groups)
+}
+func (k *kernelTracer) RemoveProcess(pid int32) error { return k.tracer.RemoveProcess(pid) }
 
 func (k *kernelTracer) Trace(on bool) error {
 	if on {
@@ -81,7 +83,12 @@ func (k *kernelTracer) Stats() tracerStats {
 	s := k.tracer.Stats()
 	out := tracerStats{
 		Dropped: s.Dropped, Attached: s.Attached, SamplePeriod: k.tracer.SamplePeriod(), Memory: s.Memory,
-		Recorded: s.Produced, Passed: s.Passed, Stacks: s.Stacks, Tax: s.Tax,
+		Recorded: s.Produced, Passed: s.Passed, Stacks: s.Stacks, Tax: s.Tax, Skipped: map[uint16]uint64{},
+	}
+	if s.Dropped[capture.DropShare] > 0 {
+		for group, share := range k.tracer.Shares() {
+			out.Skipped[group] = share.Skipped
+		}
 	}
 	if k.snapshots {
 		out.SnapshotPeriod = k.cfg.SnapshotInterval

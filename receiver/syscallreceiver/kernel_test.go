@@ -98,9 +98,9 @@ type program struct {
 	*exec.Cmd
 	// needs are features without which the test is skipped on old kernels.
 	needs []string
-	t   *testing.T
-	in  io.WriteCloser
-	out *bufio.Reader
+	t     *testing.T
+	in    io.WriteCloser
+	out   *bufio.Reader
 }
 
 func startProgram(t *testing.T, name string, args ...string) *program {

@@ -187,6 +187,30 @@ static __always_inline u32 call_stack(struct cpu_state *c, u32 cpu, struct slot 
 	return sc->h.id;
 }
 
+/*
+ * May this group write one more record? One that makes a million calls a second
+ * would else push those of all others out of the ring. Group 0 is not bounded.
+ */
+static __always_inline bool within_share(u32 cpu, struct slot *s)
+{
+	u32 i = cpu * MAX_GROUPS + (s->group & (MAX_GROUPS - 1)), now = poll_no;
+	struct share *sh = bpf_map_lookup_elem(&shares, &i);
+
+	if (!sh)
+		return true;
+	if (sh->poll != now) {
+		sh->poll = now;
+		sh->taken = 0;
+	}
+	if (unlikely(share_records && s->group && sh->taken >= share_records)) {
+		sh->skipped++;
+		return false;
+	}
+	sh->taken++;
+	sh->recorded++;
+	return true;
+}
+
 static __always_inline int call_returned(u64 *ctx, bool stacks_on)
 {
 	u32 tid = (u32)bpf_get_current_pid_tgid(), cpu, flags = 0, stack = 0;
@@ -224,6 +248,10 @@ static __always_inline int call_returned(u64 *ctx, bool stacks_on)
 		s->nr = (u16)nr;
 		s->start = attached_at;
 		flags = CALL_CUT;
+	}
+	if (!within_share(cpu, s)) {
+		s->start = 0;
+		return 0;
 	}
 	if (stacks_on && !flags) {
 		flags = stack_due(c, s, now, ret);
