@@ -290,8 +290,11 @@ func under(ctx context.Context, l *loop, t tool) ([]float64, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait() // it is ended by a signal
+	}()
 	select {
 	case <-ended:
 		return nil, fmt.Errorf("it ended at once: %s", strings.Join(strings.Fields(said.String()), " "))

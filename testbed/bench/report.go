@@ -66,7 +66,7 @@ func (r *Report) Summarise() {
 	}
 }
 
-// done notes when a part was measured.
+// Done notes when a part was measured.
 func (r *Report) Done(part string) { r.Date[part] = time.Now().UTC().Format(time.RFC3339) }
 
 // callRows are the rows of the table of calls.
