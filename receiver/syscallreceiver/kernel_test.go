@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -36,8 +37,10 @@ const programEnv = "PERFSCOPE_TRACED_PROGRAM"
 const (
 	goodCalls = 2000
 	badCalls  = 50
-	longCall  = 1200 * time.Millisecond
-	spinFor   = 400 * time.Millisecond
+	// floodCalls are as fast as they go, a million a second or more.
+	floodCalls = 1_000_000
+	longCall   = 1200 * time.Millisecond
+	spinFor    = 400 * time.Millisecond
 )
 
 func init() {
@@ -52,6 +55,14 @@ func tracedProgram() {
 	in := bufio.NewReader(os.Stdin)
 	os.Stdout.WriteString("ready\n")
 	if _, err := in.ReadString('\n'); err != nil {
+		return
+	}
+	if os.Getenv(programEnv) == "flood" {
+		for range floodCalls {
+			unix.Getppid()
+		}
+		os.Stdout.WriteString("done\n")
+		_, _ = in.ReadString('\n')
 		return
 	}
 	makeGoodCalls()
@@ -104,9 +115,13 @@ type program struct {
 }
 
 func startProgram(t *testing.T, name string, args ...string) *program {
-	p := &program{t: t, Cmd: exec.Command(name, args...)}
+	return start(t, exec.Command(name, args...))
+}
+
+func start(t *testing.T, cmd *exec.Cmd) *program {
+	p := &program{t: t, Cmd: cmd}
 	// Go's own signals would end a nap early on a slow machine.
-	p.Env = append(os.Environ(), programEnv+"=1", "OTEL_SERVICE_NAME=traced-program", "GODEBUG=asyncpreemptoff=1")
+	p.Env = append(append(os.Environ(), programEnv+"=1", "OTEL_SERVICE_NAME=traced-program", "GODEBUG=asyncpreemptoff=1"), cmd.Env...)
 	var err error
 	p.in, err = p.StdinPipe()
 	require.NoError(t, err)
@@ -133,7 +148,7 @@ func (p *program) tell() {
 }
 
 // record has the program do its work while the receiver records it.
-func (p *program) record(change func(*Config)) []plog.Logs {
+func (p *program) record(change func(*Config), meanwhile ...func()) []plog.Logs {
 	t := p.t
 	cfg := createDefaultConfig().(*Config)
 	cfg.FlushInterval, cfg.InFlightAfter = 200*time.Millisecond, 300*time.Millisecond
@@ -164,8 +179,13 @@ func (p *program) record(change func(*Config)) []plog.Logs {
 		target := r.run.gatherer.targets[int32(p.Process.Pid)]
 		return target != nil && target.followed && len(r.run.gatherer.orders) == 0 && target.counted
 	}, 10*time.Second, 10*time.Millisecond, "the program was not found")
+	var others sync.WaitGroup
+	for _, f := range meanwhile {
+		others.Go(f)
+	}
 	p.tell()
 	p.line()
+	others.Wait()
 	require.NoError(t, logs.Shutdown(context.Background()))
 	return sink.AllLogs()
 }
@@ -456,4 +476,64 @@ func TestKernelBurst(t *testing.T) {
 		}
 	}
 	assert.NotEmpty(t, cut, "threads of a Go program wait, before a burst and after it")
+}
+
+// TestKernelFlood has one service make a million calls a second, far beyond what
+// the small rings hold, beside one that makes few: every call of the quiet one
+// arrives, the flood is not held up, and what was lost of it is counted as its
+// own.
+func TestKernelFlood(t *testing.T) {
+	exe, err := os.Executable()
+	require.NoError(t, err)
+	noisy := exec.Command(exe)
+	noisy.Env = []string{programEnv + "=flood", "OTEL_SERVICE_NAME=noisy"}
+	quiet := startProgram(t, exe)
+	flood := start(t, noisy)
+	alone := flood.timed()
+	flood = start(t, &exec.Cmd{Path: noisy.Path, Args: noisy.Args, Env: []string{programEnv + "=flood", "OTEL_SERVICE_NAME=noisy"}})
+	var beside time.Duration
+	made, lost, others := map[string]int{}, map[string]uint64{}, map[string]uint64{}
+	for _, l := range quiet.record(func(c *Config) {
+		c.Targets = []TargetConfig{{OTelServiceName: "traced-*"}, {OTelServiceName: "noisy"}}
+		c.Ring.RecordsPerCPU = 16384
+	}, func() { beside = flood.timed() }) {
+		for _, rl := range l.ResourceLogs().All() {
+			name, _ := rl.Resource().Attributes().Get("service.name")
+			one := plog.NewLogs()
+			rl.CopyTo(one.ResourceLogs().AppendEmpty())
+			for _, d := range decode(t, one) {
+				for _, c := range d.coverage {
+					for reason, n := range c.Dropped {
+						if reason == capture.DropShare {
+							lost[name.Str()] += n
+						} else {
+							others[name.Str()+" "+reason] += n
+						}
+					}
+				}
+				for _, b := range d.batches {
+					for _, e := range b.Events {
+						if e.Number == unix.SYS_GETPPID && e.Kind == syscalltrace.KindCall {
+							made[name.Str()]++
+						}
+					}
+				}
+			}
+		}
+	}
+	t.Logf("received %v, left out %v, otherwise lost %v; the flood took %v alone, %v recorded", made, lost, others, alone, beside)
+	assert.Equal(t, goodCalls, made["traced-program"])
+	assert.Zero(t, lost["traced-program"])
+	assert.Empty(t, others)
+	assert.Positive(t, lost["noisy"], "or the flood is none")
+	assert.InDelta(t, floodCalls, made["noisy"]+int(lost["noisy"]), floodCalls/100) //nolint:gosec // a count
+	assert.Less(t, beside, 20*alone+time.Second)
+}
+
+// timed has the program do its work, and takes the time.
+func (p *program) timed() time.Duration {
+	begun := time.Now()
+	p.tell()
+	p.line()
+	return time.Since(begun)
 }
