@@ -9,6 +9,9 @@ import (
 	"github.com/perfscope/perfscope/internal/syscalltrace"
 )
 
+// BurstPeriod is the time from one of the receiver's bursts to the next.
+const BurstPeriod = 2 * time.Second
+
 // Bursts makes of a recording of all calls what the receiver would have made of
 // it had it recorded them for burst out of every period only: give it as
 // Options.Pick. Samples and waits stay.

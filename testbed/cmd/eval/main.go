@@ -40,8 +40,8 @@ func main() {
 		if err != nil {
 			return false, err
 		}
-		if *burst != 0 && (!*recorded || *burst < 0 || *burst > burstPeriod) {
-			return false, fmt.Errorf("-burst needs -recorded, and at most %v", burstPeriod)
+		if *burst != 0 && (!*recorded || *burst < 0 || *burst > replay.BurstPeriod) {
+			return false, fmt.Errorf("-burst needs -recorded, and at most %v", replay.BurstPeriod)
 		}
 		e := eval{ctx: ctx, options: o, recorded: *recorded, burst: *burst, runs: max(*runs, 1), parallel: max(*parallel, 1)}
 		whole := len(chosen) == len(scenario.All())
@@ -56,9 +56,6 @@ type eval struct {
 	burst          time.Duration
 	runs, parallel int
 }
-
-// burstPeriod is that of the receiver's bursts.
-const burstPeriod = 2 * time.Second
 
 // all runs the scenarios; one that fails does not end it.
 func (e *eval) all(chosen []scenario.Scenario, whole bool) error {
@@ -164,7 +161,7 @@ func (e *eval) run(sc scenario.Scenario) (evaluation.Run, error) {
 		}
 		var how replay.Options
 		if e.burst > 0 {
-			how.Pick = replay.Bursts(e.burst, burstPeriod)
+			how.Pick = replay.Bursts(e.burst, replay.BurstPeriod)
 		}
 		anomalies, err := replay.Run(e.ctx, labels.Recording, how)
 		if err != nil {
