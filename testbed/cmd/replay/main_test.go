@@ -93,7 +93,7 @@ func TestErrorsNameCauseAndFix(t *testing.T) {
 		half:                         {"ends within a message", "Stop the collector"},
 		"../../../config/agent.yaml": {"no recording"},
 	} {
-		err := run(t.Context(), path, "", &choice{}, nil)
+		err := run(t.Context(), path, "", &choice{}, 0, nil)
 		if err == nil {
 			t.Fatalf("%s: no error", path)
 		}
@@ -103,7 +103,7 @@ func TestErrorsNameCauseAndFix(t *testing.T) {
 			}
 		}
 	}
-	if err := run(t.Context(), sample, "", &choice{service: "none"}, nil); err == nil || !strings.Contains(err.Error(), "chosen") {
+	if err := run(t.Context(), sample, "", &choice{service: "none"}, 0, nil); err == nil || !strings.Contains(err.Error(), "chosen") {
 		t.Errorf("nothing is chosen: %v", err)
 	}
 }
