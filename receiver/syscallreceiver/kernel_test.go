@@ -260,7 +260,10 @@ func TestKernelWatch(t *testing.T) {
 	t.Logf("%v, spinning %d, napping %d", kinds, spinning, napping)
 	assert.Zero(t, kinds[syscalltrace.KindCall])
 	assert.Zero(t, kinds[syscalltrace.KindInFlight])
-	assert.GreaterOrEqual(t, spinning, 10, "of about 40 samples")
+	if os.Getenv("PERFSCOPE_KERNEL_TEST") == "" { // an emulated machine loses ticks
+		assert.GreaterOrEqual(t, spinning, 10, "of about 40 samples")
+	}
+	assert.Positive(t, spinning)
 	assert.GreaterOrEqual(t, napping, 8, "of about 24 snapshots")
 }
 

@@ -132,6 +132,10 @@ func (discard) Tracing(capture.Tracing)    {}
 
 // MeasureCalls measures a loop, getppid or readwrite, under everything.
 func MeasureCalls(ctx context.Context, kind string, say func(string, ...any)) (*Calls, error) {
+	// bpftrace wants it there already; the others mount it themselves.
+	if _, err := os.Stat("/sys/kernel/tracing/events"); err != nil {
+		_ = syscall.Mount("tracefs", "/sys/kernel/tracing", "tracefs", 0, "")
+	}
 	l, err := startLoop(kind)
 	if err != nil {
 		return nil, err
