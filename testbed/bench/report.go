@@ -55,7 +55,8 @@ func (r *Report) Summarise() {
 	if c := r.Calls["getppid"]; c != nil {
 		r.GetppidNS = c.NS
 	}
-	r.Servers = nil
+	r.Servers, r.UserspaceNS, r.RSS = nil, nil, nil
+	most := 0.0
 	for _, s := range Servers() {
 		d := r.Details[s.Name]
 		if d == nil {
@@ -63,6 +64,11 @@ func (r *Report) Summarise() {
 		}
 		bare, watched := d.Modes[Bare], d.Modes[Default]
 		r.Servers = append(r.Servers, Summary{s.Name, bare.RPS, watched.RPS, bare.P99, watched.P99})
+		// Of the one with the most events in continuous mode.
+		if f := d.Modes[Continuous]; f.Events > most {
+			most = f.Events
+			r.UserspaceNS, r.RSS = &f.NSPerEvent, &f.RSS
+		}
 	}
 }
 
@@ -108,8 +114,9 @@ func (r *Report) Markdown(w io.Writer) {
 	p("\n## Saturated servers\n")
 	p("Each under the load of a scenario's normal life, as fast as it can; server, load")
 	p("and collector share the same processors. Median of the rounds; the loss is that")
-	p("against the bare server in the same round.\n")
-	p("| server | mode | requests/s | loss | p50 ms | p99 ms | collector, CPUs | MiB | its own estimate | traced |\n|---|---|---|---|---|---|---|---|---|---|")
+	p("against the bare server in the same round. CPU, memory and time per event are of")
+	p("the whole collector, inference included.\n")
+	p("| server | mode | requests/s | loss | p50 ms | p99 ms | collector, CPUs | MiB | events/s | ns/event | its own estimate | traced |\n|---|---|---|---|---|---|---|---|---|---|---|---|")
 	sums, n := map[Mode]float64{}, 0.0
 	for _, s := range Servers() {
 		d := r.Details[s.Name]
@@ -121,7 +128,7 @@ func (r *Report) Markdown(w io.Writer) {
 			f := d.Modes[m]
 			sums[m] += d.Loss[m]
 			if m == Bare {
-				p("| %s | bare | %.0f | | %.2f | %.2f | | | | |", d.Name, f.RPS, f.P50, f.P99)
+				p("| %s | bare | %.0f | | %.2f | %.2f | | | | | | |", d.Name, f.RPS, f.P50, f.P99)
 				continue
 			}
 			estimate := ""
@@ -129,7 +136,8 @@ func (r *Report) Markdown(w io.Writer) {
 				estimate = fmt.Sprintf("%.1f %%", 100*f.Overhead)
 			}
 			traced := map[Mode]string{Watch: "0 %", Continuous: "100 %", Burst: fmt.Sprintf("%.0f %%", 100*f.Traced)}[m]
-			p("| %s | %s | %.0f | %.1f %% | %.2f | %.2f | %.2f | %.0f | %s | %s |", d.Name, m, f.RPS, d.Loss[m], f.P50, f.P99, f.CPU, f.RSS, estimate, traced)
+			p("| %s | %s | %.0f | %.1f %% | %.2f | %.2f | %.2f | %.0f | %.0f | %.0f | %s | %s |",
+				d.Name, m, f.RPS, d.Loss[m], f.P50, f.P99, f.CPU, f.RSS, f.Events, f.NSPerEvent, estimate, traced)
 		}
 	}
 	if n > 0 {

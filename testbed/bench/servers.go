@@ -64,6 +64,9 @@ type Figures struct {
 	Overhead float64 `json:"overhead_estimate,omitempty"`
 	Traced   float64 `json:"traced,omitempty"`
 	Lost     float64 `json:"events_dropped,omitempty"`
+	// Events is what it received per second, NSPerEvent its CPU time for each.
+	Events     float64 `json:"events_per_s,omitempty"`
+	NSPerEvent float64 `json:"ns_per_event,omitempty"`
 }
 
 // Server is the result of one server: a median over the rounds for each mode,
@@ -180,6 +183,10 @@ func measure(ctx context.Context, o runner.Options, l *load.Load, m Mode) (f Fig
 			return f, err
 		}
 		f.CPU = (agent.Total(after, "process_cpu_seconds") - agent.Total(before, "process_cpu_seconds")) / took
+		f.Events = (agent.Total(after, "receiver_syscall_events") - agent.Total(before, "receiver_syscall_events")) / took
+		if f.Events > 0 {
+			f.NSPerEvent = f.CPU * 1e9 / f.Events
+		}
 		f.RSS = agent.Total(after, "process_memory_rss") / (1 << 20)
 		f.Overhead = agent.Total(after, "receiver_syscall_overhead_ratio")
 		f.Traced = agent.Total(after, "receiver_syscall_traced_ratio")
@@ -222,5 +229,6 @@ func medians(all []Figures) Figures {
 		P99: of(func(f Figures) float64 { return f.P99 }), CPU: of(func(f Figures) float64 { return f.CPU }),
 		RSS: of(func(f Figures) float64 { return f.RSS }), Overhead: of(func(f Figures) float64 { return f.Overhead }),
 		Traced: of(func(f Figures) float64 { return f.Traced }), Lost: of(func(f Figures) float64 { return f.Lost }),
+		Events: of(func(f Figures) float64 { return f.Events }), NSPerEvent: of(func(f Figures) float64 { return f.NSPerEvent }),
 	}
 }
