@@ -32,8 +32,9 @@ const (
 	// waves of requests and the cycles of a garbage collector. A cost of more
 	// than twice the budget is acted on at once.
 	enough, dear = 6 * time.Second, 2.0
-	// saving is for how long unspent budget is saved up for focus.
-	saving = time.Minute
+	// repay is the part of the budget that pays a focus back in any case: where
+	// the watch alone takes all of it there is still a focus now and then.
+	repay = 0.25
 	// memory is the time constant of the estimate once the plan lasts.
 	memory = 20 * time.Second
 	// settled is the part of the budget from which up nothing is changed, and
@@ -100,9 +101,9 @@ type Controller struct {
 	hooks, own   float64
 	// seen is for how long the plan has been watched.
 	seen time.Duration
-	// saved is what was left of the budget and not spent on focus, in seconds
-	// of the whole host.
-	saved float64
+	// debt is what focus has cost beyond the plan and is not paid back yet, in
+	// seconds of the whole host.
+	debt float64
 }
 
 // New makes a Controller that keeps the cost at or below a share (above 0, at
@@ -134,8 +135,8 @@ func (c *Controller) Plan() Plan {
 // the recording process.
 func (c *Controller) Estimate() (hooks, own float64) { return c.hooks, c.own }
 
-// CanFocus reports whether what the last focus cost has been saved since.
-func (c *Controller) CanFocus() bool { return c.saved >= 0 }
+// CanFocus reports whether what the last focus cost is paid back.
+func (c *Controller) CanFocus() bool { return c.debt == 0 }
 
 // Duty is the share of the time the plan is attached for.
 func (c *Controller) Duty() float64 {
@@ -151,10 +152,12 @@ func (c *Controller) Observe(u Usage) Decision {
 	tax := u.Tax.Seconds()
 	hooks := float64(u.Passed)*tax + float64(u.Recorded)*tax*RecordTax + float64(u.Stacks)*StackCost.Seconds()
 	cost := (hooks + u.Own.Seconds()) / c.cpus
-	c.saved = min(c.share*saving.Seconds(), c.saved+c.share*u.Elapsed.Seconds()-cost)
-	if u.Focus {
-		return Keep // that is no part of the plan
+	if u.Focus { // that is no part of the plan
+		c.debt += max(0, cost-(c.hooks+c.own)*u.Elapsed.Seconds())
+		return Keep
 	}
+	budget := c.share * u.Elapsed.Seconds()
+	c.debt = max(0, c.debt-max(budget-cost, budget*repay))
 	// A plain mean at first.
 	c.seen += u.Elapsed
 	weight := u.Elapsed.Seconds() / min(c.seen, memory).Seconds()

@@ -166,11 +166,21 @@ func TestFocusIsPaidBack(t *testing.T) {
 	if d := c.Observe(Usage{Elapsed: 10 * time.Second, Own: 2 * time.Second, Focus: true}); d != Keep || c.Plan() != plan {
 		t.Errorf("a focus changed the plan: %v, %+v", d, c.Plan())
 	}
-	var waited time.Duration
-	for ; !c.CanFocus(); waited += 2 * time.Second {
-		c.Observe(Usage{Elapsed: 2 * time.Second, Own: 20 * time.Millisecond}) // half the budget
+	paying := func(own time.Duration) (waited time.Duration) {
+		for ; !c.CanFocus(); waited += 2 * time.Second {
+			c.Observe(Usage{Elapsed: 2 * time.Second, Own: own})
+		}
+		return waited
 	}
-	if waited < 170*time.Second || waited > 190*time.Second {
-		t.Errorf("the next focus after %v, want 0.9 s saved at 0.005 a second", waited)
+	if waited := paying(20 * time.Millisecond); waited < 198*time.Second || waited > 202*time.Second {
+		t.Errorf("the next focus after %v, want 1 s saved at 0.005 a second", waited)
+	}
+	// Where nothing is left of the budget a quarter of it pays all the same.
+	for range 10 {
+		c.Observe(Usage{Elapsed: 2 * time.Second, Own: 80 * time.Millisecond})
+	}
+	c.Observe(Usage{Elapsed: 10 * time.Second, Own: 2 * time.Second, Focus: true})
+	if waited := paying(80 * time.Millisecond); waited < 300*time.Second || waited > 340*time.Second {
+		t.Errorf("the next focus after %v, want 0.8 s, which is beyond the plan, saved at 0.0025 a second", waited)
 	}
 }

@@ -90,7 +90,11 @@ func TestPacerSaves(t *testing.T) {
 	assert.Equal(t, 5*time.Second, plan.Burst+plan.Pause)
 	assert.InDelta(t, 1.0/16, p.tracer.(*fakeTracer).stackRate, 1e-9)
 	assert.InDelta(t, 0.5, float64(p.stats.own.Load())/perMillion, 0.01, "one of two CPUs")
-	assert.False(t, p.mayFocus(suspect{"redis", "it waits"}), "what is spent already")
+	assert.True(t, p.mayFocus(suspect{"redis", "it waits"}), "a spent budget forbids no focus")
+	at = at.Add(10 * time.Second)
+	p.own = func() time.Duration { return 2 * at.Sub(start) }
+	p.observe(true)
+	assert.False(t, p.mayFocus(suspect{"redis", "it waits"}), "an unpaid one does")
 }
 
 func mustBudget(t *testing.T) *budget.Controller {
