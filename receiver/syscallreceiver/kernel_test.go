@@ -40,7 +40,9 @@ const (
 	// floodCalls are as fast as they go, a million a second or more.
 	floodCalls = 1_000_000
 	longCall   = 1200 * time.Millisecond
-	spinFor    = 400 * time.Millisecond
+	// steadyFor is longer than a burst and the pause after it.
+	steadyFor = 3 * time.Second
+	spinFor   = 400 * time.Millisecond
 )
 
 func init() {
@@ -57,10 +59,17 @@ func tracedProgram() {
 	if _, err := in.ReadString('\n'); err != nil {
 		return
 	}
-	if os.Getenv(programEnv) == "flood" {
+	switch os.Getenv(programEnv) {
+	case "flood":
 		for range floodCalls {
 			unix.Getppid()
 		}
+	case "steady":
+		for begun := time.Now(); time.Since(begun) < steadyFor; time.Sleep(time.Millisecond) {
+			unix.Getppid()
+		}
+	}
+	if os.Getenv(programEnv) != "1" {
 		os.Stdout.WriteString("done\n")
 		_, _ = in.ReadString('\n')
 		return
@@ -432,7 +441,9 @@ func TestKernelBurst(t *testing.T) {
 	type span struct{ from, to int64 }
 	var on, off []span
 	var calls, cut []syscalltrace.Event
-	for _, l := range startProgram(t, exe).record(func(c *Config) {
+	steady := exec.Command(exe)
+	steady.Env = []string{programEnv + "=steady"}
+	for _, l := range start(t, steady).record(func(c *Config) {
 		c.Mode = ModeBurst
 		c.Targets = []TargetConfig{{OTelServiceName: "traced-*"}}
 		c.Focus.Length = 0
