@@ -255,11 +255,17 @@ const (
 	// nanoseconds, to be called stuck: what people call a hang, and from when
 	// the receiver reports a call as in flight.
 	stuckAfter = int64(1e9)
-	// enoughTimed is the number of calls seen in bursts from which their time
-	// is known better than by the snapshots: a mean of that many is known to a
-	// fifth, for times that scatter by as much as they are long.
-	enoughTimed = 25
+	// scatter is by how much the variance of the time in calls is more than if
+	// all took as long: they scatter by as much as they are long.
+	scatter = 2
 )
+
+// sampledBetter reports whether the snapshots know better than the bursts how
+// long calls of some mean duration (nanoseconds) took: what one of them adds to
+// the figure is the grain of either.
+func (c *closedHop) sampledBetter(mean float64) bool {
+	return c.callSeconds < c.seconds && c.period.snapshot > 0 && scatter*mean/c.callSeconds > c.period.snapshot
+}
 
 // waitExactly replaces the sampled waiting in calls that are never idle with
 // the time that those calls really took, spread over the places where the
@@ -287,8 +293,7 @@ func (c *closedHop) waitExactly(classes *syscalltrace.Classes) {
 	for number, t := range took {
 		switch {
 		case stuck[number]:
-		case c.callSeconds < c.seconds && t.n*c.callSeconds < enoughTimed:
-		case t.n == 0 || t.time/t.n < longCall:
+		case t.n == 0 || t.time/t.n < longCall || c.sampledBetter(t.time/t.n):
 		case sampled[number] > 0:
 			for _, waits := range []map[waitSite]waitTime{c.wait, c.fresh} {
 				for site, w := range waits {
