@@ -37,7 +37,7 @@ type Service struct {
 	// program whose batches come. matchers has those of all programs.
 	signatures *signatures
 	matchers   map[*signature.Matcher]*signatures
-	bursts   bursts
+	bursts     bursts
 }
 
 // NewService starts the window of a service whose machine has the
