@@ -208,7 +208,8 @@ func checkComplete(t *testing.T, s Stats) {
 
 func TestEveryCallIsDeliveredInOrder(t *testing.T) {
 	tr, r := startTracer(t, testConfig())
-	stacks := os.Getenv(kernelTestEnv) == "" || len(tr.Degraded()) == 0
+	emulated := os.Getenv(kernelTestEnv) != ""
+	stacks := !emulated || len(tr.Degraded()) == 0
 	h := startHelper(t, "calls 1000")
 	must(t, tr.AddProcess(h.pid()))
 	h.say()
@@ -229,7 +230,7 @@ func TestEveryCallIsDeliveredInOrder(t *testing.T) {
 	var last int64
 	counts := map[int32]int{}
 	for _, c := range seq {
-		if c.Start < last && os.Getenv(kernelTestEnv) == "" { // an emulated clock jumps
+		if c.Start < last && !emulated { // whose clock jumps
 			t.Fatalf("call %d starts at %d, before the end of the last at %d", c.Number, c.Start, last)
 		}
 		last = c.Start + int64(c.Duration)
@@ -260,7 +261,8 @@ func TestEveryCallIsDeliveredInOrder(t *testing.T) {
 			if c.Duration > 500*time.Millisecond {
 				t.Errorf("a sleep of 20ms took %v", c.Duration)
 			}
-			if stacks && (c.Flags&FlagSlow == 0 || c.StackID == 0) {
+			// On an emulated machine it may not be the first slow one of the second.
+			if !emulated && (c.Flags&FlagSlow == 0 || c.StackID == 0) {
 				t.Errorf("a slow call has no stack: %+v", c)
 			}
 		case c.Number == unix.SYS_OPENAT && c.Return == -int32(unix.ENOENT):
