@@ -91,6 +91,19 @@ fuzz-short: ## Fuzz every fuzz target for FUZZTIME (20s)
 bench: ## Run the benchmarks, the cost per traced call among them (root)
 	go test -run '^$$' -bench . -benchmem $(PACKAGES)
 
+.PHONY: bench-capture
+bench-capture: deps-all build ## What recording costs, beside other tools; PARTS="calls redis" chooses (20 min)
+	@./testbed/install-deps.sh bench
+	@cd testbed && go build -o bin/ ./cmd/... && cd .. && exec testbed/bin/benchcapture $(PARTS)
+
+.PHONY: test-kernels
+test-kernels: deps-kernels ## Run the kernel side's tests on Debian's 5.10, 6.1 and 6.12, also locked down (QEMU, 6 min)
+	@cd testbed && go build -o bin/ ./cmd/kernels && cd .. && exec testbed/bin/kernels $(KERNELS)
+
+.PHONY: deps-kernels
+deps-kernels:
+	@./testbed/install-deps.sh kernels
+
 ##@ Real servers (root)
 .PHONY: faults
 faults: deps build ## Three more faults: failing call, pure CPU, blocked; the true function in the top three

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the build and the demo need on Debian or Ubuntu, and only what is
-# missing; with "all" as its argument also every server of the testbed. The servers are installed, never started: the demo
+# missing; with "all" as its argument also every server of the testbed, with
+# "kernels" what the tests on other kernels need, with "bench" the tools that
+# the bench compares with. The servers are installed, never started: the demo
 # starts its own, on free ports of the loopback interface.
 set -euo pipefail
 
@@ -19,6 +21,14 @@ if [ "${1:-}" = all ]; then
 		javac:openjdk-17-jdk-headless
 		/usr/share/tomcat10/bin/catalina.sh:tomcat10
 	)
+fi
+# What only the tests on other kernels need.
+if [ "${1:-}" = kernels ]; then
+	needed=(qemu-system-x86_64:qemu-system-x86 cpio:cpio)
+fi
+# What only the comparison with other tools needs.
+if [ "${1:-}" = bench ]; then
+	needed=(bpftrace:bpftrace perf:linux-perf strace:strace)
 fi
 export PATH="$PATH:/usr/sbin:/sbin"
 

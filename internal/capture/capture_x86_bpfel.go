@@ -30,7 +30,7 @@ type captureCpuState struct {
 	StacksTaken       uint64
 	FirstTaken        uint64
 	SlowTaken         uint64
-	EnteredBefore     uint64
+	Passed            uint64
 	Unslotted         uint64
 	StackRingFull     uint64
 	StackUnreadable   uint64
@@ -79,13 +79,21 @@ type captureScratch struct {
 	Bytes [36864]uint8
 }
 
+type captureShare struct {
+	_        structs.HostLayout
+	Poll     uint32
+	Taken    uint32
+	Recorded uint64
+	Skipped  uint64
+}
+
 type captureSlot struct {
 	_             structs.HostLayout
 	Tid           uint32
 	Tgid          uint32
 	Start         uint64
 	Nr            uint16
-	Epoch         uint16
+	Group         uint16
 	Countdown     uint16
 	FailCountdown uint16
 	SlowMs        uint32
@@ -116,6 +124,7 @@ const (
 	captureMapEvents            = "events"
 	captureMapRows              = "rows"
 	captureMapScratches         = "scratches"
+	captureMapShares            = "shares"
 	captureMapSlots             = "slots"
 	captureMapSnapshotScratch   = "snapshot_scratch"
 	captureMapStacks            = "stacks"
@@ -134,10 +143,10 @@ const (
 	captureProgSysExit          = "sys_exit"
 	captureProgSysExitStack     = "sys_exit_stack"
 	captureProgTaskNewtask      = "task_newtask"
+	captureVarAttachedAt        = "attached_at"
 	captureVarCopies            = "copies"
 	captureVarCopiesTotal       = "copies_total"
 	captureVarCpuStacks         = "cpu_stacks"
-	captureVarEpoch             = "epoch"
 	captureVarFailEvery         = "fail_every"
 	captureVarIdleCalls         = "idle_calls"
 	captureVarIncludeChildren   = "include_children"
@@ -145,10 +154,12 @@ const (
 	captureVarOddsFresh         = "odds_fresh"
 	captureVarOddsSame          = "odds_same"
 	captureVarOverflow          = "overflow"
+	captureVarPollNo            = "poll_no"
 	captureVarRingCpus          = "ring_cpus"
 	captureVarRingRecords       = "ring_records"
 	captureVarRowCount          = "row_count"
 	captureVarRowsLost          = "rows_lost"
+	captureVarShareRecords      = "share_records"
 	captureVarSlowGapMs         = "slow_gap_ms"
 	captureVarSlowNs            = "slow_ns"
 	captureVarStackBytes        = "stack_bytes"
@@ -225,6 +236,7 @@ type captureMapSpecs struct {
 	Events          *ebpf.MapSpec `ebpf:"events"`
 	Rows            *ebpf.MapSpec `ebpf:"rows"`
 	Scratches       *ebpf.MapSpec `ebpf:"scratches"`
+	Shares          *ebpf.MapSpec `ebpf:"shares"`
 	Slots           *ebpf.MapSpec `ebpf:"slots"`
 	SnapshotScratch *ebpf.MapSpec `ebpf:"snapshot_scratch"`
 	Stacks          *ebpf.MapSpec `ebpf:"stacks"`
@@ -237,10 +249,10 @@ type captureMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type captureVariableSpecs struct {
+	AttachedAt      *ebpf.VariableSpec `ebpf:"attached_at"`
 	Copies          *ebpf.VariableSpec `ebpf:"copies"`
 	CopiesTotal     *ebpf.VariableSpec `ebpf:"copies_total"`
 	CpuStacks       *ebpf.VariableSpec `ebpf:"cpu_stacks"`
-	Epoch           *ebpf.VariableSpec `ebpf:"epoch"`
 	FailEvery       *ebpf.VariableSpec `ebpf:"fail_every"`
 	IdleCalls       *ebpf.VariableSpec `ebpf:"idle_calls"`
 	IncludeChildren *ebpf.VariableSpec `ebpf:"include_children"`
@@ -248,10 +260,12 @@ type captureVariableSpecs struct {
 	OddsFresh       *ebpf.VariableSpec `ebpf:"odds_fresh"`
 	OddsSame        *ebpf.VariableSpec `ebpf:"odds_same"`
 	Overflow        *ebpf.VariableSpec `ebpf:"overflow"`
+	PollNo          *ebpf.VariableSpec `ebpf:"poll_no"`
 	RingCpus        *ebpf.VariableSpec `ebpf:"ring_cpus"`
 	RingRecords     *ebpf.VariableSpec `ebpf:"ring_records"`
 	RowCount        *ebpf.VariableSpec `ebpf:"row_count"`
 	RowsLost        *ebpf.VariableSpec `ebpf:"rows_lost"`
+	ShareRecords    *ebpf.VariableSpec `ebpf:"share_records"`
 	SlowGapMs       *ebpf.VariableSpec `ebpf:"slow_gap_ms"`
 	SlowNs          *ebpf.VariableSpec `ebpf:"slow_ns"`
 	StackBytes      *ebpf.VariableSpec `ebpf:"stack_bytes"`
@@ -288,6 +302,7 @@ type captureMaps struct {
 	Events          *ebpf.Map `ebpf:"events"`
 	Rows            *ebpf.Map `ebpf:"rows"`
 	Scratches       *ebpf.Map `ebpf:"scratches"`
+	Shares          *ebpf.Map `ebpf:"shares"`
 	Slots           *ebpf.Map `ebpf:"slots"`
 	SnapshotScratch *ebpf.Map `ebpf:"snapshot_scratch"`
 	Stacks          *ebpf.Map `ebpf:"stacks"`
@@ -304,6 +319,7 @@ func (m *captureMaps) Close() error {
 		m.Events,
 		m.Rows,
 		m.Scratches,
+		m.Shares,
 		m.Slots,
 		m.SnapshotScratch,
 		m.Stacks,
@@ -317,10 +333,10 @@ func (m *captureMaps) Close() error {
 //
 // It can be passed to loadCaptureObjects or ebpf.CollectionSpec.LoadAndAssign.
 type captureVariables struct {
+	AttachedAt      *ebpf.Variable `ebpf:"attached_at"`
 	Copies          *ebpf.Variable `ebpf:"copies"`
 	CopiesTotal     *ebpf.Variable `ebpf:"copies_total"`
 	CpuStacks       *ebpf.Variable `ebpf:"cpu_stacks"`
-	Epoch           *ebpf.Variable `ebpf:"epoch"`
 	FailEvery       *ebpf.Variable `ebpf:"fail_every"`
 	IdleCalls       *ebpf.Variable `ebpf:"idle_calls"`
 	IncludeChildren *ebpf.Variable `ebpf:"include_children"`
@@ -328,10 +344,12 @@ type captureVariables struct {
 	OddsFresh       *ebpf.Variable `ebpf:"odds_fresh"`
 	OddsSame        *ebpf.Variable `ebpf:"odds_same"`
 	Overflow        *ebpf.Variable `ebpf:"overflow"`
+	PollNo          *ebpf.Variable `ebpf:"poll_no"`
 	RingCpus        *ebpf.Variable `ebpf:"ring_cpus"`
 	RingRecords     *ebpf.Variable `ebpf:"ring_records"`
 	RowCount        *ebpf.Variable `ebpf:"row_count"`
 	RowsLost        *ebpf.Variable `ebpf:"rows_lost"`
+	ShareRecords    *ebpf.Variable `ebpf:"share_records"`
 	SlowGapMs       *ebpf.Variable `ebpf:"slow_gap_ms"`
 	SlowNs          *ebpf.Variable `ebpf:"slow_ns"`
 	StackBytes      *ebpf.Variable `ebpf:"stack_bytes"`

@@ -10,6 +10,9 @@ const (
 	MaxStackBytes = 32768
 	// MaxThreads is the most threads followed at once, over all targets.
 	MaxThreads = 16384
+	// MaxGroups is the number of groups of processes that have a share of the
+	// rings of their own; group 0 has no bound.
+	MaxGroups = 1024
 	// MaxTargets is the most processes followed at once.
 	MaxTargets = 4096
 	// maxRingBytes bounds all call rings together; on a machine with many

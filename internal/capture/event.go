@@ -26,6 +26,9 @@ const (
 	// FlagStackLost: a stack was due for one of the reasons above, but
 	// could not be had (see Stats.Dropped), so StackID is zero.
 	FlagStackLost
+	// FlagCut: it was entered before the hooks were attached or the thread was
+	// followed: Start is when they were attached, Duration from then on.
+	FlagCut
 )
 
 // Call is one finished system call.
@@ -183,6 +186,20 @@ type Handler interface {
 	Fork(f Fork)
 	Exec(e Exec)
 	Exit(e Exit)
+	// Tracing tells that the syscall hooks have been attached or detached,
+	// before the calls made since, and after those made until then.
+	Tracing(t Tracing)
+}
+
+// Tracing is an edge of the time in which every call is recorded.
+type Tracing struct {
+	On bool
+	// Time is in nanoseconds since the Unix epoch.
+	Time int64
+	// InFlight are, at the end, the calls entered while the hooks were attached
+	// and not returned when they were detached; their return will not be
+	// delivered. Duration is up to Time.
+	InFlight []Call
 }
 
 // Reasons for loss, the keys of Stats.Dropped.
@@ -190,14 +207,13 @@ const (
 	// DropRingOverwrite: calls overwritten before they were read; the rings
 	// are too small or the Handler too slow.
 	DropRingOverwrite = "ring_overwrite"
+	// DropShare: calls of a group beyond its share of the rings; Shares tells
+	// whose they were.
+	DropShare = "share_exceeded"
 	// DropTornRead: calls overwritten while they were read.
 	DropTornRead = "torn_read"
 	// DropSlotCollision: calls of threads that found no place in the table.
 	DropSlotCollision = "slot_collision"
-	// DropEnteredBefore: returns of calls entered before the hooks were
-	// attached or the thread was followed. They are no part of the calls
-	// made while tracing; counted for completeness.
-	DropEnteredBefore = "entered_before_attach"
 	// DropStackRing: stacks of calls for which the stack ring had no room.
 	DropStackRing = "stack_ring_full"
 	// DropStackUnreadable: stacks of calls in memory that was not there.
@@ -224,6 +240,9 @@ const (
 
 // Stats counts since New.
 type Stats struct {
+	// Passed is the number of calls made by threads that are nobody's target
+	// while the hooks were attached: they pay for the hooks as well.
+	Passed uint64
 	// Produced is the number of calls recorded in the kernel. Once the rings
 	// are drained and the hooks detached, Produced = Calls +
 	// Dropped[DropRingOverwrite] + Dropped[DropTornRead], exactly; and the
@@ -240,9 +259,19 @@ type Stats struct {
 	Threads, Processes int
 	// Attached is the time the syscall hooks have been attached in all.
 	Attached time.Duration
+	// Tax is what the hooks add to a call that is not recorded, as measured on
+	// calls of this process when they were attached; zero is not known yet.
+	Tax time.Duration
 	// Memory is what the kernel says the eBPF maps take, in bytes; zero
 	// after Close.
 	Memory int64
+}
+
+// Share is what a group of processes did.
+type Share struct {
+	// Recorded calls were written to the rings, Skipped ones left out because
+	// the group had filled its share.
+	Recorded, Skipped uint64
 }
 
 // Degraded is a feature the running kernel, or a missing privilege, denies.

@@ -183,7 +183,8 @@ func otherThread(t *testing.T, pid int32) int32 {
 }
 
 // TestAttachAgain holds a call entered in one attachment from pairing with a
-// return in the next, and reports what attaching costs.
+// return in the next: it is in flight at the end of the first, and cut at the
+// edge of the last. It reports what attaching costs.
 func TestAttachAgain(t *testing.T) {
 	tr, r := startTracer(t, testConfig())
 	h := startHelper(t, "block")
@@ -211,11 +212,67 @@ func TestAttachAgain(t *testing.T) {
 	h.say()
 	h.hear()
 	must(t, tr.Poll())
-	if n := r.count(number(unix.SYS_READV)); n != 0 {
-		t.Errorf("the call of an earlier attachment was delivered")
+	returned := time.Now().UnixNano()
+	must(t, tr.Detach())
+	checkComplete(t, tr.Stats())
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.edges) != 12 {
+		t.Fatalf("%d edges of 6 attachments", len(r.edges))
 	}
-	if n := tr.Stats().Dropped[DropEnteredBefore]; n == 0 {
-		t.Errorf("the call of an earlier attachment was not counted")
+	for i, e := range r.edges {
+		if e.On != (i%2 == 0) || i > 0 && e.Time <= r.edges[i-1].Time {
+			t.Fatalf("edge %d: %+v, before it %+v", i, e, r.edges[i-1])
+		}
+	}
+	of := func(c Call) bool { return c.PID == h.pid() && c.Number == unix.SYS_READV }
+	first := r.edges[1]
+	i := slices.IndexFunc(first.InFlight, of)
+	if i < 0 || first.InFlight[i].Start <= r.edges[0].Time || first.InFlight[i].Start+int64(first.InFlight[i].Duration) != first.Time {
+		t.Errorf("the blocked call is not in flight at the end of the first attachment: %+v", first)
+	}
+	if last := r.edges[11].InFlight; slices.ContainsFunc(last, of) {
+		t.Errorf("the call that returned is in flight at the end: %+v", last)
+	}
+	var seen []Call
+	for _, c := range r.calls {
+		if of(c) {
+			seen = append(seen, c)
+		}
+	}
+	if len(seen) != 1 {
+		t.Fatalf("the call that returned was delivered %d times", len(seen))
+	}
+	if c := seen[0]; c.Flags != FlagCut || c.Return != 1 || c.Start != r.edges[10].Time || c.Start+int64(c.Duration) > returned {
+		t.Errorf("the call that was cut: %+v, attached at %d", c, r.edges[10].Time)
+	}
+}
+
+// TestPassedCalls counts what the hooks meet of processes that are no targets.
+func TestPassedCalls(t *testing.T) {
+	cfg := testConfig()
+	cfg.Continuous = false
+	tr, r := startTracer(t, cfg)
+	h := startHelper(t, "calls 10000")
+	must(t, tr.Attach())
+	h.say()
+	h.hear()
+	must(t, tr.Detach())
+	s := tr.Stats()
+	// An emulated machine may be busy with something else all the time.
+	if s.Tax <= 0 && os.Getenv(kernelTestEnv) == "" || s.Tax > 100*time.Microsecond {
+		t.Errorf("the hooks add %v to a call", s.Tax)
+	}
+	if s.Passed < 30000 || s.Produced != 0 || r.count(func(Call) bool { return true }) != 0 {
+		t.Errorf("%d calls passed of at least 30000, %d recorded", s.Passed, s.Produced)
+	}
+	must(t, tr.AddProcess(h.pid()))
+	before := s.Passed
+	h2 := startHelper(t, "calls 10000")
+	h2.say()
+	h2.hear()
+	if s = tr.Stats(); s.Passed != before {
+		t.Errorf("%d calls passed with no hook attached", s.Passed-before)
 	}
 }
 

@@ -279,7 +279,8 @@ type helper struct {
 func startHelper(t testing.TB, what string, change ...func(*exec.Cmd)) *helper {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), helperEnv+"="+what)
+	// Go's own signals would interrupt calls on a slow machine.
+	cmd.Env = append(os.Environ(), helperEnv+"="+what, "GODEBUG=asyncpreemptoff=1")
 	cmd.Stderr = os.Stderr
 	for _, f := range change {
 		f(cmd)

@@ -29,6 +29,7 @@ type objects struct {
 	cpus    []captureCpuState
 	calls   []captureCallRecord
 	rows    []captureRow
+	shares  []captureShare
 	mapped  [][]byte
 	records int   // of each CPU's ring
 	memory  int64 // of all maps, bytes
@@ -75,6 +76,9 @@ func load(spec *ebpf.CollectionSpec, cfg Config, log *zap.Logger) (_ *objects, e
 	if err = o.mapAll(cpus); err != nil {
 		return nil, err
 	}
+	if err = o.setStackRate(cfg, 1); err != nil {
+		return nil, err
+	}
 	for _, m := range o.coll.Maps {
 		o.memory += mapMemory(m)
 	}
@@ -94,6 +98,7 @@ func load(spec *ebpf.CollectionSpec, cfg Config, log *zap.Logger) (_ *objects, e
 func configure(spec *ebpf.CollectionSpec, cfg Config, cpus, records int) error {
 	spec.Maps[captureMapCpus].MaxEntries = uint32(cpus)
 	spec.Maps[captureMapCalls].MaxEntries = uint32(cpus * records)
+	spec.Maps[captureMapShares].MaxEntries = uint32(cpus * MaxGroups)
 	spec.Maps[captureMapScratches].MaxEntries = uint32(cpus * 2)
 	spec.Maps[captureMapStacks].MaxEntries = uint32(cfg.StackRingBytes)
 	failEvery := cfg.StackEvery / 4
@@ -108,12 +113,6 @@ func configure(spec *ebpf.CollectionSpec, cfg Config, cpus, records int) error {
 	if slow == 0 {
 		slow = ^uint64(0)
 	}
-	// The kernel counts in windows of 2^24 ns, about sixty a second, and in
-	// eight bits.
-	threadStacks := uint32(0)
-	if cfg.StackEvery > 1 && cfg.StackRate > 0 {
-		threadStacks = uint32(min(255, max(1, cfg.StackRate/60)))
-	}
 	var idle [8]uint64
 	if cfg.SnapshotInterval > 0 && cfg.MaxSnapshotStacks > 0 {
 		idle = idleCalls(runtime.GOARCH)
@@ -125,8 +124,7 @@ func configure(spec *ebpf.CollectionSpec, cfg Config, cpus, records int) error {
 		"stack_every":      uint32(cfg.StackEvery),
 		"fail_every":       uint32(failEvery),
 		"slow_ns":          slow,
-		"thread_stacks":    threadStacks,
-		"cpu_stacks":       4 * threadStacks,
+		"share_records":    uint32(records / 2),
 		"idle_calls":       idle,
 		"stacks_half":      uint64(cfg.StackRingBytes / 2),
 		"include_children": children,
@@ -140,6 +138,18 @@ func configure(spec *ebpf.CollectionSpec, cfg Config, cpus, records int) error {
 		}
 	}
 	return nil
+}
+
+// setStackRate bounds the stacks of calls to a part of Config.StackRate.
+func (o *objects) setStackRate(cfg Config, part float64) error {
+	if cfg.StackEvery <= 1 || cfg.StackRate <= 0 {
+		return nil // no bound was asked for
+	}
+	// The kernel counts in windows of 2^24 ns, about sixty a second, and in
+	// eight bits.
+	ofThread := uint32(min(255, max(1, part*float64(cfg.StackRate)/60)))
+	ofCPU := uint32(min(4*255, max(2, part*float64(4*cfg.StackRate)/60)))
+	return errors.Join(o.set(captureVarThreadStacks, ofThread), o.set(captureVarCpuStacks, ofCPU))
 }
 
 // idleCalls is the set of the numbers of calls in which threads wait for work.
@@ -204,6 +214,9 @@ func (o *objects) mapAll(cpus int) (err error) {
 	if o.calls, err = mapArray[captureCallRecord](o, captureMapCalls, cpus*o.records); err != nil {
 		return err
 	}
+	if o.shares, err = mapArray[captureShare](o, captureMapShares, cpus*MaxGroups); err != nil {
+		return err
+	}
 	o.rows, err = mapArray[captureRow](o, captureMapRows, MaxThreads)
 	return err
 }
@@ -235,7 +248,7 @@ func mapMemory(m *ebpf.Map) int64 {
 	return int64(m.MaxEntries()) * int64(m.KeySize()+m.ValueSize())
 }
 
-func (o *objects) set(name string, value uint32) error {
+func (o *objects) set(name string, value any) error {
 	if err := o.coll.Variables[name].Set(value); err != nil {
 		return fmt.Errorf("capture: cannot set %s: %w", name, err)
 	}
@@ -254,7 +267,7 @@ func (o *objects) close() error {
 	for _, b := range o.mapped {
 		errs = append(errs, unix.Munmap(b))
 	}
-	o.mapped, o.slots, o.cpus, o.calls, o.rows = nil, nil, nil, nil, nil
+	o.mapped, o.slots, o.cpus, o.calls, o.rows, o.shares = nil, nil, nil, nil, nil, nil
 	for _, c := range o.optional {
 		c.Close()
 	}

@@ -140,8 +140,10 @@ func explain(err error) string {
 	case lockdown() == "confidentiality":
 		return text + "; the kernel is locked down (confidentiality), which refuses reading memory from eBPF: boot with lockdown=integrity or none"
 	case errors.As(err, &verifier) && len(verifier.Log) > 0:
-		if strings.Contains(text, "unknown func") || strings.Contains(text, "invalid func") {
-			return text + "; kernel " + kernelRelease() + " lacks a function that the program calls: use a newer one"
+		for _, old := range []string{"unknown func", "invalid func", "Sleepable programs can only use"} {
+			if strings.Contains(text, old) {
+				return text + "; kernel " + kernelRelease() + " lacks what the program needs: use a newer one"
+			}
 		}
 		return "the verifier of kernel " + kernelRelease() + " refuses the program (a PerfScope bug, please report): " + text
 	case errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES):

@@ -31,6 +31,7 @@ type reader struct {
 	// lastSnapshot is when it was taken, by the kernel's clock.
 	lastSnapshot uint64
 	pollNo       uint64
+	attached     bool // the Handler was told so
 	odds         odds
 }
 
@@ -53,9 +54,12 @@ func (r *reader) init(t *Tracer) {
 	r.odds = odds{same: 1, fresh: 1}
 }
 
-// run is the reading goroutine.
-func (t *Tracer) run() {
+// run is the reading goroutine; attached says that the hooks are in place.
+func (t *Tracer) run(attached bool) {
 	defer close(t.done)
+	if attached {
+		t.tellAttached()
+	}
 	poll := time.NewTicker(t.cfg.PollInterval)
 	defer poll.Stop()
 	var snapshot <-chan time.Time
@@ -81,6 +85,9 @@ func (t *Tracer) run() {
 		case <-t.stop:
 			t.poll(true)
 			t.poll(true)
+			if t.read.attached { // closed meanwhile
+				t.tellDetached()
+			}
 			return
 		}
 	}
@@ -163,6 +170,10 @@ func (t *Tracer) poll(all bool) {
 	t.drainStacks()
 	t.drainEvents()
 	r.merger.merge(cut, t.clock.offset, t.handler.Calls)
+	// There is room again: every group has its whole share.
+	if err := t.obj.set(captureVarPollNo, uint32(r.pollNo)); err != nil {
+		t.log.Error("cannot begin the next poll", zap.Error(err))
+	}
 	t.deliverExits(cut)
 
 	var overwritten, torn uint64

@@ -64,7 +64,7 @@ func (t *Tracer) InFlight(minAge time.Duration) ([]Call, error) {
 	t.life.RLock()
 	defer t.life.RUnlock()
 	t.mu.Lock()
-	slots, epoch, on := t.obj.slots, t.epoch, t.enter != nil
+	slots, since, on := t.obj.slots, t.since, t.enter != nil
 	t.mu.Unlock()
 	if slots == nil {
 		return nil, ErrClosed
@@ -76,6 +76,12 @@ func (t *Tracer) InFlight(minAge time.Duration) ([]Call, error) {
 	if err != nil {
 		return nil, err
 	}
+	return inFlight(slots, since, now, offset, minAge), nil
+}
+
+// inFlight reads the table of slots: calls entered after since and at least
+// minAge before now, by the kernel's clock.
+func inFlight(slots []captureSlot, since, now uint64, offset int64, minAge time.Duration) []Call {
 	var calls []Call
 	for i := range slots {
 		s := &slots[i]
@@ -85,7 +91,7 @@ func (t *Tracer) InFlight(minAge time.Duration) ([]Call, error) {
 		}
 		start := atomic.LoadUint64(&s.Start)
 		c := Call{PID: int32(s.Tgid), TID: int32(tid), Number: int32(s.Nr), Start: int64(start) + offset}
-		if start == 0 || s.Epoch != epoch || start > now || now-start < uint64(max(minAge, 0)) {
+		if start <= since || start > now || now-start < uint64(max(minAge, 0)) {
 			continue
 		}
 		// It may have gone on while it was read.
@@ -95,7 +101,7 @@ func (t *Tracer) InFlight(minAge time.Duration) ([]Call, error) {
 		c.Duration = durationOf(now - start)
 		calls = append(calls, c)
 	}
-	return calls, nil
+	return calls
 }
 
 // Stats returns what has been counted since New. It is cheap enough to call at
@@ -108,12 +114,13 @@ func (t *Tracer) Stats() Stats {
 	if !t.attached.IsZero() {
 		traced += time.Since(t.attached)
 	}
+	tax := t.tax.perCall()
 	t.mu.Unlock()
 	n := &t.counts
 	s := Stats{
 		Calls: n.calls.Load(), Stacks: n.stacks.Load(), Samples: n.samples.Load(),
 		Snapshots: n.snapshots.Load(), Notices: n.notices.Load(), Late: n.late.Load(),
-		Attached: traced, Dropped: map[string]uint64{},
+		Attached: traced, Tax: tax, Dropped: map[string]uint64{},
 	}
 	add := func(reason string, v uint64) {
 		if v > 0 {
@@ -127,7 +134,7 @@ func (t *Tracer) Stats() Stats {
 	for i := range t.obj.cpus {
 		c := &t.obj.cpus[i]
 		s.Produced += atomic.LoadUint64(&c.Produced)
-		add(DropEnteredBefore, atomic.LoadUint64(&c.EnteredBefore))
+		s.Passed += atomic.LoadUint64(&c.Passed)
 		add(DropSlotCollision, atomic.LoadUint64(&c.Unslotted))
 		add(DropStackRing, atomic.LoadUint64(&c.StackRingFull))
 		add(DropStackUnreadable, atomic.LoadUint64(&c.StackUnreadable))
@@ -139,6 +146,9 @@ func (t *Tracer) Stats() Stats {
 		add(DropNotice, atomic.LoadUint64(&c.EventRingFull))
 		add(DropThread, atomic.LoadUint64(&c.ThreadsUnslotted))
 	}
+	for i := range t.obj.shares {
+		add(DropShare, atomic.LoadUint64(&t.obj.shares[i].Skipped))
+	}
 	for i := range t.obj.slots {
 		if atomic.LoadUint32(&t.obj.slots[i].Tid) != 0 {
 			s.Threads++
@@ -149,6 +159,23 @@ func (t *Tracer) Stats() Stats {
 		s.Memory = t.obj.memory
 	}
 	return s
+}
+
+// Shares returns what each group did since New, of those that did something.
+func (t *Tracer) Shares() map[uint16]Share {
+	t.life.RLock()
+	defer t.life.RUnlock()
+	shares := map[uint16]Share{}
+	for i := range t.obj.shares {
+		s := &t.obj.shares[i]
+		recorded, skipped := atomic.LoadUint64(&s.Recorded), atomic.LoadUint64(&s.Skipped)
+		if recorded+skipped > 0 {
+			group := uint16(i % MaxGroups)
+			sum := shares[group]
+			shares[group] = Share{sum.Recorded + recorded, sum.Skipped + skipped}
+		}
+	}
+	return shares
 }
 
 // countTargets walks the map of targets; a few system calls per thousand.

@@ -43,7 +43,9 @@ type Tracer struct {
 	started  bool
 	attached time.Time     // zero is detached
 	traced   time.Duration // of finished attachments
-	epoch    uint16
+	since    uint64        // when they were attached, by the kernel's clock
+	until    uint64        // when they were detached
+	tax      tax
 	forgot   time.Time   // when removed processes' threads were last let go
 	forget   *time.Timer // they will be again; nil is not needed
 	walks    int         // over all tasks, but for snapshots
@@ -97,7 +99,7 @@ func newTracer(spec *ebpf.CollectionSpec, cfg Config, handler Handler, log *zap.
 		return nil, err
 	}
 	t := &Tracer{
-		cfg: cfg, handler: handler, log: log, obj: obj, degraded: obj.degraded, epoch: 1,
+		cfg: cfg, handler: handler, log: log, obj: obj, degraded: obj.degraded,
 		loop: make(chan func()), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	if err := t.open(); err != nil {
@@ -161,12 +163,14 @@ func (t *Tracer) Start(ctx context.Context) error {
 		t.sampler = s
 	}
 	if t.cfg.Continuous {
+		t.tax.measure(false)
 		if err := t.attachLocked(); err != nil {
 			return err
 		}
+		t.tax.measure(true)
 	}
 	t.started = true
-	go t.run()
+	go t.run(t.cfg.Continuous)
 	return nil
 }
 
@@ -180,14 +184,51 @@ func attach(p *ebpf.Program, name string) (link.Link, error) {
 
 // Attach puts the syscall hooks in place; it does nothing if they are. It
 // takes well under a millisecond and taxes every process on the host until
-// Detach.
+// Detach. It needs a started Tracer.
 func (t *Tracer) Attach() error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.closed {
-		return ErrClosed
-	}
-	return t.attachLocked()
+	return t.switchTo(true)
+}
+
+// switchTo attaches or detaches, and has the Handler told in its place among
+// the calls.
+func (t *Tracer) switchTo(on bool) error {
+	var err error
+	failed := t.inLoop(func() {
+		t.mu.Lock()
+		changes := !t.closed && (t.enter != nil) != on
+		if changes && on {
+			t.tax.measure(false)
+			if err = t.attachLocked(); err == nil {
+				t.tax.measure(true)
+			}
+		} else if changes {
+			err = t.detachLocked()
+		}
+		t.mu.Unlock()
+		switch {
+		case !changes:
+		case on && err == nil:
+			t.tellAttached()
+		case !on:
+			time.Sleep(slack) // a record may be under way on another CPU
+			t.poll(true)
+			t.tellDetached()
+		}
+	})
+	return errors.Join(failed, err)
+}
+
+// tellAttached and tellDetached run in the reading goroutine.
+func (t *Tracer) tellAttached() {
+	t.read.attached = true
+	t.handler.Tracing(Tracing{On: true, Time: int64(t.since) + t.clock.offset})
+}
+
+func (t *Tracer) tellDetached() {
+	t.read.attached = false
+	e := Tracing{Time: int64(t.until) + t.clock.offset}
+	e.InFlight = inFlight(t.obj.slots, t.since, t.until, t.clock.offset, 0)
+	t.handler.Tracing(e)
 }
 
 func (t *Tracer) attachLocked() error {
@@ -195,8 +236,12 @@ func (t *Tracer) attachLocked() error {
 		return nil
 	}
 	// A start left over from the last attachment must pair with nothing.
-	t.epoch++
-	if err := t.obj.set(captureVarEpoch, uint32(t.epoch)); err != nil {
+	_, now, err := readClock()
+	if err != nil {
+		return err
+	}
+	t.since = now
+	if err := t.obj.set(captureVarAttachedAt, t.since); err != nil {
 		return err
 	}
 	exit, err := attach(t.obj.sysExit, captureProgSysExit)
@@ -212,11 +257,10 @@ func (t *Tracer) attachLocked() error {
 }
 
 // Detach takes the syscall hooks away; it does nothing if they are not there.
-// Calls in flight at that moment are not delivered: see InFlight.
+// All calls that returned until then are delivered before it returns; what was
+// in flight comes with Handler.Tracing.
 func (t *Tracer) Detach() error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.detachLocked()
+	return t.switchTo(false)
 }
 
 func (t *Tracer) detachLocked() error {
@@ -227,7 +271,21 @@ func (t *Tracer) detachLocked() error {
 	t.enter, t.exit = nil, nil
 	t.traced += time.Since(t.attached)
 	t.attached = time.Time{}
+	if _, now, failed := readClock(); failed == nil {
+		t.until = now
+	}
 	return err
+}
+
+// SetStackRate bounds the stacks of calls to a part of Config.StackRate, above 0
+// to 1; it does nothing when there is no bound.
+func (t *Tracer) SetStackRate(part float64) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return ErrClosed
+	}
+	return t.obj.setStackRate(t.cfg, part)
 }
 
 // Degraded lists what the kernel or a missing privilege denies.
@@ -256,6 +314,14 @@ func (t *Tracer) AddProcess(pid int32) error { return t.AddProcesses([]int32{pid
 // threads of all are found in one walk over the tasks of the host. It returns
 // as many errors as there are pids, nil for each that is followed now.
 func (t *Tracer) AddProcesses(pids []int32) []error {
+	return t.AddGrouped(pids, make([]uint16, len(pids)))
+}
+
+// AddGrouped is AddProcesses for processes that belong to groups, one for each
+// pid, below MaxGroups: of the room in the rings a group may fill half between
+// two polls, beyond it its calls are counted (Shares) and not recorded. What a
+// process starts is of its group.
+func (t *Tracer) AddGrouped(pids []int32, groups []uint16) []error {
 	errs := make([]error, len(pids))
 	for i, pid := range pids {
 		if int(pid) == os.Getpid() {
@@ -274,7 +340,7 @@ func (t *Tracer) AddProcesses(pids []int32) []error {
 		case t.closed:
 			errs[i] = ErrClosed
 		case errs[i] == nil:
-			if err := t.obj.coll.Maps[captureMapTargets].Put(uint32(pid), uint32(1)); err != nil {
+			if err := t.obj.coll.Maps[captureMapTargets].Put(uint32(pid), uint32(groups[i]%MaxGroups)); err != nil {
 				errs[i] = fmt.Errorf("capture: cannot follow process %d (at most %d at once): %w", pid, MaxTargets, err)
 			} else {
 				added++

@@ -35,6 +35,9 @@ func (*Tracer) Attach() error { return errUnsupported }
 // Detach does nothing.
 func (*Tracer) Detach() error { return nil }
 
+// SetStackRate returns an error.
+func (*Tracer) SetStackRate(float64) error { return errUnsupported }
+
 // AddProcess returns an error.
 func (*Tracer) AddProcess(int32) error { return errUnsupported }
 
@@ -46,6 +49,12 @@ func (*Tracer) AddProcesses(pids []int32) []error {
 	}
 	return errs
 }
+
+// AddGrouped returns an error for each.
+func (t *Tracer) AddGrouped(pids []int32, _ []uint16) []error { return t.AddProcesses(pids) }
+
+// Shares returns nothing.
+func (*Tracer) Shares() map[uint16]Share { return nil }
 
 // RemoveProcess does nothing.
 func (*Tracer) RemoveProcess(int32) error { return nil }

@@ -3,6 +3,7 @@
 package capture
 
 import (
+	"os"
 	"testing"
 	"time"
 
@@ -21,9 +22,7 @@ func TestSamplesMatchCPUTime(t *testing.T) {
 	cfg := watchConfig()
 	cfg.SampleHz = 97
 	tr, r := startTracer(t, cfg)
-	for _, d := range tr.Degraded() {
-		t.Fatalf("degraded: %+v", d)
-	}
+	needs(t, tr, "sample stacks", "samples")
 	h := startHelper(t, "spin 1s")
 	must(t, tr.AddProcess(h.pid()))
 	h.say()
@@ -48,7 +47,11 @@ func TestSamplesMatchCPUTime(t *testing.T) {
 	}
 	seen := time.Duration(samples) * tr.SamplePeriod()
 	t.Logf("used %v of CPU, %d samples stand for %v, %d with a stack", used, samples, seen, stacks)
-	if seen < used/2 || seen > used*2 {
+	least := used / 2
+	if os.Getenv(kernelTestEnv) != "" {
+		least = used / 5 // an emulated machine loses ticks
+	}
+	if seen < least || seen > used*2 {
 		t.Errorf("samples stand for %v of CPU, used are %v", seen, used)
 	}
 	if stacks < samples*9/10 || user < samples*8/10 {
@@ -79,6 +82,7 @@ func TestSamplesMatchCPUTime(t *testing.T) {
 
 func TestSnapshotsSeeBlockedThread(t *testing.T) {
 	tr, r := startTracer(t, watchConfig())
+	needs(t, tr, "snapshot stacks", "snapshots")
 	h := startHelper(t, "block")
 	must(t, tr.AddProcess(h.pid()))
 	h.say()

@@ -126,6 +126,9 @@ func appendEvents(dst plog.LogRecordSlice, arch string, b *syscalltrace.Batch) {
 			attrs.PutInt(attrNumber, int64(ev.Number))
 		}
 		attrs.PutDouble(attrDuration, seconds(ev.Duration))
+		if ev.Cut {
+			attrs.PutBool(attrCut, true)
+		}
 		if ev.Elapsed != 0 {
 			attrs.PutDouble(attrElapsed, seconds(ev.Elapsed))
 		}

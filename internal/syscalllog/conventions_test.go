@@ -34,7 +34,7 @@ func TestConventions(t *testing.T) {
 		t.Fatalf("the examples are of %v only", slices.Collect(maps.Keys(emitted)))
 	}
 	types := map[pcommon.ValueType]string{
-		pcommon.ValueTypeStr: "string", pcommon.ValueTypeInt: "int", pcommon.ValueTypeDouble: "double", pcommon.ValueTypeMap: "map",
+		pcommon.ValueTypeStr: "string", pcommon.ValueTypeInt: "int", pcommon.ValueTypeDouble: "double", pcommon.ValueTypeMap: "map", pcommon.ValueTypeBool: "boolean",
 	}
 	for event, attrs := range emitted {
 		documented := doctest.Table(t, doctest.Conventions, event)

@@ -145,6 +145,9 @@ func (g *grouping) add(rec plog.LogRecord, arch string) error {
 		ev.Duration = r.nanoseconds(attrDuration, ev.Kind == syscalltrace.KindCall)
 		ev.Elapsed = r.nanoseconds(attrElapsed, false)
 		ev.Return = r.int32(attrReturn, false)
+		if v, ok := r.Get(attrCut); ok {
+			ev.Cut = v.Bool()
+		}
 		if v, ok := r.Get(attrStackTrace); ok {
 			text = v.AsString()
 			s, err := ParseStack(text)

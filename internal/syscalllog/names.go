@@ -43,6 +43,7 @@ const (
 // Attributes of an event record. The record's timestamp is the event's Time.
 const (
 	attrKind       = "perfscope.syscall.kind"
+	attrCut        = "perfscope.syscall.cut"
 	attrName       = "perfscope.syscall.name"
 	attrNumber     = "perfscope.syscall.number"
 	attrDuration   = "perfscope.syscall.duration" // s

@@ -47,6 +47,7 @@ func exampleBatch() *syscalltrace.Batch {
 			{Kind: syscalltrace.KindCall, Time: epoch + 2_000_000, Duration: 900, Number: 0, Return: -11},
 			{Kind: syscalltrace.KindSample, Time: epoch + 3_000_000, Duration: 20_408_163, Number: syscalltrace.NoCall, Stack: 2},
 			{Kind: syscalltrace.KindBlocked, Time: epoch + 4_000_000, Duration: 200_000_000, Elapsed: 1_400_000_001, Number: 202, Stack: 1},
+			{Kind: syscalltrace.KindCall, Time: epoch + 5_000_000, Duration: 7000, Number: 202, Cut: true},
 			{Kind: syscalltrace.KindInFlight, Time: epoch + 5_000_000, Duration: 3_000_000_007, Number: 7},
 		},
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -24,9 +25,9 @@ import (
 // Signed values are zigzag varints. Every event takes at least five bytes,
 // which is what bounds the memory a hostile block can ask for.
 
-// Version is the newest version of the packed block this package reads, and
-// the one it writes.
-const Version = 1
+// Version is the newest version of the packed block this package reads. It
+// writes the oldest that can hold the batch: version 2 has events that are cut.
+const Version = 2
 
 // The limits of a packed block. Encode refuses a batch beyond them (split it
 // by events), Decode a block beyond them.
@@ -52,7 +53,8 @@ const (
 	eventKind    = 0x03
 	eventStack   = 0x04
 	eventElapsed = 0x08
-	eventFlags   = eventKind | eventStack | eventElapsed
+	eventCut     = 0x10
+	eventFlags   = eventKind | eventStack | eventElapsed | eventCut
 
 	frameOrigin  = 0x03
 	frameInlined = 0x04
@@ -100,7 +102,7 @@ func (e *Encoder) Append(dst []byte, arch string, b *Batch) ([]byte, error) {
 	}
 	start := len(dst)
 	out := append(dst, magic...)
-	out = append(out, Version)
+	out = append(out, versionOf(b))
 	out = appendString(out, arch)
 	out = appendString(out, b.ThreadName)
 	out = binary.AppendVarint(out, int64(b.ThreadID))
@@ -112,6 +114,13 @@ func (e *Encoder) Append(dst []byte, arch string, b *Batch) ([]byte, error) {
 		return dst, fmt.Errorf("batch of thread %d: %w: %d bytes packed, at most %d; split it", b.ThreadID, ErrTooLarge, len(out)-start, MaxBlockBytes)
 	}
 	return binary.LittleEndian.AppendUint32(out, crc32.Checksum(out[start:], castagnoli)), nil
+}
+
+func versionOf(b *Batch) byte {
+	if slices.ContainsFunc(b.Events, func(e Event) bool { return e.Cut }) {
+		return 2
+	}
+	return 1
 }
 
 // collect checks the batch and fills the tables of strings and frames.
@@ -202,6 +211,9 @@ func appendEvents(out []byte, events []Event) []byte {
 		}
 		if events[i].Elapsed != 0 {
 			flags |= eventElapsed
+		}
+		if events[i].Cut {
+			flags |= eventCut
 		}
 		out = append(out, flags)
 	}

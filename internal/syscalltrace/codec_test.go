@@ -37,6 +37,7 @@ func randomBatch(r *rand.Rand) *Batch {
 		}
 		if r.IntN(3) == 0 {
 			ev.Elapsed = int64(r.Uint64())
+			ev.Cut = true
 		}
 		if r.IntN(20) == 0 {
 			ev.Time = math.MinInt64

@@ -107,7 +107,7 @@ func (r *reader) events(n, stacks int) []Event {
 	var last int64
 	for i := range events {
 		last += r.varint("a time")
-		events[i].Kind = Kind(flags[i] & eventKind)
+		events[i].Kind, events[i].Cut = Kind(flags[i]&eventKind), flags[i]&eventCut != 0
 		events[i].Time = last
 	}
 	for i := range events {

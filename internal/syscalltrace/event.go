@@ -47,6 +47,11 @@ type Event struct {
 	Return int32
 	// Stack indexes Batch.Stacks, counted from one; zero is no stack.
 	Stack uint32
+	// Cut is set on a call of which only the part inside a burst of tracing
+	// was seen. Of a KindCall it is the last part: Time is when the tracing
+	// began. Of a KindInFlight it is the first: the tracing ended at its End,
+	// and its return will not be seen.
+	Cut bool
 }
 
 // End is the instant, in nanoseconds since the epoch, at which the event was

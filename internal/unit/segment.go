@@ -34,6 +34,8 @@ type Segmenter struct {
 	lastEnd  int64
 	lastWait int64
 	gaps     gapHistogram
+	// off is set from a Break to the next call.
+	off bool
 }
 
 // NewSegmenter starts a thread's segmentation.
@@ -46,8 +48,12 @@ func NewSegmenter(classes *syscalltrace.Classes, threadID int32) *Segmenter {
 func (s *Segmenter) Add(e syscalltrace.Event, emit func(*Unit)) {
 	switch e.Kind {
 	case syscalltrace.KindCall:
+		s.resume(e)
 		s.call(e, emit)
 	case syscalltrace.KindSample:
+		if s.off {
+			return
+		}
 		s.begin(e.Time - e.Duration)
 		s.current.OnCPU += e.Duration
 		s.current.addStack(StackTime{Stack: e.Stack, Number: e.Number, Time: e.Duration})
@@ -60,10 +66,37 @@ func (s *Segmenter) Add(e syscalltrace.Event, emit func(*Unit)) {
 			s.current.End = max(s.current.End, e.Time)
 		}
 	case syscalltrace.KindInFlight:
-		if s.begun && !s.waits(e.Number, e.Duration) {
+		switch waits := s.waits(e.Number, e.Duration); {
+		case !s.begun:
+		case !waits:
 			s.current.End = max(s.current.End, e.End())
+		case e.Cut:
+			// Nothing is cut off: the unit ended with this wait.
+			s.finish(e.Time, emit)
 		}
 	}
+}
+
+// Break notes that the calls before an instant (nanoseconds since the epoch)
+// and those after it do not follow each other, because the tracing began or
+// ended there: what is open is emitted as Cut, and until the next call nothing
+// belongs to a unit.
+func (s *Segmenter) Break(at int64, emit func(*Unit)) {
+	if s.begun {
+		s.current.Cut = true
+		s.finish(min(at, max(s.current.End, s.lastEnd)), emit)
+	}
+	s.off, s.lastEnd, s.lastWait = true, 0, 0
+}
+
+// resume begins again after a Break. A call that is not a wait is in the
+// middle of a unit.
+func (s *Segmenter) resume(e syscalltrace.Event) {
+	if s.off && !s.waits(e.Number, e.Duration) {
+		s.begin(e.Time)
+		s.current.Cut = true
+	}
+	s.off = false
 }
 
 // Open returns a copy of the unit that has not ended at an instant

@@ -67,6 +67,9 @@ type Unit struct {
 	Overflow uint32
 	// Open is set on a unit that had not ended when it was looked at.
 	Open bool
+	// Cut is set on a unit of which a part was not traced: how long it took
+	// and what else was in it is not known.
+	Cut bool
 }
 
 // Duration is in nanoseconds.

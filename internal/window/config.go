@@ -100,6 +100,8 @@ type thread struct {
 	known bool
 	// placed is set once its role is known.
 	placed bool
+	// brokenAt is the edge of a burst at which its unit was last broken.
+	brokenAt int64
 }
 
 // callTotals sums up one call.
@@ -145,7 +147,10 @@ func (s callSite) compare(o callSite) int {
 type closedHop struct {
 	start, end int64
 	seconds    float64
-	traced     bool
+	// traced says that calls were recorded, callSeconds for how many of the
+	// seconds: all call figures are per second of those.
+	traced      bool
+	callSeconds float64
 	// cpu is nanoseconds per second by stack, cpuOutside the part of the
 	// samples that was in user code; cpuTotal is exact.
 	cpu        map[uint32]float64

@@ -105,21 +105,25 @@ func (e *episode) merge(c *closedHop) {
 	w := c.seconds / (m.seconds + c.seconds)
 	mean := func(a, b float64) float64 { return a*(1-w) + b*w }
 	meanTime := func(a, b float64) float64 { return math.Round(mean(a, b)) }
+	// Of calls that is the time in which they were recorded.
+	wc := share(c.callSeconds, m.callSeconds+c.callSeconds)
+	meanCalls := func(a, b float64) float64 { return a*(1-wc) + b*wc }
 	mix(m.cpu, c.cpu, meanTime)
 	mix(m.freshCPU, c.freshCPU, meanTime)
-	mix(m.callSites, c.callSites, mean)
-	mix(m.timedOut, c.timedOut, meanTime)
+	mix(m.callSites, c.callSites, meanCalls)
+	mix(m.timedOut, c.timedOut, func(a, b float64) float64 { return math.Round(meanCalls(a, b)) })
 	mixWaits(m.wait, c.wait, meanTime)
 	mixWaits(m.fresh, c.fresh, meanTime)
 	for k := range union(m.calls, c.calls) {
 		a, b := m.calls[k], c.calls[k]
-		m.calls[k] = callTotals{mean(a.n, b.n), mean(a.time, b.time), mean(a.bytes, b.bytes)}
+		m.calls[k] = callTotals{meanCalls(a.n, b.n), meanCalls(a.time, b.time), meanCalls(a.bytes, b.bytes)}
 	}
 	for i := range m.measures {
-		m.measures[i] = mean(m.measures[i], c.measures[i])
+		m.measures[i] = meanCalls(m.measures[i], c.measures[i])
 	}
 	m.cpuOutside, m.cpuTotal = mean(m.cpuOutside, c.cpuOutside), mean(m.cpuTotal, c.cpuTotal)
 	m.seconds += c.seconds
+	m.callSeconds += c.callSeconds
 	m.end = c.end
 	m.spans, m.spinning, m.holey = c.spans, c.spinning, c.holey
 	m.threads = max(m.threads, c.threads)

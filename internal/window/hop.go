@@ -19,18 +19,20 @@ type hop struct {
 	start, end int64
 	// covered bounds what the coverage records speak of.
 	coveredFrom, coveredTo int64
-	traced                 int64
-	cpuTime                int64
-	sample, snapshot       int64
-	functions              int
-	dropped                uint64
-	cells                  map[threadCell]cellTime
-	cpuOutside             int64
-	succeeded              [512]callTotals
-	failed                 map[unit.Key]callTotals
-	callSites              map[callSite]uint32
-	units                  unitSample
-	born                   map[int32]bool
+	// looked is the time the coverage records speak of, summed over the
+	// processes, traced the part of it in which every call was recorded.
+	looked, traced   int64
+	cpuTime          int64
+	sample, snapshot int64
+	functions        int
+	dropped          uint64
+	cells            map[threadCell]cellTime
+	cpuOutside       int64
+	succeeded        [512]callTotals
+	failed           map[unit.Key]callTotals
+	callSites        map[callSite]uint32
+	units            unitSample
+	born             map[int32]bool
 	// timedOut is the time in waits that ended because their time was over,
 	// by call.
 	timedOut map[int32]float64
@@ -101,12 +103,21 @@ func (h *hop) call(e *syscalltrace.Event, stack uint32, class syscalltrace.Class
 	}
 }
 
+// cutOff takes the part of a call that fell into a burst of tracing which ended
+// before the call: another one, cut by the beginning, has the count for it.
+func (h *hop) cutOff(e *syscalltrace.Event) {
+	if e.Number >= 0 && int(e.Number) < len(h.succeeded) {
+		h.succeeded[e.Number].time += float64(min(e.Duration, h.end-h.start))
+	}
+}
+
 func (h *hop) cover(c *syscalltrace.Coverage) {
 	if h.coveredTo == 0 {
 		h.coveredFrom, h.coveredTo = c.Start, c.End
 	}
 	h.coveredFrom = max(h.start, min(h.coveredFrom, c.Start))
 	h.coveredTo = max(h.coveredFrom, min(h.end, max(h.coveredTo, c.End)))
+	h.looked += c.End - c.Start
 	h.traced += int64(c.Traced)
 	h.cpuTime += int64(c.CPUTime)
 	h.sample = max(h.sample, int64(c.SamplePeriod))
@@ -119,10 +130,31 @@ func (h *hop) cover(c *syscalltrace.Coverage) {
 	}
 }
 
+const (
+	// wholly is the traced share of a hop from which calls count as recorded
+	// all the time: the clocks of the flushes and of the hooks differ a little.
+	wholly = 0.9
+	// leastTraced is the traced time of a hop, in seconds, below which its calls
+	// say nothing: requests come in waves, and fifty milliseconds are shorter
+	// than many a wave.
+	leastTraced = 0.05
+)
+
+// callSeconds is for how many of the seconds of a hop every call was recorded.
+func (h *hop) callSeconds(seconds float64) float64 {
+	switch part := share(float64(h.traced), float64(h.looked)); {
+	case part >= wholly:
+		return seconds
+	case seconds*part >= leastTraced:
+		return seconds * part
+	}
+	return 0
+}
+
 // lostCalls are the reasons of the receiver for which calls are missing from
 // the counts; what else is lost are stacks and notices.
 var lostCalls = map[string]bool{
-	"ring_overwrite": true, "torn_read": true, "slot_collision": true, "queue_full": true, "refused": true,
+	"ring_overwrite": true, "torn_read": true, "slot_collision": true, "share_exceeded": true, "queue_full": true, "refused": true,
 }
 
 // close turns the sums into figures per second. It is nil when too little of
@@ -138,12 +170,13 @@ func (h *hop) close(classes *syscalltrace.Classes) *closedHop {
 	}
 	seconds := float64(covered) / 1e9
 	c := &closedHop{
-		start: h.start, end: h.end, seconds: seconds, traced: h.traced > 0,
+		start: h.start, end: h.end, seconds: seconds, callSeconds: h.callSeconds(seconds),
 		cpu: map[uint32]float64{}, freshCPU: map[uint32]float64{}, wait: map[waitSite]waitTime{}, fresh: map[waitSite]waitTime{},
 		calls: map[unit.Key]callTotals{}, callSites: map[callSite]float64{},
 		units: h.units.kept(), functions: h.functions, spans: h.cells, born: h.born, refused: h.refused, orders: h.orders,
 		timedOut: map[int32]float64{},
 	}
+	c.traced = c.callSeconds > 0
 	c.period.sample, c.period.snapshot = float64(h.sample)/seconds, float64(h.snapshot)/seconds
 	sampled := 0.0
 	for cell, t := range h.cells {
@@ -172,6 +205,19 @@ func (h *hop) close(classes *syscalltrace.Classes) *closedHop {
 	if h.cpuTime > 0 {
 		c.cpuTotal = float64(h.cpuTime) / seconds
 	}
+	if c.traced {
+		c.countCalls(h)
+	}
+	c.measures = measures(c.calls, classes)
+	if c.traced && !c.holey {
+		c.waitExactly(classes)
+	}
+	return c
+}
+
+// countCalls turns the sums of calls into figures per second of tracing.
+func (c *closedHop) countCalls(h *hop) {
+	seconds := c.callSeconds
 	for nr := range h.succeeded {
 		if t := h.succeeded[nr]; t.n > 0 {
 			c.calls[unit.Key{Number: int32(nr)}] = t.per(seconds)
@@ -199,11 +245,6 @@ func (h *hop) close(classes *syscalltrace.Classes) *closedHop {
 	for nr, t := range h.timedOut {
 		c.timedOut[nr] = t / seconds
 	}
-	c.measures = measures(c.calls, classes)
-	if c.traced && !c.holey {
-		c.waitExactly(classes)
-	}
-	return c
 }
 
 const (
@@ -214,7 +255,17 @@ const (
 	// nanoseconds, to be called stuck: what people call a hang, and from when
 	// the receiver reports a call as in flight.
 	stuckAfter = int64(1e9)
+	// scatter is by how much the variance of the time in calls is more than if
+	// all took as long: they scatter by as much as they are long.
+	scatter = 2
 )
+
+// sampledBetter reports whether the snapshots know better than the bursts how
+// long calls of some mean duration (nanoseconds) took: what one of them adds to
+// the figure is the grain of either.
+func (c *closedHop) sampledBetter(mean float64) bool {
+	return c.callSeconds < c.seconds && c.period.snapshot > 0 && scatter*mean/c.callSeconds > c.period.snapshot
+}
 
 // waitExactly replaces the sampled waiting in calls that are never idle with
 // the time that those calls really took, spread over the places where the
@@ -237,12 +288,12 @@ func (c *closedHop) waitExactly(classes *syscalltrace.Classes) {
 	}
 	seen := map[int32]float64{} // whole calls
 	for site, n := range c.callSites {
-		seen[site.key.Number] += math.Round(n * c.seconds)
+		seen[site.key.Number] += math.Round(n * c.callSeconds)
 	}
 	for number, t := range took {
 		switch {
 		case stuck[number]:
-		case t.n == 0 || t.time/t.n < longCall:
+		case t.n == 0 || t.time/t.n < longCall || c.sampledBetter(t.time/t.n):
 		case sampled[number] > 0:
 			for _, waits := range []map[waitSite]waitTime{c.wait, c.fresh} {
 				for site, w := range waits {
@@ -258,7 +309,7 @@ func (c *closedHop) waitExactly(classes *syscalltrace.Classes) {
 				if site.key.Number == number {
 					at := waitSite{site.stack, number}
 					w := c.wait[at]
-					part := math.Round(t.time * n * c.seconds / seen[number])
+					part := math.Round(t.time * n * c.callSeconds / seen[number])
 					c.wait[at] = waitTime{time: w.time + part, threads: 1, exact: true}
 				}
 			}

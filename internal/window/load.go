@@ -80,10 +80,17 @@ func (p *past) workLoads(c *closedHop) (loads []float64, now float64, ok bool) {
 		rows[i] = h.measures
 	}
 	row := rows[len(rows)-1]
+	least := p.hops[len(rows)-1]
 	if c != nil {
-		row = c.measures
+		row, least = c.measures, c
 	}
-	return outlier.Loads(rows, row, workMeasures, fewPerSecond)
+	for _, h := range p.hops {
+		if h.callSeconds*least.seconds < least.callSeconds*h.seconds {
+			least = h
+		}
+	}
+	// As many calls must have been seen, however little of the time was traced.
+	return outlier.Loads(rows, row, workMeasures, fewPerSecond*least.seconds/least.callSeconds)
 }
 
 // functionLoads measures load by the CPU time of the functions: a load moves

@@ -48,7 +48,12 @@ func (s *Service) newPast(hops []*closedHop) *past {
 		callMean: map[unit.Key]callTotals{}, siteMean: map[callSite]float64{}, timedOut: map[int32]float64{},
 		waitShare: map[waitSite]float64{}, homes: map[int32]bool{},
 	}
-	n := float64(len(hops))
+	n, tracedHops := float64(len(hops)), 0.0
+	for _, h := range hops {
+		if h.traced {
+			tracedHops++
+		}
+	}
 	var threads []float64
 	spun := 0
 	for i, h := range hops {
@@ -78,13 +83,13 @@ func (s *Service) newPast(hops []*closedHop) *past {
 		threads = append(threads, float64(h.threads))
 		for k, t := range h.calls {
 			m := p.callMean[k]
-			p.callMean[k] = callTotals{m.n + t.n/n, m.time + t.time/n, m.bytes + t.bytes/n}
+			p.callMean[k] = callTotals{m.n + t.n/tracedHops, m.time + t.time/tracedHops, m.bytes + t.bytes/tracedHops}
 		}
 		for nr, t := range h.timedOut {
-			p.timedOut[nr] += t / n
+			p.timedOut[nr] += t / tracedHops
 		}
 		for site, t := range h.callSites {
-			p.siteMean[site] += t / n
+			p.siteMean[site] += t / tracedHops
 		}
 	}
 	p.threads = outlier.Median(threads)

@@ -46,8 +46,9 @@ func (s *Service) compareRefusals(v *verdict, p *past, c *closedHop) {
 			v.refused = append(v.refused, k)
 		}
 	}
-	// There is no more than certain that something has run out.
-	v.refusalScore = min(rate/refusedOften, certain)
+	// There is no more than certain that something has run out. In bursts as
+	// many must have been seen as in a whole hop.
+	v.refusalScore = min(rate*share(c.callSeconds, c.seconds)/refusedOften, certain)
 }
 
 // refusalEvidence credits the stacks at refused calls, each call alike: no time

@@ -37,6 +37,7 @@ type Service struct {
 	// program whose batches come. matchers has those of all programs.
 	signatures *signatures
 	matchers   map[*signature.Matcher]*signatures
+	bursts     bursts
 }
 
 // NewService starts the window of a service whose machine has the
@@ -56,6 +57,7 @@ func (s *Service) AddCoverage(c syscalltrace.Coverage) {
 	if c.End <= c.Start {
 		return
 	}
+	s.bursts.cover(&c)
 	// A flush may reach over the edge of a hop: each has its part of it. One
 	// that is longer than all open hops says nothing about any.
 	length := int64(s.cfg.Hop)
@@ -89,14 +91,7 @@ func (s *Service) AddBatch(b *syscalltrace.Batch) {
 		th.place = signature.Thread{} // where the lost calls belong nobody knows
 	}
 	var h *hop
-	emit := func(u *unit.Unit) {
-		// A unit is known to have ended when the wait after it is over; if
-		// its hop was judged meanwhile, it was judged as an open one. Units of
-		// threads without a past have no neighbours.
-		if u.End >= s.lastClosed && !s.fresh(th) {
-			s.hopAt(u.End).units.add(u)
-		}
-	}
+	emit := s.emit(th)
 	for i := range b.Events {
 		e := b.Events[i]
 		if e.Stack != 0 && int(e.Stack) <= len(s.interned) {
@@ -106,6 +101,9 @@ func (s *Service) AddBatch(b *syscalltrace.Batch) {
 		}
 		if at := e.End(); h == nil || at < h.start || at >= h.end {
 			h = s.hopAt(at)
+		}
+		if th != nil {
+			s.bursts.breakBefore(th, e.End(), emit)
 		}
 		if s.signatures != nil {
 			s.name(h, th, &e)
@@ -119,12 +117,29 @@ func (s *Service) AddBatch(b *syscalltrace.Batch) {
 	h.dropped += b.Dropped
 }
 
+// emit takes the units of a thread.
+func (s *Service) emit(th *thread) func(*unit.Unit) {
+	return func(u *unit.Unit) {
+		// A unit is known to have ended when the wait after it is over; if
+		// its hop was judged meanwhile, it was judged as an open one. Units of
+		// threads without a past have no neighbours, and one that was cut has
+		// no length to compare.
+		if u.End >= s.lastClosed && !s.fresh(th) && !u.Cut {
+			s.hopAt(u.End).units.add(u)
+		}
+	}
+}
+
 func (s *Service) fold(h *hop, th *thread, tid int32, e *syscalltrace.Event) {
 	switch e.Kind {
 	case syscalltrace.KindCall:
 		h.call(e, e.Stack, s.classes.Of(e.Number))
 		if e.Return < 0 && s.isRefusal(unit.KeyOf(e.Number, e.Return)) {
 			h.refusedThread(tid, e)
+		}
+	case syscalltrace.KindInFlight:
+		if e.Cut {
+			h.cutOff(e)
 		}
 	case syscalltrace.KindSample:
 		s.recognise(h, th, e.Stack)
@@ -221,7 +236,8 @@ func (s *Service) closeHop(h *hop) (suspect.Anomaly, bool) {
 	s.lastClosed = h.end
 	for _, id := range slices.Sorted(maps.Keys(s.threads)) {
 		th := s.threads[id]
-		if u := th.segmenter.Open(h.end); u != nil && u.End > h.start && !s.fresh(th) {
+		s.bursts.breakBefore(th, h.end, s.emit(th))
+		if u := th.segmenter.Open(h.end); u != nil && u.End > h.start && !s.fresh(th) && !u.Cut {
 			h.units.add(u)
 		}
 		th.segmenter.Mark()

@@ -1,6 +1,7 @@
 package window
 
 import (
+	"cmp"
 	"maps"
 	"math"
 	"slices"
@@ -61,7 +62,9 @@ func (s *Service) outliers(learned []*closedHop, c *closedHop, active, degree fl
 			for _, u := range h.units {
 				sum += beyondMedian(u, medians[clusterOf(u)], h.seconds)
 			}
-			worst = max(worst, sum/h.seconds)
+			// Of the present hop only what was seen counts, of the past what
+			// that stands for.
+			worst = max(worst, sum/cmp.Or(h.callSeconds, h.seconds))
 		}
 		o.excess = max(0, min(o.excess, all-worst))
 	}

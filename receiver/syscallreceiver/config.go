@@ -16,6 +16,9 @@ type Mode string
 const (
 	// ModeContinuous records every call of the targets, and watches them.
 	ModeContinuous Mode = "continuous"
+	// ModeBurst watches the targets, and records their calls in bursts: as much
+	// of the time as the overhead budget allows, and as focus asks for.
+	ModeBurst Mode = "burst"
 	// ModeWatch samples the targets and looks at their waits, with no hook
 	// on system calls.
 	ModeWatch Mode = "watch"
@@ -33,7 +36,7 @@ const (
 
 // Config is the receiver's configuration; README.md explains each option.
 type Config struct {
-	// Mode is continuous or watch.
+	// Mode is continuous, burst or watch.
 	Mode Mode `mapstructure:"mode"`
 	// Format is packed or event.
 	Format Format `mapstructure:"format"`
@@ -45,6 +48,11 @@ type Config struct {
 	InFlightAfter time.Duration `mapstructure:"in_flight_after"`
 	// IncludeChildren follows what a target forks.
 	IncludeChildren bool `mapstructure:"include_children"`
+	// OverheadBudget is the share of the host's CPU time that mode burst keeps
+	// the cost below.
+	OverheadBudget float64 `mapstructure:"overhead_budget"`
+	// Focus sets what mode burst does when a service leaves its habits.
+	Focus FocusConfig `mapstructure:"focus"`
 	// Targets choose the processes; the first that matches wins.
 	Targets []TargetConfig `mapstructure:"targets"`
 	// Exclude rules go before all targets.
@@ -89,6 +97,15 @@ type WatchConfig struct {
 	SampleFrequency int `mapstructure:"sample_frequency"`
 	// SnapshotInterval is the time between two looks at every thread; zero is off.
 	SnapshotInterval time.Duration `mapstructure:"snapshot_interval"`
+}
+
+// FocusConfig sets for how long calls are recorded without a pause when what
+// the watch sees of a service leaves its habits.
+type FocusConfig struct {
+	// Length is for how long; zero is never.
+	Length time.Duration `mapstructure:"length"`
+	// CoolDown is the least time from the end of one to the next.
+	CoolDown time.Duration `mapstructure:"cool_down"`
 }
 
 // StacksConfig sets the stacks of calls.
@@ -137,6 +154,8 @@ func createDefaultConfig() component.Config {
 		DiscoveryInterval: 2 * time.Second,
 		InFlightAfter:     time.Second,
 		IncludeChildren:   true,
+		OverheadBudget:    0.01,
+		Focus:             FocusConfig{Length: 10 * time.Second, CoolDown: time.Minute},
 		Watch:             WatchConfig{SampleFrequency: 97, SnapshotInterval: 200 * time.Millisecond},
 		Stacks:            StacksConfig{Every: 16, MaxBytes: 32 << 10, MaxRate: 240},
 		Ring:              RingConfig{RecordsPerCPU: 128 << 10, StackBytes: 8 << 20},
@@ -158,9 +177,16 @@ func (c *Config) Validate() error {
 			fail("%s: must be between %d and %d, not %d", key, low, high, value)
 		}
 	}
-	if c.Mode != ModeContinuous && c.Mode != ModeWatch {
-		fail("mode: must be continuous or watch, not %q", c.Mode)
+	if c.Mode != ModeContinuous && c.Mode != ModeBurst && c.Mode != ModeWatch {
+		fail("mode: must be continuous, burst or watch, not %q", c.Mode)
 	}
+	if !(c.OverheadBudget >= 0.0001 && c.OverheadBudget <= 1) {
+		fail("overhead_budget: must be a share of the host's CPU time between 0.0001 and 1, such as 0.01 for one percent, not %v", c.OverheadBudget)
+	}
+	if c.Focus.Length != 0 {
+		between("focus::length (0 is off)", c.Focus.Length, time.Second, 5*time.Minute)
+	}
+	between("focus::cool_down", c.Focus.CoolDown, time.Second, 24*time.Hour)
 	if c.Format != FormatPacked && c.Format != FormatEvent {
 		fail("format: must be packed or event, not %q", c.Format)
 	}

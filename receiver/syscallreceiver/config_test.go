@@ -24,7 +24,7 @@ func TestConfigFile(t *testing.T) {
 		component.NewID(metadata.Type): least,
 		component.NewIDWithName(metadata.Type, "all"): {
 			Mode: ModeWatch, Format: FormatEvent, FlushInterval: 5 * time.Second, DiscoveryInterval: 10 * time.Second,
-			InFlightAfter: 2 * time.Second,
+			InFlightAfter: 2 * time.Second, OverheadBudget: 0.02, Focus: FocusConfig{Length: 20 * time.Second, CoolDown: 5 * time.Minute},
 			Targets: []TargetConfig{
 				{Executable: "/usr/sbin/nginx", Port: 80, ServiceName: "edge"},
 				{Command: `-m gunicorn\b`},
@@ -67,7 +67,10 @@ func TestConfigErrors(t *testing.T) {
 		{"container", func(c *Config) { c.Targets[0].ContainerID = "abc" }, "targets[0]: container_id: must be 6 to 64"},
 		{"exclude", func(c *Config) { c.Exclude = []TargetConfig{{}} }, "exclude[0]: has no rule"},
 		{"exclude name", func(c *Config) { c.Exclude = []TargetConfig{{PID: 1, ServiceName: "x"}} }, "exclude[0]: service_name: is allowed in targets only"},
-		{"mode", func(c *Config) { c.Mode = "burst" }, `mode: must be continuous or watch, not "burst"`},
+		{"mode", func(c *Config) { c.Mode = "often" }, `mode: must be continuous, burst or watch, not "often"`},
+		{"budget", func(c *Config) { c.OverheadBudget = 0 }, "overhead_budget: must be a share of the host's CPU time between 0.0001 and 1, such as 0.01 for one percent, not 0"},
+		{"focus", func(c *Config) { c.Focus.Length = time.Hour }, "focus::length (0 is off): must be between 1s and 5m0s, not 1h0m0s"},
+		{"cool down", func(c *Config) { c.Focus.CoolDown = 0 }, "focus::cool_down: must be between 1s and 24h0m0s, not 0s"},
 		{"format", func(c *Config) { c.Format = "json" }, `format: must be packed or event, not "json"`},
 		{"flush", func(c *Config) { c.FlushInterval = 0 }, "flush_interval: must be between 100ms and 1m0s, not 0s"},
 		{"discovery", func(c *Config) { c.DiscoveryInterval = time.Hour }, "discovery_interval: must be between 100ms and 10m0s, not 1h0m0s"},

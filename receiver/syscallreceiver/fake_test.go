@@ -34,6 +34,10 @@ type fakeTracer struct {
 	addErr   error
 	closed   int
 	walks    int // calls of AddProcesses
+	groups   map[int32]uint16
+	// switches are the calls of Trace.
+	switches  []bool
+	stackRate float64
 	// hang holds up Close until it is closed; nil does not.
 	hang chan struct{}
 	// atClose is what is left in the rings.
@@ -41,7 +45,7 @@ type fakeTracer struct {
 }
 
 func newFakeTracer() *fakeTracer {
-	return &fakeTracer{followed: map[int32]bool{}, stats: tracerStats{
+	return &fakeTracer{followed: map[int32]bool{}, groups: map[int32]uint16{}, stats: tracerStats{
 		Dropped: map[string]uint64{}, Memory: 1 << 20, SamplePeriod: 20 * time.Millisecond, SnapshotPeriod: 200 * time.Millisecond,
 	}}
 }
@@ -61,7 +65,7 @@ func (f *fakeTracer) Close() error {
 	return nil
 }
 
-func (f *fakeTracer) AddProcesses(pids []int32) []error {
+func (f *fakeTracer) AddProcesses(pids []int32, groups []uint16) []error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.walks++
@@ -69,6 +73,7 @@ func (f *fakeTracer) AddProcesses(pids []int32) []error {
 	for i, pid := range pids {
 		if errs[i] = f.addErr; errs[i] == nil {
 			f.followed[pid] = true
+			f.groups[pid] = groups[i]
 		}
 	}
 	return errs
@@ -81,9 +86,26 @@ func (f *fakeTracer) RemoveProcess(pid int32) error {
 	return nil
 }
 
+// Trace is told to the gatherer at once, as the tracer does.
+func (f *fakeTracer) Trace(on bool) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.switches = append(f.switches, on)
+	return nil
+}
+
+func (f *fakeTracer) SetStackRate(part float64) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.stackRate = part
+	return nil
+}
+
 func (f *fakeTracer) InFlight(time.Duration) []event { return f.inFlight }
 
 func (f *fakeTracer) Stats() tracerStats {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	s := f.stats
 	s.Dropped = maps.Clone(s.Dropped)
 	return s
@@ -202,7 +224,7 @@ func newBench(t *testing.T, change func(*Config)) *bench {
 	b.gatherer = &gatherer{
 		cfg: cfg, logger: zap.NewNop(), tracer: b.tracer, unwind: b.unwinder, host: testHost, arch: "amd64",
 		stats: nopStats(t), names: process.NewThreadNames(proc.root), targets: map[int32]*target{},
-		dedup: newStackIndex(), last: epoch, samplePeriod: 20 * time.Millisecond,
+		dedup: newStackIndex(), last: epoch, samplePeriod: 20 * time.Millisecond, traced: traced{was: true, is: true},
 		now:   func() int64 { return b.clock },
 		tell:  func(n notice) { b.told = append(b.told, n) },
 		ready: func() { b.poked++ },

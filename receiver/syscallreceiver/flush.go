@@ -31,8 +31,10 @@ type delivery struct {
 type parcel struct {
 	loads  []load
 	events int
-	// last is set on that of a flush, which has all of the targets.
+	// last is set on that of a flush, which has all of the targets and was
+	// collected at an instant.
 	last bool
+	at   int64
 }
 
 // load is one target's part of a parcel.
@@ -43,8 +45,8 @@ type load struct {
 	threads  []threadLoad
 	stacks   map[uint32]syscalltrace.Stack
 	events   int
-	// coverage is nil in an early parcel.
-	coverage *syscalltrace.Coverage
+	// coverage is nil in an early parcel. The first has what was lost.
+	coverage []*syscalltrace.Coverage
 }
 
 // threadLoad is what one thread did.
@@ -78,10 +80,9 @@ func (g *gatherer) collect(inFlight []event, ts *tracerStats) (gone []int32) {
 		g.inFlight(e)
 	}
 	now := g.now()
-	attached := ts.Attached - g.attached
-	g.attached = ts.Attached
 	g.shareLosses(ts.Dropped)
-	p := &parcel{last: true}
+	g.chargeGroups(ts.Skipped)
+	p := &parcel{last: true, at: now}
 	for _, pid := range slices.Sorted(maps.Keys(g.targets)) {
 		t := g.targets[pid]
 		if g.waits(t) {
@@ -89,14 +90,11 @@ func (g *gatherer) collect(inFlight []event, ts *tracerStats) (gone []int32) {
 		}
 		l := g.take(t)
 		start := min(max(g.last, t.since), now)
-		l.coverage = &syscalltrace.Coverage{
-			Start: start, End: now,
-			Traced:         min(attached, time.Duration(now-start)),
-			SamplePeriod:   ts.SamplePeriod,
-			SnapshotPeriod: ts.SnapshotPeriod,
-			CPUTime:        t.cpu,
-			Dropped:        maps.Clone(t.dropped),
+		l.coverage = g.traced.cover(start, now, t.cpu)
+		for _, c := range l.coverage {
+			c.SamplePeriod, c.SnapshotPeriod = ts.SamplePeriod, ts.SnapshotPeriod
 		}
+		l.coverage[0].Dropped = maps.Clone(t.dropped)
 		t.received, t.cpu = 0, 0
 		clear(t.dropped)
 		p.add(l)
@@ -112,6 +110,7 @@ func (g *gatherer) collect(inFlight []event, ts *tracerStats) (gone []int32) {
 	}
 	g.post(p)
 	g.last = now
+	g.traced.forget()
 	gone, g.gone = g.gone, nil
 	g.stats.publish(g, len(inFlight), ts.Memory)
 	return gone
@@ -222,16 +221,25 @@ func (g *gatherer) pack(p *parcel) (d delivery, batches, threads int) {
 		records := g.recordsOf(&d, l)
 		for j := range l.threads {
 			th := &l.threads[j]
-			b := th.batch(g.names.Name(l.pid, th.tid), l.stacks, g.dedup)
+			name := g.names.Name(l.pid, th.tid)
+			if g.suspicion != nil {
+				g.suspicion.see(l.identity, g.arch, name, th.events)
+			}
+			b := th.batch(name, l.stacks, g.dedup)
 			syscalllog.AppendBatch(records, syscalllog.Format(g.cfg.Format), g.arch, b)
 		}
 		batches += len(l.threads)
 		if l.coverage != nil {
-			l.coverage.Threads = g.names.CountThreads(l.pid)
-			l.coverage.Functions = g.unwind.Functions(l.pid)
-			syscalllog.AppendCoverage(records, l.coverage)
-			threads += l.coverage.Threads
+			alive, functions := g.names.CountThreads(l.pid), g.unwind.Functions(l.pid)
+			for _, c := range l.coverage {
+				c.Threads, c.Functions = alive, functions
+				syscalllog.AppendCoverage(records, c)
+			}
+			threads += alive
 		}
+	}
+	if p.last && g.suspicion != nil {
+		g.suspicion.close(p.at)
 	}
 	return d, batches, threads
 }
@@ -274,7 +282,7 @@ func (g *gatherer) shipped(p *parcel, batches, threads int, delivered bool) {
 		g.drop(l.target, dropQueueFull, uint64(l.events)) //nolint:gosec // not negative
 		if l.coverage != nil {
 			// The next coverage tells what this one would have told.
-			for reason, n := range l.coverage.Dropped {
+			for reason, n := range l.coverage[0].Dropped {
 				l.target.dropped[reason] += n
 			}
 		}

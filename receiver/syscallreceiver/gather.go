@@ -75,6 +75,8 @@ type gatherer struct {
 	samplePeriod time.Duration
 
 	names *process.ThreadNames
+	// suspicion is nil when nobody would follow it; shipping guards it.
+	suspicion *suspicion
 	// shipping is held while parcels become deliveries, and guards dedup
 	// and the resources. It is taken before mu.
 	shipping sync.Mutex
@@ -91,17 +93,22 @@ type gatherer struct {
 	posted int
 	// gone are the processes that the next flush has forgotten.
 	gone []int32
-	// lost and attached are what the tracer last said of itself.
-	lost     map[string]uint64
-	attached time.Duration
+	// lost and skipped are what the tracer last said it had lost, by reason,
+	// and left out, by group.
+	lost    map[string]uint64
+	skipped map[uint16]uint64
+	groups  groups
+	// traced is when calls were recorded.
+	traced traced
 	// orders are what the tracer is to be told, see settle.
 	orders []order
 }
 
 // order tells the tracer to record a process, or to let it go.
 type order struct {
-	pid int32
-	add bool
+	pid   int32
+	add   bool
+	group uint16
 }
 
 func (g *gatherer) target(pid int32) *target {
@@ -125,6 +132,17 @@ func (g *gatherer) event(e event) {
 	if g.pending >= g.cfg.maxPending() {
 		g.flushEvents()
 	}
+}
+
+// cut bounds a call that was entered before the hooks were attached, or before
+// its process was followed: it is known from the later of the two on.
+func (g *gatherer) cut(e *event) {
+	e.Cut = true
+	end := e.End()
+	if t := g.targets[e.PID]; t != nil {
+		e.Time = min(max(e.Time, t.since), end)
+	}
+	e.Duration = end - e.Time
 }
 
 // stack takes a copied piece of a user stack; its bytes are zeroed. The lock
@@ -170,7 +188,11 @@ func (g *gatherer) stack(raw rawStack) {
 func (g *gatherer) forked(parent, child int32, at int64) {
 	t := g.target(child)
 	t.since, t.counted, t.followed = min(t.since, at), true, true
-	if from := g.targets[parent]; from != nil && from.who != nil && t.who == nil {
+	from := g.targets[parent]
+	if from != nil {
+		t.group = from.group
+	}
+	if from != nil && from.who != nil && t.who == nil {
 		// Short-lived children are gone before /proc can be read.
 		p := *from.who.Process
 		p.PID, p.Parent, p.Created = child, parent, time.Unix(0, at).UTC()
@@ -234,11 +256,16 @@ func (g *gatherer) reconcile(start int64, found []*process.Process) {
 			g.identify(p)
 		}
 	}
+	there := map[string]bool{}
 	for pid, t := range g.targets {
 		if !known[pid] && t.since < start && !t.ended {
 			g.reject(t)
 		}
+		if t.who != nil {
+			there[t.who.InstanceID] = true
+		}
 	}
+	g.groups.keep(there)
 }
 
 // identify says whose a process is, and has it recorded.
@@ -255,7 +282,8 @@ func (g *gatherer) identify(p *process.Process) {
 		return
 	}
 	t.followed = true
-	g.orders = append(g.orders, order{p.PID, true})
+	t.group = g.groups.of(p.InstanceID)
+	g.orders = append(g.orders, order{p.PID, true, t.group})
 	g.logger.Debug("Following a process.", zap.Int32("pid", p.PID), zap.String("service", p.ServiceName))
 }
 
@@ -273,7 +301,7 @@ func (g *gatherer) reject(t *target) {
 func (g *gatherer) release(t *target) {
 	if t.followed || t.who == nil {
 		t.followed = false
-		g.orders = append(g.orders, order{t.pid, false})
+		g.orders = append(g.orders, order{pid: t.pid})
 	}
 }
 
@@ -301,11 +329,11 @@ func (g *gatherer) settle() {
 
 // follow has the tracer record processes.
 func (g *gatherer) follow(orders []order) {
-	pids := make([]int32, len(orders))
+	pids, groups := make([]int32, len(orders)), make([]uint16, len(orders))
 	for i, o := range orders {
-		pids[i] = o.pid
+		pids[i], groups[i] = o.pid, o.group
 	}
-	errs := g.tracer.AddProcesses(pids)
+	errs := g.tracer.AddProcesses(pids, groups)
 	g.mu.Lock()
 	for i, pid := range pids {
 		switch t := g.targets[pid]; {

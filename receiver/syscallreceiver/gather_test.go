@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/pdata/plog"
 
+	"github.com/perfscope/perfscope/internal/capture"
 	"github.com/perfscope/perfscope/internal/process"
 	"github.com/perfscope/perfscope/internal/syscalllog"
 	"github.com/perfscope/perfscope/internal/syscalltrace"
@@ -64,7 +66,6 @@ func (b *bench) record() {
 	b.find(server(100))
 	b.wait(500 * time.Millisecond)
 	b.tracer.inFlight = []event{call(100, 101, 100, 400, 202, 0, 0)} // futex
-	b.tracer.stats.Attached = 450 * time.Millisecond
 	b.tracer.stats.Dropped["ring_overwrite"] = 3
 	b.tracer.stats.Dropped["stack_ring_full"] = 5
 	b.stack(raw(5, 100, 100, 1, 2, 9))
@@ -139,7 +140,7 @@ func TestFlush(t *testing.T) {
 	require.Len(t, got[0].coverage, 1)
 	c := got[0].coverage[0]
 	assert.Equal(t, 500*time.Millisecond, time.Duration(c.End-c.Start))
-	assert.Equal(t, 450*time.Millisecond, c.Traced)
+	assert.Equal(t, 500*time.Millisecond, c.Traced)
 	assert.Equal(t, 35*time.Millisecond, c.CPUTime)
 	assert.Equal(t, 2, c.Threads)
 	assert.Equal(t, 42, c.Functions)
@@ -459,4 +460,60 @@ func TestLossesAreSharedExactly(t *testing.T) {
 	assert.Equal(t, uint64(90), b.targets[150].dropped["ring_overwrite"])
 	b.shareLosses(map[string]uint64{"ring_overwrite": 1000})
 	assert.Equal(t, uint64(1000), b.stats.dropped["ring_overwrite"])
+}
+
+// TestGroupLosses: what a service loses by its own flood is charged to it alone.
+func TestGroupLosses(t *testing.T) {
+	b := newBench(t, nil)
+	other := server(200)
+	other.Root, other.InstanceID, other.ServiceName = 200, "instance-2", "other"
+	worker := server(101) // of the first one's service
+	b.find(server(100), worker, other)
+	require.Equal(t, b.tracer.groups[100], b.tracer.groups[101])
+	require.NotEqual(t, b.tracer.groups[100], b.tracer.groups[200])
+	require.NotZero(t, b.tracer.groups[100])
+	losses := func() map[int64]uint64 {
+		b.wait(time.Second)
+		b.flush()
+		out := map[int64]uint64{}
+		for _, d := range decode(t, b.deliveries[len(b.deliveries)-1].logs) {
+			for _, c := range d.coverage {
+				out[d.pid] += c.Dropped["share_exceeded"]
+			}
+		}
+		return out
+	}
+	b.tracer.give(func(g *gatherer) {
+		g.event(call(100, 100, 10, 1, 1, 64, 0))
+		g.event(call(100, 100, 20, 1, 1, 64, 0))
+		g.event(call(101, 101, 10, 1, 1, 64, 0))
+		g.event(call(200, 200, 10, 1, 1, 64, 0))
+	})
+	b.tracer.stats.Dropped["share_exceeded"] = 90
+	b.tracer.stats.Skipped = map[uint16]uint64{b.tracer.groups[100]: 90}
+	got := losses()
+	assert.Equal(t, uint64(90), got[100]+got[101])
+	assert.Equal(t, uint64(30), got[101], "as much as was received of it")
+	assert.Zero(t, got[200])
+	assert.Empty(t, losses()[100], "once")
+	// A service that is gone gives its number back.
+	b.wait(time.Minute)
+	b.find(other)
+	b.flush()
+	b.find(other)
+	assert.Len(t, b.groups.numbers, 1)
+}
+
+func TestGroupsAreBounded(t *testing.T) {
+	var g groups
+	seen := map[uint16]bool{}
+	for i := range capture.MaxGroups + 10 {
+		n := g.of(strconv.Itoa(i))
+		assert.False(t, n > 0 && seen[n], "a number is given twice")
+		seen[n] = true
+	}
+	assert.Len(t, seen, capture.MaxGroups)
+	g.keep(map[string]bool{"7": true})
+	assert.Equal(t, uint16(8), g.of("7"))
+	assert.NotZero(t, g.of("new"))
 }

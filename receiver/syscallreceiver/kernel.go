@@ -52,9 +52,20 @@ func (k *kernelTracer) Start(ctx context.Context) error {
 	return nil
 }
 
-func (k *kernelTracer) Close() error                      { return k.tracer.Close() }
-func (k *kernelTracer) AddProcesses(pids []int32) []error { return k.tracer.AddProcesses(pids) }
-func (k *kernelTracer) RemoveProcess(pid int32) error     { return k.tracer.RemoveProcess(pid) }
+func (k *kernelTracer) Close() error { return k.tracer.Close() }
+func (k *kernelTracer) AddProcesses(pids []int32, groups []uint16) []error {
+	return k.tracer.AddGrouped(pids, groups)
+}
+func (k *kernelTracer) RemoveProcess(pid int32) error { return k.tracer.RemoveProcess(pid) }
+
+func (k *kernelTracer) Trace(on bool) error {
+	if on {
+		return k.tracer.Attach()
+	}
+	return k.tracer.Detach()
+}
+
+func (k *kernelTracer) SetStackRate(part float64) error { return k.tracer.SetStackRate(part) }
 
 func (k *kernelTracer) InFlight(age time.Duration) []event {
 	// It fails only after Close, or without a clock: then there are none.
@@ -71,8 +82,13 @@ func (k *kernelTracer) InFlight(age time.Duration) []event {
 func (k *kernelTracer) Stats() tracerStats {
 	s := k.tracer.Stats()
 	out := tracerStats{
-		Dropped: s.Dropped, Attached: s.Attached, SamplePeriod: k.tracer.SamplePeriod(),
-		Memory: s.Memory,
+		Dropped: s.Dropped, Attached: s.Attached, SamplePeriod: k.tracer.SamplePeriod(), Memory: s.Memory,
+		Recorded: s.Produced, Passed: s.Passed, Stacks: s.Stacks, Tax: s.Tax, Skipped: map[uint16]uint64{},
+	}
+	if s.Dropped[capture.DropShare] > 0 {
+		for group, share := range k.tracer.Shares() {
+			out.Skipped[group] = share.Skipped
+		}
 	}
 	if k.snapshots {
 		out.SnapshotPeriod = k.cfg.SnapshotInterval
@@ -104,6 +120,9 @@ func (h *kernelHandler) Calls(batch []capture.Call) {
 		}}
 		if c.Flags&capture.FlagUnreturned != 0 {
 			e.Return = 0
+		}
+		if c.Flags&capture.FlagCut != 0 {
+			h.g.cut(&e)
 		}
 		h.g.event(e)
 	}
@@ -154,6 +173,22 @@ func elapsed(since, now int64) int64 {
 		return 0
 	}
 	return now - since
+}
+
+// Tracing takes an edge of a burst. A call that was in flight at its end is told
+// as far as it was seen.
+func (h *kernelHandler) Tracing(e capture.Tracing) {
+	h.g.mu.Lock()
+	defer h.g.mu.Unlock()
+	for _, c := range e.InFlight {
+		if t := h.g.targets[c.PID]; t == nil || t.ended {
+			continue
+		}
+		h.g.event(event{c.PID, c.TID, syscalltrace.Event{
+			Kind: syscalltrace.KindInFlight, Time: c.Start, Duration: int64(c.Duration), Number: c.Number, Cut: true,
+		}})
+	}
+	h.g.traced.edge(e.On, e.Time)
 }
 
 func (h *kernelHandler) Fork(f capture.Fork) {

@@ -47,10 +47,29 @@ func (g *gatherer) shareLosses(lost map[string]uint64) {
 	g.lost = maps.Clone(lost)
 }
 
+// chargeGroups charges what was left out of a group to its processes: whose it
+// was is known.
+func (g *gatherer) chargeGroups(skipped map[uint16]uint64) {
+	for group, total := range skipped {
+		if n := total - min(g.skipped[group], total); n > 0 {
+			g.chargeTo(capture.DropShare, n, func(t *target) bool { return t.group == group })
+		}
+	}
+	g.skipped = maps.Clone(skipped)
+}
+
 func (g *gatherer) charge(reason string, n uint64) {
+	g.chargeTo(reason, n, func(*target) bool { return true })
+}
+
+// chargeTo shares a loss among those it may have been of.
+func (g *gatherer) chargeTo(reason string, n uint64, may func(*target) bool) {
 	var received uint64
 	var most *target
 	for _, t := range g.targets {
+		if !may(t) {
+			continue
+		}
 		received += t.received
 		if most == nil || t.received > most.received {
 			most = t
@@ -61,7 +80,7 @@ func (g *gatherer) charge(reason string, n uint64) {
 	}
 	left := n
 	for _, t := range g.targets {
-		if t == most || received == 0 {
+		if t == most || received == 0 || !may(t) {
 			continue
 		}
 		part := min(left, uint64(float64(n)*float64(t.received)/float64(received)))

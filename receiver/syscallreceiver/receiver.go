@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/collector/receiver/receiverhelper"
 	"go.uber.org/zap"
 
+	"github.com/perfscope/perfscope/internal/budget"
 	"github.com/perfscope/perfscope/internal/jvm"
 	"github.com/perfscope/perfscope/internal/process"
 	"github.com/perfscope/perfscope/receiver/syscallreceiver/internal/metadata"
@@ -57,13 +58,15 @@ type run struct {
 	telemetry *metadata.TelemetryBuilder
 	logger    *zap.Logger
 	host      component.Host
-	degraded  error
+	// pacer is nil when calls are recorded always or never.
+	pacer    *pacer
+	degraded error
 
 	stop context.CancelFunc // ends the loop and the scout
-	// scouted and looped are closed when they have ended.
-	scouted, looped chan struct{}
-	settle          sync.Mutex
-	poked           chan struct{}
+	// scouted, looped and paced are closed when they have ended.
+	scouted, looped, paced chan struct{}
+	settle                 sync.Mutex
+	poked                  chan struct{}
 
 	statusMu sync.Mutex
 	status   string
@@ -121,6 +124,15 @@ func (r *syscallReceiver) Start(ctx context.Context, host component.Host) error 
 		return fmt.Errorf("the syscall receiver cannot record on this host: %w", err)
 	}
 	n.gatherer.tracer = n.tracer
+	if r.cfg.Mode == ModeBurst {
+		keep, err := budget.New(r.cfg.OverheadBudget, runtime.NumCPU())
+		if err != nil {
+			telemetry.Shutdown()
+			return errors.Join(err, n.tracer.Close())
+		}
+		n.pacer = newPacer(r.cfg, n.tracer, keep, counted, r.set.Logger)
+		n.gatherer.suspicion = newSuspicion(n.pacer.suspect)
+	}
 	n.queue = newQueue(r.cfg.Limits.QueuedFlushes, r.next, report, n.refused)
 	n.gatherer.emit = n.queue.offer
 	if err := counted.register(n.queue.length); err != nil {
@@ -156,6 +168,9 @@ func (r *syscallReceiver) Shutdown(ctx context.Context) error {
 	if !await(ctx, n.scouted) {
 		hung = append(hung, "the discovery of processes (a read below /proc)")
 	}
+	if !await(ctx, n.paced) {
+		hung = append(hung, "the attaching or detaching of the hooks")
+	}
 	// Once for what the kernel counted, once for what was left in its rings.
 	flush := func() {
 		<-n.looped
@@ -188,7 +203,7 @@ func (r *syscallReceiver) Shutdown(ctx context.Context) error {
 
 func (n *run) start(flushInterval time.Duration) {
 	ctx, cancel := context.WithCancel(context.Background())
-	n.stop, n.scouted, n.looped = cancel, make(chan struct{}), make(chan struct{})
+	n.stop, n.scouted, n.looped, n.paced = cancel, make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(n.scouted)
 		var asking sync.WaitGroup
@@ -197,6 +212,12 @@ func (n *run) start(flushInterval time.Duration) {
 		}
 		n.scout.run(ctx)
 		asking.Wait()
+	}()
+	go func() {
+		defer close(n.paced)
+		if n.pacer != nil {
+			n.pacer.run(ctx)
+		}
 	}()
 	go func() {
 		defer close(n.looped)

@@ -44,6 +44,9 @@ type stats struct {
 	skipped, stuck      atomic.Int64
 
 	processes, threads, inFlight, memory, pending atomic.Int64
+	// Shares, in millionths: of the host's CPU time that the hooks and this
+	// process take, and of the time in which calls were recorded.
+	hooks, own, traced atomic.Int64
 }
 
 func newStats(telemetry *metadata.TelemetryBuilder) *stats {
@@ -57,6 +60,23 @@ func (s *stats) register(queue func() int) error {
 			o.Observe(v.Load())
 			return nil
 		}
+	}
+	part := func(name string) metric.MeasurementOption {
+		return metric.WithAttributeSet(attribute.NewSet(attribute.String("part", name)))
+	}
+	hooks, process := part("hooks"), part("process")
+	if err := s.telemetry.RegisterReceiverSyscallOverheadCallback(func(_ context.Context, o metric.Float64Observer) error {
+		o.Observe(float64(s.hooks.Load())/perMillion, hooks)
+		o.Observe(float64(s.own.Load())/perMillion, process)
+		return nil
+	}); err != nil {
+		return err
+	}
+	if err := s.telemetry.RegisterReceiverSyscallTracedCallback(func(_ context.Context, o metric.Float64Observer) error {
+		o.Observe(float64(s.traced.Load()) / perMillion)
+		return nil
+	}); err != nil {
+		return err
 	}
 	for _, r := range []struct {
 		register func(metric.Int64Callback) error

@@ -22,6 +22,8 @@ type target struct {
 	// execed: its events wait then, too.
 	judged bool
 	execed int64
+	// group is whose share of the rings its calls take; zero is not bounded.
+	group uint16
 	// followed is set while the tracer records it.
 	followed bool
 	// ended is set when nothing more will come; the next flush is its last.

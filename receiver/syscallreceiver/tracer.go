@@ -18,9 +18,15 @@ type tracer interface {
 	Close() error
 	// AddProcesses and RemoveProcess say whose threads are recorded; both
 	// may be repeated. Neither is called from the handler. The former gives
-	// an error, or nil, for each.
-	AddProcesses(pids []int32) []error
+	// an error, or nil, for each. Processes of a group have a share of the
+	// rings together.
+	AddProcesses(pids []int32, groups []uint16) []error
 	RemoveProcess(pid int32) error
+	// Trace attaches or detaches the hooks on system calls; what that cuts off
+	// is told to the handler before it returns.
+	Trace(on bool) error
+	// SetStackRate bounds the stacks of calls to a part of what is configured.
+	SetStackRate(part float64) error
 	// InFlight are the calls that entered at least age ago and have not
 	// returned.
 	InFlight(age time.Duration) []event
@@ -34,8 +40,16 @@ type tracer interface {
 type tracerStats struct {
 	// Dropped are the events lost, by reason.
 	Dropped map[string]uint64
+	// Skipped are the calls left out because their group had used up its
+	// share of the rings; they are in Dropped, too.
+	Skipped map[uint16]uint64
 	// Attached is for how long every call was recorded.
 	Attached time.Duration
+	// Recorded and Passed are the calls that went through the hooks, those
+	// recorded and those of other processes; Tax is what the hooks add to one
+	// of the latter. Stacks is the number of stacks copied.
+	Recorded, Passed, Stacks uint64
+	Tax                      time.Duration
 	// Memory is what is shared with the kernel, in bytes.
 	Memory int64
 	// SamplePeriod and SnapshotPeriod are zero when the part is off or denied.

@@ -20,10 +20,15 @@ int sys_enter(u64 *ctx)
 {
 	struct slot *s = slot_of((u32)bpf_get_current_pid_tgid());
 
-	if (!s)
+	if (!s) {
+		/* They pay for the hooks, too: user space reckons with them. */
+		struct cpu_state *c = this_cpu();
+
+		if (c)
+			c->passed++;
 		return 0;
+	}
 	s->nr = (u16)ctx[1];
-	s->epoch = (u16)epoch;
 	s->start = bpf_ktime_get_ns();
 	return 0;
 }
@@ -97,7 +102,8 @@ static __always_inline u32 stack_due(struct cpu_state *c, struct slot *s, u64 no
 	u32 why = 0, ms, bit = (s->nr ^ (s->nr >> 8 << 7)) & 255;
 	u64 mask = 1ULL << (bit & 63), window = now >> WINDOW_SHIFT;
 	u32 word = bit >> 6 & 3;
-	bool bounded = thread_stacks, first;
+	u32 of_thread = thread_stacks, of_cpu = cpu_stacks;
+	bool bounded = of_thread, first;
 
 	if (c->window != window) {
 		c->window = window;
@@ -124,7 +130,7 @@ static __always_inline u32 stack_due(struct cpu_state *c, struct slot *s, u64 no
 			s->window = (u8)window;
 			s->stacks_taken = 0;
 		}
-		if (s->stacks_taken >= thread_stacks || c->stacks_taken >= cpu_stacks) {
+		if (s->stacks_taken >= of_thread || c->stacks_taken >= of_cpu) {
 			why = 0;
 		} else {
 			s->stacks_taken++;
@@ -134,14 +140,14 @@ static __always_inline u32 stack_due(struct cpu_state *c, struct slot *s, u64 no
 	asm volatile("%0 &= 3" : "+r"(word));
 	first = !(s->seen[word] & mask);
 	/* Beyond the budget the thread's next call of this number is its first. */
-	if (unlikely(first && (!bounded || c->first_taken < cpu_stacks / 2))) {
+	if (unlikely(first && (!bounded || c->first_taken < of_cpu / 2))) {
 		c->first_taken++;
 		why |= CALL_FIRST;
 	}
 	/* Long waits for work are no news after the first, and the snapshots show them. */
 	if (unlikely(now - s->start >= slow_ns) && (first || !is_idle(s->nr))) {
 		ms = (u32)(now / 1000000);
-		if (ms - s->slow_ms >= slow_gap_ms && (!bounded || c->slow_taken < cpu_stacks / 2)) {
+		if (ms - s->slow_ms >= slow_gap_ms && (!bounded || c->slow_taken < of_cpu / 2)) {
 			c->slow_taken++;
 			s->slow_ms = ms;
 			why |= CALL_SLOW;
@@ -181,6 +187,30 @@ static __always_inline u32 call_stack(struct cpu_state *c, u32 cpu, struct slot 
 	return sc->h.id;
 }
 
+/*
+ * May this group write one more record? One that makes a million calls a second
+ * would else push those of all others out of the ring. Group 0 is not bounded.
+ */
+static __always_inline bool within_share(u32 cpu, struct slot *s)
+{
+	u32 i = cpu * MAX_GROUPS + (s->group & (MAX_GROUPS - 1)), now = poll_no;
+	struct share *sh = bpf_map_lookup_elem(&shares, &i);
+
+	if (!sh)
+		return true;
+	if (sh->poll != now) {
+		sh->poll = now;
+		sh->taken = 0;
+	}
+	if (unlikely(share_records && s->group && sh->taken >= share_records)) {
+		sh->skipped++;
+		return false;
+	}
+	sh->taken++;
+	sh->recorded++;
+	return true;
+}
+
 static __always_inline int call_returned(u64 *ctx, bool stacks_on)
 {
 	u32 tid = (u32)bpf_get_current_pid_tgid(), cpu, flags = 0, stack = 0;
@@ -203,18 +233,27 @@ static __always_inline int call_returned(u64 *ctx, bool stacks_on)
 	c = bpf_map_lookup_elem(&cpus, &cpu);
 	if (!c)
 		return 0;
-	if (unlikely(!s->start || s->epoch != (u16)epoch)) {
-		/* The new thread's side of clone is nobody's call. */
-		if (s->newborn)
+	ret = (s64)ctx[1];
+	now = bpf_ktime_get_ns();
+	if (unlikely(s->start <= attached_at)) {
+		s32 nr = REG_NR((struct pt_regs *)ctx[0]);
+
+		s->start = 0;
+		/* The new thread's side of clone is nobody's call, and the end
+		 * of a signal handler none that was entered. */
+		if (s->newborn || nr < 0) {
 			s->newborn = 0;
-		else
-			c->entered_before++;
+			return 0;
+		}
+		s->nr = (u16)nr;
+		s->start = attached_at;
+		flags = CALL_CUT;
+	}
+	if (!within_share(cpu, s)) {
 		s->start = 0;
 		return 0;
 	}
-	ret = (s64)ctx[1];
-	now = bpf_ktime_get_ns();
-	if (stacks_on) {
+	if (stacks_on && !flags) {
 		flags = stack_due(c, s, now, ret);
 		if (flags) {
 			stack = call_stack(c, cpu, s, (struct pt_regs *)ctx[0], now);
@@ -280,20 +319,18 @@ int sched_process_exec(u64 *ctx)
 		return 0;
 	if (old_tid != tid) {
 		u64 start = 0;
-		u16 nr = 0, of = 0;
+		u16 nr = 0;
 
 		from = slot_of(old_tid);
 		if (from) {
 			start = from->start;
 			nr = from->nr;
-			of = from->epoch;
 		}
 		thread_remove(old_tid);
 		thread_add(tid, tgid);
 		to = slot_of(tid);
 		if (to && start) {
 			to->nr = nr;
-			to->epoch = of;
 			to->start = start;
 		}
 	}
@@ -309,7 +346,7 @@ int sched_process_exit(u64 *ctx)
 	struct slot *s = slot_of(tid);
 	struct cpu_state *c;
 
-	if (s && s->start && s->epoch == (u16)epoch) {
+	if (s && s->start > attached_at) {
 		cpu = bpf_get_smp_processor_id();
 		c = bpf_map_lookup_elem(&cpus, &cpu);
 		if (c)

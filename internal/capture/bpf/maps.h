@@ -10,6 +10,7 @@
 #define SLOTS (1 << SLOT_BITS)
 #define MAX_ROWS 16384
 #define MAX_TARGETS 4096
+#define MAX_GROUPS 1024
 
 /* Settings, fixed when the programs are loaded. */
 const volatile u32 ring_records = 1024; /* per CPU, a power of two */
@@ -18,15 +19,17 @@ const volatile u32 stack_bytes = 0;
 const volatile u32 stack_every = 0;
 const volatile u32 fail_every = 0;
 const volatile u64 slow_ns = 10000000;
+const volatile u32 share_records = 0; /* of a ring that one group may fill between two polls; zero is no bound */
 const volatile u64 slow_gap_ms = 100;
-const volatile u32 thread_stacks = 0; /* of calls, per thread and window; zero is no bound */
-const volatile u32 cpu_stacks = 0;    /* the same per CPU */
 const volatile u64 idle_calls[8] = {}; /* numbers of calls in which threads wait for work, as a bit set */
 const volatile u64 stacks_half = 0;   /* bytes of the stack ring that calls may fill */
 const volatile u32 include_children = 1;
 
 /* Set by user space while running. */
-volatile u32 epoch = 1;	       /* of the attachment: a start of an earlier one means nothing */
+volatile u64 attached_at = 0;  /* a call that started earlier was not seen to: its start means nothing */
+volatile u32 poll_no = 0;      /* counts the polls of the rings */
+volatile u32 thread_stacks = 0; /* of calls, per thread and window; zero is no bound */
+volatile u32 cpu_stacks = 0;    /* the same per CPU */
 volatile u32 max_copies = 0;   /* stack copies per snapshot */
 volatile u32 odds_same = 0;    /* of a copy for a wait seen before; 2^32-1 is always */
 volatile u32 odds_fresh = 0;   /* of a copy for a wait just seen */
@@ -49,7 +52,7 @@ struct slot {
 	u32 tgid;
 	u64 start; /* of the call it is in; zero is none */
 	u16 nr;
-	u16 epoch;
+	u16 group;	    /* whose share of the rings its calls take */
 	u16 countdown;	    /* calls until the next stack */
 	u16 fail_countdown; /* failed calls until the next stack */
 	u32 slow_ms;	    /* when a slow call last got a stack */
@@ -76,6 +79,7 @@ struct call_record {
 #define CALL_FAILED (1 << 3)	 /* stack: failed, one in fail_every */
 #define CALL_UNRETURNED (1 << 4) /* the thread ended inside the call */
 #define CALL_STACK_LOST (1 << 5) /* a stack was due and could not be had */
+#define CALL_CUT (1 << 6)	 /* entered before the attachment: start is that of the attachment */
 
 /* Per CPU: where its ring is, and what it did not record. */
 struct cpu_state {
@@ -84,7 +88,7 @@ struct cpu_state {
 	u64 stacks_taken;
 	u64 first_taken;
 	u64 slow_taken;
-	u64 entered_before;   /* returns of calls entered before the attachment */
+	u64 passed;	      /* calls of threads that are no targets' */
 	u64 unslotted;	      /* calls of target threads that have no slot */
 	u64 stack_ring_full;  /* syscall stacks lost */
 	u64 stack_unreadable; /* syscall stacks whose first byte could not be read */
@@ -98,6 +102,14 @@ struct cpu_state {
 	u64 blocked_unreadable;
 	u64 blocked_mm_busy; /* snapshot stacks left out as they would have had to wait */
 	u64 pad[6];
+};
+
+/* What one group did on one CPU. */
+struct share {
+	u32 poll;  /* in which taken counts */
+	u32 taken; /* records written since that poll */
+	u64 recorded;
+	u64 skipped; /* calls beyond the share */
 };
 
 /* Task notices. */
@@ -193,10 +205,11 @@ struct row {
 ARRAY(slots, struct slot, SLOTS, BPF_F_MMAPABLE);
 ARRAY(cpus, struct cpu_state, 1, BPF_F_MMAPABLE);     /* per CPU */
 ARRAY(calls, struct call_record, 1024, BPF_F_MMAPABLE); /* ring_records per CPU */
+ARRAY(shares, struct share, MAX_GROUPS, BPF_F_MMAPABLE); /* MAX_GROUPS per CPU */
 ARRAY(rows, struct row, MAX_ROWS, BPF_F_MMAPABLE);
 ARRAY(scratches, struct scratch, 2, 0);		       /* two per CPU */
 ARRAY(snapshot_scratch, struct scratch, 1, 0);
-HASH(targets, u32, MAX_TARGETS);   /* tgid -> cookie */
+HASH(targets, u32, MAX_TARGETS);   /* tgid -> group */
 HASH(threads, struct thread, SLOTS);
 HASH(unplaced, u32, SLOTS);	   /* tid -> tgid of threads for which `threads` had no room */
 HASH(claims, u32, SLOTS); /* slot index -> tid: insertion that needs no compare-and-swap */

@@ -88,7 +88,7 @@ static __noinline int thread_add(u32 tid, u32 tgid)
 	struct thread fresh = { .tgid = tgid, .slot = SLOT_PENDING };
 	struct thread *th;
 	struct slot *s;
-	u32 i = first_place(tid);
+	u32 i = first_place(tid), *group;
 
 	if (bpf_map_update_elem(&threads, &tid, &fresh, BPF_NOEXIST)) {
 		/* Full: its calls are counted by its tgid from now on. The
@@ -117,6 +117,8 @@ static __noinline int thread_add(u32 tid, u32 tgid)
 		return 0;
 	s->start = 0;
 	s->tgid = tgid;
+	group = bpf_map_lookup_elem(&targets, &tgid);
+	s->group = group ? *group : 0;
 	s->countdown = 0;
 	s->fail_countdown = 0;
 	s->slow_ms = 0;

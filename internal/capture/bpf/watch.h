@@ -154,7 +154,7 @@ static __always_inline int look_at(struct bpf_iter__task *ctx, bool stacks_on)
 		}
 		since = th->since;
 		s = slot_of(tid);
-		if (s && s->start && s->epoch == (u16)epoch && (nr < 0 || s->nr == (u16)nr)) {
+		if (s && s->start > attached_at && (nr < 0 || s->nr == (u16)nr)) {
 			since = s->start;
 			nr = s->nr;
 			flags |= ROW_SINCE_EXACT;

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/perfscope/perfscope/testbed/baseline"
 	"github.com/perfscope/perfscope/testbed/evaluation"
@@ -27,6 +28,7 @@ func main() {
 	split := flag.String("split", "", "run only this half: tune or report")
 	recorded := flag.Bool("recorded", false, "judge the recordings of the last runs again instead of running the servers")
 	parallel := flag.Int("parallel", 1, "how many scenarios run side by side: they learn together, and their faults come one after the other")
+	burst := flag.Duration("burst", 0, "with -recorded: as if calls had been recorded in bursts of this `length` only, one every two seconds")
 	runs := flag.Int("runs", 1, "how often to run each scenario")
 	flag.Usage = func() {
 		fmt.Fprintf(flag.CommandLine.Output(), "usage: eval [flags] [scenario ...]\n\nflags:\n")
@@ -38,7 +40,10 @@ func main() {
 		if err != nil {
 			return false, err
 		}
-		e := eval{ctx: ctx, options: o, recorded: *recorded, runs: max(*runs, 1), parallel: max(*parallel, 1)}
+		if *burst != 0 && (!*recorded || *burst < 0 || *burst > replay.BurstPeriod) {
+			return false, fmt.Errorf("-burst needs -recorded, and at most %v", replay.BurstPeriod)
+		}
+		e := eval{ctx: ctx, options: o, recorded: *recorded, burst: *burst, runs: max(*runs, 1), parallel: max(*parallel, 1)}
 		whole := len(chosen) == len(scenario.All())
 		return true, e.all(chosen, whole)
 	})
@@ -48,6 +53,7 @@ type eval struct {
 	ctx            context.Context
 	options        runner.Options
 	recorded       bool
+	burst          time.Duration
 	runs, parallel int
 }
 
@@ -153,7 +159,11 @@ func (e *eval) run(sc scenario.Scenario) (evaluation.Run, error) {
 		if err != nil {
 			return run, err
 		}
-		anomalies, err := replay.Run(e.ctx, labels.Recording, replay.Options{})
+		var how replay.Options
+		if e.burst > 0 {
+			how.Pick = replay.Bursts(e.burst, replay.BurstPeriod)
+		}
+		anomalies, err := replay.Run(e.ctx, labels.Recording, how)
 		if err != nil {
 			return run, err
 		}

@@ -50,6 +50,7 @@ func main() {
 	pids := flags.String("pid", "", "take the records of these `processes` only, with commas between")
 	flags.DurationVar(&taken.from, "from", 0, "take the records from this `time` after the first, such as 1m30s")
 	flags.DurationVar(&taken.to, "to", 0, "take the records up to this `time` after the first")
+	burst := flags.Duration("burst", 0, "as if calls had been recorded in bursts of this `length` only, one every two seconds")
 	save := flags.String("save", "", "write what was taken to a new `file`, a recording like the first but smaller, without host and container")
 	switch err := flags.Parse(os.Args[1:]); {
 	case errors.Is(err, flag.ErrHelp):
@@ -66,7 +67,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	taken.pids = names(*pids)
-	err := run(ctx, flags.Arg(0), *save, &taken, names(*truth))
+	err := run(ctx, flags.Arg(0), *save, &taken, *burst, names(*truth))
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", explained(err))
@@ -78,7 +79,7 @@ func names(list string) []string {
 	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
-func run(ctx context.Context, path, save string, taken *choice, truth []string) (err error) {
+func run(ctx context.Context, path, save string, taken *choice, burst time.Duration, truth []string) (err error) {
 	var seen replay.Figures
 	delivered := seen.Add
 	if _, missing := os.Stat(path); missing != nil {
@@ -92,10 +93,15 @@ func run(ctx context.Context, path, save string, taken *choice, truth []string) 
 		defer func() { err = errors.Join(err, done()) }()
 		delivered = func(ld plog.Logs) { seen.Add(ld); copied(ld) }
 	}
+	pick := taken.pick
+	if burst > 0 {
+		cut := replay.Bursts(burst, replay.BurstPeriod)
+		pick = func(ld plog.Logs) { taken.pick(ld); cut(ld) }
+	}
 	found := 0
 	begun := time.Now()
 	_, err = replay.Run(ctx, path, replay.Options{
-		Pick: taken.pick, Delivered: delivered,
+		Pick: pick, Delivered: delivered,
 		Told: func(a agent.Anomaly) {
 			found++
 			tell(a, truth)

@@ -29,10 +29,12 @@ type TelemetryBuilder struct {
 	mu                              sync.Mutex
 	registrations                   []metric.Registration
 	ReceiverSyscallBatches          metric.Int64Counter
+	ReceiverSyscallBudgetDecisions  metric.Int64Counter
 	ReceiverSyscallCallsInFlight    metric.Int64ObservableGauge
 	ReceiverSyscallCaptureMemory    metric.Int64ObservableGauge
 	ReceiverSyscallEvents           metric.Int64Counter
 	ReceiverSyscallEventsDropped    metric.Int64Counter
+	ReceiverSyscallOverhead         metric.Float64ObservableGauge
 	ReceiverSyscallPendingEvents    metric.Int64ObservableGauge
 	ReceiverSyscallProcesses        metric.Int64ObservableGauge
 	ReceiverSyscallProcessesSkipped metric.Int64Counter
@@ -40,6 +42,7 @@ type TelemetryBuilder struct {
 	ReceiverSyscallQueueLength      metric.Int64ObservableGauge
 	ReceiverSyscallStacks           metric.Int64Counter
 	ReceiverSyscallThreads          metric.Int64ObservableGauge
+	ReceiverSyscallTraced           metric.Float64ObservableGauge
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -74,6 +77,21 @@ func (builder *TelemetryBuilder) RegisterReceiverSyscallCaptureMemoryCallback(cb
 		cb(ctx, &observerInt64{inst: builder.ReceiverSyscallCaptureMemory, obs: o})
 		return nil
 	}, builder.ReceiverSyscallCaptureMemory)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterReceiverSyscallOverheadCallback sets callback for observable ReceiverSyscallOverhead metric.
+func (builder *TelemetryBuilder) RegisterReceiverSyscallOverheadCallback(cb metric.Float64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerFloat64{inst: builder.ReceiverSyscallOverhead, obs: o})
+		return nil
+	}, builder.ReceiverSyscallOverhead)
 	if err != nil {
 		return err
 	}
@@ -143,6 +161,21 @@ func (builder *TelemetryBuilder) RegisterReceiverSyscallThreadsCallback(cb metri
 	return nil
 }
 
+// RegisterReceiverSyscallTracedCallback sets callback for observable ReceiverSyscallTraced metric.
+func (builder *TelemetryBuilder) RegisterReceiverSyscallTracedCallback(cb metric.Float64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerFloat64{inst: builder.ReceiverSyscallTraced, obs: o})
+		return nil
+	}, builder.ReceiverSyscallTraced)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 type observerInt64 struct {
 	embedded.Int64Observer
 	inst metric.Int64Observable
@@ -151,6 +184,16 @@ type observerInt64 struct {
 
 func (oi *observerInt64) Observe(value int64, opts ...metric.ObserveOption) {
 	oi.obs.ObserveInt64(oi.inst, value, opts...)
+}
+
+type observerFloat64 struct {
+	embedded.Float64Observer
+	inst metric.Float64Observable
+	obs  metric.Observer
+}
+
+func (oi *observerFloat64) Observe(value float64, opts ...metric.ObserveOption) {
+	oi.obs.ObserveFloat64(oi.inst, value, opts...)
 }
 
 // Shutdown unregister all registered callbacks for async instruments.
@@ -177,6 +220,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{batch}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ReceiverSyscallBudgetDecisions, err = builder.meter.Int64Counter(
+		"otelcol_receiver_syscall_budget_decisions",
+		metric.WithDescription("Decisions about when to record, by decision (shorten, space, fewer_stacks, lengthen, close, more_stacks, exhausted, focus, focus_cooling_down, focus_unpaid). [Development]"),
+		metric.WithUnit("{decision}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ReceiverSyscallCallsInFlight, err = builder.meter.Int64ObservableGauge(
 		"otelcol_receiver_syscall_calls_in_flight",
 		metric.WithDescription("Calls that had been in flight for longer than in_flight_after at the last flush. [Development]"),
@@ -199,6 +248,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_receiver_syscall_events_dropped",
 		metric.WithDescription("Events lost, by reason. [Development]"),
 		metric.WithUnit("{event}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverSyscallOverhead, err = builder.meter.Float64ObservableGauge(
+		"otelcol_receiver_syscall_overhead",
+		metric.WithDescription("Estimated share of the host's CPU time that recording takes, by part (hooks, process); in mode burst. [Development]"),
+		metric.WithUnit("1"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverSyscallPendingEvents, err = builder.meter.Int64ObservableGauge(
@@ -241,6 +296,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_receiver_syscall_threads",
 		metric.WithDescription("Threads that events were received of since the last flush. [Development]"),
 		metric.WithUnit("{thread}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverSyscallTraced, err = builder.meter.Float64ObservableGauge(
+		"otelcol_receiver_syscall_traced",
+		metric.WithDescription("Share of the time in which every call was recorded, over the last burst and the pause after it; in mode burst. [Development]"),
+		metric.WithUnit("1"),
 	)
 	errs = errors.Join(errs, err)
 	return &builder, errs

@@ -1,0 +1,96 @@
+// Command benchcapture measures what recording costs, prints it, and writes
+// testbed/out/capture.json and docs/performance.md. Without arguments it does
+// all of it; "calls", "duty" and names of servers choose parts, and what was
+// measured before is kept.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/perfscope/perfscope/testbed/bench"
+	"github.com/perfscope/perfscope/testbed/runner"
+)
+
+func main() {
+	if kind := os.Getenv(bench.LoopEnv); kind != "" {
+		bench.Loop(kind)
+		return
+	}
+	rounds := flag.Int("rounds", 3, "how often each server is measured in each mode")
+	flag.Parse()
+	runner.Main(func(ctx context.Context, o runner.Options) (bool, error) {
+		return true, run(ctx, o, flag.Args(), max(1, *rounds))
+	})
+}
+
+// dutyFor is how long the tax is followed over time.
+const dutyFor = 10 * time.Second
+
+func run(ctx context.Context, o runner.Options, parts []string, rounds int) error {
+	file := filepath.Join(o.Out, "capture.json")
+	r, err := bench.Load(file)
+	if err != nil {
+		return fmt.Errorf("%s: %w; remove it to begin anew", file, err)
+	}
+	r.Machine = machine()
+	say := func(format string, args ...any) { fmt.Printf(format+"\n", args...) }
+	wanted := func(part string) bool { return len(parts) == 0 || slices.Contains(parts, part) }
+	save := func(part string) error {
+		r.Done(part)
+		r.Summarise()
+		doc, err := os.Create(filepath.Join(filepath.Dir(o.Config), "..", "docs", "performance.md"))
+		if err != nil {
+			return err
+		}
+		r.Markdown(doc)
+		return errors.Join(doc.Close(), runner.WriteJSON(r, file))
+	}
+	if wanted("calls") {
+		for _, kind := range []string{"getppid", "readwrite"} {
+			if r.Calls[kind], err = bench.MeasureCalls(ctx, kind, say); err != nil {
+				return err
+			}
+		}
+		if err := save("calls"); err != nil {
+			return err
+		}
+	}
+	for _, s := range bench.Servers() {
+		if !wanted(s.Name) {
+			continue
+		}
+		d, err := bench.MeasureServer(ctx, o, s.Name, rounds, bench.Modes(), say)
+		if err != nil {
+			return err
+		}
+		r.Details[s.Name] = d
+		if err := save("servers"); err != nil {
+			return err
+		}
+	}
+	if wanted("duty") {
+		if r.Duty, err = bench.MeasureDuty(ctx, o, dutyFor); err != nil {
+			return err
+		}
+		return save("duty")
+	}
+	return nil
+}
+
+// machine says what was measured on.
+func machine() string {
+	var u unix.Utsname
+	_ = unix.Uname(&u)
+	return fmt.Sprintf("%d processors, Linux %s, %s", runtime.NumCPU(), strings.TrimRight(unix.ByteSliceToString(u.Release[:]), "\x00"), runtime.GOARCH)
+}
