@@ -16,11 +16,13 @@ import (
 
 	"github.com/perfscope/perfscope/testbed/agent"
 	"github.com/perfscope/perfscope/testbed/evaluation"
+	"github.com/perfscope/perfscope/testbed/replay"
 	"github.com/perfscope/perfscope/testbed/runner"
 	"github.com/perfscope/perfscope/testbed/scenario"
 )
 
 func main() {
+	recorded := flag.Bool("recorded", false, "judge the recordings of the last runs again instead of running the servers")
 	flag.Usage = usage
 	flag.Parse()
 	chosen, err := choose(flag.Args())
@@ -28,15 +30,17 @@ func main() {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(2)
 	}
-	runner.Main(func(ctx context.Context, o runner.Options) (bool, error) { return runAll(ctx, chosen, o) })
+	runner.Main(func(ctx context.Context, o runner.Options) (bool, error) { return runAll(ctx, chosen, o, *recorded) })
 }
 
 func usage() {
 	out := flag.CommandLine.Output()
-	fmt.Fprintf(out, "usage: healthy [all | scenario ...]\n\n"+
+	fmt.Fprintf(out, "usage: healthy [flags] [all | scenario ...]\n\n"+
 		"Watches servers with nothing wrong, each for about two minutes; no anomaly may\n"+
 		"come. Without arguments the first scenario is run. It needs root. The result is\n"+
-		"testbed/out/healthy.json.\n\nscenarios:\n")
+		"testbed/out/healthy.json.\n\nflags:\n")
+	flag.PrintDefaults()
+	fmt.Fprint(out, "\nscenarios:\n")
 	for _, sc := range scenario.Healthy() {
 		fmt.Fprintf(out, "  %-26s %s\n", sc.Name, sc.Title)
 	}
@@ -62,15 +66,16 @@ func choose(names []string) ([]scenario.Scenario, error) {
 }
 
 // runAll runs one scenario after the other; one that fails does not end it.
-func runAll(ctx context.Context, chosen []scenario.Scenario, o runner.Options) (bool, error) {
+func runAll(ctx context.Context, chosen []scenario.Scenario, o runner.Options, recorded bool) (bool, error) {
 	var (
 		rows   []evaluation.HealthyRow
 		failed error
 	)
 	for i, sc := range chosen {
-		fmt.Printf("\n=== %d of %d: %s: %s\n\n", i+1, len(chosen), sc.Name, sc.Title)
-		started := time.Now()
-		result, err := runner.Run(ctx, sc, o)
+		if !recorded {
+			fmt.Printf("\n=== %d of %d: %s: %s\n\n", i+1, len(chosen), sc.Name, sc.Title)
+		}
+		started, result, err := run(ctx, sc, o, recorded)
 		if ctx.Err() != nil {
 			return false, ctx.Err()
 		}
@@ -86,6 +91,22 @@ func runAll(ctx context.Context, chosen []scenario.Scenario, o runner.Options) (
 		}
 	}
 	return printRows(rows) && failed == nil, failed
+}
+
+// run runs a scenario, or judges the recording of its last run again; started is
+// when that began.
+func run(ctx context.Context, sc scenario.Scenario, o runner.Options, recorded bool) (started time.Time, result runner.Result, err error) {
+	if !recorded {
+		started = time.Now()
+		result, err = runner.Run(ctx, sc, o)
+		return started, result, err
+	}
+	labels, err := runner.LoadLabels(filepath.Join(o.Out, sc.Name))
+	if err != nil {
+		return started, result, err
+	}
+	anomalies, err := replay.Run(ctx, labels.Recording, replay.Options{})
+	return labels.Start, runner.Assess(sc, labels, anomalies), err
 }
 
 func newRow(sc scenario.Scenario, started time.Time, alarms []agent.Anomaly) evaluation.HealthyRow {
