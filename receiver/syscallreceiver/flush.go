@@ -43,8 +43,9 @@ type load struct {
 	identity *identity
 	pid      int32
 	threads  []threadLoad
-	stacks   map[uint32]syscalltrace.Stack
-	events   int
+	// stacks are those that came with it, before those of the flush before.
+	stacks, before map[uint32]syscalltrace.Stack
+	events         int
 	// coverage is nil in an early parcel. The first has what was lost.
 	coverage []*syscalltrace.Coverage
 }
@@ -168,8 +169,9 @@ func (g *gatherer) take(t *target) load {
 		}
 	}
 	g.pending -= l.events
+	l.before, t.before = t.before, nil
 	if len(t.stacks) > 0 {
-		l.stacks = t.stacks
+		l.stacks, t.before = t.stacks, t.stacks
 		g.stacks -= len(t.stacks)
 		t.stacks = map[uint32]syscalltrace.Stack{}
 	}
@@ -225,7 +227,7 @@ func (g *gatherer) pack(p *parcel) (d delivery, batches, threads int) {
 			if g.suspicion != nil {
 				g.suspicion.see(l.identity, g.arch, name, th.events)
 			}
-			b := th.batch(name, l.stacks, g.dedup)
+			b := th.batch(name, l.stacks, l.before, g.dedup)
 			syscalllog.AppendBatch(records, syscalllog.Format(g.cfg.Format), g.arch, b)
 		}
 		batches += len(l.threads)

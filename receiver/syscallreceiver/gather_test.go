@@ -517,3 +517,25 @@ func TestGroupsAreBounded(t *testing.T) {
 	assert.Equal(t, uint16(8), g.of("7"))
 	assert.NotZero(t, g.of("new"))
 }
+
+// TestFlushBetweenStackAndCall: a stack comes before its call, and a flush may
+// come between the two.
+func TestFlushBetweenStackAndCall(t *testing.T) {
+	b := newBench(t, nil)
+	b.find(server(100))
+	b.stack(raw(5, 100, 100, 1, 2, 9))
+	b.wait(time.Second)
+	b.flush()
+	b.tracer.give(func(g *gatherer) { g.event(call(100, 100, 990, 5, 0, 64, 5)) })
+	b.wait(time.Second)
+	b.flush()
+	got := decode(t, b.deliveries[1].logs)[0].batches
+	require.Len(t, got, 1)
+	require.Len(t, got[0].Stacks, 1)
+	assert.Equal(t, "f1 f2 f9", framesOf(got[0].Stacks[0]))
+	assert.Equal(t, uint32(1), got[0].Events[0].Stack)
+	b.wait(time.Second)
+	b.flush()
+	assert.Zero(t, b.stacks)
+	assert.Empty(t, b.targets[100].before, "no longer than that")
+}

@@ -39,6 +39,9 @@ type target struct {
 	threads map[int32]*thread
 	// stacks holds the stacks that came since the last flush, by id.
 	stacks map[uint32]syscalltrace.Stack
+	// before holds those of the flush before: a call comes a little after its
+	// stack, and a flush may come between them.
+	before map[uint32]syscalltrace.Stack
 	// received and dropped count since the last flush.
 	received uint64
 	dropped  map[string]uint64
@@ -140,7 +143,7 @@ func (t *target) used(tid int32, total time.Duration) {
 }
 
 // batch makes a batch of what a thread did, with its stacks numbered from one.
-func (th *threadLoad) batch(name string, stacks map[uint32]syscalltrace.Stack, dedup *stackIndex) *syscalltrace.Batch {
+func (th *threadLoad) batch(name string, stacks, before map[uint32]syscalltrace.Stack, dedup *stackIndex) *syscalltrace.Batch {
 	b := &syscalltrace.Batch{ThreadID: th.tid, ThreadName: name, Events: th.events, Dropped: th.dropped}
 	slices.SortFunc(b.Events, func(x, y syscalltrace.Event) int {
 		switch {
@@ -164,6 +167,9 @@ func (th *threadLoad) batch(name string, stacks map[uint32]syscalltrace.Stack, d
 			continue
 		}
 		s, ok := stacks[id]
+		if !ok {
+			s, ok = before[id]
+		}
 		if !ok && th.wait.id == id {
 			s, ok = th.wait.stack, true
 		}

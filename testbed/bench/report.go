@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -132,13 +133,17 @@ func (r *Report) Markdown(w io.Writer) {
 				continue
 			}
 			estimate := ""
-			if m == Burst {
+			if m == Burst && f.Traced > 0 {
 				estimate = fmt.Sprintf("%.1f %%", 100*f.Overhead)
 			}
-			traced := map[Mode]string{Watch: "0 %", Continuous: "100 %", Burst: fmt.Sprintf("%.0f %%", 100*f.Traced)}[m]
+			traced := map[Mode]string{Watch: "0 %", Continuous: "100 %", Burst: burstShare(f)}[m]
 			p("| %s | %s | %.0f | %.1f %% | %.2f | %.2f | %.2f | %.0f | %.0f | %.0f | %s | %s |",
 				d.Name, m, f.RPS, d.Loss[m], f.P50, f.P99, f.CPU, f.RSS, f.Events, f.NSPerEvent, estimate, traced)
 		}
+	}
+	if spread := r.spread(); spread > 0 {
+		p("\nThe bare throughput of one server differed by up to %.0f %% from round to round: losses", 100*spread)
+		p("well below that are noise.")
 	}
 	if n > 0 {
 		p("\nOn average: watch %.1f %%, burst %.1f %%, continuous %.1f %%.", sums[Watch]/n, sums[Burst]/n, sums[Continuous]/n)
@@ -157,6 +162,25 @@ func (r *Report) Markdown(w io.Writer) {
 		}
 	}
 	p("\nMeasured: %s.", dates(r.Date))
+}
+
+// spread is by how much the bare throughput of one server differs between
+// rounds at the most, as a share.
+func (r *Report) spread() (most float64) {
+	for _, d := range r.Details {
+		if all := d.All[Bare]; len(all) > 0 {
+			most = max(most, (slices.Max(all)-slices.Min(all))/slices.Max(all))
+		}
+	}
+	return most
+}
+
+// burstShare is the share of the time that was traced, if it is known.
+func burstShare(f Figures) string {
+	if f.Traced == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.0f %%", 100*f.Traced)
 }
 
 func dates(of map[string]string) string {

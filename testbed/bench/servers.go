@@ -188,8 +188,8 @@ func measure(ctx context.Context, o runner.Options, l *load.Load, m Mode) (f Fig
 			f.NSPerEvent = f.CPU * 1e9 / f.Events
 		}
 		f.RSS = agent.Total(after, "process_memory_rss") / (1 << 20)
-		f.Overhead = agent.Total(after, "receiver_syscall_overhead_ratio")
-		f.Traced = agent.Total(after, "receiver_syscall_traced_ratio")
+		f.Overhead = agent.Total(after, "receiver_syscall_overhead")
+		f.Traced = agent.Total(after, "receiver_syscall_traced")
 		f.Lost = agent.Total(after, "receiver_syscall_events_dropped") - agent.Total(before, "receiver_syscall_events_dropped")
 	}
 	return f, nil

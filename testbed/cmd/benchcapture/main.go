@@ -1,7 +1,7 @@
 // Command benchcapture measures what recording costs, prints it, and writes
 // testbed/out/capture.json and docs/performance.md. Without arguments it does
 // all of it; "calls", "duty" and names of servers choose parts, and what was
-// measured before is kept.
+// measured before is kept; "document" only writes it anew.
 package main
 
 import (
@@ -46,8 +46,7 @@ func run(ctx context.Context, o runner.Options, parts []string, rounds int) erro
 	r.Machine = machine()
 	say := func(format string, args ...any) { fmt.Printf(format+"\n", args...) }
 	wanted := func(part string) bool { return len(parts) == 0 || slices.Contains(parts, part) }
-	save := func(part string) error {
-		r.Done(part)
+	write := func() error {
 		r.Summarise()
 		doc, err := os.Create(filepath.Join(filepath.Dir(o.Config), "..", "docs", "performance.md"))
 		if err != nil {
@@ -55,6 +54,10 @@ func run(ctx context.Context, o runner.Options, parts []string, rounds int) erro
 		}
 		r.Markdown(doc)
 		return errors.Join(doc.Close(), runner.WriteJSON(r, file))
+	}
+	save := func(part string) error {
+		r.Done(part)
+		return write()
 	}
 	if wanted("calls") {
 		for _, kind := range []string{"getppid", "readwrite"} {
@@ -85,7 +88,7 @@ func run(ctx context.Context, o runner.Options, parts []string, rounds int) erro
 		}
 		return save("duty")
 	}
-	return nil
+	return write()
 }
 
 // machine says what was measured on.
