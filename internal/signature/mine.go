@@ -37,8 +37,8 @@ type evidence struct {
 // mining is one look at everything a Miner holds.
 type mining struct {
 	seen []observed
-	// holding has a bit for each sequence that holds a call, by its place in seen.
-	holding map[Symbol][]uint64
+	// columns have the places of each call in all of them.
+	columns map[Symbol]*column
 	calls   uint64
 }
 
@@ -51,7 +51,7 @@ func (m *Miner) Mine(base *File) *File {
 	if base == nil {
 		base = &File{}
 	}
-	w := &mining{holding: map[Symbol][]uint64{}}
+	w := &mining{columns: map[Symbol]*column{}}
 	found := w.look(m)
 	f := &File{Program: base.Program, Load: base.Load, Calls: base.Calls + w.calls, Sequences: base.Sequences + m.units.seen}
 	f.Arch = m.arch
@@ -119,12 +119,15 @@ func (w *mining) look(m *Miner) map[int32]*evidence {
 		}
 		w.calls += o.count(o.known)
 		for _, at := range o.at {
-			if w.holding[at.call] == nil {
-				w.holding[at.call] = make([]uint64, words)
+			if w.columns[at.call] == nil {
+				w.columns[at.call] = &column{held: make([]uint64, words)}
 			}
-			w.holding[at.call][i/64] |= 1 << (i % 64)
+			w.columns[at.call].add(i, at.mask)
 		}
 		w.seen = append(w.seen, o)
+	}
+	for _, c := range w.columns {
+		c.done()
 	}
 	return found
 }
@@ -219,15 +222,16 @@ func (w *mining) assess(e *evidence, ep Episode, whole bool) (candidate, bool) {
 	c := candidate{Signature: Signature{Episode: ep}}
 	wrong, parts, left := uint64(0), uint64(0), e.appearances
 	remaining := e.sequences
-	for word := range w.words() {
-		for set := w.holdingAll(ep, word); set != 0; set &= set - 1 {
+	columns := w.columnsOf(ep)
+	for word := 0; columns != nil && word < len(columns[0].held); word++ {
+		for set := holding(columns, word); set != 0; set &= set - 1 {
 			i := word*64 + bits.TrailingZeros64(set)
 			for len(left) > 0 && left[0].in < i {
 				remaining -= w.seen[left[0].in].weight
 				left = left[1:]
 			}
 			o := &w.seen[i]
-			all := o.ends(ep) & o.known
+			all := ep.endsAt(columns, i) & o.known
 			if all == 0 {
 				continue
 			}
@@ -254,22 +258,6 @@ func (w *mining) assess(e *evidence, ep Episode, whole bool) (candidate, bool) {
 		c.ends[i] = e.scenes[i].ends(ep) & e.scenes[i].places
 	}
 	return c, true
-}
-
-func (w *mining) words() int { return (len(w.seen) + 63) / 64 }
-
-// holdingAll has the bits of those of 64 sequences that hold all calls of an
-// episode.
-func (w *mining) holdingAll(ep Episode, word int) uint64 {
-	set := ^uint64(0)
-	for i := range ep {
-		held := w.holding[ep[i].Call]
-		if held == nil {
-			return 0
-		}
-		set &= held[word]
-	}
-	return set
 }
 
 func appendCalls(key []byte, calls []Symbol) []byte {

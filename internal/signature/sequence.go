@@ -57,14 +57,14 @@ func (s *sequence) of(call Symbol) uint64 {
 	return 0
 }
 
-// follow gives the places where an episode ends that has one more step than
-// the one that ends at the given places.
-func (s *sequence) follow(ends uint64, next Step) uint64 {
-	if next.Gap {
+// following gives the places of a call that an episode can go on with after the
+// places where it ends so far.
+func following(ends, places uint64, gap bool) uint64 {
+	if gap {
 		first := ends & -ends
-		return s.of(next.Call) &^ (first | (first - 1))
+		return places &^ (first | (first - 1))
 	}
-	return s.of(next.Call) & (ends << 1)
+	return places & (ends << 1)
 }
 
 // ends gives the places where an episode ends.
@@ -77,7 +77,7 @@ func (s *sequence) ends(e Episode) uint64 {
 		if mask == 0 {
 			return 0
 		}
-		mask = s.follow(mask, step)
+		mask = following(mask, s.of(step.Call), step.Gap)
 	}
 	return mask
 }

@@ -189,7 +189,7 @@ func TestAPlantedEpisodeIsFoundAmongNoise(t *testing.T) {
 		m := NewMiner(arch, Sequences)
 		m.Add(&tr.Batch)
 		m.Finish()
-		w := &mining{holding: map[Symbol][]uint64{}}
+		w := &mining{columns: map[Symbol]*column{}}
 		for id, e := range w.look(m) {
 			if m.stacks.Function(id).Name != "culprit" {
 				continue
@@ -281,6 +281,44 @@ func TestEveryMinedEpisodeHasItsSupport(t *testing.T) {
 	}
 	if total < 1000 {
 		t.Errorf("only %d episodes were mined", total)
+	}
+}
+
+// Columns are another way to the same.
+func TestColumnsGiveWhatSequencesGive(t *testing.T) {
+	r := rand.New(rand.NewPCG(10, 0))
+	var sequences []sequence
+	w := &mining{columns: map[Symbol]*column{}}
+	for i := range 200 {
+		sequences = append(sequences, newSequence(randomCalls(r, 1+r.IntN(maxSequence), 6), 1))
+		for _, at := range sequences[i].at {
+			if w.columns[at.call] == nil {
+				w.columns[at.call] = &column{held: make([]uint64, 4)}
+			}
+			w.columns[at.call].add(i, at.mask)
+		}
+	}
+	for _, c := range w.columns {
+		c.done()
+	}
+	for range 200 {
+		var e Episode
+		for s, c := range randomCalls(r, 1+r.IntN(MaxSteps), 6) {
+			e = append(e, Step{Call: c, Gap: s > 0 && r.IntN(2) == 0})
+		}
+		columns := w.columnsOf(e)
+		for i := range sequences {
+			want, got := sequences[i].ends(e), uint64(0)
+			if holding(columns, i/64)>>(i%64)&1 == 1 {
+				got = e.endsAt(columns, i)
+			}
+			if got != want {
+				t.Fatalf("%s ends at %b of sequence %d, not at %b", e.Text(arch), got, i, want)
+			}
+		}
+	}
+	if w.columnsOf(Episode{{Call: 99 << errnoBits}}) != nil {
+		t.Error("a call that is in no sequence has a column")
 	}
 }
 
