@@ -79,6 +79,11 @@ func (m *Miner) Add(b *syscalltrace.Batch) {
 	}
 	for i := range b.Events {
 		e := &b.Events[i]
+		if e.Cut {
+			// Tracing began or ended within the call: what was made before, or
+			// is made after it, is not known.
+			m.end(th)
+		}
 		if e.Kind != syscalltrace.KindCall {
 			continue
 		}

@@ -482,6 +482,17 @@ func TestLostCallsEndASequence(t *testing.T) {
 	if p := m.Progress(); p.Sequences != 2 {
 		t.Errorf("%d sequences around a loss, not 2", p.Sequences)
 	}
+	// A burst of tracing ends in a call, and the next begins in another.
+	m = NewMiner(arch, Sequences)
+	tr = newTrace(t, 1)
+	tr.do("main loop serve", "read write getpid read")
+	tr.Events[1].Kind, tr.Events[1].Cut = syscalltrace.KindInFlight, true
+	tr.Events[2].Cut = true
+	m.Add(&tr.Batch)
+	m.Finish()
+	if p := m.Progress(); p.Sequences != 2 || p.Calls != 3 {
+		t.Errorf("%d sequences of %d calls around what was not traced, not 2 of 3", p.Sequences, p.Calls)
+	}
 }
 
 func ExampleEpisode_Text() {

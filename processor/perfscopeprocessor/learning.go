@@ -68,6 +68,14 @@ func (l *learning) useStorage(ctx context.Context, host component.Host, extensio
 	return nil
 }
 
+// lesson gives what is learned of a program, nil when nothing is.
+func (l *learning) lesson(running signature.Program) *lesson {
+	if l == nil {
+		return nil
+	}
+	return l.programs[running]
+}
+
 // of gives what is learned of a program, nil when there are too many.
 func (l *learning) of(running signature.Program, known func() *signature.File) *lesson {
 	if p := l.programs[running]; p != nil {

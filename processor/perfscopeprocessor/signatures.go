@@ -97,7 +97,13 @@ func (s *signatures) matcher(running signature.Program) *signature.Matcher {
 	if len(s.of) >= maxPrograms {
 		clear(s.of)
 	}
-	if f := s.find(running); f != nil {
+	var f *signature.File
+	if l := s.learned.lesson(running); l != nil {
+		f = l.base
+	} else {
+		f = s.find(running)
+	}
+	if f != nil {
 		if s.matchers[f] == nil {
 			s.matchers[f] = signature.NewMatcher(f)
 		}
