@@ -5,6 +5,7 @@ SHELL := /bin/bash
 
 BIN := $(CURDIR)/bin
 COLLECTOR := $(BIN)/otelcol-perfscope
+FULL := $(BIN)/otelcol-perfscope-full
 GOLANGCI_LINT_VERSION := v2.15.0
 FUZZTIME ?= 20s
 PACKAGES ?= ./...
@@ -46,6 +47,13 @@ $(COLLECTOR): $(SOURCES) $(BIN)/builder
 	CGO_ENABLED=0 $(BIN)/builder --config builder-config.yaml --skip-strict-versioning=false
 	mv _build/otelcol-perfscope $@
 
+.PHONY: build-full
+build-full: $(FULL) ## Build bin/otelcol-perfscope-full: load balancing and metrics, too (minutes the first time)
+
+$(FULL): $(SOURCES) builder-config-full.yaml $(BIN)/builder
+	CGO_ENABLED=0 $(BIN)/builder --config builder-config-full.yaml --skip-strict-versioning=false
+	mv _build-full/otelcol-perfscope-full $@
+
 $(BIN)/builder $(BIN)/mdatagen &: internal/tools/go.mod internal/tools/go.sum
 	@mkdir -p $(BIN)
 	cd internal/tools && CGO_ENABLED=0 go build -trimpath -o $(BIN)/ tool
@@ -61,13 +69,14 @@ check-generate: ## Fail when what is generated differs from its sources
 
 .PHONY: clean
 clean: ## Remove what was built and recorded
-	rm -rf bin _build testbed/bin testbed/out
+	rm -rf bin _build _build-full testbed/bin testbed/out
 
 ##@ Check
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## Run golangci-lint on both modules
 	$(BIN)/golangci-lint run ./...
 	cd testbed && $(BIN)/golangci-lint run --config ../.golangci.yml ./...
+	cd testbed/apps/market && $(BIN)/golangci-lint run --config ../../../.golangci.yml ./...
 
 $(BIN)/golangci-lint: Makefile
 	@mkdir -p $(BIN)
@@ -128,6 +137,14 @@ healthy-all: deps-all build ## Every healthy server: no anomaly may come; writes
 .PHONY: signatures-eval
 signatures-eval: deps-all build ## How well functions are told by their calls alone, on six servers; writes testbed/out/signatures.json (6 min)
 	@cd testbed && go build -o bin/ ./cmd/... && cd .. && exec testbed/bin/signatures-eval
+
+.PHONY: eval-traces
+eval-traces: deps-all build build-full ## An application on three hosts, a fault in each service; writes testbed/out/traces.json (6 min)
+	@cd testbed && go build -o bin/ ./cmd/... && cd .. && exec testbed/bin/traces
+
+.PHONY: demo-traces
+demo-traces: deps-all build build-full ## Make redis slow behind three services, find it in a trace in Jaeger (3 min)
+	@cd testbed && go build -o bin/ ./cmd/... && cd .. && exec testbed/bin/demo-traces
 
 ##@ Recordings
 .PHONY: replay

@@ -17,7 +17,7 @@ if [ "${1:-}" = all ]; then
 	needed+=(
 		apache2:apache2-bin lighttpd:lighttpd bindfs:bindfs haproxy:haproxy
 		node:nodejs npm:npm mariadbd:mariadb-server-core my_print_defaults:mariadb-client-core
-		dpkg-source:dpkg-dev
+		dpkg-source:dpkg-dev ip:iproute2
 		javac:openjdk-17-jdk-headless
 		/usr/share/tomcat10/bin/catalina.sh:tomcat10
 	)

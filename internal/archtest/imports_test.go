@@ -26,7 +26,7 @@ type rule struct {
 
 var (
 	components = []string{module + "/receiver", module + "/processor", module + "/exporter", module + "/connector", module + "/extension"}
-	inference  = internal("unit", "cluster", "outlier", "suspect", "signature", "window")
+	inference  = internal("unit", "cluster", "outlier", "suspect", "signature", "window", "correlate", "blame", "usual")
 	collector  = []string{"go.opentelemetry.io"}
 	ebpf       = []string{"github.com/cilium/ebpf"}
 )

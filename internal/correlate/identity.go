@@ -1,7 +1,7 @@
 // Package correlate ties spans to abnormal stretches of the service they come
-// from. It holds what was concluded of each service (the Ledger) and spans
-// that came before their conclusion did (the Store), and knows neither the
-// Collector nor its data types.
+// from, or call. It holds what was concluded of each service (the Ledger) and
+// spans that came before their conclusion did (the Store), and knows neither
+// the Collector nor its data types.
 package correlate
 
 // Identity is what a resource says of whose telemetry it is; an empty field is
@@ -18,6 +18,24 @@ type Identity struct {
 	PID int64
 }
 
+// Tie is what ties a span to a service: the attribute that decided.
+type Tie string
+
+// The ties, the surest first. Those to a server are of the spans that call it.
+const (
+	TieInstance  Tie = "service.instance.id"
+	TieProcess   Tie = "process.pid"
+	TieContainer Tie = "container.id"
+	TiePod       Tie = "k8s.pod.uid"
+	TieName      Tie = "service.name"
+
+	TiePeerAddress   Tie = "network.peer.address"
+	TieServerAddress Tie = "server.address"
+)
+
+// strength orders the ties of a span's own service.
+var strength = map[Tie]int{TieInstance: 5, TieProcess: 4, TieContainer: 3, TiePod: 2, TieName: 1}
+
 // Key tells service instances apart: the processes of one instance share it.
 func (i Identity) Key() string {
 	host := i.HostID
@@ -27,27 +45,52 @@ func (i Identity) Key() string {
 	return i.Namespace + "\x00" + i.Name + "\x00" + i.Instance + "\x00" + host
 }
 
-// Matches reports whether other, as the resource of a span gives it, can be
-// this service. The names must be equal; of what else both sides say, the
-// places must not contradict. The instances decide alone when they are equal,
-// and nothing when they differ: an SDK makes up one of its own.
-func (i Identity) Matches(other Identity) bool {
-	if i.Name == "" || i.Name != other.Name || differ(i.Namespace, other.Namespace) {
-		return false
+// tie says what ties spans, as their resource gives them, to this service;
+// empty when nothing does. running tells that the service has a process with
+// their pid.
+//
+// The names must be equal, and of what else both sides say the places must not
+// contradict. The instances decide alone when they are equal, and nothing when
+// they differ: an SDK makes up one of its own. A process of the same host, and
+// a container, are the same whatever they are called: a name that is set in
+// the program's code is not known to who looks from outside.
+func (i Identity) tie(spans Identity, running bool) Tie {
+	named := i.Name != "" && i.Name == spans.Name && !differ(i.Namespace, spans.Namespace)
+	switch {
+	case named && i.Instance != "" && i.Instance == spans.Instance:
+		return TieInstance
+	case i.elsewhere(spans):
+		return ""
+	case running && (named || i.sameHost(spans)):
+		return TieProcess
+	case i.Container != "" && i.Container == spans.Container:
+		return TieContainer
+	case named && i.Pod != "" && i.Pod == spans.Pod:
+		return TiePod
+	case named:
+		return TieName
 	}
-	if i.Instance != "" && i.Instance == other.Instance {
-		return true
-	}
+	return ""
+}
+
+// elsewhere reports whether the two are in different places.
+func (i Identity) elsewhere(other Identity) bool {
+	return i.otherHost(other) || differ(i.Container, other.Container) || differ(i.Pod, other.Pod)
+}
+
+// otherHost reports whether the two are on different hosts, as far as they say.
+func (i Identity) otherHost(other Identity) bool {
 	if i.HostID != "" && other.HostID != "" {
 		// Two ways to write a host's name are common, two ids are not.
-		if i.HostID != other.HostID {
-			return false
-		}
-	} else if differ(i.HostName, other.HostName) && !i.contained() && !other.contained() {
-		// In a container the host's name is the container's.
-		return false
+		return i.HostID != other.HostID
 	}
-	return !differ(i.Container, other.Container) && !differ(i.Pod, other.Pod)
+	// In a container the host's name is the container's.
+	return differ(i.HostName, other.HostName) && !i.contained() && !other.contained()
+}
+
+// sameHost reports whether both say that they are on the same host.
+func (i Identity) sameHost(other Identity) bool {
+	return i.HostID != "" && i.HostID == other.HostID || i.HostName != "" && i.HostName == other.HostName
 }
 
 func (i Identity) contained() bool { return i.Container != "" || i.Pod != "" }

@@ -1,10 +1,12 @@
 package correlate
 
 import (
-	"cmp"
 	"maps"
+	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/perfscope/perfscope/internal/suspect"
 )
@@ -12,9 +14,10 @@ import (
 const (
 	// MaxVerdicts bounds the verdicts kept per service; the oldest go first.
 	MaxVerdicts = 64
-	// MaxMatches bounds the verdicts one span is given, the worst first: a
-	// span that stays open for hours would collect them without end.
-	MaxMatches = 4
+	// spansLast is for how long a service counts as one that sends spans of
+	// its own, after the last of them. Exporters that fail try again for five
+	// minutes by default.
+	spansLast = 5 * time.Minute
 )
 
 // Verdict is one abnormal stretch of a service.
@@ -29,38 +32,53 @@ type Verdict[T any] struct {
 	Units []suspect.Span
 	// Value is what the caller wants back with a match.
 	Value T
+
+	// whole is from when the first thread is abnormal to when the last is.
+	whole interval
 }
 
-// Span is what matching needs of a span: its bounds in nanoseconds since the
-// Unix epoch and its thread.id, zero if it has none.
-type Span struct {
-	Start, End int64
-	ThreadID   int64
+// Facts are what is known of a service beside its identity.
+type Facts struct {
+	// Until is the instant of its events' time up to which it is judged.
+	Until int64
+	// Threads and PIDs are those it is known to have.
+	Threads map[int32]struct{}
+	PIDs    map[int64]struct{}
+	// Sockets are where it listens, Addresses those of its host.
+	Sockets   []Socket
+	Addresses []netip.Addr
 }
 
-// Match is a verdict on a span.
-type Match[T any] struct {
-	Verdict Verdict[T]
-	// At is when within the span the abnormal stretch begins.
-	At int64
-	// Overlap is for how many nanoseconds the two coincide.
-	Overlap int64
+// Candidate is a service that a span can come from, or call.
+type Candidate struct {
+	// Service is its key.
+	Service string
+	Tie     Tie
+	// Certainty is how sure it is that this one is meant: 0 to 1.
+	Certainty float64
 }
 
 // Ledger holds, per service, up to when it is judged and the latest verdicts.
 // It is safe for concurrent use. Whoever opens services bounds their number.
 type Ledger[T any] struct {
-	mu       sync.RWMutex
-	services map[string]*account[T]
-	byName   map[string][]*account[T]
+	mu          sync.RWMutex
+	services    map[string]*account[T]
+	byName      map[string]accounts[T]
+	byPID       map[int64]accounts[T]
+	byContainer map[string]accounts[T]
+	byPort      map[uint16]accounts[T]
+	// callable is set when a service is known to listen.
+	callable atomic.Bool
 }
+
+type accounts[T any] []*account[T]
 
 type account[T any] struct {
 	key      string
 	identity Identity
-	pids     map[int64]struct{}
-	threads  map[int32]struct{}
-	judged   int64
+	facts    Facts
+	// spans is when spans of its own came last, zero if none ever did.
+	spans    time.Time
 	verdicts []Verdict[T]
 }
 
@@ -73,26 +91,52 @@ func (l *Ledger[T]) Open(key string, identity Identity) {
 		return
 	}
 	if l.services == nil {
-		l.services, l.byName = map[string]*account[T]{}, map[string][]*account[T]{}
+		l.services, l.byName = map[string]*account[T]{}, map[string]accounts[T]{}
+		l.byPID, l.byContainer, l.byPort = map[int64]accounts[T]{}, map[string]accounts[T]{}, map[uint16]accounts[T]{}
 	}
 	a := &account[T]{key: key, identity: identity}
 	l.services[key] = a
-	l.byName[identity.Name] = append(l.byName[identity.Name], a)
+	enter(l.byName, identity.Name, a)
+	if identity.Container != "" {
+		enter(l.byContainer, identity.Container, a)
+	}
 }
 
-// Judge enters that a service is judged up to an instant of its events' time
-// and which threads and processes it is known to have. It takes over the maps.
-func (l *Ledger[T]) Judge(key string, until int64, threads map[int32]struct{}, pids map[int64]struct{}) {
+// Judge enters what is known of a service by now. It takes over what it is given.
+func (l *Ledger[T]) Judge(key string, f Facts) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if a := l.services[key]; a != nil {
-		a.judged = max(a.judged, until)
-		a.threads, a.pids = threads, pids
+	a := l.services[key]
+	if a == nil {
+		return
 	}
+	l.index(a, f)
+	f.Until = max(f.Until, a.facts.Until)
+	a.facts = f
+}
+
+// index replaces the entries of a service's processes and sockets.
+func (l *Ledger[T]) index(a *account[T], f Facts) {
+	for pid := range a.facts.PIDs {
+		leave(l.byPID, pid, a)
+	}
+	for pid := range f.PIDs {
+		enter(l.byPID, pid, a)
+	}
+	for _, s := range a.facts.Sockets {
+		leave(l.byPort, s.Port(), a)
+	}
+	for _, s := range f.Sockets {
+		if !slices.Contains(l.byPort[s.Port()], a) {
+			enter(l.byPort, s.Port(), a)
+		}
+	}
+	l.callable.Store(len(l.byPort) > 0)
 }
 
 // Add enters a verdict on a service.
 func (l *Ledger[T]) Add(key string, v Verdict[T]) {
+	v.measure()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	a := l.services[key]
@@ -101,6 +145,9 @@ func (l *Ledger[T]) Add(key string, v Verdict[T]) {
 	}
 	if len(a.verdicts) >= MaxVerdicts {
 		a.verdicts = slices.Delete(a.verdicts, 0, len(a.verdicts)-MaxVerdicts+1)
+	}
+	if n := len(a.verdicts); n > 0 {
+		v.follow(&a.verdicts[n-1])
 	}
 	a.verdicts = append(a.verdicts, v)
 }
@@ -114,34 +161,80 @@ func (l *Ledger[T]) Forget(key string) {
 		return
 	}
 	delete(l.services, key)
-	rest := slices.DeleteFunc(l.byName[a.identity.Name], func(o *account[T]) bool { return o == a })
-	if len(rest) == 0 {
-		delete(l.byName, a.identity.Name)
-	} else {
-		l.byName[a.identity.Name] = rest
+	leave(l.byName, a.identity.Name, a)
+	leave(l.byContainer, a.identity.Container, a)
+	l.index(a, Facts{})
+}
+
+// Find returns the services that the spans of a resource can come from: those
+// with the strongest tie to it.
+func (l *Ledger[T]) Find(spans Identity) []Candidate {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	var found []Candidate
+	consider := func(among accounts[T]) {
+		for _, a := range among {
+			_, running := a.facts.PIDs[spans.PID]
+			tie := a.identity.tie(spans, running && spans.PID != 0)
+			switch {
+			case tie == "" || len(found) > 0 && strength[tie] < strength[found[0].Tie]:
+				continue
+			case len(found) > 0 && strength[tie] > strength[found[0].Tie]:
+				found = found[:0]
+			}
+			if !slices.ContainsFunc(found, func(c Candidate) bool { return c.Service == a.key }) {
+				found = append(found, Candidate{Service: a.key, Tie: tie, Certainty: 1})
+			}
+		}
+	}
+	consider(l.byName[spans.Name])
+	if spans.PID != 0 {
+		consider(l.byPID[spans.PID])
+	}
+	if spans.Container != "" {
+		consider(l.byContainer[spans.Container])
+	}
+	return shared(found)
+}
+
+// Spans enters that a service sends spans of its own.
+func (l *Ledger[T]) Spans(of []Candidate, now time.Time) {
+	if len(of) == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range of {
+		if a := l.services[c.Service]; a != nil {
+			a.spans = now
+		}
 	}
 }
 
-// Find returns the keys of the services that the spans of a resource can come
-// from. When the process is known, the services that have it win over those
-// that only have the name.
-func (l *Ledger[T]) Find(spans Identity) []string {
+// Callable reports whether any service is known to listen.
+func (l *Ledger[T]) Callable() bool { return l.callable.Load() }
+
+// FindPeer returns the services without spans of their own that a span of the
+// caller's means by a peer; the first of the ways to name it that leads to one
+// decides.
+func (l *Ledger[T]) FindPeer(caller Identity, now time.Time, named ...Peer) []Candidate {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	var keys, exact []string
-	for _, a := range l.byName[spans.Name] {
-		if !a.identity.Matches(spans) {
-			continue
+	for _, p := range named {
+		var found []Candidate
+		for _, a := range l.byPort[p.Port] {
+			if !a.spans.IsZero() && now.Sub(a.spans) < spansLast {
+				continue
+			}
+			if c := listens(a.identity, a.facts.Sockets, a.facts.Addresses, p, caller); c > 0 {
+				found = append(found, Candidate{Service: a.key, Tie: p.By, Certainty: c})
+			}
 		}
-		keys = append(keys, a.key)
-		if _, there := a.pids[spans.PID]; there && spans.PID != 0 {
-			exact = append(exact, a.key)
+		if len(found) > 0 {
+			return shared(found)
 		}
 	}
-	if len(exact) > 0 {
-		return exact
-	}
-	return keys
+	return nil
 }
 
 // Judged is the instant up to which a service is judged; false when the
@@ -153,78 +246,48 @@ func (l *Ledger[T]) Judged(key string) (int64, bool) {
 	if a == nil {
 		return 0, false
 	}
-	return a.judged, true
+	return a.facts.Until, true
 }
 
-// Match returns the verdicts on a span of the services with the given keys, at
-// most one per episode and MaxMatches in all, in order of time.
-func (l *Ledger[T]) Match(keys []string, s Span) []Match[T] {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	var worst map[string]Match[T]
-	for _, key := range keys {
-		a := l.services[key]
-		if a == nil {
-			continue
-		}
-		for i := range a.verdicts {
-			m, ok := a.match(&a.verdicts[i], s)
-			if !ok {
-				continue
-			}
-			episode := key + "\x00" + m.Verdict.Episode
-			if there, known := worst[episode]; known && there.Verdict.Score >= m.Verdict.Score {
-				continue
-			}
-			if worst == nil {
-				worst = map[string]Match[T]{}
-			}
-			worst[episode] = m
-		}
-	}
-	if worst == nil {
-		return nil
-	}
-	found := slices.Collect(maps.Values(worst))
-	slices.SortFunc(found, func(a, b Match[T]) int {
-		return cmp.Or(cmp.Compare(b.Verdict.Score, a.Verdict.Score), cmp.Compare(a.At, b.At), cmp.Compare(a.Verdict.Episode, b.Verdict.Episode))
-	})
-	found = found[:min(len(found), MaxMatches)]
-	slices.SortStableFunc(found, func(a, b Match[T]) int { return cmp.Compare(a.At, b.At) })
-	return found
-}
-
-// match holds one verdict against a span: by thread when the span's is one of
-// the service's, else by time alone (runtimes have thread ids of their own).
-func (a *account[T]) match(v *Verdict[T], s Span) (Match[T], bool) {
-	tid := int32(s.ThreadID)
-	_, known := a.threads[tid]
-	known = known && int64(tid) == s.ThreadID && tid != 0
-	best := Match[T]{Verdict: *v, Overlap: -1}
-	consider := func(start, end int64) {
-		from, to := max(start, s.Start), min(end, s.End)
-		if to >= from && to-from > best.Overlap {
-			best.At, best.Overlap = from, to-from
-		}
-	}
-	for _, u := range v.Units {
-		if !known || u.ThreadID == tid {
-			consider(u.Start, u.End)
-		}
-	}
-	if len(v.Units) == 0 {
-		consider(v.Start, v.End)
-	}
-	return best, best.Overlap >= 0
-}
-
-// MatchOne holds one verdict on a service against a span.
-func (l *Ledger[T]) MatchOne(key string, v *Verdict[T], s Span) (Match[T], bool) {
+// Identity is who a service is; false when it is not, or no longer, known.
+func (l *Ledger[T]) Identity(key string) (Identity, bool) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	a := l.services[key]
 	if a == nil {
-		return Match[T]{}, false
+		return Identity{}, false
 	}
-	return a.match(v, s)
+	return a.identity, true
+}
+
+// shared divides the certainty among the candidates.
+func shared(found []Candidate) []Candidate {
+	for i := range found {
+		found[i].Certainty /= float64(len(found))
+	}
+	return found
+}
+
+func enter[K comparable, T any](index map[K]accounts[T], key K, a *account[T]) {
+	index[key] = append(index[key], a)
+}
+
+func leave[K comparable, T any](index map[K]accounts[T], key K, a *account[T]) {
+	rest := slices.DeleteFunc(index[key], func(o *account[T]) bool { return o == a })
+	if len(rest) == 0 {
+		delete(index, key)
+		return
+	}
+	index[key] = rest
+}
+
+// Keys are the services of candidates, each once.
+func Keys(candidates ...[]Candidate) []string {
+	keys := map[string]struct{}{}
+	for _, list := range candidates {
+		for _, c := range list {
+			keys[c.Service] = struct{}{}
+		}
+	}
+	return slices.Sorted(maps.Keys(keys))
 }

@@ -51,7 +51,6 @@ type Discoverer struct {
 	host     Host
 	boot     string
 	bootTime int64
-	wanted   map[uint16]bool
 
 	scans uint64
 	seen  map[int32]*entry
@@ -97,7 +96,6 @@ func New(cfg Config) (*Discoverer, error) {
 		children: cfg.Children,
 		max:      cmp.Or(cfg.MaxProcesses, defaultMaxProcesses),
 		self:     cmp.Or(cfg.Self, int32(os.Getpid())), //nolint:gosec // a pid fits 32 bits
-		wanted:   map[uint16]bool{},
 		compat:   map[string]bool{},
 		seen:     map[int32]*entry{},
 	}
@@ -112,9 +110,6 @@ func New(cfg Config) (*Discoverer, error) {
 			m, err := r.compile()
 			if err != nil {
 				return nil, fmt.Errorf("%s[%d]: %w", key, i, err)
-			}
-			if r.Port != 0 {
-				d.wanted[r.Port] = true
 			}
 			out = append(out, m)
 		}
@@ -283,6 +278,9 @@ func (d *Discoverer) judge(pid int32, e *entry, st stat, ch *Changes) {
 	}
 	if old := e.process; old != nil {
 		if p != nil && old.same(p) {
+			if !slices.Equal(old.Listening, p.Listening) {
+				e.process = p // who holds the old one goes on with what it was
+			}
 			return
 		}
 		e.process = nil
@@ -386,7 +384,7 @@ func (d *Discoverer) describe(f *facts, rule int, override string) *Process {
 		InstanceID:       env.Instance,
 		Executable:       exe, ExecutableName: name,
 		Cgroup: cg.Line, ContainerID: cg.ContainerID, PodUID: cg.PodUID,
-		Rule: rule, ticks: f.stat.Ticks,
+		Listening: f.listening(), Rule: rule, ticks: f.stat.Ticks,
 	}
 	if p.InstanceID == "" {
 		p.InstanceID = instanceID(d.host.ID, d.boot, f.pid, f.stat.Ticks)
@@ -405,7 +403,7 @@ func (d *Discoverer) listenersOf(pid int32) listeners {
 		return l
 	}
 	// A partial table is still a table: what is missing is found next time.
-	l, _ := d.fs.listening(pid, d.wanted)
+	l, _ := d.fs.listening(pid)
 	d.sockets[ns] = l
 	return l
 }

@@ -3,6 +3,7 @@ package process
 import (
 	"errors"
 	"io/fs"
+	"net/netip"
 
 	"github.com/perfscope/perfscope/internal/procread"
 )
@@ -13,7 +14,7 @@ type facts struct {
 	fs   procFS
 	pid  int32
 	stat stat
-	// sockets gives the wanted listening sockets of the process's network
+	// sockets gives the listening sockets of the process's network
 	// namespace; shared by all processes of one scan.
 	sockets func(pid int32) listeners
 
@@ -21,7 +22,7 @@ type facts struct {
 	called   *string
 	cg       *cgroup
 	env      *environment
-	held     map[uint16]bool
+	held     *[]netip.AddrPort
 
 	// stuck is set when a fact could not be had in time.
 	stuck error
@@ -87,11 +88,12 @@ func (f *facts) environment() environment {
 	return *f.env
 }
 
-func (f *facts) ports() map[uint16]bool {
+// listening are the sockets the process itself holds.
+func (f *facts) listening() []netip.AddrPort {
 	if f.held == nil {
-		held, err := f.fs.ports(f.pid, f.sockets(f.pid))
+		held, err := f.fs.sockets(f.pid, f.sockets(f.pid))
 		f.note(err)
-		f.held = held
+		f.held = &held
 	}
-	return f.held
+	return *f.held
 }

@@ -4,6 +4,8 @@ import (
 	"crypto/sha1" //nolint:gosec // RFC 9562 defines version 5 UUIDs by SHA-1; nothing secret is hashed
 	"encoding/binary"
 	"fmt"
+	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -34,6 +36,9 @@ type Process struct {
 	Cgroup string
 	// ContainerID and PodUID are empty outside of a container, of a pod.
 	ContainerID, PodUID string
+	// Listening are the TCP sockets it listens on, in its network namespace,
+	// in order.
+	Listening []netip.AddrPort
 	// Rule is the index of the target rule that chose it, or that chose
 	// the process it was forked from.
 	Rule int
@@ -47,7 +52,14 @@ type Host struct {
 	ID string
 	// Name is the host's name.
 	Name string
+	// Addresses are its IP addresses, but for those of the loopback
+	// interface; maxAddresses at most.
+	Addresses []netip.Addr
 }
+
+// maxAddresses bounds the addresses told of a host: one with hundreds of
+// container bridges would repeat them in every record.
+const maxAddresses = 64
 
 var machineID = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
@@ -70,7 +82,25 @@ func ReadHost(paths ...string) Host {
 	}
 	// An unreadable host name is an absent attribute, not an error.
 	host.Name, _ = os.Hostname()
+	host.Addresses = readAddresses()
 	return host
+}
+
+// readAddresses are the addresses others can reach this host by; link-local
+// ones mean nothing without their interface.
+func readAddresses() []netip.Addr {
+	list, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil // an absent attribute, too
+	}
+	var out []netip.Addr
+	for _, a := range list {
+		prefix, err := netip.ParsePrefix(a.String())
+		if ip := prefix.Addr(); err == nil && !ip.IsLoopback() && !ip.IsLinkLocalUnicast() && len(out) < maxAddresses {
+			out = append(out, ip)
+		}
+	}
+	return out
 }
 
 // readBootID names this boot of the host: start times in ticks are unique

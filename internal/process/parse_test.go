@@ -3,6 +3,7 @@ package process
 import (
 	"bytes"
 	"maps"
+	"net/netip"
 	"strings"
 	"testing"
 )
@@ -63,9 +64,9 @@ func TestParseStat(t *testing.T) {
 
 func TestParseListening(t *testing.T) {
 	v6 := "   0: 00000000000000000000000001000000:18EB 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000   100        0 8001 1 0000000000000000 100 0 0 10 0\n"
-	got := parseListening(strings.NewReader(fakeTCP), map[uint16]bool{6379: true})
-	maps.Copy(got, parseListening(strings.NewReader(v6), map[uint16]bool{6379: true}))
-	if len(got) != 2 || got[7001] != 6379 || got[8001] != 6379 {
+	got := parseListening(strings.NewReader(fakeTCP))
+	maps.Copy(got, parseListening(strings.NewReader(v6)))
+	if got[7001] != netip.MustParseAddrPort("127.0.0.1:6379") || got[8001] != netip.MustParseAddrPort("[::1]:6379") {
 		t.Errorf("%v", got)
 	}
 }
@@ -106,11 +107,10 @@ func FuzzParseEnvironment(f *testing.F) {
 func FuzzParseListening(f *testing.F) {
 	f.Add([]byte(fakeTCP))
 	f.Add([]byte("0: :0 : 0A 0 0 0 0 0 0"))
-	wanted := map[uint16]bool{6379: true, 0: true}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for inode, port := range parseListening(bytes.NewReader(data), wanted) {
-			if inode == 0 || !wanted[port] {
-				t.Errorf("%d:%d of %q", inode, port, data)
+		for inode, at := range parseListening(bytes.NewReader(data)) {
+			if inode == 0 || !at.IsValid() {
+				t.Errorf("%d:%s of %q", inode, at, data)
 			}
 		}
 		parseSocket(string(data))

@@ -2,6 +2,7 @@ package process
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -276,6 +277,26 @@ func TestOldProcessesAreLookedAtAgain(t *testing.T) {
 		}
 	}
 	t.Errorf("a listener opened late was not seen within %d scans", oldEvery)
+}
+
+func TestListeningSockets(t *testing.T) {
+	p := newFakeProc(t)
+	p.add(fakeProcess{pid: 80, exe: "/bin/server", sockets: []int{7002, 7001, 7003}})
+	d := discover(t, p, Config{Targets: []Rule{{Executable: "server"}}})
+	scan(t, d)
+	first := d.Process(80)
+	if got := fmt.Sprint(first.Listening); got != "[0.0.0.0:8080 127.0.0.1:6379]" {
+		t.Errorf("it listens on %s", got)
+	}
+	if err := os.Remove(filepath.Join(p.root, "80/fd/3")); err != nil {
+		t.Fatal(err)
+	}
+	if ch := scan(t, d); len(ch.Started)+len(ch.Ended) != 0 {
+		t.Errorf("it is the same process: %+v", ch)
+	}
+	if now := d.Process(80); now == first || len(now.Listening) != 1 || len(first.Listening) != 2 {
+		t.Errorf("now it listens on %v, before on %v", now.Listening, first.Listening)
+	}
 }
 
 func TestBoundedProcesses(t *testing.T) {

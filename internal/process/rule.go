@@ -3,7 +3,9 @@ package process
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -159,7 +161,7 @@ func (m *matcher) matches(f *facts) bool {
 			return false
 		}
 	}
-	return r.Port == 0 || f.ports()[r.Port]
+	return r.Port == 0 || slices.ContainsFunc(f.listening(), func(s netip.AddrPort) bool { return s.Port() == r.Port })
 }
 
 func (m *matcher) matchesExecutable(path string) bool {

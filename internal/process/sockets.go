@@ -2,24 +2,30 @@ package process
 
 import (
 	"bufio"
+	"encoding/hex"
 	"errors"
 	"io"
 	"maps"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// listeners maps the inodes of listening TCP sockets to their ports.
-type listeners map[uint64]uint16
+// listeners maps the inodes of listening TCP sockets to where they listen.
+type listeners map[uint64]netip.AddrPort
+
+// maxSockets bounds the listening sockets told of one process: more than the
+// busiest proxies have, and a resource stays small.
+const maxSockets = 64
 
 // tcpListen is TCP_LISTEN as /proc/net/tcp writes it.
 const tcpListen = "0A"
 
-// listening reads the sockets listening on one of the wanted ports in the
-// network namespace of pid.
-func (fs procFS) listening(pid int32, wanted map[uint16]bool) (listeners, error) {
+// listening reads the sockets listening in the network namespace of pid.
+func (fs procFS) listening(pid int32) (listeners, error) {
 	found := listeners{}
 	var firstErr error
 	for _, name := range []string{"net/tcp", "net/tcp6"} {
@@ -31,17 +37,17 @@ func (fs procFS) listening(pid int32, wanted map[uint16]bool) (listeners, error)
 			}
 			continue
 		}
-		maps.Copy(found, parseListening(io.LimitReader(file, maxTableBytes), wanted))
+		maps.Copy(found, parseListening(io.LimitReader(file, maxTableBytes)))
 		_ = file.Close()
 	}
 	return found, firstErr
 }
 
 // parseListening reads lines "sl local_address rem_address st … inode …" of
-// /proc/net/tcp and /proc/net/tcp6; the port is hexadecimal. The kernel lists
-// the listening sockets first: it stops at the first of another kind, as a
-// busy server has tens of thousands of those.
-func parseListening(r io.Reader, wanted map[uint16]bool) listeners {
+// /proc/net/tcp and /proc/net/tcp6. The kernel lists the listening sockets
+// first: it stops at the first of another kind, as a busy server has tens of
+// thousands of those.
+func parseListening(r io.Reader) listeners {
 	found := listeners{}
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
@@ -52,26 +58,46 @@ func parseListening(r io.Reader, wanted map[uint16]bool) listeners {
 		if fields[3] != tcpListen {
 			break
 		}
-		_, hex, ok := strings.Cut(fields[1], ":")
+		at, ok := parseSocketAddress(fields[1])
 		if !ok {
-			continue
-		}
-		port, err := strconv.ParseUint(hex, 16, 16)
-		if err != nil || !wanted[uint16(port)] {
 			continue
 		}
 		inode, err := strconv.ParseUint(fields[9], 10, 64)
 		if err != nil || inode == 0 {
 			continue
 		}
-		found[inode] = uint16(port)
+		found[inode] = at
 	}
 	return found
 }
 
-// ports are the wanted ports that pid itself holds a listening socket of.
-func (fs procFS) ports(pid int32, among listeners) (map[uint16]bool, error) {
-	held := map[uint16]bool{}
+// parseSocketAddress reads 0100007F:18EB: the address as words of 32 bits in
+// the machine's byte order, and the port, all hexadecimal. Every machine that
+// is supported is little-endian.
+func parseSocketAddress(s string) (netip.AddrPort, bool) {
+	words, port, ok := strings.Cut(s, ":")
+	if !ok {
+		return netip.AddrPort{}, false
+	}
+	raw, err := hex.DecodeString(words)
+	if err != nil {
+		return netip.AddrPort{}, false
+	}
+	for i := 0; i+4 <= len(raw); i += 4 {
+		slices.Reverse(raw[i : i+4])
+	}
+	ip, ok := netip.AddrFromSlice(raw)
+	if !ok {
+		return netip.AddrPort{}, false
+	}
+	n, err := strconv.ParseUint(port, 16, 16)
+	return netip.AddrPortFrom(ip.Unmap(), uint16(n)), err == nil
+}
+
+// sockets are those among some that pid itself holds, in order, maxSockets at
+// most.
+func (fs procFS) sockets(pid int32, among listeners) ([]netip.AddrPort, error) {
+	var held []netip.AddrPort
 	if len(among) == 0 {
 		return held, nil
 	}
@@ -90,11 +116,12 @@ func (fs procFS) ports(pid int32, among listeners) (map[uint16]bool, error) {
 			continue
 		}
 		if inode, ok := parseSocket(target); ok {
-			if port, ok := among[inode]; ok {
-				held[port] = true
+			if at, ok := among[inode]; ok && !slices.Contains(held, at) && len(held) < maxSockets {
+				held = append(held, at)
 			}
 		}
 	}
+	slices.SortFunc(held, netip.AddrPort.Compare)
 	return held, nil
 }
 

@@ -24,14 +24,31 @@ const (
 	OutputSpanEvents Output = "span_events"
 )
 
+// Mode says what the processor works on.
+type Mode string
+
+// The modes.
+const (
+	// ModeAnalyze judges services by their syscall records.
+	ModeAnalyze Mode = "analyze"
+	// ModeCorrelate finds who is to blame among the anomalies that other
+	// instances told, for whole traces: a gateway's work.
+	ModeCorrelate Mode = "correlate"
+)
+
 // Config of the processor. The defaults are meant to be used.
 type Config struct {
+	// Mode is what the processor works on: analyze or correlate.
+	Mode Mode `mapstructure:"mode"`
 	// Window is how much of a service's past is kept to compare with.
 	Window time.Duration `mapstructure:"window"`
 	// Hop is how often a service is judged.
 	Hop time.Duration `mapstructure:"hop"`
 	// Output is where anomalies go: both, logs or span_events.
 	Output Output `mapstructure:"output"`
+	// EveryHop tells an anomaly in every abnormal hop, for a gateway to know;
+	// else only when there is something new to say.
+	EveryHop bool `mapstructure:"every_hop"`
 	// ForwardSyscalls passes the syscall records on to the next component.
 	ForwardSyscalls bool `mapstructure:"forward_syscalls"`
 	// MaxServices bounds the service instances whose past is held; beyond it
@@ -67,9 +84,10 @@ type SpanWaitConfig struct {
 	// Timeout is for how long a span is held at most; zero holds none, and
 	// annotates those only that come after the judgement.
 	Timeout time.Duration `mapstructure:"timeout"`
-	// MaxSpans bounds the spans held at once, per pipeline; beyond it the
-	// oldest are let go early.
+	// MaxSpans bounds the spans held at once, per pipeline, and MaxBytes their
+	// size on the wire; beyond them the oldest are let go early.
 	MaxSpans int `mapstructure:"max_spans"`
+	MaxBytes int `mapstructure:"max_bytes"`
 
 	_ struct{}
 }
@@ -77,13 +95,14 @@ type SpanWaitConfig struct {
 func createDefaultConfig() component.Config {
 	w := window.DefaultConfig()
 	return &Config{
+		Mode:               ModeAnalyze,
 		Window:             w.Window,
 		Hop:                w.Hop,
 		Output:             OutputBoth,
 		MaxServices:        256,
 		MaxUnitsPerService: w.MaxUnits,
 		MaxSuspects:        w.MaxSuspects,
-		SpanWait:           SpanWaitConfig{Timeout: 10 * time.Second, MaxSpans: 20_000},
+		SpanWait:           SpanWaitConfig{Timeout: 10 * time.Second, MaxSpans: 200_000, MaxBytes: 64 << 20},
 	}
 }
 
@@ -91,6 +110,11 @@ func createDefaultConfig() component.Config {
 func (c *Config) Validate() error {
 	var errs []error
 	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	switch c.Mode {
+	case ModeAnalyze, ModeCorrelate:
+	default:
+		fail("mode is %q; it must be analyze or correlate", c.Mode)
+	}
 	if c.Hop < time.Second || c.Hop > time.Minute {
 		fail("hop is %s; it must be from 1s to 1m", c.Hop)
 	}
@@ -124,8 +148,14 @@ func (c *Config) Validate() error {
 	if c.SpanWait.Timeout < 0 || c.SpanWait.Timeout > time.Minute {
 		fail("span_wait::timeout is %s; it must be from 0 (hold no spans) to 1m", c.SpanWait.Timeout)
 	}
+	if c.Mode == ModeCorrelate && c.SpanWait.Timeout == 0 {
+		fail("span_wait::timeout is 0s; with mode: correlate it must be above 0, since the spans of a trace come one after the other")
+	}
 	if c.SpanWait.MaxSpans < 0 || c.SpanWait.MaxSpans > 10_000_000 {
 		fail("span_wait::max_spans is %d; it must be from 0 (hold no spans) to 10000000", c.SpanWait.MaxSpans)
+	}
+	if c.SpanWait.MaxBytes < 0 || c.SpanWait.MaxBytes > 4<<30 {
+		fail("span_wait::max_bytes is %d; it must be from 0 (hold no spans) to 4294967296", c.SpanWait.MaxBytes)
 	}
 	return errors.Join(errs...)
 }

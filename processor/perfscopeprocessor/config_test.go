@@ -38,10 +38,10 @@ func TestEveryOption(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, confmap.Validate(cfg))
 	assert.Equal(t, &Config{
-		Window: 10 * time.Minute, Hop: 10 * time.Second, Output: OutputSpanEvents, ForwardSyscalls: true,
+		Mode: ModeCorrelate, Window: 10 * time.Minute, Hop: 10 * time.Second, Output: OutputSpanEvents, EveryHop: true, ForwardSyscalls: true,
 		MaxServices: 16, MaxUnitsPerService: 5000, MaxSuspects: 5,
 		Signatures: SignaturesConfig{Files: []string{"/srv/*.signatures"}, Learn: true, Storage: &fileStorage},
-		SpanWait:   SpanWaitConfig{Timeout: 20 * time.Second, MaxSpans: 1000},
+		SpanWait:   SpanWaitConfig{Timeout: 20 * time.Second, MaxSpans: 1000, MaxBytes: 1_000_000},
 	}, cfg)
 	assert.NoError(t, cfg.windowConfig().Validate())
 }
@@ -51,17 +51,19 @@ func TestValidateNamesEachKey(t *testing.T) {
 	require.NoError(t, err)
 	err = confmap.Validate(cfg)
 	for _, part := range []string{
-		"hop is 10ms; it must be from 1s to 1m",
+		"mode is \"guess\"; it must be analyze or correlate", "hop is 10ms; it must be from 1s to 1m",
 		"output is \"everywhere\"; it must be both, logs or span_events",
 		"max_services is 0", "max_units_per_service is 1;", "max_suspects is 1000",
 		`signatures::files has "["; it must be a path`, `signatures::files has ""`, "signatures::storage is set, and signatures::learn is not",
 		"span_wait::timeout is -1s", "span_wait::max_spans is -1",
+		"span_wait::max_bytes is -1",
 	} {
 		assert.ErrorContains(t, err, part)
 	}
 	cfg, err = load(t, "perfscope/all")
 	require.NoError(t, err)
-	cfg.Window = time.Minute
+	cfg.Window, cfg.SpanWait.Timeout = time.Minute, 0
+	assert.ErrorContains(t, cfg.Validate(), "span_wait::timeout is 0s; with mode: correlate it must be above 0")
 	assert.ErrorContains(t, cfg.Validate(), "window is 1m0s; it must be from 12 times hop (2m0s) to 1h")
 	cfg.Window, cfg.Hop, cfg.MaxUnitsPerService = time.Hour, time.Second, 200
 	assert.ErrorContains(t, cfg.Validate(), "at least window divided by hop (3600)")

@@ -7,16 +7,21 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
+	"github.com/perfscope/perfscope/internal/blame"
+	"github.com/perfscope/perfscope/internal/correlate"
 	"github.com/perfscope/perfscope/internal/doctest"
 )
 
 // TestConventions holds docs/semantic-conventions.md against an anomaly.
 func TestConventions(t *testing.T) {
-	doctest.HasAll(t, doctest.Conventions, "output.go")
+	for _, file := range []string{"output.go", "annotate.go", "resource.go", "incident.go", "../../internal/correlate/identity.go"} {
+		doctest.HasAll(t, doctest.Conventions, file)
+	}
 	a := anomalyAt(epoch)
 	a.Warmup, a.Deviations[0].Error = true, "EIO"
 	attrs := pcommon.NewMap()
 	describe(&a, attrs)
+	attrs.PutBool(attrRepeat, true) // of log records only
 	documented(t, "perfscope.anomaly", attrs)
 	first := func(key string) pcommon.Map {
 		v, ok := attrs.Get(key)
@@ -24,6 +29,21 @@ func TestConventions(t *testing.T) {
 		return v.Slice().At(0).Map()
 	}
 	documented(t, attrSuspects, first(attrSuspects))
+	match := pcommon.NewMap()
+	describeMatch(&correlate.Match[pcommon.Map]{Service: correlate.Candidate{Tie: correlate.TieServerAddress}}, "redis", match)
+	documented(t, "perfscope.match", match)
+	ranking := blame.Ranking{{Service: "redis", Function: "f", Module: "m", Role: blame.Cause, Anomaly: "1", Pattern: "p"}}
+	in := incident{ranking: ranking, resource: pcommon.NewMap()}
+	told := in.logs("1").ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0).Attributes()
+	documented(t, "perfscope.incident", told)
+	causes, ok := told.Get(attrCauses)
+	require.True(t, ok)
+	documented(t, attrCauses, causes.Slice().At(0).Map())
+	on := pcommon.NewMap()
+	on.PutStr(attrID, "1")
+	decorateAnomaly(on, "redis", ranking)
+	on.Remove(attrID)
+	documented(t, "perfscope.cause", on)
 	deviation := first(attrDeviations)
 	documented(t, attrDeviations, deviation)
 	for _, key := range []string{"normal", "abnormal"} {

@@ -39,6 +39,9 @@ type engine struct {
 	telemetry *metadata.TelemetryBuilder
 	version   string
 	ledger    correlate.Ledger[pcommon.Map]
+	// across is set with mode: correlate.
+	across *across
+	slower *slower
 
 	// Replaced by tests before start.
 	newAnalyzer func(window.Config, string) analyzer
@@ -63,6 +66,7 @@ type engine struct {
 	services   map[string]*service
 	signatures *signatures
 	turn       uint64
+	reported   time.Time
 
 	// What the goroutine says of itself.
 	held struct{ services, units, bytes atomic.Int64 }
@@ -88,6 +92,10 @@ func newEngine(cfg *Config, set component.TelemetrySettings, version string) (*e
 		quit:        make(chan struct{}),
 		done:        make(chan struct{}),
 		services:    map[string]*service{},
+		slower:      newSlower(),
+	}
+	if cfg.Mode == ModeCorrelate {
+		e.across = newAcross(cfg, &e.ledger)
 	}
 	gauge := func(value func() int64) metric.Int64Callback {
 		return func(_ context.Context, o metric.Int64Observer) error {
@@ -100,7 +108,8 @@ func newEngine(cfg *Config, set component.TelemetrySettings, version string) (*e
 		telemetry.RegisterProcessorPerfscopeUnitsCallback(gauge(e.held.units.Load)),
 		telemetry.RegisterProcessorPerfscopeMemoryCallback(gauge(e.held.bytes.Load)),
 		telemetry.RegisterProcessorPerfscopeQueueLengthCallback(gauge(func() int64 { return int64(len(e.queue)) })),
-		telemetry.RegisterProcessorPerfscopeSpansHeldCallback(gauge(e.spansHeld)),
+		telemetry.RegisterProcessorPerfscopeSpansHeldCallback(gauge(func() int64 { n, _ := e.spansHeld(); return n })),
+		telemetry.RegisterProcessorPerfscopeSpansHeldBytesCallback(gauge(func() int64 { _, n := e.spansHeld(); return n })),
 	)
 	if err != nil {
 		telemetry.Shutdown()
@@ -170,12 +179,18 @@ func (e *engine) run() {
 				for _, s := range e.inOrder() {
 					e.advance(s, s.latest)
 				}
+				if e.across != nil {
+					e.tellIncident(e.clock())
+				}
 				close(t.conclude)
 			}
 		case now := <-e.ticks:
 			// While flushes wait nobody is idle, we are late.
 			if len(e.queue) == 0 {
 				e.closeIdle(now)
+			}
+			if e.across != nil {
+				e.report(now)
 			}
 		case <-e.quit:
 			return
@@ -253,7 +268,7 @@ func (e *engine) advance(s *service, until int64) {
 		e.account(s, s.analyzer.Stats())
 	})
 	s.forgetBefore(until - int64(e.cfg.Window))
-	e.ledger.Judge(s.key, until, s.threadSet(), s.processes.pids())
+	e.ledger.Judge(s.key, s.facts())
 	e.wake()
 }
 

@@ -88,7 +88,7 @@ type pipelines struct {
 	engine *engine
 }
 
-func newPipelines(t *testing.T, analysis func() analyzer, adjust func(*Config)) *pipelines {
+func newPipelines(t testing.TB, analysis func() analyzer, adjust func(*Config)) *pipelines {
 	t.Helper()
 	p := &pipelines{
 		cfg: createDefaultConfig().(*Config), outLogs: &consumertest.LogsSink{}, outSpan: &consumertest.TracesSink{},
@@ -111,14 +111,14 @@ func newPipelines(t *testing.T, analysis func() analyzer, adjust func(*Config)) 
 	return p
 }
 
-func (p *pipelines) start(t *testing.T) *pipelines {
+func (p *pipelines) start(t testing.TB) *pipelines {
 	t.Helper()
 	require.NoError(t, p.logs.Start(context.Background(), p.host))
 	require.NoError(t, p.traces.Start(context.Background(), p.host))
 	return p
 }
 
-func (p *pipelines) stop(t *testing.T) {
+func (p *pipelines) stop(t testing.TB) {
 	t.Helper()
 	require.NoError(t, p.logs.Shutdown(context.Background()))
 	require.NoError(t, p.traces.Shutdown(context.Background()))
@@ -137,14 +137,14 @@ func (p *pipelines) setClock(ns int64) {
 }
 
 // second delivers one second of a service's thread.
-func (p *pipelines) second(t *testing.T, service string, start int64) {
+func (p *pipelines) second(t testing.TB, service string, start int64) {
 	t.Helper()
 	p.setClock(start + sec)
 	require.NoError(t, p.logs.ConsumeLogs(context.Background(), secondOf(service, 100, start)))
 }
 
 // sync waits until all that was delivered is analysed.
-func (p *pipelines) sync(t *testing.T) {
+func (p *pipelines) sync(t testing.TB) {
 	t.Helper()
 	require.Eventually(t, func() bool { return len(p.engine.queue) == 0 }, 5*time.Second, time.Millisecond)
 	// A tick is taken only when the goroutine is through with the last flush.

@@ -60,8 +60,8 @@ func count(ld plog.Logs) (syscalls, others int) {
 	return syscalls, others
 }
 
-// withoutSyscalls copies a payload without its syscall records.
-func withoutSyscalls(ld plog.Logs) plog.Logs {
+// without copies a payload without some of its records.
+func without(ld plog.Logs, left func(plog.LogRecord) bool) plog.Logs {
 	out := plog.NewLogs()
 	for _, rl := range ld.ResourceLogs().All() {
 		var rlOut plog.ResourceLogs
@@ -70,7 +70,7 @@ func withoutSyscalls(ld plog.Logs) plog.Logs {
 			var slOut plog.ScopeLogs
 			scoped := false
 			for _, rec := range sl.LogRecords().All() {
-				if syscalllog.IsRecord(rec) {
+				if left(rec) {
 					continue
 				}
 				if !begun {

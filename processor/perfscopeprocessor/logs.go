@@ -15,6 +15,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/processor"
 	"go.uber.org/zap"
+
+	"github.com/perfscope/perfscope/internal/syscalllog"
 )
 
 // complainEvery is how often records that cannot be read are logged; all are
@@ -105,6 +107,9 @@ func (h *logsHandle) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 	h.mu.RLock()
 	e := h.engine
 	h.mu.RUnlock()
+	if e != nil && e.across != nil {
+		return h.pass(ctx, e, ld)
+	}
 	syscalls, others := count(ld)
 	// What is passed on goes first: when the next component refuses it, the
 	// sender tries again, and nothing may be analysed twice.
@@ -113,7 +118,7 @@ func (h *logsHandle) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 	case syscalls == 0 || h.cfg.ForwardSyscalls:
 		err = h.next.ConsumeLogs(ctx, ld)
 	case others > 0:
-		err = h.next.ConsumeLogs(ctx, withoutSyscalls(ld))
+		err = h.next.ConsumeLogs(ctx, without(ld, syscalllog.IsRecord))
 	}
 	if err != nil || syscalls == 0 {
 		return err
@@ -135,6 +140,25 @@ func (h *logsHandle) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 		if err := e.deliver(ctx, task{flush: f}); err != nil {
 			return fmt.Errorf("syscall records of service %q: %w", f.identity.Name, err)
 		}
+	}
+	return nil
+}
+
+// pass learns the anomalies of a payload, and passes on what is not a repeat
+// that was meant for here only.
+func (h *logsHandle) pass(ctx context.Context, e *engine, ld plog.Logs) error {
+	out := ld
+	if repeats(ld) {
+		out = without(ld, isRepeat)
+	}
+	if out.ResourceLogs().Len() > 0 || ld.ResourceLogs().Len() == 0 {
+		if err := h.next.ConsumeLogs(ctx, out); err != nil {
+			return err // it comes again
+		}
+	}
+	if bad := e.across.learn(ld); bad > 0 {
+		e.telemetry.ProcessorPerfscopeDecodeErrors.Add(ctx, int64(bad))
+		h.complain([]error{errors.New("an anomaly without perfscope.anomaly.id, or without the time it is about")})
 	}
 	return nil
 }
@@ -171,15 +195,15 @@ func (h *logsHandle) report(ev *componentstatus.Event) {
 	}
 }
 
-// send sends an anomaly by the pipeline its service comes by, else by any
-// other, and says what became of it.
-func (e *engine) send(s *service, ld plog.Logs) (result string) {
+// send sends an anomaly by the pipeline its service comes by, if that is
+// known, else by any other, and says what became of it.
+func (e *engine) send(sink *logsHandle, service string, ld plog.Logs) (result string) {
 	e.mu.Lock()
 	ways := slices.Clone(e.logs)
 	e.mu.Unlock()
-	if s.sink != nil {
+	if sink != nil {
 		// First in order; it refuses by itself when it has ended.
-		ways = append([]*logsHandle{s.sink}, slices.DeleteFunc(ways, func(h *logsHandle) bool { return h == s.sink })...)
+		ways = append([]*logsHandle{sink}, slices.DeleteFunc(ways, func(h *logsHandle) bool { return h == sink })...)
 	}
 	for _, h := range ways {
 		open, err := h.emit(ld)
@@ -188,7 +212,7 @@ func (e *engine) send(s *service, ld plog.Logs) (result string) {
 		}
 		if err != nil {
 			// Trying again is the exporters' business.
-			e.log.Error("The next component refused an anomaly; it is lost.", zap.String("service.name", s.name), zap.Error(err))
+			e.log.Error("The next component refused an anomaly; it is lost.", zap.String("service.name", service), zap.Error(err))
 			h.report(componentstatus.NewRecoverableErrorEvent(errors.Join(errors.New("an anomaly could not be passed on"), err)))
 			return "failed"
 		}

@@ -6,7 +6,6 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
-	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/perfscope/perfscope/internal/suspect"
 	"github.com/perfscope/perfscope/processor/perfscopeprocessor/internal/metadata"
@@ -28,10 +27,13 @@ const (
 	attrImpact     = "perfscope.anomaly.impact"
 	attrWarmup     = "perfscope.anomaly.warmup"
 	attrSummary    = "perfscope.anomaly.summary"
-	attrStart      = "perfscope.anomaly.start"    // RFC 3339
-	attrEnd        = "perfscope.anomaly.end"      // RFC 3339
-	attrDuration   = "perfscope.anomaly.duration" // s, of this hop
-	attrSinceOnset = "perfscope.anomaly.age"      // s, from the first abnormal hop to the end of this one
+	attrRepeat     = "perfscope.anomaly.repeat"
+	attrStart      = "perfscope.anomaly.start"      // RFC 3339
+	attrEnd        = "perfscope.anomaly.end"        // RFC 3339
+	attrDuration   = "perfscope.anomaly.duration"   // s, of this hop
+	attrSinceOnset = "perfscope.anomaly.age"        // s, from the first abnormal hop to the end of this one
+	attrFirst      = "perfscope.anomaly.first_seen" // RFC 3339
+	attrLast       = "perfscope.anomaly.last_seen"  // RFC 3339
 	attrSuspects   = "perfscope.suspects"
 	attrSuspect    = "perfscope.suspect.score"
 	attrEvidence   = "perfscope.suspect.evidence"
@@ -66,6 +68,10 @@ func describe(a *suspect.Anomaly, dst pcommon.Map) {
 	dst.PutStr(attrStart, timestamp(a.Start))
 	dst.PutStr(attrEnd, timestamp(a.End))
 	dst.PutDouble(attrDuration, seconds(a.End-a.Start))
+	if first, last, ok := bounds(a.Units); ok {
+		dst.PutStr(attrFirst, timestamp(first))
+		dst.PutStr(attrLast, timestamp(last))
+	}
 	if a.Onset != 0 {
 		dst.PutDouble(attrSinceOnset, seconds(a.End-a.Onset))
 	}
@@ -121,6 +127,17 @@ func describeFunction(s *suspect.Suspect, dst pcommon.Map) {
 	}
 }
 
+// bounds is when the first of the abnormal stretches begins and the last ends.
+func bounds(units []suspect.Span) (first, last int64, ok bool) {
+	for i, u := range units {
+		if i == 0 {
+			first, last = u.Start, u.End
+		}
+		first, last = min(first, u.Start), max(last, u.End)
+	}
+	return first, last, len(units) > 0
+}
+
 func describeThreads(units []suspect.Span, dst pcommon.Map) {
 	if len(units) == 0 {
 		return
@@ -160,53 +177,44 @@ type spanRef struct {
 	span  pcommon.SpanID
 }
 
-// anomalyLogs makes the log record of an anomaly with its resource.
-func anomalyLogs(a *suspect.Anomaly, attrs pcommon.Map, p *processes, ref *spanRef, version string) plog.Logs {
-	ld := plog.NewLogs()
+// warning makes a payload of one record, about the time between two instants;
+// resource and record are to be filled.
+func warning(event string, start, end int64, version string) (ld plog.Logs, resource pcommon.Map, rec plog.LogRecord) {
+	ld = plog.NewLogs()
 	rl := ld.ResourceLogs().AppendEmpty()
-	p.common(rl.Resource().Attributes())
 	sl := rl.ScopeLogs().AppendEmpty()
 	sl.Scope().SetName(metadata.ScopeName)
 	sl.Scope().SetVersion(version)
-	rec := sl.LogRecords().AppendEmpty()
-	rec.SetEventName(eventAnomaly)
-	rec.SetTimestamp(pcommon.Timestamp(a.Start))
-	// The event's time, not the wall's: a recorded file gives the same output.
-	rec.SetObservedTimestamp(pcommon.Timestamp(a.End))
+	rec = sl.LogRecords().AppendEmpty()
+	rec.SetEventName(event)
+	rec.SetTimestamp(pcommon.Timestamp(start))
+	rec.SetObservedTimestamp(pcommon.Timestamp(end))
 	rec.SetSeverityNumber(plog.SeverityNumberWarn)
 	rec.SetSeverityText("WARN")
+	return ld, rl.Resource().Attributes(), rec
+}
+
+// anomalyLogs makes the log record of an anomaly with its resource.
+func anomalyLogs(a *suspect.Anomaly, attrs pcommon.Map, p *processes, ref *spanRef, version string) plog.Logs {
+	// The events' time, not the wall's: a recorded file gives the same output.
+	ld, resource, rec := warning(eventAnomaly, a.Start, a.End, version)
+	p.common(resource)
+	attrs.CopyTo(rec.Attributes())
+	if a.Repeat {
+		rec.Attributes().PutBool(attrRepeat, true)
+		rec.SetSeverityNumber(plog.SeverityNumberDebug)
+		rec.SetSeverityText("DEBUG")
+	}
 	if a.Warmup {
 		rec.SetSeverityNumber(plog.SeverityNumberInfo)
 		rec.SetSeverityText("INFO")
 	}
 	rec.Body().SetStr(utf8(a.Summary))
-	attrs.CopyTo(rec.Attributes())
 	if ref != nil {
 		rec.SetTraceID(ref.trace)
 		rec.SetSpanID(ref.span)
 	}
 	return ld
-}
-
-// annotate appends an anomaly to a span. An event that is there already, as
-// when an agent and a gateway both do this, is left as it is.
-func annotate(span ptrace.Span, attrs pcommon.Map, at int64) bool {
-	if id, ok := attrs.Get(attrID); ok {
-		for i := range span.Events().Len() {
-			ev := span.Events().At(i)
-			if ev.Name() != eventAnomaly {
-				continue
-			}
-			if other, ok := ev.Attributes().Get(attrID); ok && other.Equal(id) {
-				return false
-			}
-		}
-	}
-	ev := span.Events().AppendEmpty()
-	ev.SetName(eventAnomaly)
-	ev.SetTimestamp(pcommon.Timestamp(at))
-	attrs.CopyTo(ev.Attributes())
-	return true
 }
 
 func timestamp(ns int64) string { return time.Unix(0, ns).UTC().Format(time.RFC3339Nano) }

@@ -2,6 +2,8 @@ package perfscopeprocessor
 
 import (
 	"cmp"
+	"maps"
+	"net/netip"
 	"slices"
 	"strconv"
 
@@ -37,6 +39,16 @@ func identityOf(attrs pcommon.Map) correlate.Identity {
 // maxProcesses bounds the processes whose resources are kept per service
 // instance; a prefork server beyond it is described by the latest of them.
 const maxProcesses = 64
+
+// maxSockets bounds the sockets and addresses known per service instance; the
+// receiver gives fewer per process.
+const maxSockets = 1024
+
+// Attributes that say where a service can be called.
+const (
+	attrListening = "perfscope.process.listening"
+	attrHostIP    = "host.ip"
+)
 
 // processes are the resources of a service instance's processes.
 type processes struct {
@@ -79,11 +91,13 @@ func (p *processes) forgetBefore(at int64) {
 }
 
 // common writes what the resources of all processes agree on, which is the
-// resource of the service instance.
+// resource of the service instance, and where any of them listens: a server
+// that forks need not listen in all of its processes.
 func (p *processes) common(dst pcommon.Map) {
 	if len(p.known) == 0 {
 		return
 	}
+	defer p.listening(dst)
 	p.known[0].attrs.CopyTo(dst)
 	for _, k := range p.known[1:] {
 		dst.RemoveIf(func(key string, v pcommon.Value) bool {
@@ -101,6 +115,55 @@ func (p *processes) pids() map[int64]struct{} {
 		}
 	}
 	return pids
+}
+
+// listening writes where the processes listen.
+func (p *processes) listening(dst pcommon.Map) {
+	sockets := map[string]struct{}{}
+	for i := range p.known {
+		for _, text := range textsOf(p.known[i].attrs, attrListening) {
+			sockets[text] = struct{}{}
+		}
+	}
+	if len(sockets) == 0 {
+		return
+	}
+	list := dst.PutEmptySlice(attrListening)
+	for _, text := range slices.Sorted(maps.Keys(sockets)) {
+		list.AppendEmpty().SetStr(text)
+	}
+}
+
+// reach reads from a resource where its service can be called: the sockets it
+// listens on, and the addresses of its host.
+func reach(attrs pcommon.Map) (sockets []correlate.Socket, addresses []netip.Addr) {
+	for _, text := range textsOf(attrs, attrListening) {
+		if s, ok := correlate.ParseSocket(text); ok && len(sockets) < maxSockets {
+			sockets = append(sockets, s)
+		}
+	}
+	for _, text := range textsOf(attrs, attrHostIP) {
+		if a, err := netip.ParseAddr(text); err == nil && len(addresses) < maxSockets {
+			addresses = append(addresses, a.Unmap())
+		}
+	}
+	return sockets, addresses
+}
+
+// textsOf reads a list of strings; one that is only a string counts as one.
+func textsOf(attrs pcommon.Map, key string) []string {
+	v, ok := attrs.Get(key)
+	if !ok {
+		return nil
+	}
+	if v.Type() != pcommon.ValueTypeSlice {
+		return []string{v.AsString()}
+	}
+	out := make([]string, v.Slice().Len())
+	for i, e := range v.Slice().All() {
+		out[i] = e.AsString()
+	}
+	return out
 }
 
 func copied(m pcommon.Map) pcommon.Map {

@@ -92,6 +92,15 @@ func (s *service) forgetBefore(at int64) {
 	s.processes.forgetBefore(at)
 }
 
+// facts are what the ledger is told of a service.
+func (s *service) facts() correlate.Facts {
+	f := correlate.Facts{Until: s.judged, Threads: s.threadSet(), PIDs: s.processes.pids()}
+	attrs := pcommon.NewMap()
+	s.processes.common(attrs)
+	f.Sockets, f.Addresses = reach(attrs)
+	return f
+}
+
 func (s *service) threadSet() map[int32]struct{} {
 	set := make(map[int32]struct{}, len(s.threads))
 	for id := range s.threads {
@@ -135,8 +144,8 @@ func (e *engine) tell(s *service, a *suspect.Anomaly) {
 		return
 	}
 	result := "repeat"
-	if !a.Repeat {
-		result = e.send(s, anomalyLogs(a, attrs, &s.processes, e.exemplar(s.key, &verdict), e.version))
+	if !a.Repeat || e.cfg.EveryHop {
+		result = e.send(s.sink, s.name, anomalyLogs(a, attrs, &s.processes, e.exemplar(s.key, verdict), e.version))
 	}
 	e.telemetry.ProcessorPerfscopeAnomalyRecords.Add(ctx, 1, metric.WithAttributeSet(attribute.NewSet(attribute.String("result", result))))
 }

@@ -18,6 +18,17 @@ import (
 	"github.com/perfscope/perfscope/internal/correlate"
 )
 
+// exemplarLots bounds the groups of spans looked through for an anomaly's
+// example: enough for some of most services, and milliseconds.
+const exemplarLots = 256
+
+// payloadBytes bounds, but for groups that came as large, what is passed on at
+// once: a judgement lets all spans of a hop go, and a gRPC server takes 4 MiB by
+// default, which annotations must not exceed.
+const payloadBytes = 1 << 20
+
+type released = correlate.Released[ptrace.ResourceSpans]
+
 // tracesHandle is the processor in one traces pipeline. It owns the spans it
 // holds and lets them go in its own Shutdown.
 type tracesHandle struct {
@@ -39,7 +50,7 @@ func newTracesHandle(s *sharing, set processor.Settings, cfg *Config, next consu
 	return &tracesHandle{
 		sharing: s, set: set, cfg: cfg, next: next,
 		woken: make(chan struct{}, 1),
-		store: correlate.NewStore[ptrace.ResourceSpans](cfg.SpanWait.MaxSpans),
+		store: correlate.NewStore[ptrace.ResourceSpans](correlate.Limits{Spans: cfg.SpanWait.MaxSpans, Bytes: cfg.SpanWait.MaxBytes}),
 	}
 }
 
@@ -81,9 +92,9 @@ func (h *tracesHandle) Shutdown(ctx context.Context) error {
 	h.cancel()
 	<-h.done
 	h.mu.Lock()
-	held := h.store.Drain()
+	held := h.store.Drain(correlate.ReasonShutdown)
 	h.mu.Unlock()
-	err := h.letGo(ctx, e, held, repeated(correlate.ReasonShutdown, len(held)))
+	err := h.letGo(ctx, e, held)
 	h.sharing.release(h.cfg)
 	return err
 }
@@ -94,7 +105,7 @@ func (h *tracesHandle) ConsumeTraces(ctx context.Context, td ptrace.Traces) erro
 	h.mu.Lock()
 	e := h.engine
 	h.mu.Unlock()
-	if e == nil || h.cfg.Output == OutputLogs {
+	if e == nil || h.cfg.Output == OutputLogs && e.across == nil {
 		return h.next.ConsumeTraces(ctx, td)
 	}
 	waiting := h.sort(ctx, e, td)
@@ -107,22 +118,18 @@ func (h *tracesHandle) ConsumeTraces(ctx context.Context, td ptrace.Traces) erro
 	}
 	h.mu.Lock()
 	stopped := h.engine == nil
-	var early []correlate.Held[ptrace.ResourceSpans]
-	if stopped {
-		early = waiting
-	} else {
-		for _, w := range waiting {
-			early = append(early, h.store.Put(w)...)
+	var early []released
+	for _, w := range waiting {
+		if stopped {
+			early = append(early, released{Held: w, Why: correlate.ReasonShutdown})
+			continue
 		}
+		early = append(early, h.store.Put(w)...)
 	}
 	h.mu.Unlock()
-	reason := correlate.ReasonFull
-	if stopped {
-		reason = correlate.ReasonShutdown
-	}
 	if len(early) > 0 {
 		// On the sender's time: that is the back-pressure.
-		_ = h.letGo(ctx, e, early, repeated(reason, len(early)))
+		_ = h.letGo(ctx, e, early)
 	}
 	if len(waiting) > 0 {
 		h.wake() // the judgement may have come in between
@@ -132,32 +139,43 @@ func (h *tracesHandle) ConsumeTraces(ctx context.Context, td ptrace.Traces) erro
 
 // sort annotates what can be judged, and takes out of td what has to wait.
 func (h *tracesHandle) sort(ctx context.Context, e *engine, td ptrace.Traces) (waiting []correlate.Held[ptrace.ResourceSpans]) {
-	deadline := e.clock().Add(h.cfg.SpanWait.Timeout)
-	td.ResourceSpans().RemoveIf(func(rs ptrace.ResourceSpans) bool {
-		spans, until := extent(rs)
-		services := e.ledger.Find(identityOf(rs.Resource().Attributes()))
-		if len(services) == 0 {
-			e.telemetry.ProcessorPerfscopeSpansReleased.Add(ctx, int64(spans), withReason("untraced"))
-			return false
-		}
-		judged := true
-		for _, service := range services {
-			at, known := e.ledger.Judged(service)
-			judged = judged && (!known || at >= until)
-		}
-		if judged || h.cfg.SpanWait.Timeout == 0 || spans == 0 {
-			e.annotate(ctx, rs, services)
-			e.telemetry.ProcessorPerfscopeSpansReleased.Add(ctx, int64(spans), withReason("already_judged"))
-			return false
-		}
-		own := ptrace.NewResourceSpans()
-		rs.MoveTo(own)
-		waiting = append(waiting, correlate.Held[ptrace.ResourceSpans]{
-			Item: own, Services: services, Until: until, Deadline: deadline, Spans: spans,
-		})
+	now := e.clock()
+	deadline := now.Add(h.cfg.SpanWait.Timeout)
+	hold := func(held correlate.Held[ptrace.ResourceSpans], rs ptrace.ResourceSpans) bool {
+		held.Item = ptrace.NewResourceSpans()
+		rs.MoveTo(held.Item)
+		waiting = append(waiting, held)
 		return true
+	}
+	td.ResourceSpans().RemoveIf(func(rs ptrace.ResourceSpans) bool {
+		if e.across != nil {
+			e.across.gather(rs, now)
+			return hold(correlate.Held[ptrace.ResourceSpans]{Deadline: deadline, Spans: countSpans(rs), Bytes: sizer.ResourceSpansSize(rs)}, rs)
+		}
+		l := e.survey(rs, now)
+		if len(l.services) == 0 {
+			e.telemetry.ProcessorPerfscopeSpansReleased.Add(ctx, int64(countSpans(rs)), withReason("untraced"))
+			return false
+		}
+		if h.cfg.SpanWait.Timeout == 0 || len(l.spans) == 0 || e.judged(l) {
+			e.annotate(ctx, l)
+			e.telemetry.ProcessorPerfscopeSpansReleased.Add(ctx, int64(len(l.spans)), withReason("already_judged"))
+			return false
+		}
+		return hold(l.held(deadline), rs)
 	})
 	return waiting
+}
+
+// judged reports whether all that is known of a lot's services is judged up to
+// its end.
+func (e *engine) judged(l *lot) bool {
+	for _, service := range l.services {
+		if at, known := e.ledger.Judged(service); known && at < l.until {
+			return false
+		}
+	}
+	return true
 }
 
 // run lets spans go as their services are judged or their time is up.
@@ -173,10 +191,10 @@ func (h *tracesHandle) run(ctx context.Context, e *engine) {
 			return
 		}
 		h.mu.Lock()
-		ready, why := h.store.Take(e.clock(), e.ledger.Judged)
+		ready := h.store.Take(e.clock(), e.ledger.Judged)
 		h.mu.Unlock()
 		// Not this goroutine's context: what was taken out is let go in any case.
-		_ = h.letGo(context.WithoutCancel(ctx), e, ready, why)
+		_ = h.letGo(context.WithoutCancel(ctx), e, ready)
 	}
 }
 
@@ -188,69 +206,64 @@ func (h *tracesHandle) wake() {
 }
 
 // letGo annotates spans with what is known and passes them on.
-func (h *tracesHandle) letGo(ctx context.Context, e *engine, held []correlate.Held[ptrace.ResourceSpans], why []correlate.Reason) error {
+func (h *tracesHandle) letGo(ctx context.Context, e *engine, held []released) error {
 	if len(held) == 0 {
 		return nil
 	}
 	td := ptrace.NewTraces()
-	spans := 0
 	for i := range held {
-		e.annotate(ctx, held[i].Item, held[i].Services)
 		held[i].Item.MoveTo(td.ResourceSpans().AppendEmpty())
-		spans += held[i].Spans
-		e.telemetry.ProcessorPerfscopeSpansReleased.Add(ctx, int64(held[i].Spans), withReason(string(why[i])))
+		e.telemetry.ProcessorPerfscopeSpansReleased.Add(ctx, int64(held[i].Spans), withReason(string(held[i].Why)))
 	}
-	err := h.next.ConsumeTraces(ctx, td)
-	if err != nil {
-		e.telemetry.ProcessorPerfscopeSpansRefused.Add(ctx, int64(spans))
-		h.set.Logger.Error("The next component refused spans that were held; they are lost.", zap.Int("spans", spans), zap.Error(err))
-		return errors.Join(errors.New("held spans were refused by the next component"), err)
+	e.finish(ctx, td)
+	var errs []error
+	for n := 0; n < len(held); {
+		out, spans, bytes := ptrace.NewTraces(), 0, 0
+		for ; n < len(held) && (bytes == 0 || bytes+held[n].Bytes <= payloadBytes); n++ {
+			td.ResourceSpans().At(n).MoveTo(out.ResourceSpans().AppendEmpty())
+			spans += held[n].Spans
+			bytes += held[n].Bytes
+		}
+		if err := h.next.ConsumeTraces(ctx, out); err != nil {
+			e.telemetry.ProcessorPerfscopeSpansRefused.Add(ctx, int64(spans))
+			h.set.Logger.Error("The next component refused spans that were held; they are lost.", zap.Int("spans", spans), zap.Error(err))
+			errs = append(errs, err)
+		}
+	}
+	if len(errs) > 0 {
+		return errors.Join(append([]error{errors.New("held spans were refused by the next component")}, errs...)...)
 	}
 	return nil
 }
 
-// annotate appends the anomalies that lie within spans to them.
-func (e *engine) annotate(ctx context.Context, rs ptrace.ResourceSpans, services []string) {
-	annotated := 0
-	for _, ss := range rs.ScopeSpans().All() {
-		for _, span := range ss.Spans().All() {
-			changed := false
-			for _, m := range e.ledger.Match(services, spanBounds(span)) {
-				changed = annotate(span, m.Verdict.Value, m.At) || changed
-			}
-			if changed {
-				annotated++
-			}
-		}
-	}
-	if annotated > 0 {
-		e.telemetry.ProcessorPerfscopeSpansAnnotated.Add(ctx, int64(annotated))
-	}
-}
-
 // exemplar finds the held span that an anomaly covers most of, so that its
 // log record can name it.
-func (e *engine) exemplar(key string, v *correlate.Verdict[pcommon.Map]) *spanRef {
+func (e *engine) exemplar(key string, v correlate.Verdict[pcommon.Map]) *spanRef {
 	e.mu.Lock()
 	handles := slices.Clone(e.traces)
 	e.mu.Unlock()
 	var ref *spanRef
-	most := int64(-1)
+	most, now := int64(-1), e.clock()
 	for _, h := range handles {
 		h.mu.Lock()
+		var lots []*lot
 		h.store.Each(func(held *correlate.Held[ptrace.ResourceSpans]) bool {
-			if !slices.Contains(held.Services, key) {
-				return true
+			if slices.Contains(held.Services, key) {
+				lots = append(lots, e.survey(held.Item, now))
 			}
-			for _, ss := range held.Item.ScopeSpans().All() {
-				for _, span := range ss.Spans().All() {
-					if m, ok := e.ledger.MatchOne(key, v, spanBounds(span)); ok && m.Overlap > most {
-						most, ref = m.Overlap, &spanRef{trace: span.TraceID(), span: span.SpanID()}
-					}
+			return len(lots) < exemplarLots
+		})
+		for _, l := range lots {
+			for _, m := range e.ledger.MatchVerdict(key, v, l.match) {
+				span, weight := l.spans[m.Span], m.Overlap
+				if e.slower.isSlow(l.kind(span), &l.match[m.Span]) {
+					weight += m.Verdict.End - m.Verdict.Start // before all others
+				}
+				if weight > most {
+					most, ref = weight, &spanRef{trace: span.TraceID(), span: span.SpanID()}
 				}
 			}
-			return true
-		})
+		}
 		h.mu.Unlock()
 	}
 	return ref
@@ -264,37 +277,23 @@ func (e *engine) wake() {
 	}
 }
 
-func (e *engine) spansHeld() (n int64) {
+// spansHeld is how many spans are held, and their size on the wire.
+func (e *engine) spansHeld() (n, bytes int64) {
 	e.mu.Lock()
 	handles := slices.Clone(e.traces)
 	e.mu.Unlock()
 	for _, h := range handles {
 		h.mu.Lock()
 		n += int64(h.store.Spans())
+		bytes += int64(h.store.Bytes())
 		h.mu.Unlock()
 	}
-	return n
+	return n, bytes
 }
 
-// extent counts the spans of a resource and finds the end of the last.
-func extent(rs ptrace.ResourceSpans) (spans int, until int64) {
+func countSpans(rs ptrace.ResourceSpans) (n int) {
 	for _, ss := range rs.ScopeSpans().All() {
-		spans += ss.Spans().Len()
-		for _, span := range ss.Spans().All() {
-			until = max(until, int64(span.EndTimestamp()))
-		}
+		n += ss.Spans().Len()
 	}
-	return spans, until
-}
-
-func spanBounds(span ptrace.Span) correlate.Span {
-	s := correlate.Span{Start: int64(span.StartTimestamp()), End: int64(span.EndTimestamp())}
-	if v, ok := span.Attributes().Get("thread.id"); ok && v.Type() == pcommon.ValueTypeInt {
-		s.ThreadID = v.Int()
-	}
-	return s
-}
-
-func repeated(reason correlate.Reason, n int) []correlate.Reason {
-	return slices.Repeat([]correlate.Reason{reason}, n)
+	return n
 }

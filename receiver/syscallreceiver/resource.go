@@ -1,6 +1,7 @@
 package syscallreceiver
 
 import (
+	"fmt"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -33,4 +34,17 @@ func fillResource(attrs pcommon.Map, p *process.Process, host process.Host, arch
 	put("host.name", host.Name)
 	put("host.id", host.ID)
 	attrs.PutStr("host.arch", arch)
+	putList(attrs, "host.ip", host.Addresses)
+	putList(attrs, "perfscope.process.listening", p.Listening)
+}
+
+func putList[T fmt.Stringer](attrs pcommon.Map, key string, values []T) {
+	if len(values) == 0 {
+		return
+	}
+	list := attrs.PutEmptySlice(key)
+	list.EnsureCapacity(len(values))
+	for _, v := range values {
+		list.AppendEmpty().SetStr(v.String())
+	}
 }

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/perfscope/perfscope/testbed/host"
 	"github.com/perfscope/perfscope/testbed/proc"
 	"github.com/perfscope/perfscope/testbed/server"
 )
@@ -32,6 +33,9 @@ type Config struct {
 	Env []string
 	// User runs the collector under another account.
 	User string
+	// Host is where it runs; nil for this machine. Elsewhere its metrics
+	// cannot be read.
+	Host *host.Host
 }
 
 // Agent is a running collector.
@@ -67,7 +71,7 @@ func Start(ctx context.Context, cfg Config) (*Agent, error) {
 		args = append(args, "--config", file)
 	}
 	p, err := proc.Start(proc.Options{
-		Path: cfg.Binary, Args: args, Output: a.Log, User: cfg.User,
+		Path: cfg.Binary, Args: args, Output: a.Log, User: cfg.User, Host: cfg.Host,
 		Env: append([]string{
 			"PERFSCOPE_ANOMALY_FILE=" + a.AnomalyFile,
 			fmt.Sprintf("PERFSCOPE_METRICS_PORT=%d", port),

@@ -22,6 +22,8 @@ type Span struct {
 	Content map[string]any
 	// Anomalies are its perfscope.anomaly events.
 	Anomalies []SpanAnomaly
+	// Causes rank, on the first span of a trace, what is to blame.
+	Causes []Cause
 }
 
 // SpanAnomaly is one perfscope.anomaly event of a span.
@@ -29,6 +31,13 @@ type SpanAnomaly struct {
 	// At is the event's time.
 	At time.Time
 	Anomaly
+	// Resource and By say how it was matched, Confidence how sure that is.
+	Resource, By string
+	Confidence   float64
+	// Peer is the abnormal service, when it is one that the span calls.
+	Peer string
+	// Role is that of its service in the trace, when a gateway ranked it.
+	Role string
 }
 
 // ReadSpans reads the file that the collector's file exporter wrote. A last
@@ -93,7 +102,7 @@ func parseSpan(fields map[string]any) (Span, error) {
 	var others []any
 	for _, e := range list(fields["events"]) {
 		event, _ := e.(map[string]any)
-		if event["name"] != "perfscope.anomaly" {
+		if event["name"] != "perfscope.anomaly" && event["name"] != "perfscope.incident" {
 			others = append(others, e)
 			continue
 		}
@@ -105,9 +114,19 @@ func parseSpan(fields map[string]any) (Span, error) {
 		if err := json.Unmarshal(raw, &attributes); err != nil {
 			return s, fmt.Errorf("the attributes of an anomaly on span %s: %w", s.SpanID, err)
 		}
-		a := anomaly(record{attributes: plain(attributes)})
-		a.Sentence = text(plain(attributes)["perfscope.anomaly.summary"])
-		s.Anomalies = append(s.Anomalies, SpanAnomaly{At: unixNano(event["timeUnixNano"]), Anomaly: a})
+		said := plain(attributes)
+		if event["name"] == "perfscope.incident" {
+			s.Causes = causes(said)
+			continue
+		}
+		a := anomaly(record{attributes: said})
+		a.Sentence = text(said["perfscope.anomaly.summary"])
+		s.Anomalies = append(s.Anomalies, SpanAnomaly{
+			At: unixNano(event["timeUnixNano"]), Anomaly: a,
+			Resource: text(said["perfscope.match.resource"]), By: text(said["perfscope.match.by"]),
+			Confidence: number(said["perfscope.match.confidence"]), Peer: text(said["service.peer.name"]),
+			Role: text(said["perfscope.cause.role"]),
+		})
 	}
 	fields["events"] = others
 	return s, nil

@@ -147,7 +147,7 @@ func (r *spanRun) check(t *testing.T) {
 		t.Errorf("the true function (%v) is in place %d of the anomaly", r.sc.Truth, rank)
 	}
 	annotated, clean, excused := map[origin]int{}, map[origin]int{}, 0
-	missed, same := 0, 0
+	missed, same, quick, usual := 0, 0, 0, r.usual()
 	for id, s := range byID {
 		from := r.sent[id].origin
 		r.checkEvents(t, s)
@@ -173,14 +173,18 @@ func (r *spanRun) check(t *testing.T) {
 				t.Errorf("a span of the %s that ended %.1f s after the fault has %d events", from, s.End.Sub(r.onset).Seconds(), events)
 			}
 		case s.Start.After(later(told.Start, r.onset).Add(edge)) && s.End.Before(told.End.Add(-edge)):
+			if s.End.Sub(s.Start) <= usual {
+				quick++ // it slipped through between two KEYS: it may have one
+				continue
+			}
 			annotated[from]++
 			if events == 0 {
 				missed++
 			}
 		}
 	}
-	t.Logf("spans without events, as they should be: %v; within the anomaly: %v, %d of them without an event; %d events as in the log record; %d of false alarms",
-		clean, annotated, missed, same, excused)
+	t.Logf("spans without events, as they should be: %v; within the anomaly, longer than %s: %v, %d of them without an event, others: %d; %d events as in the log record; %d of false alarms",
+		clean, usual, annotated, missed, quick, same, excused)
 	if clean[ofServer] < 50 || clean[ofMain] < 50 || clean[ofBystander] < 50 || clean[ofClient] < 150 {
 		t.Errorf("too few spans to show that healthy ones stay as they are: %v", clean)
 	}
@@ -192,6 +196,19 @@ func (r *spanRun) check(t *testing.T) {
 		t.Error("no event says the same as the log record")
 	}
 	r.checkExemplar(t, told, byID)
+}
+
+// usual is what 99 of 100 spans of the server took at most before the fault:
+// an anomaly that slows spans is on those only that took longer.
+func (r *spanRun) usual() time.Duration {
+	var times []time.Duration
+	for id, s := range r.sent {
+		if s.End.Before(hopOf(r.onset)) && r.sent[id].origin != ofClient {
+			times = append(times, s.End.Sub(s.Start))
+		}
+	}
+	slices.Sort(times)
+	return times[len(times)*99/100]
 }
 
 // checkAllLeft holds what left against what was sent: each span once, and

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/perfscope/perfscope/testbed/host"
 )
 
 // Options say how to start a program.
@@ -28,6 +30,8 @@ type Options struct {
 	Output string
 	// User runs the program under another account; empty for the caller's.
 	User string
+	// Host is where it runs; nil for this machine.
+	Host *host.Host
 }
 
 // Process is a running program.
@@ -39,11 +43,12 @@ type Process struct {
 
 // Start starts a program. Stop must be called, whatever becomes of it.
 func Start(o Options) (*Process, error) {
-	cmd := exec.Command(o.Path, o.Args...)
+	path, args := o.Host.Command(o.Path, o.Args, o.User)
+	cmd := exec.Command(path, args...)
 	cmd.Dir = o.Dir
 	cmd.Env = append(os.Environ(), o.Env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if o.User != "" {
+	if o.User != "" && o.Host == nil {
 		id, err := Credential(o.User)
 		if err != nil {
 			return nil, err

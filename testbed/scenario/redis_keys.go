@@ -33,15 +33,17 @@ func redisKeys() Scenario {
 			return Workload{
 				Server: s,
 				Load:   redisLoad(s, 1000),
-				Fault:  func(ctx context.Context) (func(), error) { return pollKeys(ctx, s) },
+				Fault:  func(ctx context.Context) (func(), error) { return PollKeys(ctx, s.Addr, func(_, _ time.Time) {}) },
 			}, nil
 		},
 	}
 }
 
-// pollKeys asks for KEYS every 200 ms until it is ended.
-func pollKeys(ctx context.Context, s *server.Server) (func(), error) {
-	c, err := client.DialRedis(s.Addr)
+// PollKeys asks the redis at an address, which holds many keys called session,
+// for KEYS every 200 ms until it is ended; asked is told when each of them was
+// under way.
+func PollKeys(ctx context.Context, addr string, asked func(from, to time.Time)) (func(), error) {
+	c, err := client.DialRedis(addr)
 	if err != nil {
 		return nil, err
 	}
@@ -62,9 +64,11 @@ func pollKeys(ctx context.Context, s *server.Server) (func(), error) {
 				return
 			case <-ticker.C:
 			}
+			from := time.Now()
 			if _, err := c.Do("KEYS", "session:*9*7*5*3*"); err != nil {
 				return
 			}
+			asked(from, time.Now())
 		}
 	}()
 	return func() { cancel(); <-done }, nil

@@ -8,8 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-
-	"github.com/perfscope/perfscope/testbed/proc"
 )
 
 // StartShelf builds and starts the testbed's own Go server, apps/shelf, with
@@ -103,33 +101,5 @@ func installGo(ctx context.Context, pkg, version string) (string, error) {
 
 // startGo starts a Go server on a free address and waits until it listens.
 func startGo(ctx context.Context, name, path, version string, args func(addr, dir string) []string) (*Server, error) {
-	addr, err := FreeAddr()
-	if err != nil {
-		return nil, err
-	}
-	dir, err := newDir(name)
-	if err != nil {
-		return nil, err
-	}
-	log := filepath.Join(dir, name+".log")
-	p, err := proc.Start(proc.Options{
-		Path: path, Args: args(addr, dir), Dir: dir, Output: log,
-		Env: []string{"OTEL_SERVICE_NAME=" + name},
-	})
-	if err != nil {
-		os.RemoveAll(dir)
-		return nil, err
-	}
-	s := &Server{Process: p, Addr: addr, Dir: dir, Version: version}
-	err = waitReady(ctx, p, log, func() error {
-		c, err := net.Dial("tcp", addr)
-		if err != nil {
-			return err
-		}
-		return c.Close()
-	})
-	if err != nil {
-		return nil, errors.Join(err, s.Stop())
-	}
-	return s, nil
+	return StartProgram(ctx, Program{Name: name, Version: version, Path: path, Args: args, Env: []string{"OTEL_SERVICE_NAME=" + name}})
 }

@@ -27,7 +27,7 @@ func StartNode(ctx context.Context, app string, args ...string) (*Server, error)
 		return nil, err
 	}
 	source := filepath.Join(root, "testbed", "apps", app)
-	if err := installPackages(ctx, source); err != nil {
+	if err := InstallPackages(ctx, source); err != nil {
 		return nil, err
 	}
 	addr, err := FreeAddr()
@@ -67,8 +67,8 @@ func StartNode(ctx context.Context, app string, args ...string) (*Server, error)
 // RemovePerfMap removes what a server that has ended wrote for profilers.
 func RemovePerfMap(s *Server) { _ = os.Remove(fmt.Sprintf("/tmp/perf-%d.map", s.PID())) }
 
-// installPackages installs what the lock file says, unless it is there.
-func installPackages(ctx context.Context, dir string) error {
+// InstallPackages installs what the lock file says, unless it is there.
+func InstallPackages(ctx context.Context, dir string) error {
 	lock, err := os.Stat(filepath.Join(dir, "package-lock.json"))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil // it needs none

@@ -19,6 +19,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/perfscope/perfscope/testbed/host"
 	"github.com/perfscope/perfscope/testbed/proc"
 )
 
@@ -33,6 +34,7 @@ type Server struct {
 	Version string
 
 	stopSignal syscall.Signal // zero is SIGTERM
+	host       *host.Host
 }
 
 // Stop ends the server and removes its files.
@@ -111,6 +113,53 @@ var versionNumber = regexp.MustCompile(`\d+\.\d[\d.]*`)
 func version(path string, args ...string) string {
 	out, _ := exec.Command(path, args...).CombinedOutput()
 	return strings.TrimSpace(filepath.Base(path) + " " + versionNumber.FindString(string(out)))
+}
+
+// Find returns the first of some programs that is installed: names on PATH, or
+// globs of absolute paths.
+func Find(candidates ...string) (string, error) { return find(candidates...) }
+
+// Program is something that StartProgram starts.
+type Program struct {
+	// Name is that of its directory and log, Version what it is called.
+	Name, Version string
+	Path          string
+	// Args get the address and the server's directory.
+	Args func(addr, dir string) []string
+	Env  []string
+	// Host is where it runs, nil for this machine; Port, there, where it
+	// listens.
+	Host *host.Host
+	Port int
+}
+
+// StartProgram starts a program and waits until it listens.
+func StartProgram(ctx context.Context, p Program) (*Server, error) {
+	addr, err := p.Host.Addr(p.Port)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := newDir(p.Name)
+	if err != nil {
+		return nil, err
+	}
+	log := filepath.Join(dir, p.Name+".log")
+	started, err := proc.Start(proc.Options{Path: p.Path, Args: p.Args(addr, dir), Dir: dir, Output: log, Host: p.Host, Env: p.Env})
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	s := &Server{Process: started, Addr: addr, Dir: dir, Version: p.Version, host: p.Host}
+	err = waitReady(ctx, started, log, func() error {
+		c, err := net.DialTimeout("tcp", addr, time.Second)
+		if err != nil {
+			return err
+		}
+		return c.Close()
+	})
+	if err != nil {
+		return nil, errors.Join(err, s.Stop())
+	}
+	return s, nil
 }
 
 // waitReady calls probe until it succeeds, the process ends or ten seconds

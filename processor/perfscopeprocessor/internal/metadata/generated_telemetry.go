@@ -38,6 +38,7 @@ type TelemetryBuilder struct {
 	ProcessorPerfscopeEventsLate       metric.Int64Counter
 	ProcessorPerfscopeEventsLost       metric.Int64Counter
 	ProcessorPerfscopeHops             metric.Int64Counter
+	ProcessorPerfscopeIncidents        metric.Int64Counter
 	ProcessorPerfscopeMemory           metric.Int64ObservableGauge
 	ProcessorPerfscopeQueueLength      metric.Int64ObservableGauge
 	ProcessorPerfscopeRecords          metric.Int64Counter
@@ -46,6 +47,7 @@ type TelemetryBuilder struct {
 	ProcessorPerfscopeSignatureFiles   metric.Int64Counter
 	ProcessorPerfscopeSpansAnnotated   metric.Int64Counter
 	ProcessorPerfscopeSpansHeld        metric.Int64ObservableGauge
+	ProcessorPerfscopeSpansHeldBytes   metric.Int64ObservableGauge
 	ProcessorPerfscopeSpansRefused     metric.Int64Counter
 	ProcessorPerfscopeSpansReleased    metric.Int64Counter
 	ProcessorPerfscopeUnits            metric.Int64ObservableGauge
@@ -114,6 +116,21 @@ func (builder *TelemetryBuilder) RegisterProcessorPerfscopeSpansHeldCallback(cb 
 		cb(ctx, &observerInt64{inst: builder.ProcessorPerfscopeSpansHeld, obs: o})
 		return nil
 	}, builder.ProcessorPerfscopeSpansHeld)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorPerfscopeSpansHeldBytesCallback sets callback for observable ProcessorPerfscopeSpansHeldBytes metric.
+func (builder *TelemetryBuilder) RegisterProcessorPerfscopeSpansHeldBytesCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorPerfscopeSpansHeldBytes, obs: o})
+		return nil
+	}, builder.ProcessorPerfscopeSpansHeldBytes)
 	if err != nil {
 		return err
 	}
@@ -227,6 +244,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{hop}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ProcessorPerfscopeIncidents, err = builder.meter.Int64Counter(
+		"otelcol_processor_perfscope_incidents",
+		metric.WithDescription("Incidents told across services (mode correlate). [Development]"),
+		metric.WithUnit("{incident}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ProcessorPerfscopeMemory, err = builder.meter.Int64ObservableGauge(
 		"otelcol_processor_perfscope_memory",
 		metric.WithDescription("Estimated memory of the services' windows. [Development]"),
@@ -275,6 +298,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{span}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ProcessorPerfscopeSpansHeldBytes, err = builder.meter.Int64ObservableGauge(
+		"otelcol_processor_perfscope_spans_held_bytes",
+		metric.WithDescription("Size, as on the wire, of the spans waiting for the judgement of their service. [Development]"),
+		metric.WithUnit("By"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ProcessorPerfscopeSpansRefused, err = builder.meter.Int64Counter(
 		"otelcol_processor_perfscope_spans_refused",
 		metric.WithDescription("Held spans that the next component refused when they were let go. [Development]"),
@@ -283,7 +312,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorPerfscopeSpansReleased, err = builder.meter.Int64Counter(
 		"otelcol_processor_perfscope_spans_released",
-		metric.WithDescription("Spans let go, by reason (untraced and already_judged were never held; judged, timeout, max_spans, service_gone, shutdown were). [Development]"),
+		metric.WithDescription("Spans let go, by reason (untraced and already_judged were never held; judged, timeout, max_spans, max_bytes, service_gone, gathered, shutdown were). [Development]"),
 		metric.WithUnit("{span}"),
 	)
 	errs = errors.Join(errs, err)

@@ -36,6 +36,10 @@ func TestSetupTelemetry(t *testing.T) {
 		observer.Observe(1)
 		return nil
 	}))
+	require.NoError(t, tb.RegisterProcessorPerfscopeSpansHeldBytesCallback(func(_ context.Context, observer metric.Int64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
 	require.NoError(t, tb.RegisterProcessorPerfscopeUnitsCallback(func(_ context.Context, observer metric.Int64Observer) error {
 		observer.Observe(1)
 		return nil
@@ -50,6 +54,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ProcessorPerfscopeEventsLate.Add(context.Background(), 1)
 	tb.ProcessorPerfscopeEventsLost.Add(context.Background(), 1)
 	tb.ProcessorPerfscopeHops.Add(context.Background(), 1)
+	tb.ProcessorPerfscopeIncidents.Add(context.Background(), 1)
 	tb.ProcessorPerfscopeRecords.Add(context.Background(), 1)
 	tb.ProcessorPerfscopeServicesEvicted.Add(context.Background(), 1)
 	tb.ProcessorPerfscopeSignatureFiles.Add(context.Background(), 1)
@@ -87,6 +92,9 @@ func TestSetupTelemetry(t *testing.T) {
 	AssertEqualProcessorPerfscopeHops(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorPerfscopeIncidents(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorPerfscopeMemory(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
@@ -109,6 +117,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorPerfscopeSpansHeld(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorPerfscopeSpansHeldBytes(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorPerfscopeSpansRefused(t, testTel,

@@ -1,0 +1,95 @@
+// Package usual remembers how long things usually take.
+package usual
+
+import (
+	"container/list"
+	"slices"
+	"time"
+)
+
+const (
+	// samples are kept per key, and one is taken every so often: what is
+	// usual is that of about the last minute, whatever the number of requests.
+	samples = 64
+	every   = time.Second
+	// leastSamples are needed to speak of what is usual.
+	leastSamples = 10
+)
+
+// Times are the usual times per key, of a bounded number of keys: those not
+// used for longest are forgotten. It is not safe for concurrent use.
+type Times struct {
+	limit int
+	byKey map[string]*list.Element
+	used  *list.List // most recently used first
+}
+
+type history struct {
+	key   string
+	times [samples]int64
+	n     int // ever noted
+	last  time.Time
+	// sorted is times in order, nil when it has to be made.
+	sorted []int64
+}
+
+// New holds at most limit keys.
+func New(limit int) *Times {
+	return &Times{limit: limit, byKey: map[string]*list.Element{}, used: list.New()}
+}
+
+// Note enters a time, in nanoseconds; of those within a second the first one
+// counts.
+func (h *Times) Note(key string, now time.Time, ns int64) {
+	at := h.byKey[key]
+	if at == nil {
+		if h.used.Len() >= h.limit {
+			oldest := h.used.Back()
+			delete(h.byKey, oldest.Value.(*history).key)
+			h.used.Remove(oldest)
+		}
+		at = h.used.PushFront(&history{key: key})
+		h.byKey[key] = at
+	}
+	e := at.Value.(*history)
+	if e.n > 0 && now.Sub(e.last) < every {
+		return
+	}
+	h.used.MoveToFront(at)
+	e.times[e.n%samples] = ns
+	e.n++
+	e.last, e.sorted = now, nil
+}
+
+// Usual is the time below which a share q, 0 to 1, of the latest ones lies;
+// false as long as too few are known.
+func (h *Times) Usual(key string, q float64) (int64, bool) {
+	at := h.byKey[key]
+	if at == nil {
+		return 0, false
+	}
+	e := at.Value.(*history)
+	n := min(e.n, samples)
+	if n < leastSamples {
+		return 0, false
+	}
+	if e.sorted == nil {
+		e.sorted = slices.Clone(e.times[:n])
+		slices.Sort(e.sorted)
+	}
+	return e.sorted[min(int(q*float64(n)), n-1)], true
+}
+
+// Below is the share of the latest times that are less than one; false as
+// long as too few are known.
+func (h *Times) Below(key string, ns int64) (float64, bool) {
+	if _, known := h.Usual(key, 0); !known {
+		return 0, false
+	}
+	sorted := h.byKey[key].Value.(*history).sorted
+	n, _ := slices.BinarySearch(sorted, ns)
+	return float64(n) / float64(len(sorted)), true
+}
+
+// Len is the number of keys held.
+func (h *Times) Len() int { return h.used.Len() }
