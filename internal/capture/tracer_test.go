@@ -294,13 +294,14 @@ func TestEveryCallIsDeliveredInOrder(t *testing.T) {
 	}
 }
 
-// However many calls a thread makes, so many of them cost it a stack copy.
+// However many calls a thread makes, so many of them cost it a stack copy. They
+// take several windows: in the first one the first calls have its budget.
 func TestStackRate(t *testing.T) {
 	cfg := testConfig()
 	cfg.StackEvery, cfg.StackRate = 2, 60
 	tr, r := startTracer(t, cfg)
 	needs(t, tr, "syscall stacks")
-	h := startHelper(t, "calls 20000")
+	h := startHelper(t, "calls 80000")
 	must(t, tr.AddProcess(h.pid()))
 	h.say()
 	tid := int32(atoi(t, h.hear()[0]))
