@@ -2,6 +2,7 @@ package window
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -274,6 +275,23 @@ func TestWarmCachesAreTheHabit(t *testing.T) {
 	}
 	if first := s.found[0].Suspects[0].Function; first != "rehash" {
 		t.Errorf("the first suspect is %s", first)
+	}
+}
+
+// More may be sampled of one function than the exact total has.
+func TestMoreSampledThanUsed(t *testing.T) {
+	s := newServer(t)
+	s.run(60, normal(1))
+	onset := s.now
+	s.live(15, phase{
+		load:  with(normal(1.3), func(l *load) { l.busy["scan find handle loop main"] = 0.6 }),
+		extra: func(s *server) { s.cpu -= 0.15 },
+	})
+	if stats := s.service.Stats(); math.IsNaN(stats.Load) || math.IsNaN(stats.Score) {
+		t.Fatalf("figures are no numbers: %+v", stats)
+	}
+	if len(s.found) == 0 || s.found[0].End-onset > 10*second || s.found[0].Suspects[0].Function != "scan" {
+		t.Errorf("found %+v", s.found)
 	}
 }
 

@@ -61,7 +61,8 @@ func (p *past) explained(now map[group]float64, c *closedHop, load float64) floa
 			expected := load * p.cpuMeanOf(g)
 			beyond += max(0, t-expected-noise(expected, c.period.sample))
 		}
-		next := (total - beyond) / usual
+		// What was sampled may be more than the exact total.
+		next := max(0, total-beyond) / usual
 		if next > settled*load {
 			break
 		}
