@@ -281,11 +281,14 @@ func TestWarmCachesAreTheHabit(t *testing.T) {
 // More may be sampled of one function than the exact total has.
 func TestMoreSampledThanUsed(t *testing.T) {
 	s := newServer(t)
-	s.run(60, normal(1))
+	s.run(60, evenly(0.02))
 	onset := s.now
 	s.live(15, phase{
-		load:  with(normal(1.3), func(l *load) { l.busy["scan find handle loop main"] = 0.6 }),
-		extra: func(s *server) { s.cpu -= 0.15 },
+		load: with(evenly(0.02), func(l *load) {
+			l.busy["scan find handle loop main"] = 0.6
+			l.calls = normal(1.3).calls
+		}),
+		extra: func(s *server) { s.cpu -= 0.06 },
 	})
 	if stats := s.service.Stats(); math.IsNaN(stats.Load) || math.IsNaN(stats.Score) {
 		t.Fatalf("figures are no numbers: %+v", stats)
