@@ -1,6 +1,7 @@
 package perfscopeprocessor
 
 import (
+	"math/rand/v2"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -64,4 +65,46 @@ func TestOnlySlowerSpansGetIt(t *testing.T) {
 			p.stop(t)
 		})
 	}
+}
+
+// TestSpansFromBeforeItBegan: an anomaly is told of a whole hop, and begins
+// somewhere in it. One of four requests was slowed down.
+func TestSpansFromBeforeItBegan(t *testing.T) {
+	p := newPipelines(t, func() analyzer {
+		a := anomalyAt(epoch + 100*sec)
+		return &scripted{at: map[int64]suspect.Anomaly{a.End: a}}
+	}, nil).start(t)
+	r := rand.New(rand.NewPCG(1, 2))
+	healthy := func() int64 { return sec/1000 + r.Int64N(3*sec/1000) }
+	for s := range int64(110) {
+		p.second(t, "redis", epoch+s*sec)
+		p.sync(t)
+		if s > 12 && s < 100 {
+			start := epoch + (s-12)*sec
+			require.NoError(t, p.traces.ConsumeTraces(ctx, spansOf("redis", [2]int64{start, start + healthy()})))
+		}
+	}
+	p.sync(t)
+	p.outSpan.Reset()
+	var bounds [][2]int64
+	for i := range int64(160) {
+		start, lasts := epoch+100*sec+i*sec/100, healthy()
+		if i%4 == 0 {
+			lasts += 20 * sec / 1000
+		}
+		bounds = append(bounds, [2]int64{start, start + lasts})
+	}
+	require.NoError(t, p.traces.ConsumeTraces(ctx, spansOf("redis", bounds...)))
+	missed, wrong := 0, 0
+	for i, span := range p.outSpan.AllTraces()[0].ResourceSpans().At(0).ScopeSpans().At(0).Spans().All() {
+		switch told := span.Events().Len() == 2; {
+		case i%4 == 0 && !told:
+			missed++
+		case i%4 != 0 && told:
+			wrong++ // the longest healthy ones: they are longer than 64 others
+		}
+	}
+	assert.Zero(t, missed)
+	assert.LessOrEqual(t, wrong, len(bounds)*3/4/20)
+	p.stop(t)
 }
