@@ -11,11 +11,11 @@ import (
 func init() {
 	addCheck("shelf-journal", burns(0.4))
 	addCheck("shelf-catalog", slow(2))
-	addCheck("shelf-frames", burns(0.08))
+	addCheck("shelf-frames", burns(0.04))
 	addCheck("shelf-ratings", nil) // known ratings last longer than a look
-	addCheck("shelf-uploads", burns(0.15))
-	addCheck("nats-subscriptions", burns(0.15))
-	addCheck("statsd-ids", burns(0.15))
+	addCheck("shelf-uploads", burns(0.07))
+	addCheck("nats-subscriptions", burns(0.07))
+	addCheck("statsd-ids", burns(0.07))
 }
 
 // A service that fails must cost connections.

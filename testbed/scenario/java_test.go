@@ -12,6 +12,6 @@ func init() {
 	})
 	addCheck("java-retry-sleep", slow(2))
 	addCheck("java-concatenation", slow(2))
-	addCheck("tomcat-session", burns(0.3))
+	addCheck("tomcat-session", burns(0.1))
 	addCheck("tomcat-jsp", nil) // a page is looked at every four seconds only
 }
