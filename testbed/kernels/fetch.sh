@@ -5,7 +5,12 @@
 set -euo pipefail
 dir=$1
 mkdir -p "$dir"
-mirror=http://deb.debian.org
+# The mirror that this machine's own packages come from.
+mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | sed -n 's|/debian/$||p' | head -n 1)
+if [ -z "$mirror" ]; then
+	echo "apt knows no Debian mirror, from which the kernels come: this needs Debian" >&2
+	exit 1
+fi
 for suite in bullseye bookworm trixie; do
 	[ -s "$dir/vmlinuz-$suite" ] && continue
 	apt=$(mktemp -d)
