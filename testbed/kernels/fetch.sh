@@ -6,7 +6,12 @@ set -euo pipefail
 dir=$1
 mkdir -p "$dir"
 # The mirror that this machine's own packages come from.
-mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | sed -n 's|/debian/$||p' | head -n 1)
+known() { apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | sed -n 's|/debian/$||p' | sort -u | sed -n 1p; }
+mirror=$(known)
+if [ -z "$mirror" ]; then
+	apt-get update -q >/dev/null # before its first list, apt names none
+	mirror=$(known)
+fi
 if [ -z "$mirror" ]; then
 	echo "apt knows no Debian mirror, from which the kernels come: this needs Debian" >&2
 	exit 1
