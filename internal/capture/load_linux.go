@@ -124,7 +124,7 @@ func configure(spec *ebpf.CollectionSpec, cfg Config, cpus, records int) error {
 		"stack_every":      uint32(cfg.StackEvery),
 		"fail_every":       uint32(failEvery),
 		"slow_ns":          slow,
-		"share_records":    uint32(records / 2),
+		"share_records":    uint32(records / shareParts * shareOfGroup),
 		"idle_calls":       idle,
 		"stacks_half":      uint64(cfg.StackRingBytes / 2),
 		"include_children": children,

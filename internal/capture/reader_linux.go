@@ -31,7 +31,8 @@ type reader struct {
 	// lastSnapshot is when it was taken, by the kernel's clock.
 	lastSnapshot uint64
 	pollNo       uint64
-	attached     bool // the Handler was told so
+	shareNo      uint32 // counts the renewals of the groups' shares
+	attached     bool   // the Handler was told so
 	odds         odds
 }
 
@@ -170,9 +171,11 @@ func (t *Tracer) poll(all bool) {
 	t.drainStacks()
 	t.drainEvents()
 	r.merger.merge(cut, t.clock.offset, t.handler.Calls)
-	// There is room again: every group has its whole share.
-	if err := t.obj.set(captureVarPollNo, uint32(r.pollNo)); err != nil {
-		t.log.Error("cannot begin the next poll", zap.Error(err))
+	if r.merger.room() {
+		r.shareNo++
+		if err := t.obj.set(captureVarPollNo, r.shareNo); err != nil {
+			t.log.Error("cannot renew the shares of the rings", zap.Error(err))
+		}
 	}
 	t.deliverExits(cut)
 

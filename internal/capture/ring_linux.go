@@ -7,6 +7,11 @@ import "sync/atomic"
 // ringChunk is how many records are copied out of a ring at a time: 32 KiB.
 const ringChunk = 1024
 
+// shareParts is into how many parts the shares divide a ring. Two groups that
+// flood it get seven each; one is for what is not read yet when the shares are
+// renewed, and one for everybody else.
+const shareParts, shareOfGroup = 16, 7
+
 // ring reads one CPU's ring of finished calls. The kernel writes without
 // asking: what it overtakes before or during the copy is counted and dropped.
 type ring struct {
@@ -173,6 +178,18 @@ type merger struct {
 	last  uint64 // end of the latest call delivered
 	calls uint64
 	late  uint64
+}
+
+// room reports whether every ring is as good as empty, so that each group may
+// have its whole share again. What a flood wrote within the slack is not read
+// yet: with another share on top the ring would overflow.
+func (m *merger) room() bool {
+	for _, r := range m.rings {
+		if atomic.LoadUint64(r.produced)-r.next > uint64(len(r.records)/shareParts) {
+			return false
+		}
+	}
+	return true
 }
 
 func (m *merger) flush(deliver func([]Call)) {

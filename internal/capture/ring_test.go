@@ -59,6 +59,28 @@ func TestMergeOrdersByEnd(t *testing.T) {
 }
 
 // TestMergeManyRings merges rings of random calls and compares with sorting.
+// TestNoRoomWhileHeldBack: what was written within the slack stays in the ring,
+// so that whoever wrote it may not have another share yet.
+func TestNoRoomWhileHeldBack(t *testing.T) {
+	quiet, flooded := newRing(64, 4), newRing(64, 4)
+	m := merger{rings: []*ring{quiet, flooded}, batch: make([]Call, 0, 8)}
+	for i := range uint64(64 / shareParts * shareOfGroup) {
+		flooded.put(1000+i, 1, 1)
+	}
+	poll := func(cut uint64) bool {
+		quiet.snapshotLimit()
+		flooded.snapshotLimit()
+		m.merge(cut, 0, func([]Call) {})
+		return m.room()
+	}
+	if poll(1000) {
+		t.Error("room beside a whole share that is not read")
+	}
+	if !poll(1 << 40) {
+		t.Error("no room although all is read")
+	}
+}
+
 func TestMergeManyRings(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 50 {

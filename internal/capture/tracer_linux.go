@@ -318,7 +318,7 @@ func (t *Tracer) AddProcesses(pids []int32) []error {
 }
 
 // AddGrouped is AddProcesses for processes that belong to groups, one for each
-// pid, below MaxGroups: of the room in the rings a group may fill half between
+// pid, below MaxGroups: of the room in the rings a group may fill nearly half between
 // two polls, beyond it its calls are counted (Shares) and not recorded. What a
 // process starts is of its group.
 func (t *Tracer) AddGrouped(pids []int32, groups []uint16) []error {
