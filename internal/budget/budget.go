@@ -32,9 +32,13 @@ const (
 	// waves of requests and the cycles of a garbage collector. A cost of more
 	// than twice the budget is acted on at once.
 	enough, dear = 6 * time.Second, 2.0
-	// repay is the part of the budget that pays a focus back in any case: where
-	// the watch alone takes all of it there is still a focus now and then.
+	// repay is the part of the budget that is there for recording in any case,
+	// and that pays a focus back: where the watch and the inference take all of
+	// it no burst saved would help, and calls are why this runs.
 	repay = 0.25
+	// starting is how long this process takes to read the symbols of what runs
+	// already. That is no cost to go on with.
+	starting = 10 * time.Second
 	// memory is the time constant of the estimate once the plan lasts.
 	memory = 20 * time.Second
 	// settled is the part of the budget from which up nothing is changed, and
@@ -99,6 +103,11 @@ type Controller struct {
 	// duty is the share of the time attached, stacks the part of the rate.
 	duty, stacks float64
 	hooks, own   float64
+	work         workload
+	// rest is what the process costs whatever is recorded, recording the rest
+	// of what it costs.
+	rest, recording float64
+	age             time.Duration
 	// seen is for how long the plan has been watched.
 	seen time.Duration
 	// debt is what focus has cost beyond the plan and is not paid back yet, in
@@ -166,8 +175,14 @@ func (c *Controller) Observe(u Usage) Decision {
 	}
 	blend(&c.hooks, hooks)
 	blend(&c.own, u.Own.Seconds())
+	c.work.observe(u)
+	calls := min(u.Own, time.Duration(float64(u.Recorded)*c.work.perCall())).Seconds()
+	blend(&c.recording, calls)
+	if c.age += u.Elapsed; c.age > starting {
+		blend(&c.rest, u.Own.Seconds()-calls)
+	}
 	decision := Keep
-	switch used := (c.hooks + c.own) / c.share; {
+	switch used := (c.hooks + c.recording) / max(c.share-c.rest, c.share*repay); {
 	case used > dear || used > 1 && c.seen >= enough:
 		decision = c.spend(max(slowest, aim/used))
 	case used < settled && c.seen >= enough:

@@ -101,6 +101,13 @@ func (f *fakeTracer) SetStackRate(part float64) error {
 	return nil
 }
 
+// record has it tell of so many more calls.
+func (f *fakeTracer) record(calls uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.stats.Recorded += calls
+}
+
 func (f *fakeTracer) InFlight(time.Duration) []event { return f.inFlight }
 
 func (f *fakeTracer) Stats() tracerStats {

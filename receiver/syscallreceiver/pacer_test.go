@@ -83,6 +83,7 @@ func TestPacerSaves(t *testing.T) {
 	p.lastAt, p.ownAt, p.last = p.now(), p.own(), p.tracer.Stats()
 	for range 50 {
 		at = at.Add(2 * time.Second)
+		p.tracer.(*fakeTracer).record(2e6) // half a microsecond each
 		p.observe(false)
 	}
 	plan := p.budget.Plan()
