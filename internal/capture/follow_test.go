@@ -191,6 +191,13 @@ func TestAttachAgain(t *testing.T) {
 	must(t, tr.AddProcess(h.pid()))
 	h.say()
 	h.hear()
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		if calls, err := tr.InFlight(0); err != nil || time.Now().After(deadline) {
+			t.Fatalf("the helper does not block: %+v, %v", calls, err)
+		} else if slices.ContainsFunc(calls, number(unix.SYS_READV)) {
+			break
+		}
+	}
 	var attach, detach []time.Duration
 	for range 5 {
 		start := time.Now()

@@ -235,22 +235,24 @@ func (t *Tracer) attachLocked() error {
 	if t.enter != nil {
 		return nil
 	}
-	// A start left over from the last attachment must pair with nothing.
-	_, now, err := readClock()
+	// The entries are seen first and the returns last: a return whose entry was
+	// not seen is taken for one of a call that was under way at t.since. There
+	// is one such call of each thread, and no other.
+	enter, err := attach(t.obj.coll.Programs[captureProgSysEnter], captureProgSysEnter)
 	if err != nil {
 		return err
 	}
-	t.since = now
-	if err := t.obj.set(captureVarAttachedAt, t.since); err != nil {
-		return err
+	_, now, err := readClock()
+	if err == nil {
+		t.since = now
+		err = t.obj.set(captureVarAttachedAt, t.since)
+	}
+	if err != nil {
+		return errors.Join(err, enter.Close())
 	}
 	exit, err := attach(t.obj.sysExit, captureProgSysExit)
 	if err != nil {
-		return err
-	}
-	enter, err := attach(t.obj.coll.Programs[captureProgSysEnter], captureProgSysEnter)
-	if err != nil {
-		return errors.Join(err, exit.Close())
+		return errors.Join(err, enter.Close())
 	}
 	t.exit, t.enter, t.attached = exit, enter, time.Now()
 	return nil
@@ -267,13 +269,17 @@ func (t *Tracer) detachLocked() error {
 	if t.enter == nil {
 		return nil
 	}
-	err := errors.Join(t.enter.Close(), t.exit.Close())
+	_, now, err := readClock()
+	if err == nil {
+		t.until = now
+	}
+	// The returns first, for the reason above.
+	err = errors.Join(err, t.exit.Close(), t.enter.Close())
+	// A start left over must pair with nothing, an exit of the thread either.
+	err = errors.Join(err, t.obj.set(captureVarAttachedAt, t.until))
 	t.enter, t.exit = nil, nil
 	t.traced += time.Since(t.attached)
 	t.attached = time.Time{}
-	if _, now, failed := readClock(); failed == nil {
-		t.until = now
-	}
 	return err
 }
 
