@@ -61,3 +61,39 @@ func TestEdges(t *testing.T) {
 		t.Errorf("%d calls of more than 10 ms", long)
 	}
 }
+
+// TestWaitsBetweenBursts: when the hooks are off nobody saw a wait begin, and a
+// call that was entered in the last burst says nothing about it.
+func TestWaitsBetweenBursts(t *testing.T) {
+	cfg := testConfig()
+	cfg.SnapshotInterval = time.Hour // the test asks for them
+	tr, r := startTracer(t, cfg)
+	h := startHelper(t, "naps 8")
+	must(t, tr.AddProcess(h.pid()))
+	h.say()
+	h.hear()
+	for range 5 {
+		time.Sleep(10 * time.Millisecond)
+		must(t, tr.Detach())
+		time.Sleep(10 * time.Millisecond)
+		must(t, tr.Snapshot())
+		must(t, tr.Attach())
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	waits := 0
+	for _, s := range r.snapshots {
+		for _, th := range s.Threads {
+			if th.PID != h.pid() || th.Flags&ThreadBlocked == 0 {
+				continue
+			}
+			waits++
+			if th.Flags&ThreadSinceExact != 0 {
+				t.Errorf("nobody saw this wait begin: %+v", th)
+			}
+		}
+	}
+	if waits < 20 {
+		t.Errorf("%d waits seen", waits)
+	}
+}

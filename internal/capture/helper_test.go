@@ -161,6 +161,18 @@ var helpers = map[string]func(args []string, in *bufio.Reader){
 		finished.Wait()
 		fmt.Println("finished")
 	},
+	"naps": func(args []string, _ *bufio.Reader) {
+		threads, _ := strconv.Atoi(args[0])
+		for range threads {
+			go func() {
+				for {
+					ts := unix.NsecToTimespec(int64(time.Millisecond))
+					unix.Syscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&ts)), 0, 0)
+				}
+			}()
+		}
+		fmt.Println("ready")
+	},
 	"children": func(args []string, _ *bufio.Reader) {
 		n, _ := strconv.Atoi(args[0])
 		for range n {

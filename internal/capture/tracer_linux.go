@@ -275,8 +275,11 @@ func (t *Tracer) detachLocked() error {
 	}
 	// The returns first, for the reason above.
 	err = errors.Join(err, t.exit.Close(), t.enter.Close())
-	// A start left over must pair with nothing, an exit of the thread either.
-	err = errors.Join(err, t.obj.set(captureVarAttachedAt, t.until))
+	// A start left over must pair with nothing, nor be taken for that of a wait
+	// that a snapshot sees later.
+	if _, now, failed := readClock(); failed == nil {
+		err = errors.Join(err, t.obj.set(captureVarAttachedAt, now))
+	}
 	t.enter, t.exit = nil, nil
 	t.traced += time.Since(t.attached)
 	t.attached = time.Time{}
