@@ -2,20 +2,27 @@ package window
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/perfscope/perfscope/internal/syscalltrace"
 )
 
-// stall holds up all threads of a pool at one place for some snapshots of the
-// second that ends now.
+// stall holds up all threads of a pool for some snapshots of the second that
+// ends now.
 func (s *server) stall(threads, snapshots int) {
+	s.hold("@futex wait_for_commit commit serve worker", threads, snapshots)
+}
+
+// hold has them wait at a place, whose first name is that of the call.
+func (s *server) hold(place string, threads, snapshots int) {
+	call, _, _ := strings.Cut(place[1:], " ")
 	for i := range threads {
-		b := &syscalltrace.Batch{ThreadID: int32(1 + i), ThreadName: "worker", Stacks: []syscalltrace.Stack{stackOf("@futex wait_for_commit commit serve worker")}}
+		b := &syscalltrace.Batch{ThreadID: int32(1 + i), ThreadName: "worker", Stacks: []syscalltrace.Stack{stackOf(place)}}
 		for n := range snapshots {
 			b.Events = append(b.Events, syscalltrace.Event{
 				Kind: syscalltrace.KindBlocked, Time: s.now - second + int64(n)*tick, Duration: tick, Elapsed: tick,
-				Number: number(s.t, "futex"), Stack: 1,
+				Number: number(s.t, call), Stack: 1,
 			})
 		}
 		s.service.AddBatch(b)
@@ -37,6 +44,34 @@ func TestASingleStallIsNotTold(t *testing.T) {
 	s.run(5, pool(8))
 	if len(s.found) == 0 {
 		t.Error("stalls in every second are not told")
+	}
+}
+
+// TestAHiccupHidesNothing: that threads once waited for five seconds for the
+// server behind them makes that neither a place where they idle nor a wait that is usual.
+func TestAHiccupHidesNothing(t *testing.T) {
+	s := newServer(t)
+	ask := "@poll ask_upstream forward serve worker"
+	for i := range 60 {
+		s.run(1, pool(8))
+		if i >= 5 && i < 10 {
+			s.hold(ask, 8, 4)
+		} else {
+			s.hold(ask, 2, 1)
+		}
+	}
+	if len(s.found) > 0 {
+		t.Fatalf("told while all is learned: %s", s.found[0].Summary)
+	}
+	for range 20 {
+		s.run(1, pool(8))
+		s.hold(ask, 8, 4)
+	}
+	if len(s.found) == 0 {
+		t.Fatal("waiting for the server behind all the time is not told")
+	}
+	if first := s.found[0].Suspects[0]; first.Function != "ask_upstream" && first.Function != "forward" {
+		t.Errorf("the first suspect is %s", first.Function)
 	}
 }
 

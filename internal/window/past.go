@@ -1,6 +1,8 @@
 package window
 
 import (
+	"slices"
+
 	"github.com/perfscope/perfscope/internal/outlier"
 	"github.com/perfscope/perfscope/internal/unit"
 )
@@ -14,8 +16,8 @@ type past struct {
 	// rare is the CPU time of the functions that nine in ten hops do not have,
 	// all together; nobody is that of stacks without application code.
 	rare, nobody outlier.Past
-	// Totals, and how far the worst learned hop was above what its load let
-	// expect of it: no learned hop is abnormal.
+	// Totals, and how far the second worst learned hop was above what its load
+	// let expect of it.
 	cpuTotal, waitTotal outlier.Past
 	cpuWorst, waitWorst float64
 	// Means over the hops, per second.
@@ -24,7 +26,9 @@ type past struct {
 	callMean map[unit.Key]callTotals
 	siteMean map[callSite]float64
 	timedOut map[int32]float64
-	// waitShare is the largest share of its threads' time that a site had.
+	// waitShare is the share of its threads' time that a site had or exceeded in
+	// two hops. One alone may have had a hiccup, unless it is all of the time: a
+	// place where threads idle is one they come back to, or stay at.
 	waitShare map[waitSite]float64
 	// idle are the sites where threads spent their time.
 	idle []waitSite
@@ -55,6 +59,7 @@ func (s *Service) newPast(hops []*closedHop) *past {
 		}
 	}
 	var threads []float64
+	most := map[waitSite][]float64{}
 	spun := 0
 	for i, h := range hops {
 		for _, cpu := range []map[uint32]float64{h.cpu, h.freshCPU} {
@@ -68,7 +73,7 @@ func (s *Service) newPast(hops []*closedHop) *past {
 		for _, wait := range []map[waitSite]waitTime{h.wait, h.fresh} {
 			for site, w := range wait {
 				p.waitMean[site] += w.time / n
-				p.waitShare[site] = max(p.waitShare[site], w.share())
+				most[site] = append(most[site], w.share())
 			}
 		}
 		for id := range h.homes {
@@ -90,6 +95,14 @@ func (s *Service) newPast(hops []*closedHop) *past {
 		}
 		for site, t := range h.callSites {
 			p.siteMean[site] += t / tracedHops
+		}
+	}
+	for site, shares := range most {
+		slices.Sort(shares)
+		if n := len(shares); shares[n-1] >= wholly {
+			p.waitShare[site] = shares[n-1]
+		} else if n > 1 {
+			p.waitShare[site] = shares[n-2]
 		}
 	}
 	p.threads = outlier.Median(threads)
@@ -162,13 +175,16 @@ func add(groups map[group][]float64, g group, hop, hops int, t float64) {
 
 func (p *past) total(values []float64) (outlier.Past, float64) {
 	t := outlier.NewPast(values, p.loads)
-	worst := 1.0
+	// The second worst, for the same reason: a hiccup that happened once while
+	// all was learned must not hide all that comes.
+	worst, second := 1.0, 1.0
 	for i, v := range values {
 		if e := t.Proportional(p.loads[i]); e > 0 {
+			second = max(second, min(worst, v/e))
 			worst = max(worst, v/e)
 		}
 	}
-	return t, min(worst, worstAtMost)
+	return t, min(second, worstAtMost)
 }
 
 func (p *past) cpuGroup(g group) outlier.Past  { return p.figure(p.cpu[g]) }

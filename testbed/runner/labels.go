@@ -2,6 +2,7 @@ package runner
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -77,5 +78,13 @@ func LoadLabels(dir string) (Labels, error) {
 	if err != nil {
 		return l, err
 	}
-	return l, json.Unmarshal(data, &l)
+	if err := json.Unmarshal(data, &l); err != nil {
+		return l, fmt.Errorf("%s: %w", dir, err)
+	}
+	if l.Recording == "" {
+		return l, fmt.Errorf("%s: the last run was not recorded; eval records", dir)
+	}
+	// The directory may have been moved.
+	l.Recording = filepath.Join(dir, filepath.Base(l.Recording))
+	return l, nil
 }

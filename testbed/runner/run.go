@@ -82,11 +82,12 @@ func (r *run) run(ctx context.Context, o Options) (err error) {
 	r.say("load: %.0f requests per second over %d connections", r.work.Load.Rate, r.work.Load.Workers)
 
 	cfg := agent.Config{Binary: o.Binary, File: o.Config, Out: out, Overlays: slices.Clone(o.Overlays), Env: slices.Clone(o.Env)}
+	recording := filepath.Join(out, "records.bin")
+	if err := os.Remove(recording); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
 	if o.Record != "" {
-		r.labels.Recording = filepath.Join(out, "records.bin")
-		if err := os.Remove(r.labels.Recording); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
+		r.labels.Recording = recording
 		cfg.Overlays = append(cfg.Overlays, o.Record)
 		cfg.Env = append(cfg.Env, "PERFSCOPE_RECORD_FILE="+r.labels.Recording)
 	}
