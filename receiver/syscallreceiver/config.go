@@ -14,11 +14,11 @@ import (
 type Mode string
 
 const (
-	// ModeContinuous records every call of the targets, and watches them.
-	ModeContinuous Mode = "continuous"
 	// ModeBurst watches the targets, and records their calls in bursts: as much
 	// of the time as the overhead budget allows, and as focus asks for.
 	ModeBurst Mode = "burst"
+	// ModeContinuous records every call of the targets, and watches them.
+	ModeContinuous Mode = "continuous"
 	// ModeWatch samples the targets and looks at their waits, with no hook
 	// on system calls.
 	ModeWatch Mode = "watch"
@@ -148,7 +148,7 @@ type LimitsConfig struct {
 
 func createDefaultConfig() component.Config {
 	return &Config{
-		Mode:              ModeContinuous,
+		Mode:              ModeBurst,
 		Format:            FormatPacked,
 		FlushInterval:     time.Second,
 		DiscoveryInterval: 2 * time.Second,
@@ -178,7 +178,7 @@ func (c *Config) Validate() error {
 		}
 	}
 	if c.Mode != ModeContinuous && c.Mode != ModeBurst && c.Mode != ModeWatch {
-		fail("mode: must be continuous, burst or watch, not %q", c.Mode)
+		fail("mode: must be burst, continuous or watch, not %q", c.Mode)
 	}
 	if !(c.OverheadBudget >= 0.0001 && c.OverheadBudget <= 1) {
 		fail("overhead_budget: must be a share of the host's CPU time between 0.0001 and 1, such as 0.01 for one percent, not %v", c.OverheadBudget)

@@ -67,7 +67,7 @@ func TestConfigErrors(t *testing.T) {
 		{"container", func(c *Config) { c.Targets[0].ContainerID = "abc" }, "targets[0]: container_id: must be 6 to 64"},
 		{"exclude", func(c *Config) { c.Exclude = []TargetConfig{{}} }, "exclude[0]: has no rule"},
 		{"exclude name", func(c *Config) { c.Exclude = []TargetConfig{{PID: 1, ServiceName: "x"}} }, "exclude[0]: service_name: is allowed in targets only"},
-		{"mode", func(c *Config) { c.Mode = "often" }, `mode: must be continuous, burst or watch, not "often"`},
+		{"mode", func(c *Config) { c.Mode = "often" }, `mode: must be burst, continuous or watch, not "often"`},
 		{"budget", func(c *Config) { c.OverheadBudget = 0 }, "overhead_budget: must be a share of the host's CPU time between 0.0001 and 1, such as 0.01 for one percent, not 0"},
 		{"focus", func(c *Config) { c.Focus.Length = time.Hour }, "focus::length (0 is off): must be between 1s and 5m0s, not 1h0m0s"},
 		{"cool down", func(c *Config) { c.Focus.CoolDown = 0 }, "focus::cool_down: must be between 1s and 24h0m0s, not 0s"},

@@ -163,6 +163,7 @@ func (p *program) record(change func(*Config), meanwhile ...func()) []plog.Logs 
 	t := p.t
 	cfg := createDefaultConfig().(*Config)
 	cfg.FlushInterval, cfg.InFlightAfter = 200*time.Millisecond, 300*time.Millisecond
+	cfg.Mode = ModeContinuous // every call counts
 	cfg.Watch.SnapshotInterval = 50 * time.Millisecond
 	cfg.Ring.RecordsPerCPU = 16384
 	change(cfg)

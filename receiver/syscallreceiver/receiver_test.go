@@ -69,6 +69,7 @@ func newFixture(t *testing.T, next consumer.Logs) *fixture {
 	f.proc.add(100, 1, "server")
 	cfg := createDefaultConfig().(*Config)
 	cfg.Targets = []TargetConfig{{Executable: "server"}}
+	cfg.Mode = ModeContinuous
 	cfg.FlushInterval, cfg.DiscoveryInterval = 20*time.Millisecond, 20*time.Millisecond
 	cfg.Limits.QueuedFlushes = 1
 	var err error
