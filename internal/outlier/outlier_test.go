@@ -83,3 +83,26 @@ func TestPast(t *testing.T) {
 		t.Error("no past expects nothing")
 	}
 }
+
+// The edge of what chance alone moves is its mean.
+func TestWithoutChance(t *testing.T) {
+	rng := rand.New(rand.NewPCG(4, 4))
+	const grain = 1e9 / 49
+	for _, mean := range []float64{2, 5, 20, 100} { // samples in a hop
+		values, loads := make([]float64, 2000), make([]float64, 2000)
+		for i := range values {
+			loads[i] = 1
+			for at := rng.ExpFloat64(); at < mean; at += rng.ExpFloat64() {
+				values[i] += grain
+			}
+		}
+		p := NewPast(values, loads)
+		edge := p.WithoutChance(grain).Edge()
+		if math.Abs(edge-mean*grain) > 0.15*mean*grain+0.5*grain || edge >= p.Edge() {
+			t.Errorf("%v samples in a hop: the edge is %.1f, without chance %.1f", mean, p.Edge()/grain, edge/grain)
+		}
+	}
+	if edge := NewPast([]float64{0, 0}, []float64{1, 1}).WithoutChance(grain).Edge(); edge != 0 {
+		t.Errorf("the edge of nothing is %v", edge)
+	}
+}

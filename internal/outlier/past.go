@@ -37,6 +37,23 @@ func NewPast(values, loads []float64) Past {
 	}
 }
 
+// WithoutChance is the past of what was sampled, without what chance adds to
+// the edge: of counts of samples with the same mean, one in ten is 1.28 standard
+// deviations above it, or more (Poisson's, for large counts). grain is what one
+// sample stands for.
+func (p Past) WithoutChance(grain float64) Past {
+	p.edge, p.perLoad = withoutChance(p.edge, grain), withoutChance(p.perLoad, grain)
+	return p
+}
+
+// withoutChance solves m + z*sqrt(m*grain) = edge for m.
+func withoutChance(edge, grain float64) float64 {
+	const z = 1.2816 // of the quantile "usual"
+	a := z * math.Sqrt(grain)
+	root := (math.Sqrt(a*a+4*edge) - a) / 2
+	return root * root
+}
+
 // Median is the median of the values.
 func (p Past) Median() float64 { return p.median }
 

@@ -19,6 +19,9 @@ type episode struct {
 	learned []*closedHop
 	merged  *closedHop
 	pending []*closedHop
+	// recent are the hops before the present one, of an episode that no hop
+	// tells by itself.
+	recent []*closedHop
 	// sum is that of the scores so far, quiet the hops in a row that are back.
 	sum      float64
 	quiet    int
@@ -48,6 +51,12 @@ func (s *Service) judgeEpisode(e *episode, c *closedHop) (suspect.Anomaly, bool)
 	o := s.outliers(e.learned, c, v.active, 1)
 	s.note(v, o)
 	score := max(v.score, o.score)
+	if len(e.recent) > 0 {
+		if pooled := s.comparePooled(e, c); score < doubt && pooled.score >= doubt {
+			v, score = pooled, pooled.score
+		}
+		e.recent = append(e.recent[max(0, len(e.recent)-maxPooled+2):len(e.recent):len(e.recent)], c)
+	}
 	if score < doubt {
 		return suspect.Anomaly{}, s.settle(e, c)
 	}

@@ -60,15 +60,18 @@ func (s *Service) nobodysCPU(c *closedHop) float64 {
 
 // slowMachine is by how much every function takes longer than expected, as
 // when others use the same cores and caches: the lower quartile over the
-// functions that had a percent of a CPU, so that a bug which leaves a quarter
-// of them alone is not taken for it; at most 2, since two threads on one core
-// at most double each other's time.
+// functions, small ones in pools, so that a bug which leaves a quarter of them
+// alone is not taken for it; at most 2, since two threads on one core at most
+// double each other's time.
 func slowMachine(p *past, now map[group]float64, load float64) float64 {
 	var ratios []float64
-	for g := range p.cpu {
-		if was := p.cpuGroup(g); was.Median() >= onePercent {
-			ratios = append(ratios, now[g]/was.Expected(load))
+	for _, pool := range p.functionPools(nil) {
+		sum, expected := 0.0, 0.0
+		for _, g := range pool.groups {
+			sum += now[g]
+			expected += p.cpuGroup(g).Expected(load)
 		}
+		ratios = append(ratios, sum/expected)
 	}
 	if len(ratios) < 3 {
 		return 1

@@ -75,28 +75,37 @@ func (s *Service) judge(c *closedHop) (suspect.Anomaly, bool) {
 	if e := s.episode; e != nil {
 		return s.judgeEpisode(e, c)
 	}
-	// The newest hop may hold the beginning of what is found now.
-	learned := s.closed
-	if len(learned) > minPast {
-		learned = learned[:len(learned)-1]
-	}
-	if c.works() {
-		// Hops without work say nothing about what work costs.
-		learned = slices.DeleteFunc(slices.Clone(learned), func(h *closedHop) bool { return !h.works() })
-	}
+	learned := s.learned(s.closed, c)
 	if len(learned) < minPast {
 		return s.warmUp(c)
 	}
-	learned = settled(learned)
 	p := s.newPast(learned)
 	v := s.compare(p, c)
 	o := s.outliers(learned, c, v.active, 1)
 	s.note(v, o)
-	if max(v.score, o.score) < doubt {
+	if max(v.score, o.score) >= doubt {
+		s.episode = newEpisode(p, learned, c)
+	} else if s.episode = s.pooled(c); s.episode == nil {
 		return suspect.Anomaly{}, false
 	}
-	s.episode = newEpisode(p, learned, c)
 	return s.judgeEpisode(s.episode, c)
+}
+
+// learned are those of the hops before one that it is held against, fewer than
+// minPast when they are not enough.
+func (s *Service) learned(before []*closedHop, c *closedHop) []*closedHop {
+	// The newest hop may hold the beginning of what is found now.
+	if len(before) > minPast {
+		before = before[:len(before)-1]
+	}
+	if c.works() {
+		// Hops without work say nothing about what work costs.
+		before = slices.DeleteFunc(slices.Clone(before), func(h *closedHop) bool { return !h.works() })
+	}
+	if len(before) < minPast {
+		return before
+	}
+	return settled(before)
 }
 
 // settled leaves out the hops in which the service was still getting ready, as
@@ -137,7 +146,8 @@ func (s *Service) compare(p *past, c *closedHop) verdict {
 // ended between two looks is missing from the exact one.
 func (c *closedHop) knownCPU() float64 {
 	exact := max(0, c.cpuTotal-sum(c.freshCPU))
-	if sampled := sum(c.cpu); sampled > exact+noise(exact, c.period.sample) {
+	// Twice the noise, since there are hundreds of hops in an hour.
+	if sampled := sum(c.cpu); sampled > exact+2*noise(exact, c.period.sample) {
 		return sampled
 	}
 	return exact

@@ -38,6 +38,8 @@ type past struct {
 	// a quarter of the hops one was on CPU all the time.
 	threads float64
 	spun    bool
+	// sample is what a sample on CPU stands for, in nanoseconds per second.
+	sample float64
 }
 
 // worstAtMost bounds how much one learned hop may lift what is expected: a
@@ -54,6 +56,7 @@ func (s *Service) newPast(hops []*closedHop) *past {
 	}
 	n, tracedHops := float64(len(hops)), 0.0
 	for _, h := range hops {
+		p.sample += h.period.sample / n
 		if h.traced {
 			tracedHops++
 		}
@@ -142,7 +145,7 @@ func (s *Service) newPast(hops []*closedHop) *past {
 	for i, h := range hops {
 		nobody[i] = s.nobodysCPU(h)
 	}
-	p.rare, p.nobody = p.figure(rare), p.figure(nobody)
+	p.rare, p.nobody = p.figure(rare).WithoutChance(p.sample), p.figure(nobody).WithoutChance(p.sample)
 	p.cpuTotal, p.cpuWorst = p.total(cpuTotals)
 	p.waitTotal, p.waitWorst = p.total(waitTotals)
 	return p
@@ -187,7 +190,7 @@ func (p *past) total(values []float64) (outlier.Past, float64) {
 	return t, min(second, worstAtMost)
 }
 
-func (p *past) cpuGroup(g group) outlier.Past  { return p.figure(p.cpu[g]) }
+func (p *past) cpuGroup(g group) outlier.Past  { return p.figure(p.cpu[g]).WithoutChance(p.sample) }
 func (p *past) waitGroup(g group) outlier.Past { return p.figure(p.wait[g]) }
 
 func (p *past) figure(values []float64) outlier.Past {

@@ -9,7 +9,9 @@ import (
 	"github.com/perfscope/perfscope/testbed/server"
 )
 
-func apache() []Scenario { return []Scenario{apacheReport(), apacheListing(), apacheUpload()} }
+func apache() []Scenario {
+	return []Scenario{apacheReport(), apacheListing(), apacheUpload(), apacheRewrite()}
+}
 
 // fileRequest asks for a file; one in fifty is missing, one in twenty ends its
 // connection.

@@ -6,6 +6,7 @@ func init() {
 	addCheck("apache-report", fewer(0.75))
 	addCheck("apache-listing", slow(2))
 	addCheck("apache-upload", fewer(0.75))
+	addCheck("apache-rewrite", fewer(0.5))
 }
 
 // fewer expects less than a share of the requests to be answered. A request

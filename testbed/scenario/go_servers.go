@@ -1,5 +1,5 @@
 package scenario
 
 func goServers() []Scenario {
-	return []Scenario{shelfJournal(), shelfCatalog(), shelfFrames(), shelfRatings(), shelfUploads(), natsChurning(), statsdIDs()}
+	return []Scenario{shelfJournal(), shelfCatalog(), shelfFrames(), shelfRatings(), shelfUploads(), natsChurning(), statsdIDs(), shelfTitles()}
 }

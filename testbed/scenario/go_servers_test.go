@@ -16,6 +16,7 @@ func init() {
 	addCheck("shelf-uploads", burns(0.07))
 	addCheck("nats-subscriptions", burns(0.07))
 	addCheck("statsd-ids", burns(0.07))
+	addCheck("shelf-titles", burns(0.05))
 }
 
 // A service that fails must cost connections.

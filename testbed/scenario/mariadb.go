@@ -14,7 +14,9 @@ import (
 	"github.com/perfscope/perfscope/testbed/server"
 )
 
-func mariadb() []Scenario { return []Scenario{mariadbSync(), mariadbConvoy(), mariadbSleep()} }
+func mariadb() []Scenario {
+	return []Scenario{mariadbSync(), mariadbConvoy(), mariadbSleep(), mariadbRows()}
+}
 
 // The shop's tables, in rows.
 const mariadbItems, mariadbCarts = 10_000, 2_000

@@ -3,6 +3,6 @@ package scenario
 func nodeServers() []Scenario {
 	return []Scenario{
 		nodeLogLoop(), nodeJournalSync(), nodeAuditPipe(), nodeManifest(), nodeProof(),
-		expressRoute(), markdownEmphasis(),
+		expressRoute(), markdownEmphasis(), notesLinks(),
 	}
 }

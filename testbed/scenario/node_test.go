@@ -10,4 +10,5 @@ func init() {
 	addCheck("node-proof", slow(2))
 	addCheck("express-route", slow(2))
 	addCheck("markdown-emphasis", slow(2))
+	addCheck("notes-links", burns(0.05))
 }

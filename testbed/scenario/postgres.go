@@ -1,3 +1,5 @@
 package scenario
 
-func postgres() []Scenario { return []Scenario{postgresLock(), postgresIndex(), postgresSleep()} }
+func postgres() []Scenario {
+	return []Scenario{postgresLock(), postgresIndex(), postgresSleep(), postgresSpill()}
+}

@@ -6,6 +6,7 @@ import (
 )
 
 func init() {
+	addCheck("postgres-spill", slow(1.2))
 	// A factor would ask for a quiet machine: the trigger adds 30 ms to one
 	// request of four, whatever the others take.
 	addCheck("postgres-sleep", func(t *testing.T, _, after state) {

@@ -11,7 +11,9 @@ import (
 	"github.com/perfscope/perfscope/testbed/server"
 )
 
-func redis() []Scenario { return []Scenario{redisFsync(), redisAccept(), redisKeys(), redisUnion()} }
+func redis() []Scenario {
+	return []Scenario{redisFsync(), redisAccept(), redisKeys(), redisUnion(), redisScript()}
+}
 
 // redisKeyspace is how many keys the load reads and writes.
 const redisKeyspace = 10_000

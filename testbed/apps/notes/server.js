@@ -8,6 +8,7 @@ const { parseArgs } = require('node:util');
 
 const { Notes } = require('./lib/notes');
 const { Renderer } = require('./lib/renderer');
+const { Files } = require('./lib/files');
 const { EventLog } = require('./lib/event_log');
 
 const { values: options } = parseArgs({
@@ -19,6 +20,7 @@ const { values: options } = parseArgs({
 
 const log = new EventLog(path.join(options.data, 'events.log'));
 const renderer = new Renderer({ cached: 100 });
+const files = new Files(path.join(options.data, 'files'));
 const notes = new Notes({ keep: 1000, log });
 notes.seed(500);
 
@@ -30,12 +32,13 @@ const routes = [
   ['POST', /^\/notes$/, createNote],
   ['POST', /^\/notes\/(\d+)\/comments$/, addComment],
   ['POST', /^\/preview$/, preview],
+  ['PUT', /^\/files\/([\w-]+\.\w+)$/, putFile],
 ];
 
 function showNote(request, [id], reply) {
   const note = notes.get(Number(id));
   const comments = note.comments.map((text) => renderer.render(text));
-  reply(200, { id: note.id, title: note.title, html: renderer.render(note.text), comments });
+  reply(200, { id: note.id, title: note.title, html: files.markMissing(renderer.render(note.text)), comments });
 }
 
 async function createNote(request, [], reply) {
@@ -54,9 +57,14 @@ async function preview(request, [], reply) {
   reply(200, { html: renderer.renderOnce(text) });
 }
 
+async function putFile(request, [name], reply) {
+  files.add(name, await readBody(request));
+  reply(201, { name });
+}
+
 const maxBody = 128 << 10;
 
-async function readJSON(request) {
+async function readBody(request) {
   const chunks = [];
   let size = 0;
   for await (const chunk of request) {
@@ -64,7 +72,11 @@ async function readJSON(request) {
     if (size > maxBody) throw Object.assign(new Error('too large'), { status: 413 });
     chunks.push(chunk);
   }
-  return JSON.parse(Buffer.concat(chunks));
+  return Buffer.concat(chunks);
+}
+
+async function readJSON(request) {
+  return JSON.parse(await readBody(request));
 }
 
 async function handle(request, response) {

@@ -127,7 +127,12 @@ func (h *handlers) listDocuments(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, err)
 		return
 	}
-	found := h.Catalog.ByTag(tag, limit)
+	var found []catalog.Entry
+	if title := r.URL.Query().Get("title"); title != "" {
+		found = h.Catalog.ByTitle(tag, title, limit)
+	} else {
+		found = h.Catalog.ByTag(tag, limit)
+	}
 	list := make([]listed, len(found))
 	for i, e := range found {
 		list[i] = listed{Entry: e, Rating: h.Ratings.Get(r.Context(), e.ID)}
