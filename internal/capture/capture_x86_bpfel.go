@@ -125,7 +125,6 @@ const (
 	captureMapRows              = "rows"
 	captureMapScratches         = "scratches"
 	captureMapShares            = "shares"
-	captureMapSlots             = "slots"
 	captureMapSnapshotScratch   = "snapshot_scratch"
 	captureMapStacks            = "stacks"
 	captureMapTargets           = "targets"
@@ -160,6 +159,7 @@ const (
 	captureVarRowCount          = "row_count"
 	captureVarRowsLost          = "rows_lost"
 	captureVarShareRecords      = "share_records"
+	captureVarSlots             = "slots"
 	captureVarSlowGapMs         = "slow_gap_ms"
 	captureVarSlowNs            = "slow_ns"
 	captureVarStackBytes        = "stack_bytes"
@@ -237,7 +237,6 @@ type captureMapSpecs struct {
 	Rows            *ebpf.MapSpec `ebpf:"rows"`
 	Scratches       *ebpf.MapSpec `ebpf:"scratches"`
 	Shares          *ebpf.MapSpec `ebpf:"shares"`
-	Slots           *ebpf.MapSpec `ebpf:"slots"`
 	SnapshotScratch *ebpf.MapSpec `ebpf:"snapshot_scratch"`
 	Stacks          *ebpf.MapSpec `ebpf:"stacks"`
 	Targets         *ebpf.MapSpec `ebpf:"targets"`
@@ -266,6 +265,7 @@ type captureVariableSpecs struct {
 	RowCount        *ebpf.VariableSpec `ebpf:"row_count"`
 	RowsLost        *ebpf.VariableSpec `ebpf:"rows_lost"`
 	ShareRecords    *ebpf.VariableSpec `ebpf:"share_records"`
+	Slots           *ebpf.VariableSpec `ebpf:"slots"`
 	SlowGapMs       *ebpf.VariableSpec `ebpf:"slow_gap_ms"`
 	SlowNs          *ebpf.VariableSpec `ebpf:"slow_ns"`
 	StackBytes      *ebpf.VariableSpec `ebpf:"stack_bytes"`
@@ -303,7 +303,6 @@ type captureMaps struct {
 	Rows            *ebpf.Map `ebpf:"rows"`
 	Scratches       *ebpf.Map `ebpf:"scratches"`
 	Shares          *ebpf.Map `ebpf:"shares"`
-	Slots           *ebpf.Map `ebpf:"slots"`
 	SnapshotScratch *ebpf.Map `ebpf:"snapshot_scratch"`
 	Stacks          *ebpf.Map `ebpf:"stacks"`
 	Targets         *ebpf.Map `ebpf:"targets"`
@@ -320,7 +319,6 @@ func (m *captureMaps) Close() error {
 		m.Rows,
 		m.Scratches,
 		m.Shares,
-		m.Slots,
 		m.SnapshotScratch,
 		m.Stacks,
 		m.Targets,
@@ -350,6 +348,7 @@ type captureVariables struct {
 	RowCount        *ebpf.Variable `ebpf:"row_count"`
 	RowsLost        *ebpf.Variable `ebpf:"rows_lost"`
 	ShareRecords    *ebpf.Variable `ebpf:"share_records"`
+	Slots           *ebpf.Variable `ebpf:"slots"`
 	SlowGapMs       *ebpf.Variable `ebpf:"slow_gap_ms"`
 	SlowNs          *ebpf.Variable `ebpf:"slow_ns"`
 	StackBytes      *ebpf.Variable `ebpf:"stack_bytes"`

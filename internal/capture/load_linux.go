@@ -73,7 +73,7 @@ func load(spec *ebpf.CollectionSpec, cfg Config, log *zap.Logger) (_ *objects, e
 	if o.coll, err = ebpf.NewCollection(base); err != nil {
 		return nil, refused("the kernel refuses the eBPF programs", err)
 	}
-	if err = o.mapAll(cpus); err != nil {
+	if err = o.mapAll(spec, cpus); err != nil {
 		return nil, err
 	}
 	if err = o.setStackRate(cfg, 1); err != nil {
@@ -204,8 +204,9 @@ func (o *objects) degrade(feature string, err error) {
 	o.degraded = append(o.degraded, Degraded{Feature: feature, Reason: explain(err)})
 }
 
-func (o *objects) mapAll(cpus int) (err error) {
-	if o.slots, err = mapArray[captureSlot](o, captureMapSlots, MaxThreads); err != nil {
+func (o *objects) mapAll(spec *ebpf.CollectionSpec, cpus int) (err error) {
+	slots := spec.Variables[captureVarSlots]
+	if o.slots, err = mapArrayAt[captureSlot](o, slots.SectionName, int(slots.Offset), MaxThreads); err != nil {
 		return err
 	}
 	if o.cpus, err = mapArray[captureCpuState](o, captureMapCpus, cpus); err != nil {
@@ -223,15 +224,20 @@ func (o *objects) mapAll(cpus int) (err error) {
 
 // mapArray maps an array map's memory, read-only.
 func mapArray[T any](o *objects, name string, n int) ([]T, error) {
+	return mapArrayAt[T](o, name, 0, n)
+}
+
+// mapArrayAt does so with an array that begins at an offset in bytes.
+func mapArrayAt[T any](o *objects, name string, offset, n int) ([]T, error) {
 	var zero T
-	size := n * int(unsafe.Sizeof(zero))
+	size := offset + n*int(unsafe.Sizeof(zero))
 	page := os.Getpagesize()
 	b, err := unix.Mmap(o.coll.Maps[name].FD(), 0, (size+page-1)/page*page, unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {
 		return nil, fmt.Errorf("capture: cannot map the eBPF map %s (kernel 5.5 or later is needed): %w", name, err)
 	}
 	o.mapped = append(o.mapped, b)
-	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(b))), n), nil
+	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(b[offset:]))), n), nil
 }
 
 // mapMemory is the memory the kernel says a map takes, or, where it does not

@@ -18,7 +18,7 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 SEC("tp_btf/sys_enter")
 int sys_enter(u64 *ctx)
 {
-	struct slot *s = slot_of((u32)bpf_get_current_pid_tgid());
+	struct slot *s = slot_of(this_tid());
 
 	if (!s) {
 		/* They pay for the hooks, too: user space reckons with them. */
@@ -211,30 +211,17 @@ static __always_inline bool within_share(u32 cpu, struct slot *s)
 	return true;
 }
 
-static __always_inline int call_returned(u64 *ctx, bool stacks_on)
+/* What a call that a followed thread returns from is worth. */
+static __always_inline int record(u64 *ctx, struct slot *s, bool stacks_on)
 {
-	u32 tid = (u32)bpf_get_current_pid_tgid(), cpu, flags = 0, stack = 0;
-	struct slot *s = slot_of(tid);
-	struct cpu_state *c;
-	s64 ret;
-	u64 now;
+	/* First the clock: the processor waits for all that comes before it. */
+	u64 now = bpf_ktime_get_ns();
+	u32 cpu = bpf_get_smp_processor_id(), flags = 0, stack = 0;
+	struct cpu_state *c = bpf_map_lookup_elem(&cpus, &cpu);
+	s64 ret = (s64)ctx[1];
 
-	if (!s) {
-		if (unlikely(overflow)) {
-			u32 tgid = bpf_get_current_pid_tgid() >> 32;
-
-			c = this_cpu();
-			if (c && bpf_map_lookup_elem(&targets, &tgid))
-				c->unslotted++;
-		}
-		return 0;
-	}
-	cpu = bpf_get_smp_processor_id();
-	c = bpf_map_lookup_elem(&cpus, &cpu);
 	if (!c)
 		return 0;
-	ret = (s64)ctx[1];
-	now = bpf_ktime_get_ns();
 	if (unlikely(s->start <= attached_at)) {
 		s32 nr = REG_NR((struct pt_regs *)ctx[0]);
 
@@ -263,6 +250,28 @@ static __always_inline int call_returned(u64 *ctx, bool stacks_on)
 	}
 	emit(c, cpu, s, now, ret, flags, stack);
 	s->start = 0;
+	return 0;
+}
+
+/* Apart, so that a call of no followed thread does not save registers for it. */
+static __noinline int unslotted(void)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct cpu_state *c = this_cpu();
+
+	if (c && bpf_map_lookup_elem(&targets, &tgid))
+		c->unslotted++;
+	return 0;
+}
+
+static __always_inline int call_returned(u64 *ctx, bool stacks_on)
+{
+	struct slot *s = slot_of(this_tid());
+
+	if (s)
+		return record(ctx, s, stacks_on);
+	if (unlikely(overflow))
+		return unslotted();
 	return 0;
 }
 

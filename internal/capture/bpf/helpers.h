@@ -15,6 +15,8 @@
 
 /* Does the running kernel have this field? Decided when the program is loaded. */
 #define field_exists(field) __builtin_preserve_field_info(field, 2)
+/* And this helper? */
+#define helper_exists(id) __builtin_preserve_enum_value(*(enum bpf_func_id *)id, 0)
 
 static void *(*bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
 static long (*bpf_map_update_elem)(void *map, const void *key, const void *value, u64 flags) = (void *)2;

@@ -5,6 +5,15 @@
 
 #define PF_EXITING 0x4
 
+/* The running thread's id; from its task, where the kernel (5.11 and later)
+ * hands that out, which is the shorter way. */
+static __always_inline u32 this_tid(void)
+{
+	if (helper_exists(BPF_FUNC_get_current_task_btf))
+		return bpf_get_current_task_btf()->pid;
+	return (u32)bpf_get_current_pid_tgid();
+}
+
 static __always_inline u32 first_place(u32 tid)
 {
 	return tid & (SLOTS - 1);
@@ -19,27 +28,21 @@ static __always_inline u32 second_place(u32 tid)
 
 static __always_inline struct slot *slot_of(u32 tid)
 {
-	u32 i = first_place(tid);
-	struct slot *s = bpf_map_lookup_elem(&slots, &i);
+	struct slot *s = slot_at(first_place(tid));
 
-	if (!s)
-		return 0;
 	if (s->tid == tid)
 		return s;
 	if (likely(!s->spilled))
 		return 0;
-	i = second_place(tid);
-	s = bpf_map_lookup_elem(&slots, &i);
-	if (s && s->tid == tid)
-		return s;
-	return 0;
+	s = slot_at(second_place(tid));
+	return s->tid == tid ? s : 0;
 }
 
 static __always_inline void release_slot(u32 tid, u32 i)
 {
-	struct slot *s = bpf_map_lookup_elem(&slots, &i);
+	struct slot *s = slot_at(i);
 
-	if (s && s->tid == tid) {
+	if (s->tid == tid) {
 		s->start = 0;
 		s->tid = 0;
 	}
@@ -100,9 +103,7 @@ static __noinline int thread_add(u32 tid, u32 tgid)
 	}
 	placed(tid);
 	if (bpf_map_update_elem(&claims, &i, &tid, BPF_NOEXIST)) {
-		s = bpf_map_lookup_elem(&slots, &i);
-		if (s)
-			s->spilled = 1;
+		slot_at(i)->spilled = 1;
 		i = second_place(tid);
 		if (bpf_map_update_elem(&claims, &i, &tid, BPF_NOEXIST)) {
 			no_slot();
@@ -112,9 +113,7 @@ static __noinline int thread_add(u32 tid, u32 tgid)
 			return 0;
 		}
 	}
-	s = bpf_map_lookup_elem(&slots, &i);
-	if (!s)
-		return 0;
+	s = slot_at(i);
 	s->start = 0;
 	s->tgid = tgid;
 	group = bpf_map_lookup_elem(&targets, &tgid);
