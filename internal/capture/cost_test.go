@@ -12,8 +12,9 @@ import (
 )
 
 // BenchmarkCallCost measures what a system call costs, side by side: bare,
-// under two empty programs (the floor for every tracer of this kind), in a
-// process that is not traced while another could be, and traced. It compares
+// under two empty programs (the floor for every tracer of this kind), under two
+// that only read the clock (the floor for one that tells durations), in a process
+// that is not traced while another could be, and traced. It compares
 // within rounds and takes the median, so that a busy machine spoils little:
 //
 //	go test -run '^$' -bench CallCost -benchtime 1x ./internal/capture
@@ -51,7 +52,11 @@ func BenchmarkCallCost(b *testing.B) {
 	}{
 		{"bare", run},
 		{"empty-pair", func() float64 {
-			defer attachEmpty(b)()
+			defer attachPair(b, false)()
+			return run()
+		}},
+		{"clock-pair", func() float64 {
+			defer attachPair(b, true)()
 			return run()
 		}},
 		{"untraced", func() float64 { return traced(plain, false) }},
@@ -90,15 +95,19 @@ func BenchmarkCallCost(b *testing.B) {
 	b.Logf("dropped: %v and %v", plain.Stats().Dropped, stacks.Stats().Dropped)
 }
 
-// attachEmpty attaches a program that does nothing to each hook, and returns
-// what takes them away.
-func attachEmpty(b *testing.B) func() {
+// attachPair attaches a program to each hook that does nothing, or no more than
+// read the clock, and returns what takes them away.
+func attachPair(b *testing.B, clock bool) func() {
+	code := asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}
+	if clock {
+		code = append(asm.Instructions{asm.FnKtimeGetNs.Call()}, code...)
+	}
 	var links []link.Link
 	var programs []*ebpf.Program
 	for _, hook := range []string{"sys_enter", "sys_exit"} {
 		p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-			Name: "empty", Type: ebpf.Tracing, AttachType: ebpf.AttachTraceRawTp, AttachTo: hook, License: "Dual BSD/GPL",
-			Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
+			Name: "pair", Type: ebpf.Tracing, AttachType: ebpf.AttachTraceRawTp, AttachTo: hook, License: "Dual BSD/GPL",
+			Instructions: code,
 		})
 		must(b, err)
 		l, err := link.AttachTracing(link.TracingOptions{Program: p})

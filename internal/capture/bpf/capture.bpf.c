@@ -253,7 +253,18 @@ static __always_inline int record(u64 *ctx, struct slot *s, bool stacks_on)
 	return 0;
 }
 
-/* Apart, so that a call of no followed thread does not save registers for it. */
+/* Apart, so that a call that is not recorded saves no registers for these: it
+ * is every process's, a recorded one only a target's. */
+static __noinline int record_call(u64 *ctx, struct slot *s)
+{
+	return record(ctx, s, false);
+}
+
+static __noinline int record_stack(u64 *ctx, struct slot *s)
+{
+	return record(ctx, s, true);
+}
+
 static __noinline int unslotted(void)
 {
 	u32 tgid = bpf_get_current_pid_tgid() >> 32;
@@ -269,7 +280,7 @@ static __always_inline int call_returned(u64 *ctx, bool stacks_on)
 	struct slot *s = slot_of(this_tid());
 
 	if (s)
-		return record(ctx, s, stacks_on);
+		return stacks_on ? record_stack(ctx, s) : record_call(ctx, s);
 	if (unlikely(overflow))
 		return unslotted();
 	return 0;
