@@ -12,9 +12,9 @@ import (
 	"github.com/perfscope/perfscope/internal/syscalltrace"
 )
 
-// maxRecordEvents bounds the events of one packed record, so that a record
+// MaxRecordEvents bounds the events of one packed record, so that a record
 // stays well below the 4 MiB that OTLP receivers accept by default.
-const maxRecordEvents = 1 << 16
+const MaxRecordEvents = 1 << 16
 
 // packer is an encoder with its buffer, kept between calls.
 type packer struct {
@@ -38,11 +38,11 @@ func AppendBatch(dst plog.LogRecordSlice, f Format, arch string, b *syscalltrace
 
 func appendPacked(dst plog.LogRecordSlice, p *packer, arch string, b *syscalltrace.Batch) {
 	err := error(nil)
-	if len(b.Events) <= maxRecordEvents {
+	if len(b.Events) <= MaxRecordEvents {
 		p.block, err = p.encoder.Append(p.block[:0], arch, b)
 	}
 	switch {
-	case len(b.Events) > maxRecordEvents || (errors.Is(err, syscalltrace.ErrTooLarge) && len(b.Events) > 1):
+	case len(b.Events) > MaxRecordEvents || (errors.Is(err, syscalltrace.ErrTooLarge) && len(b.Events) > 1):
 		first, second := halves(b)
 		appendPacked(dst, p, arch, first)
 		appendPacked(dst, p, arch, second)

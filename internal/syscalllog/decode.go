@@ -1,6 +1,7 @@
 package syscalllog
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -74,17 +75,11 @@ func threadLabel(rec plog.LogRecord) string {
 }
 
 func deliver(h Handler, arch string, b *syscalltrace.Batch) {
-	byTime := func(a, b syscalltrace.Event) int {
-		switch {
-		case a.Time < b.Time:
-			return -1
-		case a.Time > b.Time:
-			return 1
+	for i := range b.Events {
+		if i > 0 && b.Events[i].Time < b.Events[i-1].Time {
+			slices.SortStableFunc(b.Events, func(a, b syscalltrace.Event) int { return cmp.Compare(a.Time, b.Time) })
+			break
 		}
-		return 0
-	}
-	if !slices.IsSortedFunc(b.Events, byTime) {
-		slices.SortStableFunc(b.Events, byTime)
 	}
 	if h.Batch != nil {
 		h.Batch(arch, b)
@@ -99,7 +94,8 @@ func decodePacked(rec plog.LogRecord, h Handler) error {
 	if err != nil {
 		return err
 	}
-	for i, ev := range b.Events {
+	for i := range b.Events {
+		ev := &b.Events[i]
 		const longest = maxSeconds * int64(time.Second)
 		if ev.Time < 0 || ev.Duration < 0 || ev.Elapsed < 0 || ev.Number < syscalltrace.NoCall || ev.Duration > longest || ev.Elapsed > longest {
 			return fmt.Errorf("event %d has time %d, duration %d ns, elapsed %d ns and number %d: no kernel says that",

@@ -150,7 +150,7 @@ func TestEventsOfThreadsAreGroupedAndOrdered(t *testing.T) {
 
 func TestLargeBatchIsSplit(t *testing.T) {
 	b := exampleBatch()
-	for i := range 3 * maxRecordEvents {
+	for i := range 3 * MaxRecordEvents {
 		b.Events = append(b.Events, syscalltrace.Event{Time: epoch + int64(10_000_000+i), Stack: uint32(i % 3)})
 	}
 	recs := plog.NewLogRecordSlice()

@@ -85,6 +85,7 @@ type Encoder struct {
 	strings     []string
 	frameIndex  map[Frame]uint64
 	frames      []Frame
+	version     byte // the oldest that can hold the batch
 }
 
 // Encode packs a batch into a new block.
@@ -102,7 +103,7 @@ func (e *Encoder) Append(dst []byte, arch string, b *Batch) ([]byte, error) {
 	}
 	start := len(dst)
 	out := append(dst, magic...)
-	out = append(out, versionOf(b))
+	out = append(out, e.version)
 	out = appendString(out, arch)
 	out = appendString(out, b.ThreadName)
 	out = binary.AppendVarint(out, int64(b.ThreadID))
@@ -114,13 +115,6 @@ func (e *Encoder) Append(dst []byte, arch string, b *Batch) ([]byte, error) {
 		return dst, fmt.Errorf("batch of thread %d: %w: %d bytes packed, at most %d; split it", b.ThreadID, ErrTooLarge, len(out)-start, MaxBlockBytes)
 	}
 	return binary.LittleEndian.AppendUint32(out, crc32.Checksum(out[start:], castagnoli)), nil
-}
-
-func versionOf(b *Batch) byte {
-	if slices.ContainsFunc(b.Events, func(e Event) bool { return e.Cut }) {
-		return 2
-	}
-	return 1
 }
 
 // collect checks the batch and fills the tables of strings and frames.
@@ -135,8 +129,13 @@ func (e *Encoder) collect(b *Batch) error {
 		return fmt.Errorf("batch of thread %d: %w: %d events, %d stacks; at most %d, %d; split it",
 			b.ThreadID, ErrTooLarge, len(b.Events), len(b.Stacks), MaxEvents, MaxStacks)
 	}
+	e.version = 1
 	for i := range b.Events {
-		if ev := &b.Events[i]; ev.Kind > eventKind || uint64(ev.Stack) > uint64(len(b.Stacks)) {
+		ev := &b.Events[i]
+		if ev.Cut {
+			e.version = 2
+		}
+		if ev.Kind > eventKind || uint64(ev.Stack) > uint64(len(b.Stacks)) {
 			return fmt.Errorf("batch of thread %d: event %d has kind %d and stack %d of %d", b.ThreadID, i, ev.Kind, ev.Stack, len(b.Stacks))
 		}
 	}
@@ -203,45 +202,73 @@ func (e *Encoder) appendStacks(out []byte, stacks []Stack) []byte {
 	return out
 }
 
+// A column is written into room for the longest there can be: one check for
+// all of its values.
 func appendEvents(out []byte, events []Event) []byte {
+	stacks, elapsed := false, false
+	at := len(out)
+	out = slices.Grow(out, len(events))[:at+len(events)]
 	for i := range events {
-		flags := byte(events[i].Kind)
-		if events[i].Stack != 0 {
-			flags |= eventStack
+		e := &events[i]
+		flags := byte(e.Kind)
+		if e.Stack != 0 {
+			flags, stacks = flags|eventStack, true
 		}
-		if events[i].Elapsed != 0 {
-			flags |= eventElapsed
+		if e.Elapsed != 0 {
+			flags, elapsed = flags|eventElapsed, true
 		}
-		if events[i].Cut {
+		if e.Cut {
 			flags |= eventCut
 		}
-		out = append(out, flags)
+		out[at+i] = flags
 	}
 	var last int64
+	out, at = columnRoom(out, len(events))
 	for i := range events {
-		out = binary.AppendVarint(out, events[i].Time-last) // wraps, and back on decode
+		at = putVarint(out, at, events[i].Time-last) // wraps, and back on decode
 		last = events[i].Time
 	}
+	out, at = columnRoom(out[:at], len(events))
 	for i := range events {
-		out = binary.AppendVarint(out, events[i].Duration)
+		at = putVarint(out, at, events[i].Duration)
 	}
+	out, at = columnRoom(out[:at], len(events))
 	for i := range events {
-		out = binary.AppendVarint(out, int64(events[i].Number))
+		at = putVarint(out, at, int64(events[i].Number))
 	}
+	out, at = columnRoom(out[:at], len(events))
 	for i := range events {
-		out = binary.AppendVarint(out, int64(events[i].Return))
+		at = putVarint(out, at, int64(events[i].Return))
 	}
-	for i := range events {
+	out = out[:at]
+	for i := 0; elapsed && i < len(events); i++ {
 		if events[i].Elapsed != 0 {
 			out = binary.AppendVarint(out, events[i].Elapsed)
 		}
 	}
-	for i := range events {
+	for i := 0; stacks && i < len(events); i++ {
 		if events[i].Stack != 0 {
 			out = binary.AppendUvarint(out, uint64(events[i].Stack))
 		}
 	}
 	return out
+}
+
+// columnRoom makes room for n varints and returns where they begin.
+func columnRoom(out []byte, n int) (room []byte, at int) {
+	at = len(out)
+	return slices.Grow(out, n*binary.MaxVarintLen64)[:at+n*binary.MaxVarintLen64], at
+}
+
+// putVarint writes a zigzag varint and returns where it ends.
+func putVarint(out []byte, at int, v int64) int {
+	u := uint64(v)<<1 ^ uint64(v>>63)
+	for ; u >= 0x80; at++ {
+		out[at] = byte(u) | 0x80
+		u >>= 7
+	}
+	out[at] = byte(u)
+	return at + 1
 }
 
 // appendString appends a length and the string, cut to MaxString bytes at the
@@ -324,6 +351,11 @@ func (r *reader) uvarint(what string) uint64 {
 func (r *reader) varint(what string) int64 {
 	if r.err != nil {
 		return 0
+	}
+	if r.at < len(r.data) && r.data[r.at] < 0x80 { // as most are
+		u := int64(r.data[r.at])
+		r.at++
+		return u>>1 ^ -(u & 1)
 	}
 	v, n := binary.Varint(r.data[r.at:])
 	if n <= 0 {

@@ -1,6 +1,9 @@
 package syscalltrace
 
-import "fmt"
+import (
+	"fmt"
+	"sync"
+)
 
 // batch reads what follows the header.
 func (r *reader) batch() (arch string, b *Batch) {
@@ -103,21 +106,24 @@ func (r *reader) events(n, stacks int) []Event {
 		}
 	}
 	r.at += n
-	events := make([]Event, n)
+	events := newEvents(n)
 	var last int64
-	for i := range events {
-		last += r.varint("a time")
-		events[i].Kind, events[i].Cut = Kind(flags[i]&eventKind), flags[i]&eventCut != 0
-		events[i].Time = last
-	}
-	for i := range events {
-		events[i].Duration = r.varint("a duration")
-	}
-	for i := range events {
-		events[i].Number = r.int32("a call's number")
-	}
-	for i := range events {
-		events[i].Return = r.int32("a return value")
+	r.column(n, "a time", func(i int, v int64) {
+		last += v
+		events[i] = Event{Time: last, Kind: Kind(flags[i] & eventKind), Cut: flags[i]&eventCut != 0}
+	})
+	r.column(n, "a duration", func(i int, v int64) { events[i].Duration = v })
+	wide := int64(0)
+	r.column(n, "a call's number", func(i int, v int64) {
+		events[i].Number = int32(v)
+		wide |= v ^ int64(int32(v))
+	})
+	r.column(n, "a return value", func(i int, v int64) {
+		events[i].Return = int32(v)
+		wide |= v ^ int64(int32(v))
+	})
+	if wide != 0 {
+		r.fail(ErrCorrupted, "a call's number or return value is longer than 32 bits")
 	}
 	for i := range events {
 		if flags[i]&eventElapsed != 0 {
@@ -135,4 +141,62 @@ func (r *reader) events(n, stacks int) []Event {
 		events[i].Stack = uint32(ref)
 	}
 	return events
+}
+
+// column reads n signed values and hands each over with its index.
+func (r *reader) column(n int, what string, set func(i int, v int64)) {
+	if r.err != nil {
+		return
+	}
+	data, at := r.data, r.at
+	for i := range n {
+		var u uint64
+		for shift := 0; ; shift += 7 {
+			if at >= len(data) {
+				r.at = at
+				r.fail(ErrTruncated, what)
+				return
+			}
+			b := data[at]
+			if shift == 63 && b > 1 {
+				r.at = at
+				r.fail(ErrCorrupted, what+" is longer than 64 bits")
+				return
+			}
+			at++
+			u |= uint64(b&0x7f) << shift
+			if b < 0x80 {
+				break
+			}
+		}
+		set(i, int64(u>>1)^-int64(u&1)) //nolint:gosec // zigzag
+	}
+	r.at = at
+}
+
+// pooledEvents is the number of events from which their memory is worth keeping:
+// 160 KiB, for which the allocator would ask and zero whole pages.
+const pooledEvents = 4096
+
+// pool has the memory of events that nobody needs any more.
+var pool sync.Pool
+
+// newEvents returns n events of any contents.
+func newEvents(n int) []Event {
+	if n >= pooledEvents {
+		if old, ok := pool.Get().(*[]Event); ok && cap(*old) >= n {
+			return (*old)[:n]
+		}
+	}
+	return make([]Event, n)
+}
+
+// Release lets the memory of a decoded batch's events be used for the next one:
+// nothing may refer to them any more.
+func (b *Batch) Release() {
+	if cap(b.Events) >= pooledEvents {
+		old := b.Events
+		pool.Put(&old)
+	}
+	b.Events = nil
 }

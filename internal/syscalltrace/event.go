@@ -33,7 +33,6 @@ const NoCall int32 = -1
 
 // Event is one thing seen of one thread.
 type Event struct {
-	Kind Kind
 	// Time is in nanoseconds since the Unix epoch.
 	Time int64
 	// Duration is in nanoseconds; see Kind for what it measures.
@@ -47,6 +46,7 @@ type Event struct {
 	Return int32
 	// Stack indexes Batch.Stacks, counted from one; zero is no stack.
 	Stack uint32
+	Kind  Kind
 	// Cut is set on a call of which only the part inside a burst of tracing
 	// was seen. Of a KindCall it is the last part: Time is when the tracing
 	// began. Of a KindInFlight it is the first: the tracing ended at its End,

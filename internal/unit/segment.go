@@ -43,9 +43,9 @@ func NewSegmenter(classes *syscalltrace.Classes, threadID int32) *Segmenter {
 	return &Segmenter{classes: classes, current: Unit{ThreadID: threadID}}
 }
 
-// Add folds an event into the current unit. When that ends a unit, emit gets
-// it; the unit is valid only during the call.
-func (s *Segmenter) Add(e syscalltrace.Event, emit func(*Unit)) {
+// Add folds an event, of which it keeps nothing, into the current unit. When
+// that ends a unit, emit gets it; the unit is valid only during the call.
+func (s *Segmenter) Add(e *syscalltrace.Event, emit func(*Unit)) {
 	switch e.Kind {
 	case syscalltrace.KindCall:
 		s.resume(e)
@@ -91,7 +91,7 @@ func (s *Segmenter) Break(at int64, emit func(*Unit)) {
 
 // resume begins again after a Break. A call that is not a wait is in the
 // middle of a unit.
-func (s *Segmenter) resume(e syscalltrace.Event) {
+func (s *Segmenter) resume(e *syscalltrace.Event) {
 	if s.off && !s.waits(e.Number, e.Duration) {
 		s.begin(e.Time)
 		s.current.Cut = true
@@ -118,7 +118,7 @@ func (s *Segmenter) Mark() {
 	}
 }
 
-func (s *Segmenter) call(e syscalltrace.Event, emit func(*Unit)) {
+func (s *Segmenter) call(e *syscalltrace.Event, emit func(*Unit)) {
 	if s.waits(e.Number, e.Duration) {
 		s.finish(e.Time, emit)
 		s.lastEnd, s.lastWait = e.End(), e.End()

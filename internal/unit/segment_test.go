@@ -25,7 +25,7 @@ func call(t testing.TB, name string, at, took int64, ret int32) syscalltrace.Eve
 func segment(events []syscalltrace.Event) (units []*Unit, s *Segmenter) {
 	s = NewSegmenter(syscalltrace.NewClasses("amd64"), 7)
 	for _, e := range events {
-		s.Add(e, func(u *Unit) { units = append(units, u.Clone()) })
+		s.Add(&e, func(u *Unit) { units = append(units, u.Clone()) })
 	}
 	return units, s
 }
@@ -129,7 +129,7 @@ func TestSegmenterProperties(t *testing.T) {
 			if s.waits(e.Number, e.Duration) {
 				idle++
 			}
-			s.Add(e, emit)
+			s.Add(&e, emit)
 		}
 		if u := s.Open(at); u != nil {
 			counted += int(u.Total())
@@ -154,24 +154,25 @@ func BenchmarkSegmenter(b *testing.B) {
 		case 3:
 			nr = write
 		}
-		s.Add(syscalltrace.Event{Kind: syscalltrace.KindCall, Time: at, Duration: 500, Number: nr, Return: 10}, func(*Unit) {})
+		s.Add(&syscalltrace.Event{Kind: syscalltrace.KindCall, Time: at, Duration: 500, Number: nr, Return: 10}, func(*Unit) {})
 	}
 }
 
 // What was judged while a unit was open is not judged again when it ends.
 func TestMarkLeavesTheRecentPart(t *testing.T) {
 	events := []syscalltrace.Event{call(t, "epoll_wait", 0, ms, 1)}
-	sample := func(at int64) syscalltrace.Event {
-		return syscalltrace.Event{Kind: syscalltrace.KindSample, Time: at, Duration: 20 * ms, Number: syscalltrace.NoCall, Stack: 3}
+	sample := func(at int64) *syscalltrace.Event {
+		return &syscalltrace.Event{Kind: syscalltrace.KindSample, Time: at, Duration: 20 * ms, Number: syscalltrace.NoCall, Stack: 3}
 	}
-	_, s := segment(append(events, sample(40*ms), sample(60*ms)))
+	_, s := segment(append(events, *sample(40 * ms), *sample(60 * ms)))
 	if u := s.Open(100 * ms); u.Recent() != 40*ms {
 		t.Fatalf("%d ns are recent before the mark", u.Recent())
 	}
 	s.Mark()
 	s.Add(sample(120*ms), func(*Unit) {})
 	var ended *Unit
-	s.Add(call(t, "epoll_wait", 200*ms, ms, 1), func(u *Unit) { ended = u.Clone() })
+	wait := call(t, "epoll_wait", 200*ms, ms, 1)
+	s.Add(&wait, func(u *Unit) { ended = u.Clone() })
 	if ended == nil || ended.Observed() != 60*ms || ended.Recent() != 20*ms {
 		t.Errorf("ended as %+v", ended)
 	}

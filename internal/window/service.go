@@ -102,7 +102,7 @@ func (s *Service) AddBatch(b *syscalltrace.Batch) {
 		if at := e.End(); h == nil || at < h.start || at >= h.end {
 			h = s.hopAt(at)
 		}
-		if th != nil {
+		if th != nil && len(s.bursts.edges) > 0 {
 			s.bursts.breakBefore(th, e.End(), emit)
 		}
 		if s.signatures != nil {
@@ -111,7 +111,7 @@ func (s *Service) AddBatch(b *syscalltrace.Batch) {
 		s.fold(h, th, b.ThreadID, &e)
 		if th != nil {
 			th.lastSeen = max(th.lastSeen, e.End())
-			th.segmenter.Add(e, emit)
+			th.segmenter.Add(&e, emit)
 		}
 	}
 	h.dropped += b.Dropped

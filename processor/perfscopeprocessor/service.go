@@ -62,7 +62,7 @@ type service struct {
 	stats window.Stats
 }
 
-// fold takes the events of a flush.
+// fold takes the events of a flush, of which nothing is left then.
 func (s *service) fold(f *flush) {
 	for _, c := range f.covers {
 		s.flushed = max(s.flushed, time.Duration(c.End-c.Start))
@@ -75,6 +75,7 @@ func (s *service) fold(f *flush) {
 			s.threads[b.ThreadID] = max(s.threads[b.ThreadID], f.latest)
 		}
 		s.analyzer.AddBatch(b)
+		b.Release()
 	}
 }
 

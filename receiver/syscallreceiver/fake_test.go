@@ -167,11 +167,11 @@ func (u *fakeUnwinder) Runtime(int32) string           { return "" }
 
 // fakeProc makes a proc file system with processes of the program /bin/NAME.
 type fakeProc struct {
-	t    *testing.T
+	t    testing.TB
 	root string
 }
 
-func newFakeProc(t *testing.T) *fakeProc {
+func newFakeProc(t testing.TB) *fakeProc {
 	p := &fakeProc{t, t.TempDir()}
 	p.write("stat", "btime 1700000000\n")
 	p.write("sys/kernel/random/boot_id", "boot\n")
@@ -218,7 +218,7 @@ type bench struct {
 
 const epoch = int64(1700000000_000000000)
 
-func newBench(t *testing.T, change func(*Config)) *bench {
+func newBench(t testing.TB, change func(*Config)) *bench {
 	cfg := createDefaultConfig().(*Config)
 	cfg.Targets = []TargetConfig{{Executable: "server"}}
 	if change != nil {
@@ -231,7 +231,7 @@ func newBench(t *testing.T, change func(*Config)) *bench {
 	b.gatherer = &gatherer{
 		cfg: cfg, logger: zap.NewNop(), tracer: b.tracer, unwind: b.unwinder, host: testHost, arch: "amd64",
 		stats: nopStats(t), names: process.NewThreadNames(proc.root), targets: map[int32]*target{},
-		dedup: newStackIndex(), last: epoch, samplePeriod: 20 * time.Millisecond, traced: traced{was: true, is: true},
+		dedup: newStackIndex(), buffers: buffers{most: cfg.maxPending()}, last: epoch, samplePeriod: 20 * time.Millisecond, traced: traced{was: true, is: true},
 		now:   func() int64 { return b.clock },
 		tell:  func(n notice) { b.told = append(b.told, n) },
 		ready: func() { b.poked++ },

@@ -111,6 +111,7 @@ func (g *gatherer) collect(inFlight []event, ts *tracerStats) (gone []int32) {
 	}
 	g.post(p)
 	g.last = now
+	g.buffers.trim()
 	g.traced.forget()
 	gone, g.gone = g.gone, nil
 	g.stats.publish(g, len(inFlight), ts.Memory)
@@ -165,7 +166,7 @@ func (g *gatherer) take(t *target) load {
 		if n := len(th.events); n > 0 {
 			l.threads = append(l.threads, threadLoad{th, tid, th.events, th.dropped, th.wait})
 			l.events += n
-			th.events, th.dropped = nil, 0
+			th.events, th.usual, th.dropped = nil, n, 0
 		}
 	}
 	g.pending -= l.events
@@ -224,11 +225,16 @@ func (g *gatherer) pack(p *parcel) (d delivery, batches, threads int) {
 		for j := range l.threads {
 			th := &l.threads[j]
 			name := g.names.Name(l.pid, th.tid)
+			g.late = sortEvents(th.events, g.late)
 			if g.suspicion != nil {
 				g.suspicion.see(l.identity, g.arch, name, th.events)
 			}
-			b := th.batch(name, l.stacks, l.before, g.dedup)
-			syscalllog.AppendBatch(records, syscalllog.Format(g.cfg.Format), g.arch, b)
+			dropped := th.dropped
+			for part := range slices.Chunk(th.events, syscalllog.MaxRecordEvents) {
+				b := th.batch(name, part, l.stacks, l.before, g.dedup)
+				b.Dropped, dropped = dropped, 0
+				syscalllog.AppendBatch(records, syscalllog.Format(g.cfg.Format), g.arch, b)
+			}
 		}
 		batches += len(l.threads)
 		if l.coverage != nil {
@@ -259,8 +265,7 @@ func (g *gatherer) recordsOf(d *delivery, l *load) plog.LogRecordSlice {
 	return sl.LogRecords()
 }
 
-// shipped settles the accounts of a parcel, and gives the threads their empty
-// buffers back.
+// shipped settles the accounts of a parcel, and takes its empty buffers back.
 func (g *gatherer) shipped(p *parcel, batches, threads int, delivered bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -272,11 +277,7 @@ func (g *gatherer) shipped(p *parcel, batches, threads int, delivered bool) {
 	for i := range p.loads {
 		l := &p.loads[i]
 		for j := range l.threads {
-			th := &l.threads[j]
-			// A burst's buffer is not kept for a quiet thread.
-			if n := cap(th.events); th.thread.events == nil && (n <= keptEvents || len(th.events) >= n/4) {
-				th.thread.events = th.events[:0]
-			}
+			g.buffers.put(l.threads[j].events)
 		}
 		if delivered {
 			continue
@@ -322,7 +323,5 @@ func (g *gatherer) inFlight(e event) {
 	if th := t.threads[e.TID]; th != nil && th.wait.id != 0 && th.wait.number == e.Number && th.wait.since >= e.Time-clockSlack {
 		e.Stack = th.wait.id
 	}
-	t.add(e)
-	g.pending++
-	g.stats.kinds[e.Kind]++
+	g.add(t, e)
 }

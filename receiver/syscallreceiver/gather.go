@@ -24,8 +24,6 @@ const (
 	// maxIdle is for how many flushes a thread is remembered that nothing
 	// was heard of, its end included.
 	maxIdle = 60
-	// keptEvents is the capacity up to which a thread's empty buffer is kept.
-	keptEvents = 256
 )
 
 // Reasons for which events are lost in the receiver; the kernel's own come
@@ -77,15 +75,17 @@ type gatherer struct {
 	names *process.ThreadNames
 	// suspicion is nil when nobody would follow it; shipping guards it.
 	suspicion *suspicion
-	// shipping is held while parcels become deliveries, and guards dedup
+	// shipping is held while parcels become deliveries, and guards dedup, late
 	// and the resources. It is taken before mu.
 	shipping sync.Mutex
 	dedup    *stackIndex
+	late     []syscalltrace.Event
 
 	mu      sync.Mutex
 	targets map[int32]*target
 	pending int // events held
 	stacks  int // stacks held
+	buffers buffers
 	last    int64
 	// outbox holds the parcels to be shipped; posted counts their events,
 	// and those of the one being shipped.
@@ -126,22 +126,26 @@ func (g *gatherer) event(e event) {
 	if e.Kind == syscalltrace.KindBlocked {
 		t.keepWait(e.TID, e.Event)
 	}
-	t.add(e)
-	g.pending++
-	g.stats.kinds[e.Kind]++
+	g.add(t, e)
 	if g.pending >= g.cfg.maxPending() {
 		g.flushEvents()
 	}
 }
 
+// add keeps an event until the next flush.
+func (g *gatherer) add(t *target, e event) {
+	*t.thread(e.TID).room(&g.buffers) = e.Event
+	t.received++
+	g.pending++
+	g.stats.kinds[e.Kind]++
+}
+
 // cut bounds a call that was entered before the hooks were attached, or before
 // its process was followed: it is known from the later of the two on.
-func (g *gatherer) cut(e *event) {
+func (t *target) cut(e *syscalltrace.Event) {
 	e.Cut = true
 	end := e.End()
-	if t := g.targets[e.PID]; t != nil {
-		e.Time = min(max(e.Time, t.since), end)
-	}
+	e.Time = min(max(e.Time, t.since), end)
 	e.Duration = end - e.Time
 }
 

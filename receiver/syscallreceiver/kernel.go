@@ -110,22 +110,40 @@ type kernelHandler struct{ g *gatherer }
 var _ capture.Handler = (*kernelHandler)(nil)
 
 func (h *kernelHandler) Calls(batch []capture.Call) {
-	h.g.mu.Lock()
-	defer h.g.mu.Unlock()
+	g := h.g
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	// Calls come by the time they ended: those of one thread often in a row.
+	var t *target
+	var th *thread
+	var tid int32
 	for i := range batch {
 		c := &batch[i]
-		e := event{c.PID, c.TID, syscalltrace.Event{
+		if t == nil || t.pid != c.PID {
+			t, th = g.target(c.PID), nil
+		}
+		if th == nil || tid != c.TID {
+			th, tid = t.thread(c.TID), c.TID
+		}
+		e := th.room(&g.buffers)
+		*e = syscalltrace.Event{
 			Kind: syscalltrace.KindCall, Time: c.Start, Duration: int64(c.Duration),
 			Number: c.Number, Return: c.Return, Stack: c.StackID,
-		}}
+		}
 		if c.Flags&capture.FlagUnreturned != 0 {
 			e.Return = 0
 		}
 		if c.Flags&capture.FlagCut != 0 {
-			h.g.cut(&e)
+			t.cut(e)
 		}
-		h.g.event(e)
+		t.received++
+		g.pending++
+		if g.pending >= g.cfg.maxPending() {
+			g.flushEvents()
+			t = nil // it may be forgotten
+		}
 	}
+	g.stats.kinds[syscalltrace.KindCall] += uint64(len(batch))
 }
 
 func (h *kernelHandler) Stack(s *capture.RawStack) {

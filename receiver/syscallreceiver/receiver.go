@@ -106,7 +106,7 @@ func (r *syscallReceiver) Start(ctx context.Context, host component.Host) error 
 	n.gatherer = &gatherer{
 		cfg: r.cfg, logger: r.set.Logger, unwind: r.parts.unwinder(), host: finder.Host(), arch: runtime.GOARCH, stats: counted,
 		tell: n.scout.tell, ready: n.poke, now: now, last: now(), names: process.NewThreadNames(r.parts.proc),
-		targets: map[int32]*target{}, dedup: newStackIndex(),
+		targets: map[int32]*target{}, dedup: newStackIndex(), buffers: buffers{most: r.cfg.maxPending()},
 	}
 	if interval := r.cfg.JVM.PerfMapInterval; interval > 0 {
 		n.perfMaps = &perfMaps{

@@ -57,6 +57,8 @@ type identity struct {
 // thread is what is held of one thread.
 type thread struct {
 	events []syscalltrace.Event
+	// usual is how many there were at the last flush that had some.
+	usual int
 	// dropped counts its events lost since the last flush.
 	dropped uint64
 	ended   bool
@@ -96,12 +98,16 @@ func (t *target) thread(tid int32) *thread {
 	return th
 }
 
-// add keeps an event until the next flush.
-func (t *target) add(e event) {
-	th := t.thread(e.TID)
-	th.events = append(th.events, e.Event)
+// room makes room for one more event of the thread, to be kept until the next
+// flush.
+func (th *thread) room(b *buffers) *syscalltrace.Event {
+	n := len(th.events)
+	if n == cap(th.events) {
+		th.events = b.grow(th.events, th.usual)
+	}
+	th.events = th.events[:n+1]
 	th.idle = 0
-	t.received++
+	return &th.events[n]
 }
 
 // takeAfter takes out the events that ended after an instant.
@@ -142,18 +148,13 @@ func (t *target) used(tid int32, total time.Duration) {
 	th.cpu, th.counted = total, true
 }
 
-// batch makes a batch of what a thread did, with its stacks numbered from one.
-func (th *threadLoad) batch(name string, stacks, before map[uint32]syscalltrace.Stack, dedup *stackIndex) *syscalltrace.Batch {
-	b := &syscalltrace.Batch{ThreadID: th.tid, ThreadName: name, Events: th.events, Dropped: th.dropped}
-	slices.SortFunc(b.Events, func(x, y syscalltrace.Event) int {
-		switch {
-		case x.Time < y.Time:
-			return -1
-		case x.Time > y.Time:
-			return 1
-		}
-		return 0
-	})
+// batch makes a batch of a part of what a thread did, with its stacks numbered
+// from one.
+func (th *threadLoad) batch(name string, events []syscalltrace.Event, stacks, before map[uint32]syscalltrace.Stack, dedup *stackIndex) *syscalltrace.Batch {
+	b := &syscalltrace.Batch{ThreadID: th.tid, ThreadName: name, Events: events}
+	if !slices.ContainsFunc(events, func(e syscalltrace.Event) bool { return e.Stack != 0 }) {
+		return b
+	}
 	dedup.reset()
 	for i := range b.Events {
 		e := &b.Events[i]

@@ -71,8 +71,8 @@ func TestCutCalls(t *testing.T) {
 		{120, 30, 120, 30}, // after
 		{20, 30, 50, 0},    // returned before it was followed
 	} {
-		e := event{100, 100, syscalltrace.Event{Time: epoch + tt.at, Duration: tt.took}}
-		b.cut(&e)
+		e := syscalltrace.Event{Time: epoch + tt.at, Duration: tt.took}
+		b.targets[100].cut(&e)
 		assert.True(t, e.Cut)
 		assert.Equal(t, tt.wantAt, e.Time-epoch)
 		assert.Equal(t, tt.wantTook, e.Duration)
