@@ -1,14 +1,12 @@
 package bench
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -21,94 +19,14 @@ import (
 	"github.com/perfscope/perfscope/internal/capture"
 )
 
-// LoopEnv makes the program that has it in its environment the loop that is
-// measured: call Loop first thing in main.
-const LoopEnv = "PERFSCOPE_BENCH_LOOP"
-
 const (
-	// loopCalls make a round of a millisecond or so: most fit between two
-	// interruptions.
-	loopCalls = 4000
 	// roundsInside is for how many rounds what can be switched within
 	// milliseconds is compared, roundsOutside for the tools that take seconds
 	// to start.
-	roundsInside, roundsOutside = 51, 31
+	roundsInside, roundsOutside = 101, 31
 	// settle is how long a tool gets to attach.
 	settle = 4 * time.Second
 )
-
-// Loop makes calls when it reads a line, and says how long they took.
-func Loop(kind string) {
-	runtime.LockOSThread()
-	in := bufio.NewReader(os.Stdin)
-	zero, err := os.Open("/dev/zero")
-	null, err2 := os.OpenFile("/dev/null", os.O_WRONLY, 0)
-	if errors.Join(err, err2) != nil {
-		os.Exit(1)
-	}
-	buf := make([]byte, 1)
-	body := func() { _, _, _ = syscall.RawSyscall(syscall.SYS_GETPPID, 0, 0, 0) }
-	if kind == "readwrite" {
-		from, to := int(zero.Fd()), int(null.Fd())
-		body = func() {
-			_, _ = syscall.Read(from, buf)
-			_, _ = syscall.Write(to, buf)
-		}
-	}
-	for {
-		if _, err := in.ReadString('\n'); err != nil {
-			return
-		}
-		for range 200 { // the caches, after the pipe
-			body()
-		}
-		start := time.Now()
-		for range loopCalls {
-			body()
-		}
-		fmt.Println(time.Since(start).Nanoseconds())
-	}
-}
-
-// loop is a started Loop.
-type loop struct {
-	cmd *exec.Cmd
-	in  io.WriteCloser
-	out *bufio.Reader
-}
-
-func startLoop(kind string) (*loop, error) {
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), LoopEnv+"="+kind, "GOMAXPROCS=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	return &loop{cmd, in, bufio.NewReader(out)}, cmd.Start()
-}
-
-func (l *loop) stop() {
-	_ = l.in.Close()
-	_ = l.cmd.Wait()
-}
-
-// round is the time of a call, in nanoseconds.
-func (l *loop) round() (float64, error) {
-	if _, err := io.WriteString(l.in, "go\n"); err != nil {
-		return 0, err
-	}
-	line, err := l.out.ReadString('\n')
-	if err != nil {
-		return 0, err
-	}
-	n, err := strconv.ParseFloat(strings.TrimSpace(line), 64)
-	return n / loopCalls, err
-}
 
 // Calls is the time of one turn of a loop, in nanoseconds, alone and under each
 // of the tools; nil is that a tool could not be had, and Reasons says why.
@@ -162,8 +80,9 @@ func MeasureCalls(ctx context.Context, kind string, say func(string, ...any)) (*
 	return c, nil
 }
 
-// inside compares what this process can switch: nothing, two empty programs,
-// and the capture with and without the loop as its target.
+// inside compares what this process can switch: nothing, two empty programs, two
+// that only read the clock, and the capture with and without the loop as its
+// target.
 func inside(l *loop, put func(string, []float64)) error {
 	pid := int32(l.cmd.Process.Pid) //nolint:gosec // a process id
 	plain, err := tracer(func(c *capture.Config) { c.StackEvery = 0 })
@@ -188,19 +107,23 @@ func inside(l *loop, put func(string, []float64)) error {
 		ns, err := l.round()
 		return ns, errors.Join(err, t.Detach(), t.RemoveProcess(pid))
 	}
-	modes := []struct {
-		name string
-		one  func() (float64, error)
-	}{
-		{"bare", l.round},
-		{"empty_probes", func() (float64, error) {
-			detach, err := attachEmpty()
+	probed := func(clock bool) func() (float64, error) {
+		return func() (float64, error) {
+			detach, err := attachPair(clock)
 			if err != nil {
 				return 0, err
 			}
 			ns, err := l.round()
 			return ns, errors.Join(err, detach())
-		}},
+		}
+	}
+	modes := []struct {
+		name string
+		one  func() (float64, error)
+	}{
+		{"bare", l.round},
+		{"empty_probes", probed(false)},
+		{"clock_probes", probed(true)},
 		{"untraced", func() (float64, error) { return traced(plain, false) }},
 		{"traced", func() (float64, error) { return traced(plain, true) }},
 		{"traced_stacks", func() (float64, error) { return traced(stacks, true) }},
@@ -233,8 +156,9 @@ func tracer(change func(*capture.Config)) (*capture.Tracer, error) {
 	return t, t.Start(context.Background())
 }
 
-// attachEmpty attaches a program that does nothing to each hook.
-func attachEmpty() (detach func() error, err error) {
+// attachPair attaches a program to each hook that does nothing, or no more than
+// read the clock: a tool that wants to know how long a call took has to.
+func attachPair(clock bool) (detach func() error, err error) {
 	var closers []io.Closer
 	detach = func() error {
 		var errs []error
@@ -243,10 +167,14 @@ func attachEmpty() (detach func() error, err error) {
 		}
 		return errors.Join(errs...)
 	}
+	code := asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}
+	if clock {
+		code = append(asm.Instructions{asm.FnKtimeGetNs.Call()}, code...)
+	}
 	for _, hook := range []string{"sys_enter", "sys_exit"} {
 		p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-			Name: "empty", Type: ebpf.Tracing, AttachType: ebpf.AttachTraceRawTp, AttachTo: hook, License: "Dual BSD/GPL",
-			Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
+			Name: "pair", Type: ebpf.Tracing, AttachType: ebpf.AttachTraceRawTp, AttachTo: hook, License: "Dual BSD/GPL",
+			Instructions: code,
 		})
 		if err != nil {
 			return nil, errors.Join(err, detach())

@@ -3,11 +3,8 @@ package bench
 import (
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
 	"time"
 
-	"github.com/perfscope/perfscope/testbed/agent"
 	"github.com/perfscope/perfscope/testbed/runner"
 )
 
@@ -20,11 +17,7 @@ type Tick struct {
 // MeasureDuty runs the getppid loop beside a collector in mode burst that has
 // nothing to watch, and follows the time of a call for some seconds.
 func MeasureDuty(ctx context.Context, o runner.Options, length time.Duration) (ticks []Tick, err error) {
-	out := filepath.Join(o.Out, "bench")
-	if err := os.MkdirAll(out, 0o755); err != nil {
-		return nil, err
-	}
-	a, err := agent.Start(ctx, agent.Config{Binary: o.Binary, File: o.Config, Out: out, Env: []string{"PERFSCOPE_MODE=burst"}})
+	a, err := startAgent(ctx, o, Burst)
 	if err != nil {
 		return nil, err
 	}
@@ -38,14 +31,14 @@ func MeasureDuty(ctx context.Context, o runner.Options, length time.Duration) (t
 	begun := time.Now()
 	const tick = 100 * time.Millisecond
 	var now []float64
-	for next := begun.Add(warm); ; {
+	for next := begun.Add(warmBurst); ; {
 		ns, err := l.round()
 		if err != nil {
 			return nil, err
 		}
 		if at := time.Now(); at.After(next) {
-			if at.Sub(begun) > warm+tick {
-				ticks = append(ticks, Tick{At: (at.Sub(begun) - warm).Seconds(), NS: median(now)})
+			if at.Sub(begun) > warmBurst+tick {
+				ticks = append(ticks, Tick{At: (at.Sub(begun) - warmBurst).Seconds(), NS: median(now)})
 			}
 			now = now[:0]
 			next = next.Add(tick)

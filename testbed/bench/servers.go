@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/perfscope/perfscope/testbed/agent"
@@ -44,12 +46,23 @@ const (
 	// saturate is more than any of them can take, in requests per second.
 	saturate = 1e7
 	// warm is what a mode gets before it is measured: the collector reads the
-	// server's symbols, and the budget finds its level.
-	warm = 14 * time.Second
+	// server's symbols. In bursts the budget has to find its level first.
+	warm, warmBurst = 4 * time.Second, 14 * time.Second
 	// windows of window each are measured: the load keeps only so many
 	// latencies, and one that something else disturbs is seen.
-	windows, window = 3, 2 * time.Second
+	windows, window = 3, 1200 * time.Millisecond
 )
+
+func (m Mode) warm() time.Duration {
+	switch m {
+	case Bare:
+		return time.Second
+	case Burst:
+		return warmBurst
+	default:
+		return warm
+	}
+}
 
 // Figures are those of one server in one mode.
 type Figures struct {
@@ -64,6 +77,8 @@ type Figures struct {
 	Overhead float64 `json:"overhead_estimate,omitempty"`
 	Traced   float64 `json:"traced,omitempty"`
 	Lost     float64 `json:"events_dropped,omitempty"`
+	// Busy is how many processors of the host were busy, whoever with.
+	Busy float64 `json:"busy_cpus"`
 	// Events is what it received per second, NSPerEvent its CPU time for each.
 	Events     float64 `json:"events_per_s,omitempty"`
 	NSPerEvent float64 `json:"ns_per_event,omitempty"`
@@ -78,6 +93,8 @@ type Server struct {
 	Modes   map[Mode]Figures   `json:"modes"`
 	Loss    map[Mode]float64   `json:"loss_percent"`
 	All     map[Mode][]float64 `json:"rps_of_each_round"`
+	// Half is under half of the load that the bare server could take, once.
+	Half map[Mode]Figures `json:"half_load"`
 }
 
 // MeasureServer saturates a server in each of the modes, rounds times.
@@ -122,6 +139,16 @@ func MeasureServer(ctx context.Context, o runner.Options, name string, rounds in
 		result.Modes[m] = medians(seen[m])
 		result.Loss[m] = median(losses[m])
 	}
+	l.SetRate(result.Modes[Bare].RPS / 2)
+	result.Half = map[Mode]Figures{}
+	for _, m := range modes {
+		f, err := measure(ctx, o, l, m)
+		if err != nil {
+			return nil, fmt.Errorf("%s, %s, half load: %w", name, m, err)
+		}
+		say("%s, half load, %-10s %8.0f requests/s, p50 %.2f ms, p99 %.2f ms, %.2f CPUs busy, collector %.3f", name, m, f.RPS, f.P50, f.P99, f.Busy, f.CPU)
+		result.Half[m] = f
+	}
 	return result, nil
 }
 
@@ -140,29 +167,19 @@ func scenarioOf(name string) (scenario.Scenario, error) {
 
 func measure(ctx context.Context, o runner.Options, l *load.Load, m Mode) (f Figures, err error) {
 	var a *agent.Agent
-	rest := warm
-	if m == Bare {
-		rest = 2 * time.Second
-	} else {
-		out := filepath.Join(o.Out, "bench")
-		if err := os.MkdirAll(out, 0o755); err != nil {
-			return f, err
-		}
-		if a, err = agent.Start(ctx, agent.Config{Binary: o.Binary, File: o.Config, Out: out, Env: []string{"PERFSCOPE_MODE=" + string(m)}}); err != nil {
+	if m != Bare {
+		if a, err = startAgent(ctx, o, m); err != nil {
 			return f, err
 		}
 		defer func() { err = errors.Join(err, a.Stop()) }()
 	}
-	if err := pause(ctx, rest); err != nil {
+	if err := pause(ctx, m.warm()); err != nil {
 		return f, err
 	}
-	var before string
-	if a != nil {
-		if before, err = a.Metrics(ctx); err != nil {
-			return f, err
-		}
+	begun, err := look(ctx, a)
+	if err != nil {
+		return f, err
 	}
-	begun := time.Now()
 	var seen []Figures
 	l.Take()
 	for range windows {
@@ -176,23 +193,61 @@ func measure(ctx context.Context, o runner.Options, l *load.Load, m Mode) (f Fig
 		seen = append(seen, Figures{RPS: figures.PerSecond, P50: ms(figures.Median), P99: ms(figures.P99)})
 	}
 	f = medians(seen)
-	if a != nil {
-		took := time.Since(begun).Seconds()
-		after, err := a.Metrics(ctx)
-		if err != nil {
-			return f, err
-		}
-		f.CPU = (agent.Total(after, "process_cpu_seconds") - agent.Total(before, "process_cpu_seconds")) / took
-		f.Events = (agent.Total(after, "receiver_syscall_events") - agent.Total(before, "receiver_syscall_events")) / took
-		if f.Events > 0 {
-			f.NSPerEvent = f.CPU * 1e9 / f.Events
-		}
-		f.RSS = agent.Total(after, "process_memory_rss") / (1 << 20)
-		f.Overhead = agent.Total(after, "receiver_syscall_overhead")
-		f.Traced = agent.Total(after, "receiver_syscall_traced")
-		f.Lost = agent.Total(after, "receiver_syscall_events_dropped") - agent.Total(before, "receiver_syscall_events_dropped")
+	ended, err := look(ctx, a)
+	f.between(begun, ended)
+	return f, err
+}
+
+// startAgent starts the shipped agent in a mode.
+func startAgent(ctx context.Context, o runner.Options, m Mode, env ...string) (*agent.Agent, error) {
+	out := filepath.Join(o.Out, "bench")
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return nil, err
 	}
-	return f, nil
+	return agent.Start(ctx, agent.Config{Binary: o.Binary, File: o.Config, Out: out, Env: append(env, "PERFSCOPE_MODE="+string(m))})
+}
+
+// glance is the collector's metrics and the time the host's processors were
+// busy, in seconds, at an instant.
+type glance struct {
+	at      time.Time
+	metrics string
+	busy    float64
+}
+
+// look takes a glance; without a collector when a is nil.
+func look(ctx context.Context, a *agent.Agent) (g glance, err error) {
+	if a != nil {
+		g.metrics, err = a.Metrics(ctx)
+	}
+	stat, err2 := os.ReadFile("/proc/stat")
+	first, _, _ := strings.Cut(string(stat), "\n")
+	for i, field := range strings.Fields(first) {
+		// The label, and idle and iowait, of which guests' time is no part.
+		if ticks, err := strconv.ParseFloat(field, 64); err == nil && i != 4 && i != 5 && i < 9 {
+			g.busy += ticks / 100
+		}
+	}
+	g.at = time.Now()
+	return g, errors.Join(err, err2)
+}
+
+// between fills what the collector and the host say of the time between.
+func (f *Figures) between(begun, ended glance) {
+	took := ended.at.Sub(begun.at).Seconds()
+	grown := func(name string) float64 {
+		return (agent.Total(ended.metrics, name) - agent.Total(begun.metrics, name)) / took
+	}
+	f.Busy = (ended.busy - begun.busy) / took
+	f.CPU = grown("process_cpu_seconds")
+	f.Events = grown("receiver_syscall_events")
+	if f.Events > 0 {
+		f.NSPerEvent = f.CPU * 1e9 / f.Events
+	}
+	f.RSS = agent.Total(ended.metrics, "process_memory_rss") / (1 << 20)
+	f.Overhead = agent.Total(ended.metrics, "receiver_syscall_overhead")
+	f.Traced = agent.Total(ended.metrics, "receiver_syscall_traced")
+	f.Lost = grown("receiver_syscall_events_dropped") * took
 }
 
 func pause(ctx context.Context, d time.Duration) error {
@@ -228,7 +283,7 @@ func medians(all []Figures) Figures {
 		RPS: of(func(f Figures) float64 { return f.RPS }), P50: of(func(f Figures) float64 { return f.P50 }),
 		P99: of(func(f Figures) float64 { return f.P99 }), CPU: of(func(f Figures) float64 { return f.CPU }),
 		RSS: of(func(f Figures) float64 { return f.RSS }), Overhead: of(func(f Figures) float64 { return f.Overhead }),
-		Traced: of(func(f Figures) float64 { return f.Traced }), Lost: of(func(f Figures) float64 { return f.Lost }),
+		Traced: of(func(f Figures) float64 { return f.Traced }), Busy: of(func(f Figures) float64 { return f.Busy }), Lost: of(func(f Figures) float64 { return f.Lost }),
 		Events: of(func(f Figures) float64 { return f.Events }), NSPerEvent: of(func(f Figures) float64 { return f.NSPerEvent }),
 	}
 }

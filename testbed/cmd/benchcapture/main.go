@@ -1,7 +1,8 @@
 // Command benchcapture measures what recording costs, prints it, and writes
 // testbed/out/capture.json and docs/performance.md. Without arguments it does
-// all of it; "calls", "duty" and names of servers choose parts, and what was
-// measured before is kept; "document" only writes it anew.
+// all of it; "calls", "stages", "scale", "duty", "servers" and names of servers
+// choose parts, and what was measured before is kept; "document" only writes it
+// anew.
 package main
 
 import (
@@ -70,7 +71,7 @@ func run(ctx context.Context, o runner.Options, parts []string, rounds int) erro
 		}
 	}
 	for _, s := range bench.Servers() {
-		if !wanted(s.Name) {
+		if !wanted(s.Name) && !wanted("servers") {
 			continue
 		}
 		d, err := bench.MeasureServer(ctx, o, s.Name, rounds, bench.Modes(), say)
@@ -79,6 +80,22 @@ func run(ctx context.Context, o runner.Options, parts []string, rounds int) erro
 		}
 		r.Details[s.Name] = d
 		if err := save("servers"); err != nil {
+			return err
+		}
+	}
+	if wanted("stages") {
+		if r.Stages, err = bench.MeasureStages(ctx, filepath.Join(filepath.Dir(o.Config), ".."), say); err != nil {
+			return err
+		}
+		if err := save("stages"); err != nil {
+			return err
+		}
+	}
+	if wanted("scale") {
+		if r.Scales, err = bench.MeasureScales(ctx, o, say); err != nil {
+			return err
+		}
+		if err := save("scale"); err != nil {
 			return err
 		}
 	}
