@@ -14,19 +14,24 @@ func (s *server) stall(threads, snapshots int) {
 	s.hold("@futex wait_for_commit commit serve worker", threads, snapshots)
 }
 
-// hold has them wait at a place, whose first name is that of the call.
+// hold has the first threads wait at a place, whose first name is that of the
+// call.
 func (s *server) hold(place string, threads, snapshots int) {
-	call, _, _ := strings.Cut(place[1:], " ")
 	for i := range threads {
-		b := &syscalltrace.Batch{ThreadID: int32(1 + i), ThreadName: "worker", Stacks: []syscalltrace.Stack{stackOf(place)}}
-		for n := range snapshots {
-			b.Events = append(b.Events, syscalltrace.Event{
-				Kind: syscalltrace.KindBlocked, Time: s.now - second + int64(n)*tick, Duration: tick, Elapsed: tick,
-				Number: number(s.t, call), Stack: 1,
-			})
-		}
-		s.service.AddBatch(b)
+		s.holdOne(place, int32(1+i), snapshots)
 	}
+}
+
+func (s *server) holdOne(place string, thread int32, snapshots int) {
+	call, _, _ := strings.Cut(place[1:], " ")
+	b := &syscalltrace.Batch{ThreadID: thread, ThreadName: "worker", Stacks: []syscalltrace.Stack{stackOf(place)}}
+	for n := range snapshots {
+		b.Events = append(b.Events, syscalltrace.Event{
+			Kind: syscalltrace.KindBlocked, Time: s.now - second + int64(n)*tick, Duration: tick, Elapsed: tick,
+			Number: number(s.t, call), Stack: 1,
+		})
+	}
+	s.service.AddBatch(b)
 }
 
 func TestASingleStallIsNotTold(t *testing.T) {
@@ -44,6 +49,28 @@ func TestASingleStallIsNotTold(t *testing.T) {
 	s.run(5, pool(8))
 	if len(s.found) == 0 {
 		t.Error("stalls in every second are not told")
+	}
+}
+
+// TestAThreadThatIsKeptForLater: a connection's thread that served it and is then
+// kept for the next one hangs nowhere; a second one at the same place may.
+func TestAThreadThatIsKeptForLater(t *testing.T) {
+	for _, threads := range []int32{1, 2} {
+		s := newServer(t)
+		s.run(60, pool(8))
+		for i := range 20 {
+			s.run(1, pool(8))
+			for n := range threads {
+				if i == 0 {
+					s.holdOne("@epoll_wait sleep serve worker", 90+n, 5)
+				} else {
+					s.holdOne("@futex wait_for_next keep serve worker", 90+n, 5)
+				}
+			}
+		}
+		if told := len(s.found) > 0; told != (threads > 1) {
+			t.Errorf("%d threads: told %v", threads, told)
+		}
 	}
 }
 

@@ -261,6 +261,7 @@ func (s *Service) closeHop(h *hop) (suspect.Anomaly, bool) {
 	}
 	s.stats.HopsJudged++
 	s.describeThreads(c)
+	s.setParkedApart(c)
 	anomaly, abnormal := s.judge(c)
 	if !abnormal {
 		s.remember(c)
@@ -290,6 +291,31 @@ func (s *Service) describeThreads(c *closedHop) {
 		// With fewer than every other sample missing it had the CPU, or
 		// waited for one, all the time.
 		c.spinning[id] = id != 0 && !waited[id] && shareOf(time) >= 0.5
+	}
+}
+
+// setParkedApart counts a wait of one thread alone that came lately among the
+// waits of threads without a past, if it could be waiting for something to do: a
+// connection's thread that a cache keeps for the next one has worked at places that
+// are known, and now waits where none has waited before. Where a call hangs
+// there is soon a second thread, or a lock.
+func (s *Service) setParkedApart(c *closedHop) {
+	if s.hops < minPast {
+		return
+	}
+	for cell := range c.spans {
+		site := waitSite{cell.stack, cell.number}
+		w, ok := c.wait[site]
+		if !cell.waiting || cell.fresh || !ok || w.threads != 1 || !s.idleCapable(site) {
+			continue
+		}
+		if th := s.threads[cell.thread]; th != nil && th.hops < minPast {
+			w.threads += c.fresh[site].threads
+			w.time += c.fresh[site].time
+			w.longest = max(w.longest, c.fresh[site].longest)
+			c.fresh[site] = w
+			delete(c.wait, site)
+		}
 	}
 }
 
