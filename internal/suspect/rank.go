@@ -20,6 +20,8 @@ type StackTime struct {
 	// lasted for a second or more; of EvidenceBlocked.
 	Call  int32
 	Stuck bool
+	// Failing is set at calls that fail; of EvidenceSyscall.
+	Failing bool
 }
 
 const (
@@ -74,6 +76,9 @@ func Rank(stacks *Stacks, times []StackTime, limit int) []Suspect {
 			evidence = EvidenceSignature
 		}
 		own := grown[shareKey{frames[0], t.Kind}]
+		if t.Kind == EvidenceSyscall && !t.Failing {
+			own = 0
+		}
 		for _, f := range frames {
 			credit := weight
 			if stacks.Function(f).Nameless() {
@@ -180,21 +185,31 @@ func inclusiveShares(stacks *Stacks, times []StackTime) map[shareKey]share {
 // ownGrowth is the part (b-n)/b of the time, not the share, of each innermost
 // function that the past and the load do not explain (the attributable
 // fraction): of a callee that is ten times as busy nearly all is abnormal, as it
-// is of a caller that is new.
+// is of a caller that is new. At calls it is that of the failing ones that became
+// more: to try again is the decision of who made the call, while one that
+// succeeds may be made because a caller asked for it.
 func ownGrowth(stacks *Stacks, times []StackTime) map[shareKey]float64 {
 	type sums struct{ now, excess float64 }
 	of := map[shareKey]sums{}
 	for _, t := range times {
-		if frames := stacks.Get(t.Stack).Frames; len(frames) > 0 {
-			k := shareKey{frames[0], t.Kind}
-			s := of[k]
-			of[k] = sums{s.now + t.Now, s.excess + t.Excess}
+		frames := stacks.Get(t.Stack).Frames
+		if len(frames) == 0 {
+			continue
 		}
+		now, excess := t.Now, t.Excess
+		if t.Kind == EvidenceSyscall {
+			// Its excess is nanoseconds, what it was seen to do is calls.
+			if excess <= 0 || !t.Failing {
+				continue
+			}
+			excess = now - t.Past
+		}
+		k := shareKey{frames[0], t.Kind}
+		s := of[k]
+		of[k] = sums{s.now + now, s.excess + excess}
 	}
 	growth := make(map[shareKey]float64, len(of))
 	for k, s := range of {
-		// At calls, Now is calls, and Excess is nanoseconds unless only the
-		// calls count.
 		if s.excess > 0 && s.excess <= s.now {
 			growth[k] = s.excess / s.now
 		}

@@ -34,6 +34,7 @@ func TestRank(t *testing.T) {
 		stack             string
 		kind              Evidence
 		now, past, excess float64
+		failing           bool
 	}
 	for _, tc := range []struct {
 		name string
@@ -43,39 +44,57 @@ func TestRank(t *testing.T) {
 		{
 			"the library's time is its caller's, the common callers explain nothing",
 			[]seen{
-				{"@memcpy copy handle loop main", EvidenceOnCPU, 80, 0, 80},
-				{"parse handle loop main", EvidenceOnCPU, 20, 20, 0},
+				{"@memcpy copy handle loop main", EvidenceOnCPU, 80, 0, 80, false},
+				{"parse handle loop main", EvidenceOnCPU, 20, 20, 0, false},
 			},
 			[]string{"copy"},
 		},
 		{
 			"one strong kind is enough",
 			[]seen{
-				{"@fdatasync flush tick loop main", EvidenceBlocked, 700, 0, 700},
-				{"@epoll_wait poll loop main", EvidenceBlocked, 200, 950, 0},
-				{"parse handle loop main", EvidenceOnCPU, 21, 20, 1},
+				{"@fdatasync flush tick loop main", EvidenceBlocked, 700, 0, 700, false},
+				{"@epoll_wait poll loop main", EvidenceBlocked, 200, 950, 0, false},
+				{"parse handle loop main", EvidenceOnCPU, 21, 20, 1, false},
 			},
 			[]string{"flush", "tick"},
 		},
 		{
 			"kinds add up",
 			[]seen{
-				{"spin loop main", EvidenceOnCPU, 50, 0, 50},
-				{"log loop main", EvidenceOnCPU, 51, 0, 51},
-				{"poll loop main", EvidenceOnCPU, 10, 10, 0},
-				{"@accept spin loop main", EvidenceSyscall, 1000, 0, 20},
-				{"@read serve loop main", EvidenceSyscall, 100, 100, 0},
+				{"spin loop main", EvidenceOnCPU, 50, 0, 50, false},
+				{"log loop main", EvidenceOnCPU, 51, 0, 51, false},
+				{"poll loop main", EvidenceOnCPU, 10, 10, 0, false},
+				{"@accept spin loop main", EvidenceSyscall, 1000, 0, 20, false},
+				{"@read serve loop main", EvidenceSyscall, 100, 100, 0, false},
 			},
 			[]string{"spin", "log"},
 		},
-		{"no excess, no suspects", []seen{{"parse main", EvidenceOnCPU, 10, 5, 0}}, nil},
-		{"code of libraries alone has no suspects", []seen{{"@malloc @start", EvidenceOnCPU, 10, 0, 10}}, nil},
+		{
+			"who tries again makes the loop, though it served others well",
+			[]seen{
+				{"@sendto write_all copy", EvidenceOnCPU, 560, 0, 500, false},
+				{"@sendto write_all reply serve loop main", EvidenceOnCPU, 60, 60, 0, false},
+				{"@sendto write_all copy", EvidenceSyscall, 900000, 0, 250, true},
+				{"@sendto write_all reply serve loop main", EvidenceSyscall, 50, 50, 0, false},
+			},
+			[]string{"write_all", "copy"},
+		},
+		{
+			"who does what it is told is not who tells it",
+			[]seen{
+				{"@sendto write_all pieces", EvidenceSyscall, 900000, 0, 250, false},
+				{"@sendto write_all reply serve loop main", EvidenceSyscall, 50, 50, 0, false},
+			},
+			[]string{"pieces"},
+		},
+		{"no excess, no suspects", []seen{{"parse main", EvidenceOnCPU, 10, 5, 0, false}}, nil},
+		{"code of libraries alone has no suspects", []seen{{"@malloc @start", EvidenceOnCPU, 10, 0, 10, false}}, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			stacks := NewStacks()
 			var times []StackTime
 			for _, s := range tc.seen {
-				times = append(times, StackTime{Stack: stacks.Intern(stack(s.stack)), Kind: s.kind, Now: s.now, Past: s.past, Excess: s.excess})
+				times = append(times, StackTime{Stack: stacks.Intern(stack(s.stack)), Kind: s.kind, Now: s.now, Past: s.past, Excess: s.excess, Failing: s.failing})
 			}
 			got := Rank(stacks, times, 2)
 			if !slices.Equal(names(got), tc.want) {

@@ -66,7 +66,7 @@ func (s *Service) callEvidence(e *episode, v verdict) []suspect.StackTime {
 	}
 	var times []suspect.StackTime
 	for site, n := range e.merged.callSites {
-		t := suspect.StackTime{Stack: site.stack, Kind: suspect.EvidenceSyscall, Now: n, Past: e.past.siteMean[site]}
+		t := suspect.StackTime{Stack: site.stack, Kind: suspect.EvidenceSyscall, Now: n, Past: e.past.siteMean[site], Failing: site.key.Errno != 0}
 		if x := excess[site.key]; x > 0 && v.cpuExcess > 0 {
 			calls := e.merged.calls[site.key]
 			cost := min(x*calls.time/calls.n, v.cpuExcess/2)

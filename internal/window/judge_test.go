@@ -72,6 +72,24 @@ func backends(n int, rate float64) load {
 	return l
 }
 
+// commits is a database whose backends sync so often a second, for so long;
+// half of them wait for those that do.
+func commits(n int, took time.Duration) load {
+	l := normal(1)
+	busy := float64(n) * took.Seconds() / 3
+	l.waits = l.waits[:0:0]
+	for range 3 {
+		for _, also := range []site{
+			{stack: "@fdatasync flush commit serve main", call: "fdatasync", share: busy},
+			{stack: "@sem_wait wait_for_leader commit serve main", call: "futex", share: busy},
+		} {
+			l.waits = append(l.waits, site{stack: "@epoll_wait read_command serve main", call: "epoll_wait", share: 1 - busy, also: &also})
+		}
+	}
+	l.calls = append(l.calls, calls{"fdatasync", n, took, 0, "@fdatasync flush commit serve main"})
+	return l
+}
+
 type phase struct {
 	load  load
 	extra func(*server)
@@ -116,6 +134,7 @@ func TestNoFault(t *testing.T) {
 		{"a neighbour on the same caches", phase{load: evenly(0.45)}, phase{load: evenly(0.85)}},
 		{"the same with many small functions", phase{load: many(30, 0.2)}, phase{load: many(30, 0.37)}},
 		{"five times the backends", phase{load: backends(4, 1)}, phase{load: backends(20, 2)}},
+		{"clients that write more, on a disk that others use", phase{load: commits(30, time.Millisecond)}, phase{load: commits(75, 2*time.Millisecond)}},
 		{"five times the load, most of it lost", phase{load: evenly(0.15)}, phase{
 			load: with(evenly(0.75), func(l *load) { l.calls = normal(1.8).calls }), dropped: 600,
 		}},
@@ -223,6 +242,8 @@ func TestHiddenFaults(t *testing.T) {
 			}
 			l.waits[0].also = &site{stack: "@fdatasync write_log lead commit serve worker", call: "fdatasync", share: 0.65}
 		})}, []string{"write_log"}},
+		{"a disk that takes eight times as long", phase{load: commits(30, time.Millisecond)}, phase{load: commits(30, 8*time.Millisecond)}, []string{"flush"}},
+		{"ten times the syncs of the same clients", phase{load: commits(10, 2*time.Millisecond)}, phase{load: commits(100, 2*time.Millisecond)}, []string{"flush"}},
 		{"a little, on a server with little to do", phase{load: evenly(0.05)}, phase{
 			load: with(evenly(0.05), func(l *load) { l.busy["rehash grow handle loop main"] = 0.045 }),
 		}, []string{"rehash"}},

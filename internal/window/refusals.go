@@ -58,7 +58,7 @@ func refusalEvidence(e *episode, v verdict) []suspect.StackTime {
 	var times []suspect.StackTime
 	for site, n := range e.merged.callSites {
 		if slices.Contains(v.refused, site.key) {
-			times = append(times, suspect.StackTime{Stack: site.stack, Kind: suspect.EvidenceSyscall, Now: n, Excess: n})
+			times = append(times, suspect.StackTime{Stack: site.stack, Kind: suspect.EvidenceSyscall, Now: n, Excess: n, Failing: true})
 		}
 	}
 	for site, n := range e.past.siteMean {

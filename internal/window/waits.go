@@ -5,6 +5,7 @@ import (
 
 	"github.com/perfscope/perfscope/internal/suspect"
 	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/internal/unit"
 )
 
 func (s *Service) compareWaiting(v *verdict, p *past, c *closedHop) {
@@ -34,11 +35,17 @@ func (s *Service) compareWaiting(v *verdict, p *past, c *closedHop) {
 	if p.threads > 0 {
 		load = max(load, float64(c.threads)/p.threads)
 	}
+	threads := s.waiters(c)
+	onDisk := s.slowSyncs(p, c, now, load)
+	forDisk := sum(onDisk)
 	parts := 0.0
 	weight := map[group]float64{}
 	for g, t := range now {
 		was := p.waitGroup(g)
-		expected := was.Expected(load)
+		expected := was.Expected(load) + onDisk[g]
+		if s.forThreads(g) {
+			expected += forDisk * threads[g]
+		}
 		if exact[g] && t > expected || t-expected > noise(expected, c.period.snapshot) {
 			x := math.Round(t - expected)
 			parts += x
@@ -46,7 +53,7 @@ func (s *Service) compareWaiting(v *verdict, p *past, c *closedHop) {
 			weight[g] = min(x, 1e9)
 		}
 	}
-	s.explainWaits(v, c, now, weight)
+	s.explainWaits(v, threads, now, weight)
 	weights := sum(weight)
 	v.waitExcess = beyond(parts, active, p.waitTotal, p.waitWorst, load)
 	v.active += active
@@ -72,6 +79,59 @@ func (s *Service) compareWaiting(v *verdict, p *past, c *closedHop) {
 	}
 }
 
+// slowSyncs is by how much longer than the past and the load let expect a hop
+// may wait for storage and nothing is wrong with the service: that clients write
+// more often does not show in the load, which is of reads and writes, and the
+// disk is not its own.
+func (s *Service) slowSyncs(p *past, c *closedHop, now map[group]float64, load float64) map[group]float64 {
+	allowed := map[group]float64{}
+	for g, t := range now {
+		if !s.classes.Is(g.number, syscalltrace.ClassSync) {
+			continue
+		}
+		was := p.waitGroup(g)
+		expected := was.Expected(load)
+		longest := was.Expected(max(load, p.moreWrites(c, g.number))) * p.slowDisk(c, g.number)
+		allowed[g] = math.Round(max(0, min(t, longest)-expected))
+	}
+	return allowed
+}
+
+// moreWrites is how many times as often as ever a hop syncs. From
+// suspect.ManyTimes on it is not that clients write more, but something else.
+func (p *past) moreWrites(c *closedHop, number int32) float64 {
+	call := unit.Key{Number: number}
+	if more := share(c.calls[call].n, p.callMean[call].n); more < suspect.ManyTimes {
+		return more
+	}
+	return 1
+}
+
+// slowDisk is by how much longer a sync takes, as when others use the same disk,
+// or its cache is full; at most 2, as of a slowMachine.
+func (p *past) slowDisk(c *closedHop, number int32) float64 {
+	now, was := c.calls[unit.Key{Number: number}], p.callMean[unit.Key{Number: number}]
+	return min(2, max(1, share(share(now.time, now.n), share(was.time, was.n))))
+}
+
+// forThreads reports whether a wait is for what other threads do: at a
+// condition, not at a lock.
+func (s *Service) forThreads(g group) bool {
+	return s.classes.Is(g.number, syscalltrace.ClassFutex) && !g.lock
+}
+
+// waiters counts the threads that waited at a place, at most as many as there
+// were.
+func (s *Service) waiters(c *closedHop) map[group]float64 {
+	threads := map[group]float64{}
+	for site, w := range c.wait {
+		if g, ok := s.innermost(site.stack, site.number); ok {
+			threads[g] = min(threads[g]+float64(w.threads), float64(c.threads))
+		}
+	}
+	return threads
+}
+
 // notExplained is the part of a wait for other threads that counts in any case:
 // they are slower, too, and stay among the suspects.
 const notExplained = 0.1
@@ -82,24 +142,17 @@ const notExplained = 0.1
 // by what the one it waits for does: so many threads wait so many times as long
 // as that one is busy, or waits for something outside. A lock is another matter:
 // who takes it holds it as well.
-func (s *Service) explainWaits(v *verdict, c *closedHop, now, weight map[group]float64) {
-	forThreads := func(g group) bool { return s.classes.Is(g.number, syscalltrace.ClassFutex) && !g.lock }
+func (s *Service) explainWaits(v *verdict, threads, now, weight map[group]float64) {
 	others := 0.0
 	for g, w := range weight {
-		if !forThreads(g) {
+		if !s.forThreads(g) {
 			others += w
 		}
 	}
 	others += v.cpuExcess
-	threads := map[group]float64{}
-	for site, w := range c.wait {
-		if g, ok := s.innermost(site.stack, site.number); ok {
-			threads[g] += float64(w.threads)
-		}
-	}
 	for g, w := range weight {
-		if forThreads(g) {
-			explained := min(1, share(others*min(threads[g], float64(c.threads)), now[g]))
+		if s.forThreads(g) {
+			explained := min(1, share(others*threads[g], now[g]))
 			weight[g] = math.Round(w * max(notExplained, 1-explained))
 		}
 	}
