@@ -134,6 +134,10 @@ eval-quick: deps-all build ## A fixed third of the scenarios, two at a time (10 
 healthy-all: deps-all build ## Every healthy server: no anomaly may come; writes testbed/out/healthy.json (20 min)
 	@cd testbed && go build -o bin/ ./cmd/... && cd .. && exec testbed/bin/healthy all
 
+.PHONY: healthy-together
+healthy-together: deps-all build ## A server of each kind side by side under one collector, all healthy, for LENGTH (12m)
+	@cd testbed && go build -o bin/ ./cmd/... && cd .. && exec testbed/bin/healthy -together $(or $(LENGTH),12m)
+
 .PHONY: signatures-eval
 signatures-eval: deps-all build ## How well functions are told by their calls alone, on six servers; writes testbed/out/signatures.json (6 min)
 	@cd testbed && go build -o bin/ ./cmd/... && cd .. && exec testbed/bin/signatures-eval

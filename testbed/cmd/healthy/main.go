@@ -23,8 +23,13 @@ import (
 
 func main() {
 	recorded := flag.Bool("recorded", false, "judge the recordings of the last runs again instead of running the servers")
+	together := flag.Duration("together", 0, "instead: a server of each kind side by side under one collector for this `length`, their loads going up and down")
 	flag.Usage = usage
 	flag.Parse()
+	if *together > 0 {
+		runner.Main(func(ctx context.Context, o runner.Options) (bool, error) { return runTogether(ctx, flag.Args(), *together, o) })
+		return
+	}
 	chosen, err := choose(flag.Args())
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
@@ -37,8 +42,8 @@ func usage() {
 	out := flag.CommandLine.Output()
 	fmt.Fprintf(out, "usage: healthy [flags] [all | scenario ...]\n\n"+
 		"Watches servers with nothing wrong, each for about two minutes; no anomaly may\n"+
-		"come. Without arguments the first scenario is run. It needs root. The result is\n"+
-		"testbed/out/healthy.json.\n\nflags:\n")
+		"come. Without arguments the first scenario is run; with -together they are servers.\n"+
+		"It needs root. The result is testbed/out/healthy.json.\n\nflags:\n")
 	flag.PrintDefaults()
 	fmt.Fprint(out, "\nscenarios:\n")
 	for _, sc := range scenario.Healthy() {
@@ -93,6 +98,44 @@ func runAll(ctx context.Context, chosen []scenario.Scenario, o runner.Options, r
 	return printRows(rows) && failed == nil, failed
 }
 
+// runTogether runs the servers named, or all, side by side.
+func runTogether(ctx context.Context, servers []string, length time.Duration, o runner.Options) (bool, error) {
+	chosen, err := oneOfEach(servers)
+	if err != nil {
+		return false, err
+	}
+	started := time.Now()
+	alarms, err := runner.Together(ctx, chosen, length, o)
+	if err != nil {
+		return false, err
+	}
+	all := scenario.Scenario{Name: "together", Steps: []scenario.Step{{For: length * time.Duration(len(chosen))}}}
+	for _, sc := range chosen {
+		all.Server += ", " + sc.Server
+	}
+	all.Server = all.Server[2:]
+	rows := []evaluation.HealthyRow{newRow(all, started, alarms)}
+	return printRows(rows), save(rows, filepath.Join(o.Out, "healthy.json"))
+}
+
+// oneOfEach is the first scenario of each server, of those named or of all.
+func oneOfEach(servers []string) (chosen []scenario.Scenario, err error) {
+	for _, sc := range scenario.All() {
+		if slices.ContainsFunc(chosen, func(c scenario.Scenario) bool { return c.Server == sc.Server }) {
+			continue
+		}
+		if len(servers) == 0 || slices.Contains(servers, sc.Server) {
+			chosen = append(chosen, sc)
+		}
+	}
+	for _, name := range servers {
+		if !slices.ContainsFunc(chosen, func(c scenario.Scenario) bool { return c.Server == name }) {
+			return nil, fmt.Errorf("no server is named %q", name)
+		}
+	}
+	return chosen, nil
+}
+
 // run runs a scenario, or judges the recording of its last run again; started is
 // when that began.
 func run(ctx context.Context, sc scenario.Scenario, o runner.Options, recorded bool) (started time.Time, result runner.Result, err error) {
@@ -132,7 +175,7 @@ func save(rows []evaluation.HealthyRow, file string) error {
 		_ = json.Unmarshal(data, &before) // what can't be read is written anew
 	}
 	var all []evaluation.HealthyRow
-	for _, sc := range scenario.Healthy() {
+	for _, sc := range append(scenario.Healthy(), scenario.Scenario{Name: "together"}) {
 		named := func(r evaluation.HealthyRow) bool { return r.Scenario == sc.Name }
 		if i := slices.IndexFunc(rows, named); i >= 0 {
 			all = append(all, rows[i])
