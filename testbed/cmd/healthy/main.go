@@ -27,7 +27,9 @@ func main() {
 	flag.Usage = usage
 	flag.Parse()
 	if *together > 0 {
-		runner.Main(func(ctx context.Context, o runner.Options) (bool, error) { return runTogether(ctx, flag.Args(), *together, o) })
+		runner.Main(func(ctx context.Context, o runner.Options) (bool, error) {
+			return runTogether(ctx, flag.Args(), *together, o)
+		})
 		return
 	}
 	chosen, err := choose(flag.Args())
