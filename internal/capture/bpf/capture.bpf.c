@@ -10,6 +10,7 @@
 #include "threads.h"
 #include "stacks.h"
 #include "watch.h"
+#include "payload.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
@@ -211,7 +212,7 @@ static __always_inline bool within_share(u32 cpu, struct slot *s)
 	return true;
 }
 
-static __always_inline int call_returned(u64 *ctx, bool stacks_on)
+static __always_inline int call_returned(u64 *ctx, bool stacks_on, bool contexts_on)
 {
 	u32 tid = (u32)bpf_get_current_pid_tgid(), cpu, flags = 0, stack = 0;
 	struct slot *s = slot_of(tid);
@@ -249,6 +250,8 @@ static __always_inline int call_returned(u64 *ctx, bool stacks_on)
 		s->start = attached_at;
 		flags = CALL_CUT;
 	}
+	if (contexts_on)
+		take_context(cpu, s, (struct pt_regs *)ctx[0], now, ret);
 	if (!within_share(cpu, s)) {
 		s->start = 0;
 		return 0;
@@ -269,14 +272,21 @@ static __always_inline int call_returned(u64 *ctx, bool stacks_on)
 SEC("tp_btf/sys_exit")
 int sys_exit(u64 *ctx)
 {
-	return call_returned(ctx, false);
+	return call_returned(ctx, false, false);
 }
 
 /* The same with stacks; apart, as a kernel may refuse to read user memory. */
 SEC("tp_btf/sys_exit")
 int sys_exit_stack(u64 *ctx)
 {
-	return call_returned(ctx, true);
+	return call_returned(ctx, true, false);
+}
+
+/* The same, and what is asked for of payloads: see payload.h. */
+SEC("tp_btf/sys_exit")
+int sys_exit_context(u64 *ctx)
+{
+	return call_returned(ctx, stack_every && stack_bytes, true);
 }
 
 /* -- following threads ---------------------------------------------------- */
