@@ -57,6 +57,8 @@ type threadLoad struct {
 	events  []syscalltrace.Event
 	dropped uint64
 	wait    wait
+	// contexts are those of the requests it received.
+	contexts []syscalltrace.Context
 }
 
 // flush delivers everything held, with the calls in flight and a coverage
@@ -151,7 +153,7 @@ func (g *gatherer) flushTarget(t *target) {
 }
 
 func (p *parcel) add(l load) {
-	if l.events > 0 || p.last {
+	if len(l.threads) > 0 || p.last {
 		p.loads = append(p.loads, l)
 		p.events += l.events
 	}
@@ -162,10 +164,11 @@ func (g *gatherer) take(t *target) load {
 	l := load{target: t, identity: t.who, pid: t.pid}
 	for _, tid := range slices.Sorted(maps.Keys(t.threads)) {
 		th := t.threads[tid]
-		if n := len(th.events); n > 0 {
-			l.threads = append(l.threads, threadLoad{th, tid, th.events, th.dropped, th.wait})
+		if n := len(th.events); n > 0 || len(th.contexts) > 0 {
+			l.threads = append(l.threads, threadLoad{th, tid, th.events, th.dropped, th.wait, th.contexts})
 			l.events += n
-			th.events, th.dropped = nil, 0
+			g.contexts -= len(th.contexts)
+			th.events, th.contexts, th.dropped = nil, nil, 0
 		}
 	}
 	g.pending -= l.events

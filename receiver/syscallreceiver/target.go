@@ -57,6 +57,8 @@ type identity struct {
 // thread is what is held of one thread.
 type thread struct {
 	events []syscalltrace.Event
+	// contexts are those of the requests it received.
+	contexts []syscalltrace.Context
 	// dropped counts its events lost since the last flush.
 	dropped uint64
 	ended   bool
@@ -144,7 +146,7 @@ func (t *target) used(tid int32, total time.Duration) {
 
 // batch makes a batch of what a thread did, with its stacks numbered from one.
 func (th *threadLoad) batch(name string, stacks, before map[uint32]syscalltrace.Stack, dedup *stackIndex) *syscalltrace.Batch {
-	b := &syscalltrace.Batch{ThreadID: th.tid, ThreadName: name, Events: th.events, Dropped: th.dropped}
+	b := &syscalltrace.Batch{ThreadID: th.tid, ThreadName: name, Events: th.events, Contexts: th.contexts, Dropped: th.dropped}
 	slices.SortFunc(b.Events, func(x, y syscalltrace.Event) int {
 		switch {
 		case x.Time < y.Time:
