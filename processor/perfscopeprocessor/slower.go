@@ -189,7 +189,7 @@ func (s *slower) undecided(t *timed, now time.Time) bool {
 
 // sift returns the matches with spans that their anomalies slowed down, and
 // learns from the spans that have none.
-func (s *slower) sift(t *timed, now time.Time) []correlate.Match[pcommon.Map] {
+func (s *slower) sift(t *timed) []correlate.Match[pcommon.Map] {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	matched := make(map[int]bool, len(t.matches))
@@ -198,7 +198,7 @@ func (s *slower) sift(t *timed, now time.Time) []correlate.Match[pcommon.Map] {
 	}
 	for i := range t.spans {
 		if !matched[i] {
-			s.habits.Note(t.kinds[i], now, lasts(&t.spans[i]))
+			s.habits.Note(t.kinds[i], time.Unix(0, t.spans[i].End), lasts(&t.spans[i]))
 		}
 	}
 	kept := t.matches[:0]
