@@ -4,11 +4,32 @@ import (
 	"math/bits"
 
 	"gonum.org/v1/gonum/floats"
+
+	"github.com/perfscope/perfscope/internal/suspect"
 )
 
 // novel is the share of what a function takes now below which what it took in
 // the past makes it a new one: not a habit, and hardly seen by chance.
 const novel = 0.1
+
+// groupAt is a group on CPU or waiting.
+type groupAt struct {
+	group
+	waiting bool
+}
+
+// sighting is when something was seen within a hop, and for how long.
+type sighting struct {
+	time, first, last int64
+	slices            uint64
+}
+
+func (w sighting) and(t sighting) sighting {
+	if w.first == 0 {
+		return t
+	}
+	return sighting{w.time + t.time, min(w.first, t.first), max(w.last, t.last), w.slices | t.slices}
+}
 
 // within is when, within a hop, it was abnormal. It may have begun or ended in the
 // middle. What did the same before, only less, tells nothing of that; functions
@@ -19,45 +40,39 @@ func (s *Service) within(p *past, c *closedHop, v verdict) (from, to int64) {
 	if p == nil {
 		return c.start, c.end
 	}
-	type seen struct {
-		time, first, last int64
-		slices            uint64
+	groups, excess, all := map[groupAt]sighting{}, map[groupAt]float64{}, 0.0
+	at := func(stack uint32, number int32, waiting bool) groupAt {
+		g, _ := s.innermost(stack, number)
+		return groupAt{g, waiting}
 	}
-	groups, all := map[groupAt]seen{}, int64(0)
 	for cell, t := range c.spans {
 		cell.thread = 0
-		if !v.hot[cell] {
-			continue
+		if v.hot[cell] {
+			g := at(cell.stack, cell.number, cell.waiting)
+			groups[g] = groups[g].and(sighting{t.time, t.first, t.last, t.slices})
 		}
-		g, _ := s.innermost(cell.stack, cell.number)
-		at := groupAt{g, cell.waiting}
-		w, known := groups[at]
-		if !known {
-			w.first, w.last = t.first, t.last
-		}
-		groups[at] = seen{w.time + t.time, min(w.first, t.first), max(w.last, t.last), w.slices | t.slices}
-		all += t.time
 	}
-	sum := seen{first: c.end, last: c.start}
-	for at, w := range groups {
-		was := p.cpu[at.group]
-		if at.waiting {
-			was = p.wait[at.group]
+	for _, t := range v.times {
+		if t.Excess > 0 {
+			excess[at(t.Stack, t.Call, t.Kind == suspect.EvidenceBlocked)] += t.Excess
+			all += t.Excess
 		}
-		if floats.Sum(was) > novel*float64(w.time)/c.seconds*float64(len(was)) {
-			continue
-		}
-		sum = seen{sum.time + w.time, min(sum.first, w.first), max(sum.last, w.last), sum.slices | w.slices}
 	}
-	if 2*sum.time < all || sum.last < sum.first {
+	var fresh sighting
+	theirs := 0.0
+	for g, w := range groups {
+		was := p.cpu[g.group]
+		if g.waiting {
+			was = p.wait[g.group]
+		}
+		if floats.Sum(was) <= novel*float64(w.time)/c.seconds*float64(len(was)) {
+			fresh = fresh.and(w)
+			theirs += excess[g]
+		}
+	}
+	if theirs == 0 || 2*theirs < all {
 		return c.start, c.end
 	}
-	gap := (sum.last - sum.first) / int64(max(1, bits.OnesCount64(sum.slices)))
-	return max(c.start, sum.first-gap), min(c.end, sum.last+gap)
-}
-
-// groupAt is a group on CPU or waiting.
-type groupAt struct {
-	group
-	waiting bool
+	gap := (fresh.last - fresh.first) / int64(max(1, bits.OnesCount64(fresh.slices)))
+	return max(c.start, fresh.first-gap), min(c.end, fresh.last+gap)
 }
