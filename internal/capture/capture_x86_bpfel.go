@@ -23,6 +23,12 @@ type captureCallRecord struct {
 	Stack      uint32
 }
 
+type captureContextCounts struct {
+	_     structs.HostLayout
+	Taken uint64
+	Lost  uint64
+}
+
 type captureCpuState struct {
 	_                 structs.HostLayout
 	Produced          uint64
@@ -44,6 +50,20 @@ type captureCpuState struct {
 	BlockedUnreadable uint64
 	BlockedMmBusy     uint64
 	Pad               [6]uint64
+}
+
+type capturePayload struct {
+	_       structs.HostLayout
+	Context struct {
+		_        structs.HostLayout
+		Tgid     uint32
+		Tid      uint32
+		Time     uint64
+		TraceId  [16]uint8
+		ParentId [8]uint8
+	}
+	Value uint32
+	Bytes [1084]uint8
 }
 
 type captureRow struct {
@@ -120,8 +140,11 @@ type captureThread struct {
 const (
 	captureMapCalls             = "calls"
 	captureMapClaims            = "claims"
+	captureMapContextCounts     = "context_counts"
+	captureMapContexts          = "contexts"
 	captureMapCpus              = "cpus"
 	captureMapEvents            = "events"
+	captureMapPayloads          = "payloads"
 	captureMapRows              = "rows"
 	captureMapScratches         = "scratches"
 	captureMapShares            = "shares"
@@ -140,6 +163,7 @@ const (
 	captureProgSnapshotStack    = "snapshot_stack"
 	captureProgSysEnter         = "sys_enter"
 	captureProgSysExit          = "sys_exit"
+	captureProgSysExitContext   = "sys_exit_context"
 	captureProgSysExitStack     = "sys_exit_stack"
 	captureProgTaskNewtask      = "task_newtask"
 	captureVarAttachedAt        = "attached_at"
@@ -222,6 +246,7 @@ type captureProgramSpecs struct {
 	SnapshotStack    *ebpf.ProgramSpec `ebpf:"snapshot_stack"`
 	SysEnter         *ebpf.ProgramSpec `ebpf:"sys_enter"`
 	SysExit          *ebpf.ProgramSpec `ebpf:"sys_exit"`
+	SysExitContext   *ebpf.ProgramSpec `ebpf:"sys_exit_context"`
 	SysExitStack     *ebpf.ProgramSpec `ebpf:"sys_exit_stack"`
 	TaskNewtask      *ebpf.ProgramSpec `ebpf:"task_newtask"`
 }
@@ -232,8 +257,11 @@ type captureProgramSpecs struct {
 type captureMapSpecs struct {
 	Calls           *ebpf.MapSpec `ebpf:"calls"`
 	Claims          *ebpf.MapSpec `ebpf:"claims"`
+	ContextCounts   *ebpf.MapSpec `ebpf:"context_counts"`
+	Contexts        *ebpf.MapSpec `ebpf:"contexts"`
 	Cpus            *ebpf.MapSpec `ebpf:"cpus"`
 	Events          *ebpf.MapSpec `ebpf:"events"`
+	Payloads        *ebpf.MapSpec `ebpf:"payloads"`
 	Rows            *ebpf.MapSpec `ebpf:"rows"`
 	Scratches       *ebpf.MapSpec `ebpf:"scratches"`
 	Shares          *ebpf.MapSpec `ebpf:"shares"`
@@ -298,8 +326,11 @@ func (o *captureObjects) Close() error {
 type captureMaps struct {
 	Calls           *ebpf.Map `ebpf:"calls"`
 	Claims          *ebpf.Map `ebpf:"claims"`
+	ContextCounts   *ebpf.Map `ebpf:"context_counts"`
+	Contexts        *ebpf.Map `ebpf:"contexts"`
 	Cpus            *ebpf.Map `ebpf:"cpus"`
 	Events          *ebpf.Map `ebpf:"events"`
+	Payloads        *ebpf.Map `ebpf:"payloads"`
 	Rows            *ebpf.Map `ebpf:"rows"`
 	Scratches       *ebpf.Map `ebpf:"scratches"`
 	Shares          *ebpf.Map `ebpf:"shares"`
@@ -314,8 +345,11 @@ func (m *captureMaps) Close() error {
 	return _CaptureClose(
 		m.Calls,
 		m.Claims,
+		m.ContextCounts,
+		m.Contexts,
 		m.Cpus,
 		m.Events,
+		m.Payloads,
 		m.Rows,
 		m.Scratches,
 		m.Shares,
@@ -373,6 +407,7 @@ type capturePrograms struct {
 	SnapshotStack    *ebpf.Program `ebpf:"snapshot_stack"`
 	SysEnter         *ebpf.Program `ebpf:"sys_enter"`
 	SysExit          *ebpf.Program `ebpf:"sys_exit"`
+	SysExitContext   *ebpf.Program `ebpf:"sys_exit_context"`
 	SysExitStack     *ebpf.Program `ebpf:"sys_exit_stack"`
 	TaskNewtask      *ebpf.Program `ebpf:"task_newtask"`
 }
@@ -389,6 +424,7 @@ func (p *capturePrograms) Close() error {
 		p.SnapshotStack,
 		p.SysEnter,
 		p.SysExit,
+		p.SysExitContext,
 		p.SysExitStack,
 		p.TaskNewtask,
 	)

@@ -10,6 +10,8 @@ const (
 	MaxStackBytes = 32768
 	// MaxThreads is the most threads followed at once, over all targets.
 	MaxThreads = 16384
+	// ContextBytes is how much of a request is searched for its trace context.
+	ContextBytes = 1024
 	// MaxGroups is the number of groups of processes that have a share of the
 	// rings of their own; group 0 has no bound.
 	MaxGroups = 1024
@@ -18,6 +20,9 @@ const (
 	// maxRingBytes bounds all call rings together; on a machine with many
 	// CPUs each ring is halved until they fit.
 	maxRingBytes = 64 << 20
+	// contextRingBytes holds trace contexts between two polls: five thousand,
+	// a hundred thousand a second with the default PollInterval.
+	contextRingBytes = 256 << 10
 )
 
 // Config says what a Tracer records. Start from [DefaultConfig]; the zero
@@ -61,6 +66,10 @@ type Config struct {
 	PollInterval time.Duration
 	// IncludeChildren follows the processes that targets start.
 	IncludeChildren bool
+	// TraceContext looks, while the syscall hooks are attached, at the first
+	// ContextBytes of what targets receive from sockets, for the traceparent
+	// header of HTTP/1 requests; nothing but its ids leaves the kernel.
+	TraceContext bool
 }
 
 // DefaultConfig returns the settings of the always-on watch: no syscall hook

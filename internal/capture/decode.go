@@ -2,14 +2,16 @@ package capture
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 )
 
-// The sizes and kinds of the records in the two BPF ring buffers; struct
-// task_event and struct stack_event in bpf/maps.h.
+// The sizes and kinds of the records in the BPF ring buffers; struct task_event
+// and struct stack_event in bpf/maps.h, struct trace_context in bpf/payload.h.
 const (
-	taskEventSize  = 32
-	stackEventSize = 64
+	taskEventSize    = 32
+	stackEventSize   = 64
+	traceContextSize = 40
 
 	eventFork = 1
 	eventExec = 2
@@ -59,4 +61,19 @@ func decodeStack(b []byte, s *RawStack) error {
 		Bytes:  b[stackEventSize : stackEventSize+int(n)],
 	}
 	return nil
+}
+
+// decodeContext reads a trace context; its Time is the kernel's monotonic clock.
+func decodeContext(b []byte) (Context, error) {
+	if len(b) < traceContextSize {
+		return Context{}, fmt.Errorf("trace context of %d bytes, want %d", len(b), traceContextSize)
+	}
+	le := binary.LittleEndian
+	c := Context{PID: int32(le.Uint32(b)), TID: int32(le.Uint32(b[4:])), Time: int64(le.Uint64(b[8:]))}
+	copy(c.TraceID[:], b[16:])
+	copy(c.ParentID[:], b[32:])
+	if c.TraceID == [16]byte{} || c.ParentID == [8]byte{} {
+		return Context{}, errors.New("trace context with an id that is all zero")
+	}
+	return c, nil
 }

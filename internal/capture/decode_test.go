@@ -64,6 +64,22 @@ func TestDecodeTaskEvent(t *testing.T) {
 	}
 }
 
+func TestDecodeContext(t *testing.T) {
+	good := make([]byte, traceContextSize+8)
+	good[0], good[4], good[8], good[16], good[31], good[32], good[39] = 1, 2, 3, 4, 5, 6, 7
+	want := Context{PID: 1, TID: 2, Time: 3, TraceID: [16]byte{4, 15: 5}, ParentID: [8]byte{6, 7: 7}}
+	if c, err := decodeContext(good); err != nil || c != want {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if _, err := decodeContext(good[:39]); err == nil {
+		t.Error("a context of 39 bytes was taken")
+	}
+	good[16], good[31] = 0, 0
+	if _, err := decodeContext(good); err == nil {
+		t.Error("a trace id of zeros was taken")
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	f.Add(stackRecord(1, 7, 5, 5))
 	f.Add(stackRecord(2, 0, 0, 0))
@@ -74,6 +90,7 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("%d bytes out of %d", len(s.Bytes), len(b))
 		}
 		_, _ = decodeTaskEvent(b)
+		_, _ = decodeContext(b)
 	})
 }
 

@@ -153,6 +153,17 @@ type Fork struct {
 	Time int64
 }
 
+// Context is the trace context (W3C, version 1 of the recommendation) of a
+// request that a thread has received.
+type Context struct {
+	PID, TID int32
+	// Time is when the thread had it, in nanoseconds since the Unix epoch.
+	Time int64
+	// TraceID is never all zero, nor is ParentID, the id of the caller's span.
+	TraceID  [16]byte
+	ParentID [8]byte
+}
+
 // Exec is a target that has replaced its program: what was known of its
 // mappings is void.
 type Exec struct {
@@ -186,6 +197,9 @@ type Handler interface {
 	Fork(f Fork)
 	Exec(e Exec)
 	Exit(e Exit)
+	// Context gets trace contexts, about in the order of their time, and
+	// before the calls that returned later.
+	Context(c Context)
 	// Tracing tells that the syscall hooks have been attached or detached,
 	// before the calls made since, and after those made until then.
 	Tracing(t Tracing)
@@ -230,6 +244,8 @@ const (
 	DropBlockedBusy = "blocked_mm_busy"
 	// DropNotice: fork, exec and exit notices without room.
 	DropNotice = "notice_ring_full"
+	// DropContext: trace contexts without room.
+	DropContext = "context_ring_full"
 	// DropThread: threads that are not followed as the table is full.
 	DropThread = "thread_unslotted"
 	// DropSnapshotRow: threads left out of snapshots.
@@ -248,8 +264,8 @@ type Stats struct {
 	// Dropped[DropRingOverwrite] + Dropped[DropTornRead], exactly; and the
 	// calls made by the targets are those and Dropped[DropSlotCollision].
 	Produced uint64
-	// Calls, Stacks, Samples, Snapshots and Notices were delivered.
-	Calls, Stacks, Samples, Snapshots, Notices uint64
+	// Calls, Stacks, Samples, Snapshots, Notices and Contexts were delivered.
+	Calls, Stacks, Samples, Snapshots, Notices, Contexts uint64
 	// Late is the number of calls delivered after one that returned later,
 	// as their CPU was held up between the clock and the ring.
 	Late uint64
@@ -277,7 +293,7 @@ type Share struct {
 // Degraded is a feature the running kernel, or a missing privilege, denies.
 type Degraded struct {
 	// Feature is "syscall stacks", "sample stacks", "samples",
-	// "snapshot stacks" or "snapshots".
+	// "snapshot stacks", "snapshots" or "trace context".
 	Feature string
 	// Reason says why and, where something can be done, what.
 	Reason string

@@ -210,6 +210,8 @@ var helpers = map[string]func(args []string, in *bufio.Reader){
 		}
 		fmt.Println(tid, clockNow(unix.CLOCK_PROCESS_CPUTIME_ID), n > 0)
 	},
+	"receive": func(args []string, _ *bufio.Reader) { receive(args[0]) },
+	"serve":   func(args []string, _ *bufio.Reader) { serve(args[0]) },
 	"trace": func(args []string, in *bufio.Reader) {
 		cfg := testConfig()
 		cfg.SampleHz, cfg.SnapshotInterval = 49, 200*time.Millisecond

@@ -25,14 +25,16 @@ type objects struct {
 
 	sysExit, sample, snapshot *ebpf.Program // the variant the kernel accepts; nil is none
 
-	slots   []captureSlot
-	cpus    []captureCpuState
-	calls   []captureCallRecord
-	rows    []captureRow
-	shares  []captureShare
-	mapped  [][]byte
-	records int   // of each CPU's ring
-	memory  int64 // of all maps, bytes
+	slots  []captureSlot
+	cpus   []captureCpuState
+	calls  []captureCallRecord
+	rows   []captureRow
+	shares []captureShare
+	// contexts counts them, by CPU; nil without Config.TraceContext.
+	contexts []captureContextCounts
+	mapped   [][]byte
+	records  int   // of each CPU's ring
+	memory   int64 // of all maps, bytes
 }
 
 // required programs: without one of them there is no Tracer.
@@ -73,7 +75,7 @@ func load(spec *ebpf.CollectionSpec, cfg Config, log *zap.Logger) (_ *objects, e
 	if o.coll, err = ebpf.NewCollection(base); err != nil {
 		return nil, refused("the kernel refuses the eBPF programs", err)
 	}
-	if err = o.mapAll(spec, cpus); err != nil {
+	if err = o.mapAll(spec, cpus, cfg); err != nil {
 		return nil, err
 	}
 	if err = o.setStackRate(cfg, 1); err != nil {
@@ -83,16 +85,33 @@ func load(spec *ebpf.CollectionSpec, cfg Config, log *zap.Logger) (_ *objects, e
 		o.memory += mapMemory(m)
 	}
 	o.sysExit = o.coll.Programs[captureProgSysExit]
-	if cfg.StackEvery > 0 && cfg.StackBytes > 0 {
-		if p, err := o.tryLoad(spec, captureProgSysExitStack); err == nil {
-			o.sysExit = p
-		} else {
-			o.degrade("syscall stacks", err)
-		}
-	}
+	o.loadExit(spec, cfg)
 	o.sample = o.loadVariant(spec, cfg.SampleHz > 0, "sample", captureProgSampleStack, captureProgSample)
 	o.snapshot = o.loadVariant(spec, cfg.SnapshotInterval > 0, "snapshot", captureProgSnapshotStack, captureProgSnapshot)
 	return o, nil
+}
+
+// loadExit loads the program for returning calls that can most of what is asked
+// for: that for trace contexts takes stacks, too.
+func (o *objects) loadExit(spec *ebpf.CollectionSpec, cfg Config) {
+	for _, v := range []struct {
+		wanted  bool
+		feature string
+		name    string
+	}{
+		{cfg.TraceContext, "trace context", captureProgSysExitContext},
+		{cfg.StackEvery > 0 && cfg.StackBytes > 0, "syscall stacks", captureProgSysExitStack},
+	} {
+		if !v.wanted {
+			continue
+		}
+		p, err := o.tryLoad(spec, v.name)
+		if err == nil {
+			o.sysExit = p
+			return
+		}
+		o.degrade(v.feature, err)
+	}
 }
 
 func configure(spec *ebpf.CollectionSpec, cfg Config, cpus, records int) error {
@@ -101,6 +120,14 @@ func configure(spec *ebpf.CollectionSpec, cfg Config, cpus, records int) error {
 	spec.Maps[captureMapShares].MaxEntries = uint32(cpus * MaxGroups)
 	spec.Maps[captureMapScratches].MaxEntries = uint32(cpus * 2)
 	spec.Maps[captureMapStacks].MaxEntries = uint32(cfg.StackRingBytes)
+	spec.Maps[captureMapContexts].MaxEntries = contextRingBytes
+	for _, name := range []string{captureMapPayloads, captureMapContextCounts, captureMapContexts} {
+		if !cfg.TraceContext {
+			delete(spec.Maps, name) // only one program asks for it
+		} else if name != captureMapContexts {
+			spec.Maps[name].MaxEntries = uint32(cpus)
+		}
+	}
 	failEvery := cfg.StackEvery / 4
 	if cfg.StackEvery > 0 && failEvery == 0 {
 		failEvery = 1
@@ -204,7 +231,7 @@ func (o *objects) degrade(feature string, err error) {
 	o.degraded = append(o.degraded, Degraded{Feature: feature, Reason: explain(err)})
 }
 
-func (o *objects) mapAll(spec *ebpf.CollectionSpec, cpus int) (err error) {
+func (o *objects) mapAll(spec *ebpf.CollectionSpec, cpus int, cfg Config) (err error) {
 	slots := spec.Variables[captureVarSlots]
 	if o.slots, err = mapArrayAt[captureSlot](o, slots.SectionName, int(slots.Offset), MaxThreads); err != nil {
 		return err
@@ -217,6 +244,11 @@ func (o *objects) mapAll(spec *ebpf.CollectionSpec, cpus int) (err error) {
 	}
 	if o.shares, err = mapArray[captureShare](o, captureMapShares, cpus*MaxGroups); err != nil {
 		return err
+	}
+	if cfg.TraceContext {
+		if o.contexts, err = mapArray[captureContextCounts](o, captureMapContextCounts, cpus); err != nil {
+			return err
+		}
 	}
 	o.rows, err = mapArray[captureRow](o, captureMapRows, MaxThreads)
 	return err
@@ -273,7 +305,7 @@ func (o *objects) close() error {
 	for _, b := range o.mapped {
 		errs = append(errs, unix.Munmap(b))
 	}
-	o.mapped, o.slots, o.cpus, o.calls, o.rows, o.shares = nil, nil, nil, nil, nil, nil
+	o.mapped, o.slots, o.cpus, o.calls, o.rows, o.shares, o.contexts = nil, nil, nil, nil, nil, nil, nil
 	for _, c := range o.optional {
 		c.Close()
 	}

@@ -170,6 +170,7 @@ func (t *Tracer) poll(all bool) {
 	}
 	t.drainStacks()
 	t.drainEvents()
+	t.drainContexts()
 	r.merger.merge(cut, t.clock.offset, t.handler.Calls)
 	if r.merger.room() {
 		r.shareNo++
@@ -269,6 +270,22 @@ func (t *Tracer) drainStacks() {
 			t.counts.samples.Add(1)
 			t.handler.Sample(Sample{PID: s.PID, TID: s.TID, Number: s.Number, Time: s.Time, StackID: s.ID})
 		}
+	})
+}
+
+func (t *Tracer) drainContexts() {
+	if t.contexts == nil {
+		return
+	}
+	t.drain(t.contexts, &t.read.event, func(b []byte) {
+		c, err := decodeContext(b)
+		if err != nil {
+			t.malformed(err)
+			return
+		}
+		t.counts.contexts.Add(1)
+		c.Time += t.clock.offset
+		t.handler.Context(c)
 	})
 }
 

@@ -119,7 +119,7 @@ func (t *Tracer) Stats() Stats {
 	n := &t.counts
 	s := Stats{
 		Calls: n.calls.Load(), Stacks: n.stacks.Load(), Samples: n.samples.Load(),
-		Snapshots: n.snapshots.Load(), Notices: n.notices.Load(), Late: n.late.Load(),
+		Snapshots: n.snapshots.Load(), Notices: n.notices.Load(), Contexts: n.contexts.Load(), Late: n.late.Load(),
 		Attached: traced, Tax: tax, Dropped: map[string]uint64{},
 	}
 	add := func(reason string, v uint64) {
@@ -145,6 +145,9 @@ func (t *Tracer) Stats() Stats {
 		add(DropBlockedBusy, atomic.LoadUint64(&c.BlockedMmBusy))
 		add(DropNotice, atomic.LoadUint64(&c.EventRingFull))
 		add(DropThread, atomic.LoadUint64(&c.ThreadsUnslotted))
+	}
+	for i := range t.obj.contexts {
+		add(DropContext, atomic.LoadUint64(&t.obj.contexts[i].Lost))
 	}
 	for i := range t.obj.shares {
 		add(DropShare, atomic.LoadUint64(&t.obj.shares[i].Skipped))

@@ -58,6 +58,7 @@ type Tracer struct {
 	done chan struct{}
 
 	events, stacks *ringbuf.Reader
+	contexts       *ringbuf.Reader // nil without Config.TraceContext
 	read           reader
 	snaps          snapshots
 	counts         counters
@@ -69,6 +70,7 @@ type iterators struct{ seed, forget, snapshot *link.Iter }
 // counters are written by the reading goroutine and read by Stats.
 type counters struct {
 	calls, stacks, samples, snapshots, notices       atomic.Uint64
+	contexts                                         atomic.Uint64
 	late, overwritten, torn, malformed, snapshotMiss atomic.Uint64
 }
 
@@ -117,6 +119,11 @@ func (t *Tracer) open() (err error) {
 	}
 	if t.stacks, err = ringbuf.NewReader(t.obj.coll.Maps[captureMapStacks]); err != nil {
 		return fmt.Errorf("capture: cannot read the stack ring: %w", err)
+	}
+	if t.cfg.TraceContext {
+		if t.contexts, err = ringbuf.NewReader(t.obj.coll.Maps[captureMapContexts]); err != nil {
+			return fmt.Errorf("capture: cannot read the ring of trace contexts: %w", err)
+		}
 	}
 	for name, it := range map[string]**link.Iter{captureProgSeedThreads: &t.iters.seed, captureProgForgetThreads: &t.iters.forget} {
 		if *it, err = link.AttachIter(link.IterOptions{Program: t.obj.coll.Programs[name]}); err != nil {
@@ -529,7 +536,7 @@ func (t *Tracer) free() error {
 			errs = append(errs, it.Close())
 		}
 	}
-	for _, r := range []*ringbuf.Reader{t.events, t.stacks} {
+	for _, r := range []*ringbuf.Reader{t.events, t.stacks, t.contexts} {
 		if r != nil {
 			errs = append(errs, r.Close())
 		}

@@ -36,6 +36,7 @@ type recorder struct {
 	execs     []Exec
 	exits     []Exit
 	edges     []Tracing
+	contexts  []Context
 	orphans   int // calls whose stack had not come before
 	discard   bool
 }
@@ -110,6 +111,12 @@ func (r *recorder) Exit(e Exit) {
 	r.exits = append(r.exits, e)
 }
 
+func (r *recorder) Context(c Context) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.contexts = append(r.contexts, c)
+}
+
 // count returns how many calls match.
 func (r *recorder) count(match func(Call) bool) int {
 	r.mu.Lock()
@@ -160,7 +167,7 @@ func startTracer(t testing.TB, cfg Config) (*Tracer, *recorder) {
 // TestFeatures says what this kernel gives; the kernel tests read it.
 func TestFeatures(t *testing.T) {
 	cfg := DefaultConfig()
-	cfg.Continuous = true
+	cfg.Continuous, cfg.TraceContext = true, true
 	tr, _ := startTracer(t, cfg)
 	denied := tr.Degraded()
 	for _, d := range denied {

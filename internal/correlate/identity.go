@@ -29,6 +29,10 @@ const (
 	TiePod       Tie = "k8s.pod.uid"
 	TieName      Tie = "service.name"
 
+	// TieTraceContext is of a span whose request a thread of the service was
+	// seen to receive.
+	TieTraceContext Tie = "trace_context"
+
 	TiePeerAddress   Tie = "network.peer.address"
 	TieServerAddress Tie = "server.address"
 )

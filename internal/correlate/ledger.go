@@ -67,6 +67,7 @@ type Ledger[T any] struct {
 	byPID       map[int64]accounts[T]
 	byContainer map[string]accounts[T]
 	byPort      map[uint16]accounts[T]
+	requests    requests
 	// callable is set when a service is known to listen.
 	callable atomic.Bool
 }
@@ -211,6 +212,12 @@ func (l *Ledger[T]) Spans(of []Candidate, now time.Time) {
 	}
 }
 
+// silent reports whether a service has sent no spans of its own lately, as far
+// as is known.
+func (a *account[T]) silent(now time.Time) bool {
+	return a.spans.IsZero() || now.Sub(a.spans) >= spansLast
+}
+
 // Callable reports whether any service is known to listen.
 func (l *Ledger[T]) Callable() bool { return l.callable.Load() }
 
@@ -223,7 +230,7 @@ func (l *Ledger[T]) FindPeer(caller Identity, now time.Time, named ...Peer) []Ca
 	for _, p := range named {
 		var found []Candidate
 		for _, a := range l.byPort[p.Port] {
-			if !a.spans.IsZero() && now.Sub(a.spans) < spansLast {
+			if !a.silent(now) {
 				continue
 			}
 			if c := listens(a.identity, a.facts.Sockets, a.facts.Addresses, p, caller); c > 0 {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"time"
 )
 
 const (
@@ -14,6 +15,10 @@ const (
 	// abnormal stretch, that must lie in the other. Below a half, most of it
 	// speaks against the match.
 	leastCover = 0.5
+	// receiveSlack is by how much the clocks of the kernel and of an SDK, and the
+	// start of a span and the receipt of its request, may differ: a server span
+	// starts once the headers are read.
+	receiveSlack = int64(20 * time.Millisecond)
 )
 
 // Way is how, beyond the service, a span was found to be the one.
@@ -22,6 +27,8 @@ type Way string
 const (
 	// WayThread is by the thread that the span says it ran on.
 	WayThread Way = "thread"
+	// WayTraceContext is by a thread that was seen to receive the request.
+	WayTraceContext Way = "trace_context"
 	// WayTime is by time alone.
 	WayTime Way = "time"
 )
@@ -94,7 +101,7 @@ func (l *Ledger[T]) Match(spans []Span) []Match[T] {
 			if f == nil {
 				f = newForest(spans)
 			}
-			a.own(f, v, best)
+			l.own(a, f, v, best)
 			a.called(f, v, best)
 		}
 	}
@@ -113,7 +120,7 @@ func (l *Ledger[T]) MatchVerdict(key string, v Verdict[T], spans []Span) []Match
 	}
 	f := newForest(spans)
 	best := newChoice[T]()
-	a.own(f, &v, best)
+	l.own(a, f, &v, best)
 	a.called(f, &v, best)
 	return best.matches()
 }
@@ -178,8 +185,25 @@ func (a *account[T]) stretches(v *Verdict[T], s *Span) ([]interval, Way) {
 
 func (a *account[T]) is(c Candidate) bool { return c.Service == a.key }
 
+// received are when the threads are abnormal that received requests of a span's
+// trace while it ran. Elsewhere the request may have gone on on another thread.
+func (l *Ledger[T]) received(a *account[T], v *Verdict[T], s *Span) []interval {
+	var list []interval
+	l.requests.of(s.Trace, func(e *received) {
+		if e.service != a.key || e.Time < s.Start-receiveSlack || e.Time > max(s.Start, s.End)+receiveSlack {
+			return
+		}
+		for _, u := range v.Units {
+			if u.ThreadID == e.Thread {
+				list = append(list, interval{u.Start, u.End})
+			}
+		}
+	})
+	return merged(list)
+}
+
 // own holds a verdict against the spans of its service.
-func (a *account[T]) own(f *forest, v *Verdict[T], best *choice[T]) {
+func (l *Ledger[T]) own(a *account[T], f *forest, v *Verdict[T], best *choice[T]) {
 	requests := map[int]pick[T]{}
 	for i := range f.spans {
 		s := &f.spans[i]
@@ -188,12 +212,18 @@ func (a *account[T]) own(f *forest, v *Verdict[T], best *choice[T]) {
 			continue
 		}
 		stretches, way := a.stretches(v, s)
+		exact := l.received(a, v, s)
 		consider := func(times []interval, class int) {
-			m, ok := v.held(times, stretches)
+			m, ok := v.held(times, exact)
+			by := WayTraceContext
+			if !ok || way == WayThread {
+				m, ok = v.held(times, stretches)
+				by = way
+			}
 			if !ok {
 				return
 			}
-			m.Span, m.Verdict, m.Service, m.Way = i, *v, s.Services[at], way
+			m.Span, m.Verdict, m.Service, m.Way = i, *v, s.Services[at], by
 			p := pick[T]{match: m, class: class, depth: f.depth[i]}
 			root := f.root[i]
 			if there, known := requests[root]; !known || p.better(&there) {

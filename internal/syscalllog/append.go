@@ -81,7 +81,7 @@ func appendPacked(dst plog.LogRecordSlice, p *packer, arch string, b *syscalltra
 func halves(b *syscalltrace.Batch) (first, second *syscalltrace.Batch) {
 	mid := len(b.Events) / 2
 	first = withEvents(b, b.Events[:mid])
-	first.Dropped = b.Dropped
+	first.Dropped, first.Contexts = b.Dropped, b.Contexts
 	return first, withEvents(b, b.Events[mid:])
 }
 
@@ -148,6 +148,15 @@ func appendEvents(dst plog.LogRecordSlice, arch string, b *syscalltrace.Batch) {
 			attrs.PutInt(attrDropped, int64(dropped))
 			dropped = 0
 		}
+	}
+	for i := range b.Contexts {
+		c := &b.Contexts[i]
+		rec := newEventRecord(dst, b)
+		rec.SetTimestamp(pcommon.Timestamp(c.Time))
+		rec.SetObservedTimestamp(pcommon.Timestamp(c.Time))
+		rec.SetTraceID(c.TraceID)
+		rec.SetSpanID(c.ParentID)
+		rec.Attributes().PutStr(attrKind, kindContext)
 	}
 	if dropped > 0 {
 		attrs := newEventRecord(dst, b).Attributes()

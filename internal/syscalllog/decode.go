@@ -102,6 +102,11 @@ func decodePacked(rec plog.LogRecord, h Handler) error {
 				i, ev.Time, ev.Duration, ev.Elapsed, ev.Number)
 		}
 	}
+	for i := range b.Contexts {
+		if b.Contexts[i].Time < 0 {
+			return fmt.Errorf("trace context %d has time %d: no kernel says that", i, b.Contexts[i].Time)
+		}
+	}
 	if arch == "" {
 		arch = h.Arch
 	}
@@ -128,7 +133,7 @@ func (g *grouping) add(rec plog.LogRecord, arch string) error {
 	if ev.Time < 0 {
 		r.fail(errors.New("its timestamp is beyond the year 2262"))
 	}
-	kind, lost := r.kind()
+	kind, noEvent := r.kind()
 	ev.Kind = kind
 	dropped := r.integer(attrDropped, false)
 	if dropped < 0 {
@@ -136,7 +141,7 @@ func (g *grouping) add(rec plog.LogRecord, arch string) error {
 	}
 	var stack *syscalltrace.Stack
 	var text string
-	if !lost {
+	if !noEvent {
 		ev.Number = r.call(arch, ev.Kind)
 		ev.Duration = r.nanoseconds(attrDuration, ev.Kind == syscalltrace.KindCall)
 		ev.Elapsed = r.nanoseconds(attrElapsed, false)
@@ -169,7 +174,10 @@ func (g *grouping) add(rec plog.LogRecord, arch string) error {
 		t.batch.ThreadName = name.AsString()
 	}
 	t.batch.Dropped += uint64(dropped)
-	if lost {
+	if r.isContext() {
+		t.batch.Contexts = append(t.batch.Contexts, syscalltrace.Context{Time: ev.Time, TraceID: rec.TraceID(), ParentID: rec.SpanID()})
+	}
+	if noEvent {
 		return nil
 	}
 	if stack != nil {
@@ -232,12 +240,18 @@ func (r *attributes) fail(err error) {
 	}
 }
 
-func (r *attributes) kind() (kind syscalltrace.Kind, lost bool) {
+func (r *attributes) isContext() bool {
+	v, ok := r.Get(attrKind)
+	return ok && v.AsString() == kindContext
+}
+
+// kind is that of the event, if the record holds one.
+func (r *attributes) kind() (kind syscalltrace.Kind, noEvent bool) {
 	v, ok := r.Get(attrKind)
 	if !ok {
 		return syscalltrace.KindCall, false
 	}
-	if v.AsString() == kindLost {
+	if text := v.AsString(); text == kindLost || text == kindContext {
 		return 0, true
 	}
 	i := slices.Index(kinds[:], v.AsString())

@@ -66,6 +66,10 @@ const (
 	attrCoverDropped   = "perfscope.coverage.dropped" // map of reason to count
 )
 
+// kindContext marks an event record that holds the trace context of a request
+// its thread received: the record's own trace id, and as its span id the caller's.
+const kindContext = "trace_context"
+
 // kindLost marks an event record that holds no event, only a dropped count.
 const kindLost = "lost"
 

@@ -50,6 +50,7 @@ func exampleBatch() *syscalltrace.Batch {
 			{Kind: syscalltrace.KindCall, Time: epoch + 5_000_000, Duration: 7000, Number: 202, Cut: true},
 			{Kind: syscalltrace.KindInFlight, Time: epoch + 5_000_000, Duration: 3_000_000_007, Number: 7},
 		},
+		Contexts: []syscalltrace.Context{{Time: epoch + 2_000_900, TraceID: [16]byte{1, 15: 2}, ParentID: [8]byte{3, 7: 4}}},
 	}
 }
 

@@ -20,14 +20,16 @@ import (
 //	stacks    count, then flags, depth, frame indexes
 //	columns   flags of every event, then times (deltas), durations, numbers,
 //	          returns, and for the events whose flags say so elapsed and stack
+//	contexts  count, times (deltas), then trace id and parent id (version 3)
 //	CRC-32C of everything before it         4 bytes, little endian
 //
 // Signed values are zigzag varints. Every event takes at least five bytes,
 // which is what bounds the memory a hostile block can ask for.
 
 // Version is the newest version of the packed block this package reads. It
-// writes the oldest that can hold the batch: version 2 has events that are cut.
-const Version = 2
+// writes the oldest that can hold the batch: version 2 has events that are cut,
+// version 3 trace contexts.
+const Version = 3
 
 // The limits of a packed block. Encode refuses a batch beyond them (split it
 // by events), Decode a block beyond them.
@@ -36,6 +38,8 @@ const (
 	MaxBlockBytes = 16 << 20
 	// MaxEvents bounds the events of a block.
 	MaxEvents = 1 << 20
+	// MaxContexts bounds the trace contexts of a block.
+	MaxContexts = 1 << 16
 	// MaxStacks bounds the stacks of a block.
 	MaxStacks = 1 << 16
 	// MaxFrames bounds the frames of all stacks of a block together.
@@ -111,6 +115,7 @@ func (e *Encoder) Append(dst []byte, arch string, b *Batch) ([]byte, error) {
 	out = binary.AppendUvarint(out, uint64(len(b.Events)))
 	out = e.appendStacks(out, b.Stacks)
 	out = appendEvents(out, b.Events)
+	out = appendContexts(out, b.Contexts)
 	if len(out)-start+crcSize > MaxBlockBytes {
 		return dst, fmt.Errorf("batch of thread %d: %w: %d bytes packed, at most %d; split it", b.ThreadID, ErrTooLarge, len(out)-start, MaxBlockBytes)
 	}
@@ -125,15 +130,18 @@ func (e *Encoder) collect(b *Batch) error {
 	clear(e.stringIndex)
 	clear(e.frameIndex)
 	e.strings, e.frames = e.strings[:0], e.frames[:0]
-	if len(b.Events) > MaxEvents || len(b.Stacks) > MaxStacks {
-		return fmt.Errorf("batch of thread %d: %w: %d events, %d stacks; at most %d, %d; split it",
-			b.ThreadID, ErrTooLarge, len(b.Events), len(b.Stacks), MaxEvents, MaxStacks)
+	if len(b.Events) > MaxEvents || len(b.Stacks) > MaxStacks || len(b.Contexts) > MaxContexts {
+		return fmt.Errorf("batch of thread %d: %w: %d events, %d stacks, %d contexts; at most %d, %d, %d; split it",
+			b.ThreadID, ErrTooLarge, len(b.Events), len(b.Stacks), len(b.Contexts), MaxEvents, MaxStacks, MaxContexts)
 	}
 	e.version = 1
+	if len(b.Contexts) > 0 {
+		e.version = 3
+	}
 	for i := range b.Events {
 		ev := &b.Events[i]
 		if ev.Cut {
-			e.version = 2
+			e.version = max(e.version, 2)
 		}
 		if ev.Kind > eventKind || uint64(ev.Stack) > uint64(len(b.Stacks)) {
 			return fmt.Errorf("batch of thread %d: event %d has kind %d and stack %d of %d", b.ThreadID, i, ev.Kind, ev.Stack, len(b.Stacks))
@@ -271,6 +279,24 @@ func putVarint(out []byte, at int, v int64) int {
 	return at + 1
 }
 
+// appendContexts appends nothing when there are none: older versions end here.
+func appendContexts(out []byte, contexts []Context) []byte {
+	if len(contexts) == 0 {
+		return out
+	}
+	out = binary.AppendUvarint(out, uint64(len(contexts)))
+	var last int64
+	for i := range contexts {
+		out = binary.AppendVarint(out, contexts[i].Time-last)
+		last = contexts[i].Time
+	}
+	for i := range contexts {
+		out = append(out, contexts[i].TraceID[:]...)
+		out = append(out, contexts[i].ParentID[:]...)
+	}
+	return out
+}
+
 // appendString appends a length and the string, cut to MaxString bytes at the
 // start of a rune.
 func appendString(out []byte, s string) []byte {
@@ -309,7 +335,7 @@ func Decode(data []byte) (arch string, b *Batch, err error) {
 		return "", nil, fmt.Errorf("packed block: %w: %d bytes", ErrTruncated, len(data))
 	}
 	body, sum := data[:len(data)-crcSize], binary.LittleEndian.Uint32(data[len(data)-crcSize:])
-	r := reader{data: body, at: headerSize}
+	r := reader{data: body, at: headerSize, version: data[len(magic)]}
 	arch, b = r.batch()
 	// The walk comes first because it can tell a cut block from a damaged
 	// one, which the checksum cannot.
@@ -324,9 +350,10 @@ func Decode(data []byte) (arch string, b *Batch, err error) {
 
 // reader walks a block. After the first error every read gives zero.
 type reader struct {
-	data []byte
-	at   int
-	err  error
+	data    []byte
+	at      int
+	version byte
+	err     error
 }
 
 func (r *reader) fail(err error, what string) {

@@ -44,6 +44,14 @@ func randomBatch(r *rand.Rand) *Batch {
 		}
 		b.Events = append(b.Events, ev)
 	}
+	for range max(0, r.IntN(8)-4) {
+		c := Context{Time: r.Int64()}
+		for i := range c.TraceID {
+			c.TraceID[i] = byte(r.Uint32())
+		}
+		c.ParentID[r.IntN(8)] = byte(r.Uint32())
+		b.Contexts = append(b.Contexts, c)
+	}
 	return b
 }
 
@@ -113,6 +121,10 @@ func TestDecodeRefuses(t *testing.T) {
 		"event flags":   {sealed([]byte("PSB\x01\x00\x00\x00\x00\x01\x00\x00\x00\xf0\x00\x00\x00\x00")), ErrCorrupted, "flags 0xf0"},
 		"string index":  {sealed([]byte("PSB\x01\x00\x00\x00\x00\x00\x00\x01\x05\x00\x00\x00\x00\x00")), ErrCorrupted, "function 5 of 0"},
 		"overlong":      {sealed([]byte("PSB\x01\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01")), ErrCorrupted, "64 bits"},
+		"no contexts":   {sealed([]byte("PSB\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00")), ErrCorrupted, "there are none"},
+		"few contexts":  {sealed(append([]byte("PSB\x03\x00\x00\x00\x00\x00\x00\x00\x00\x02"), make([]byte, 40)...)), ErrTruncated, "2 trace contexts"},
+		"long times":    {sealed(append([]byte("PSB\x03\x00\x00\x00\x00\x00\x00\x00\x00\x01\xff\x7f"), make([]byte, 23)...)), ErrTruncated, "23 bytes left"},
+		"old, contexts": {sealed(append([]byte("PSB\x02\x00\x00\x00\x00\x00\x00\x00\x00\x01"), make([]byte, 25)...)), ErrCorrupted, "bytes after"},
 		"wide int32":    {sealed([]byte("PSB\x01\x00\x00\xff\xff\xff\xff\xff\x01\x00\x00\x00\x00\x00")), ErrCorrupted, "32 bits"},
 	}
 	for name, c := range cases {
@@ -146,6 +158,7 @@ func TestEncodeRefuses(t *testing.T) {
 		"stack":      {&Batch{Events: []Event{{Stack: 1}}}, "stack 1 of 0"},
 		"origin":     {&Batch{Stacks: []Stack{{Frames: []Frame{{Origin: 7}}}}}, "origin 7"},
 		"events":     {&Batch{Events: make([]Event, MaxEvents+1)}, "split"},
+		"contexts":   {&Batch{Contexts: make([]Context, MaxContexts+1)}, "split"},
 		"all frames": {&Batch{Stacks: []Stack{{Frames: make([]Frame, MaxFrames)}, {Frames: make([]Frame, 1)}}}, "split"},
 	}
 	for name, c := range cases {

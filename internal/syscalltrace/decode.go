@@ -19,10 +19,41 @@ func (r *reader) batch() (arch string, b *Batch) {
 		return "", nil
 	}
 	b.Events = r.events(n, len(b.Stacks))
+	if r.version >= 3 {
+		b.Contexts = r.contexts()
+	}
 	if r.err == nil && r.at != len(r.data) {
 		r.fail(ErrCorrupted, fmt.Sprintf("%d bytes after the last event", len(r.data)-r.at))
 	}
 	return arch, b
+}
+
+// contexts reads the trace contexts, of which a block of this version has some.
+func (r *reader) contexts() []Context {
+	const size = 16 + 8
+	n := r.count("trace contexts", 1+size, MaxContexts)
+	if n == 0 {
+		r.fail(ErrCorrupted, "a version with trace contexts, and there are none")
+		return nil
+	}
+	contexts := make([]Context, n)
+	var last int64
+	for i := range contexts {
+		last += r.varint("a time")
+		contexts[i].Time = last
+	}
+	if r.err == nil && n*size > len(r.data)-r.at {
+		r.fail(ErrTruncated, fmt.Sprintf("%d trace contexts announced, %d bytes left", n, len(r.data)-r.at))
+	}
+	if r.err != nil {
+		return nil
+	}
+	for i := range contexts {
+		copy(contexts[i].TraceID[:], r.data[r.at:])
+		copy(contexts[i].ParentID[:], r.data[r.at+16:])
+		r.at += size
+	}
+	return contexts
 }
 
 func (r *reader) stacks() []Stack {

@@ -109,12 +109,24 @@ type Stack struct {
 	Complete bool
 }
 
+// Context is the trace context of a request that a thread received
+// (https://www.w3.org/TR/trace-context/).
+type Context struct {
+	// Time is when the thread had it, in nanoseconds since the Unix epoch.
+	Time int64
+	// TraceID is the trace, ParentID the caller's span.
+	TraceID  [16]byte
+	ParentID [8]byte
+}
+
 // Batch holds the events of one thread, ordered by Time, over one flush.
 type Batch struct {
 	ThreadID   int32
 	ThreadName string
 	Events     []Event
 	Stacks     []Stack
+	// Contexts are ordered by Time; none unless they were asked for.
+	Contexts []Context
 	// Dropped counts events of this thread known to be lost.
 	Dropped uint64
 }

@@ -12,6 +12,9 @@ const (
 	// usual is that of about the last minute, whatever the number of requests.
 	samples = 64
 	every   = time.Second
+	// setBack is how late something is that is not late: the last one came from
+	// a clock that was ahead.
+	setBack = time.Minute
 	// leastSamples are needed to speak of what is usual.
 	leastSamples = 10
 )
@@ -38,27 +41,28 @@ func New(limit int) *Times {
 	return &Times{limit: limit, byKey: map[string]*list.Element{}, used: list.New()}
 }
 
-// Note enters a time, in nanoseconds; of those within a second the first one
-// counts.
-func (h *Times) Note(key string, now time.Time, ns int64) {
-	at := h.byKey[key]
-	if at == nil {
+// Note enters how long something took, in nanoseconds, that was over at an
+// instant. Of those within a second the first to come counts, and what comes late
+// does not: it is told in batches, each in about its order.
+func (h *Times) Note(key string, at time.Time, ns int64) {
+	place := h.byKey[key]
+	if place == nil {
 		if h.used.Len() >= h.limit {
 			oldest := h.used.Back()
 			delete(h.byKey, oldest.Value.(*history).key)
 			h.used.Remove(oldest)
 		}
-		at = h.used.PushFront(&history{key: key})
-		h.byKey[key] = at
+		place = h.used.PushFront(&history{key: key})
+		h.byKey[key] = place
 	}
-	e := at.Value.(*history)
-	if e.n > 0 && now.Sub(e.last) < every {
+	e := place.Value.(*history)
+	if since := at.Sub(e.last); e.n > 0 && since < every && since > -setBack {
 		return
 	}
-	h.used.MoveToFront(at)
+	h.used.MoveToFront(place)
 	e.times[e.n%samples] = ns
 	e.n++
-	e.last, e.sorted = now, nil
+	e.last, e.sorted = at, nil
 }
 
 // Usual is the time below which a share q, 0 to 1, of the latest ones lies;

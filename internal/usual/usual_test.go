@@ -33,6 +33,13 @@ func TestTimes(t *testing.T) {
 	if _, known := h.Below("nobody", 1); known {
 		t.Error("nothing is known of nobody")
 	}
+	h.Note("a", now.Add(time.Hour), 7) // a clock that is ahead
+	for range samples {
+		note("a", 3)
+	}
+	if m, _ := h.Usual("a", 0.5); m != 3 {
+		t.Errorf("after a time from the future the median is %d", m)
+	}
 	note("b", 1)
 	note("a", 1)
 	note("c", 1)

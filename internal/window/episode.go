@@ -197,7 +197,7 @@ func (s *Service) describe(e *episode, c *closedHop, v verdict, o outliers) susp
 	a.Pattern = features.Name()
 	a.Deviations = suspect.Deviations(s.arch, rates, e.past.means(), whole.waiting)
 	a.Impact = suspect.Round(impact(c, v, o))
-	a.Units = s.abnormalSpans(c, v, o)
+	a.Units = s.abnormalSpans(e.past, c, v, o)
 	if len(a.Suspects) > 0 {
 		a.Path = suspect.PathTo(s.stacks, times, a.Suspects[0])
 		a.Order = s.orderTo(c, a.Suspects[0])
@@ -225,7 +225,7 @@ func (s *Service) warmUp(c *closedHop) (suspect.Anomaly, bool) {
 		ID: fmt.Sprintf("%016x", uint64(c.start)), Onset: c.start, Start: c.start, End: c.end,
 		Kind: suspect.KindOutlierUnit, Warmup: true, Score: o.score,
 		Impact: min(1, share(o.excess, max(o.excess, c.cpuTotal))),
-		Units:  s.abnormalSpans(c, verdict{}, o),
+		Units:  s.abnormalSpans(nil, c, verdict{}, o),
 	}
 	a.Suspects = suspect.Rank(s.stacks, o.times, s.cfg.MaxSuspects)
 	if len(a.Suspects) > 0 {

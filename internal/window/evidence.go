@@ -87,7 +87,8 @@ func (s *Service) callEvidence(e *episode, v verdict) []suspect.StackTime {
 
 // abnormalSpans are the stretches of threads with time in excess, one per
 // thread, or the outlier units themselves.
-func (s *Service) abnormalSpans(c *closedHop, v verdict, o outliers) []suspect.Span {
+func (s *Service) abnormalSpans(p *past, c *closedHop, v verdict, o outliers) []suspect.Span {
+	from, to := s.within(p, c, v)
 	byThread := map[int32]suspect.Span{}
 	widen := func(id int32, start, end int64) {
 		sp, ok := byThread[id]
@@ -100,8 +101,8 @@ func (s *Service) abnormalSpans(c *closedHop, v verdict, o outliers) []suspect.S
 	for cell, t := range c.spans {
 		id := cell.thread
 		cell.thread = 0
-		if id != 0 && v.hot[cell] {
-			widen(id, t.first, t.last)
+		if id != 0 && v.hot[cell] && t.first <= to && t.last >= from {
+			widen(id, max(from, t.first), min(to, t.last))
 		}
 	}
 	if onlyUnits(v, o) {

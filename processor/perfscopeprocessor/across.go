@@ -175,13 +175,21 @@ func (x *across) rank(id [16]byte, now time.Time) blame.Ranking {
 			l.Excess = max(0, s.Own-past)
 		}
 		if len(s.Anomalies) == 0 {
-			x.habits.Note(kind, now, s.Own)
+			x.habits.Note(kind, time.Unix(0, endOf(tr.Spans)), s.Own)
 		}
 		loads = append(loads, l)
 	}
 	tr.Ranking = blame.Rank(loads)
 	x.period.Trace(id, loads)
 	return tr.Ranking
+}
+
+// endOf is when the last of spans ended.
+func endOf(spans []*seenSpan) (end int64) {
+	for _, s := range spans {
+		end = max(end, s.match.End)
+	}
+	return end
 }
 
 // resolve says of the spans of a trace whose they are, whom they call, and

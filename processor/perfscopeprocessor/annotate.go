@@ -37,7 +37,7 @@ func (e *engine) annotate(ctx context.Context, lots ...*lot) {
 		}
 	}
 	annotated, last := 0, -1
-	for _, m := range e.slower.sift(&t, now) {
+	for _, m := range e.slower.sift(&t) {
 		if appendAnomaly(spans[m.Span], &m, e.calledName(&m)) && m.Span != last {
 			last = m.Span
 			annotated++

@@ -232,6 +232,10 @@ func (e *engine) take(f *flush) {
 		}
 		s.fold(f)
 	})
+	if len(s.requests) > 0 {
+		e.ledger.Received(s.key, s.requests...)
+		s.requests = s.requests[:0]
+	}
 	e.advance(s, s.latest-s.grace())
 }
 

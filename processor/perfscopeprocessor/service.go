@@ -57,6 +57,8 @@ type service struct {
 	// heard is the engine's time, turn its count, at the last flush.
 	heard time.Time
 	turn  uint64
+	// requests are those of the flush at hand.
+	requests []correlate.Request
 	// sink is the pipeline that the service's records come by.
 	sink  *logsHandle
 	stats window.Stats
@@ -75,6 +77,9 @@ func (s *service) fold(f *flush) {
 			s.threads[b.ThreadID] = max(s.threads[b.ThreadID], f.latest)
 		}
 		s.analyzer.AddBatch(b)
+		for _, c := range b.Contexts {
+			s.requests = append(s.requests, correlate.Request{Thread: b.ThreadID, Time: c.Time, Trace: c.TraceID, Parent: c.ParentID})
+		}
 		b.Release()
 	}
 }
@@ -146,7 +151,12 @@ func (e *engine) tell(s *service, a *suspect.Anomaly) {
 	}
 	result := "repeat"
 	if !a.Repeat || e.cfg.EveryHop {
-		result = e.send(s.sink, s.name, anomalyLogs(a, attrs, &s.processes, e.exemplar(s.key, verdict), e.version))
+		ref := e.exemplar(s.key, verdict)
+		if q, known := e.ledger.RequestIn(s.key, &verdict); ref == nil && known {
+			// A service without spans of its own: its caller's.
+			ref = &spanRef{trace: q.Trace, span: q.Parent}
+		}
+		result = e.send(s.sink, s.name, anomalyLogs(a, attrs, &s.processes, ref, e.version))
 	}
 	e.telemetry.ProcessorPerfscopeAnomalyRecords.Add(ctx, 1, metric.WithAttributeSet(attribute.NewSet(attribute.String("result", result))))
 }

@@ -32,6 +32,10 @@ const (
 	// the most slowed kind is not what the anomaly slows: processors that are
 	// busier cost microseconds everywhere.
 	negligible = 100
+	// littleLost is the part of the time that a kind of spans lost which does not
+	// count: those that lost least, and together no more than it, were not slowed.
+	// Of spans that all lose as much these are as few.
+	littleLost = 0.02
 	// fewSpans of a kind say nothing of all.
 	fewSpans = 10
 	// maxTimes bounds the latest times of a kind within an episode: the healthy
@@ -143,7 +147,7 @@ func (t *tally) slowed() bool {
 
 // separate is the time from which on a span of a kind within an episode is one
 // of those slowed: the one below which there are most of the healthy spans and
-// fewest of the others (Youden's index).
+// fewest of the others (Youden's index), but for those that lost next to nothing.
 func (s *slower) separate(kind string, t *tally) int64 {
 	if t.limit != 0 {
 		return t.limit
@@ -157,7 +161,26 @@ func (s *slower) separate(kind string, t *tally) int64 {
 			best, t.limit = apart, max(1, ns)
 		}
 	}
+	if usual, known := s.habits.Usual(kind, 0.5); known {
+		t.limit = max(t.limit, leastLost(times, usual))
+	}
 	return t.limit
+}
+
+// leastLost is the shortest of the times, which are in order, that is no part of
+// littleLost.
+func leastLost(times []int64, usual int64) int64 {
+	lost := func(ns int64) float64 { return float64(max(0, ns-usual)) }
+	all, sum := 0.0, 0.0
+	for _, ns := range times {
+		all += lost(ns)
+	}
+	for _, ns := range times {
+		if sum += lost(ns); sum > littleLost*all {
+			return ns
+		}
+	}
+	return 0
 }
 
 // slows reports whether an episode slows any kind of spans, as far as is known.
@@ -189,7 +212,7 @@ func (s *slower) undecided(t *timed, now time.Time) bool {
 
 // sift returns the matches with spans that their anomalies slowed down, and
 // learns from the spans that have none.
-func (s *slower) sift(t *timed, now time.Time) []correlate.Match[pcommon.Map] {
+func (s *slower) sift(t *timed) []correlate.Match[pcommon.Map] {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	matched := make(map[int]bool, len(t.matches))
@@ -198,7 +221,7 @@ func (s *slower) sift(t *timed, now time.Time) []correlate.Match[pcommon.Map] {
 	}
 	for i := range t.spans {
 		if !matched[i] {
-			s.habits.Note(t.kinds[i], now, lasts(&t.spans[i]))
+			s.habits.Note(t.kinds[i], time.Unix(0, t.spans[i].End), lasts(&t.spans[i]))
 		}
 	}
 	kept := t.matches[:0]

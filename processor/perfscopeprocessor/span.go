@@ -35,19 +35,27 @@ func (e *engine) survey(rs ptrace.ResourceSpans, now time.Time) *lot {
 	own := e.ledger.Find(id)
 	e.ledger.Spans(own, now)
 	candidates := [][]correlate.Candidate{own}
+	nobody := len(own) == 0 && !e.ledger.Callable() && !e.ledger.HasRequests() && e.across == nil
 	for _, ss := range rs.ScopeSpans().All() {
-		if len(own) == 0 && !e.ledger.Callable() && e.across == nil {
+		if nobody {
 			break
 		}
 		for _, span := range ss.Spans().All() {
 			l.spans = append(l.spans, span)
 			l.until = max(l.until, int64(span.EndTimestamp()))
 			s := matchable(span)
-			s.Services = own
-			if s.Waits && e.ledger.Callable() {
-				if s.Peers = e.ledger.FindPeer(id, now, peersOf(span.Attributes())...); len(s.Peers) > 0 {
-					candidates = append(candidates, s.Peers)
-				}
+			s.Services = e.ledger.Receivers(&s, own)
+			if len(own) == 0 && len(s.Services) > 0 {
+				candidates = append(candidates, s.Services)
+			}
+			if s.Waits {
+				s.Peers = e.ledger.Called(&s, now)
+			}
+			if s.Waits && len(s.Peers) == 0 && e.ledger.Callable() {
+				s.Peers = e.ledger.FindPeer(id, now, peersOf(span.Attributes())...)
+			}
+			if len(s.Peers) > 0 {
+				candidates = append(candidates, s.Peers)
 			}
 			l.match = append(l.match, s)
 		}

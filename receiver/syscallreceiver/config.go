@@ -34,6 +34,17 @@ const (
 	FormatEvent Format = "event"
 )
 
+// TraceContext is where the trace contexts of requests are taken from.
+type TraceContext string
+
+const (
+	// TraceContextNone takes none.
+	TraceContextNone TraceContext = "none"
+	// TraceContextPayload has the kernel look at the first bytes that a target
+	// receives from a socket, for the traceparent header of an HTTP/1 request.
+	TraceContextPayload TraceContext = "payload"
+)
+
 // Config is the receiver's configuration; README.md explains each option.
 type Config struct {
 	// Mode is continuous, burst or watch.
@@ -59,6 +70,8 @@ type Config struct {
 	Exclude []TargetConfig `mapstructure:"exclude"`
 	// Watch sets the sampler and the snapshots of waits.
 	Watch WatchConfig `mapstructure:"watch"`
+	// TraceContext is none or payload.
+	TraceContext TraceContext `mapstructure:"trace_context"`
 	// Stacks sets how often and how deep user stacks are copied.
 	Stacks StacksConfig `mapstructure:"stacks"`
 	// JVM sets what is asked of Java virtual machines.
@@ -157,6 +170,7 @@ func createDefaultConfig() component.Config {
 		OverheadBudget:    0.01,
 		Focus:             FocusConfig{Length: 10 * time.Second, CoolDown: time.Minute},
 		Watch:             WatchConfig{SampleFrequency: 97, SnapshotInterval: 200 * time.Millisecond},
+		TraceContext:      TraceContextNone,
 		Stacks:            StacksConfig{Every: 16, MaxBytes: 32 << 10, MaxRate: 240},
 		Ring:              RingConfig{RecordsPerCPU: 128 << 10, StackBytes: 8 << 20},
 		Limits:            LimitsConfig{Processes: 1024, PendingEvents: 256 << 10, QueuedFlushes: 8},
@@ -189,6 +203,12 @@ func (c *Config) Validate() error {
 	between("focus::cool_down", c.Focus.CoolDown, time.Second, 24*time.Hour)
 	if c.Format != FormatPacked && c.Format != FormatEvent {
 		fail("format: must be packed or event, not %q", c.Format)
+	}
+	if c.TraceContext != TraceContextNone && c.TraceContext != TraceContextPayload {
+		fail("trace_context: must be none or payload, not %q", c.TraceContext)
+	}
+	if c.TraceContext == TraceContextPayload && c.Mode == ModeWatch {
+		fail("trace_context: payload needs the hooks on system calls: set mode to continuous or burst, or trace_context to none")
 	}
 	between("flush_interval", c.FlushInterval, 100*time.Millisecond, time.Minute)
 	between("discovery_interval", c.DiscoveryInterval, 100*time.Millisecond, 10*time.Minute)

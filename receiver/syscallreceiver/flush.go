@@ -57,6 +57,8 @@ type threadLoad struct {
 	events  []syscalltrace.Event
 	dropped uint64
 	wait    wait
+	// contexts are those of the requests it received.
+	contexts []syscalltrace.Context
 }
 
 // flush delivers everything held, with the calls in flight and a coverage
@@ -152,7 +154,7 @@ func (g *gatherer) flushTarget(t *target) {
 }
 
 func (p *parcel) add(l load) {
-	if l.events > 0 || p.last {
+	if len(l.threads) > 0 || p.last {
 		p.loads = append(p.loads, l)
 		p.events += l.events
 	}
@@ -163,10 +165,14 @@ func (g *gatherer) take(t *target) load {
 	l := load{target: t, identity: t.who, pid: t.pid}
 	for _, tid := range slices.Sorted(maps.Keys(t.threads)) {
 		th := t.threads[tid]
-		if n := len(th.events); n > 0 {
-			l.threads = append(l.threads, threadLoad{th, tid, th.events, th.dropped, th.wait})
+		if n := len(th.events); n > 0 || len(th.contexts) > 0 {
+			l.threads = append(l.threads, threadLoad{th, tid, th.events, th.dropped, th.wait, th.contexts})
 			l.events += n
-			th.events, th.usual, th.dropped = nil, n, 0
+			g.contexts -= len(th.contexts)
+			th.events, th.contexts, th.dropped = nil, nil, 0
+			if n > 0 {
+				th.usual = n
+			}
 		}
 	}
 	g.pending -= l.events
@@ -229,10 +235,15 @@ func (g *gatherer) pack(p *parcel) (d delivery, batches, threads int) {
 			if g.suspicion != nil {
 				g.suspicion.see(l.identity, g.arch, name, th.events)
 			}
-			dropped := th.dropped
-			for part := range slices.Chunk(th.events, syscalllog.MaxRecordEvents) {
-				b := th.batch(name, part, l.stacks, l.before, g.dedup)
-				b.Dropped, dropped = dropped, 0
+			// The first record has what is not of single events, too.
+			rest := th.events
+			for first := true; first || len(rest) > 0; first = false {
+				n := min(len(rest), syscalllog.MaxRecordEvents)
+				b := th.batch(name, rest[:n], l.stacks, l.before, g.dedup)
+				if first {
+					b.Contexts, b.Dropped = th.contexts, th.dropped
+				}
+				rest = rest[n:]
 				syscalllog.AppendBatch(records, syscalllog.Format(g.cfg.Format), g.arch, b)
 			}
 		}

@@ -21,6 +21,9 @@ const (
 	// maxPendingStacks bounds the stacks held between two flushes (their
 	// frames are shared with the unwinder's cache).
 	maxPendingStacks = 32768
+	// maxPendingContexts bounds the trace contexts held between two flushes, 40
+	// bytes each: a thread of a server has one for several calls.
+	maxPendingContexts = 65536
 	// maxIdle is for how many flushes a thread is remembered that nothing
 	// was heard of, its end included.
 	maxIdle = 60
@@ -33,6 +36,7 @@ const (
 	dropUnknownProcess = "unknown_process"
 	dropNotTarget      = "not_target"
 	dropRefused        = "refused"
+	dropContexts       = "too_many_contexts"
 )
 
 // notice tells the discovery what the kernel saw.
@@ -86,7 +90,9 @@ type gatherer struct {
 	pending int // events held
 	stacks  int // stacks held
 	buffers buffers
-	last    int64
+	// contexts is the number of trace contexts held.
+	contexts int
+	last     int64
 	// outbox holds the parcels to be shipped; posted counts their events,
 	// and those of the one being shipped.
 	outbox []*parcel
@@ -138,6 +144,20 @@ func (g *gatherer) add(t *target, e event) {
 	t.received++
 	g.pending++
 	g.stats.kinds[e.Kind]++
+}
+
+// context takes the trace context of a request.
+func (g *gatherer) context(pid, tid int32, c syscalltrace.Context) {
+	t := g.target(pid)
+	if g.contexts >= maxPendingContexts {
+		g.stats.dropped[dropContexts]++
+		return
+	}
+	th := t.thread(tid)
+	th.contexts = append(th.contexts, c)
+	th.idle = 0
+	g.contexts++
+	g.stats.contexts++
 }
 
 // cut bounds a call that was entered before the hooks were attached, or before
@@ -380,6 +400,9 @@ func (g *gatherer) drop(t *target, reason string, n uint64) {
 // forget lets all that is held of a process go.
 func (g *gatherer) forget(t *target) {
 	g.stacks -= len(t.stacks)
+	for _, th := range t.threads {
+		g.contexts -= len(th.contexts)
+	}
 	g.gone = append(g.gone, t.pid)
 	delete(g.targets, t.pid)
 }

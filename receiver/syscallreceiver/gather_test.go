@@ -539,3 +539,35 @@ func TestFlushBetweenStackAndCall(t *testing.T) {
 	assert.Zero(t, b.stacks)
 	assert.Empty(t, b.targets[100].before, "no longer than that")
 }
+
+// TestTraceContexts come with what their thread did, and are bounded.
+func TestTraceContexts(t *testing.T) {
+	for _, format := range []Format{FormatPacked, FormatEvent} {
+		b := newBench(t, func(c *Config) { c.Format = format })
+		b.find(server(100))
+		b.wait(500 * time.Millisecond)
+		want := syscalltrace.Context{Time: epoch + 20e6, TraceID: [16]byte{1}, ParentID: [8]byte{2}}
+		b.tracer.give(func(g *gatherer) {
+			g.event(call(100, 100, 10, 10, 0, 300, 0))
+			g.context(100, 100, want)
+			g.context(100, 101, want) // nothing else came of it
+		})
+		require.Equal(t, 2, b.contexts)
+		b.flush()
+		require.Len(t, b.deliveries, 1)
+		batches := decode(t, b.deliveries[0].logs)[0].batches
+		require.Len(t, batches, 2)
+		for _, batch := range batches {
+			assert.Equal(t, []syscalltrace.Context{want}, batch.Contexts)
+		}
+		assert.Zero(t, b.contexts)
+		b.tracer.give(func(g *gatherer) {
+			for range maxPendingContexts + 3 {
+				g.context(100, 100, want)
+			}
+			assert.Equal(t, uint64(3), g.stats.dropped[dropContexts])
+			g.forget(g.target(100))
+		})
+		assert.Zero(t, b.contexts)
+	}
+}

@@ -32,6 +32,7 @@ func newKernelTracer(cfg *Config, g *gatherer, logger *zap.Logger) (tracer, erro
 	c.RingRecords = cfg.Ring.RecordsPerCPU
 	c.StackRingBytes = cfg.Ring.StackBytes
 	c.IncludeChildren = cfg.IncludeChildren
+	c.TraceContext = cfg.TraceContext == TraceContextPayload
 	t, err := capture.New(c, &kernelHandler{g}, logger)
 	if err != nil {
 		return nil, err
@@ -207,6 +208,12 @@ func (h *kernelHandler) Tracing(e capture.Tracing) {
 		}})
 	}
 	h.g.traced.edge(e.On, e.Time)
+}
+
+func (h *kernelHandler) Context(c capture.Context) {
+	h.g.mu.Lock()
+	defer h.g.mu.Unlock()
+	h.g.context(c.PID, c.TID, syscalltrace.Context{Time: c.Time, TraceID: c.TraceID, ParentID: c.ParentID})
 }
 
 func (h *kernelHandler) Fork(f capture.Fork) {

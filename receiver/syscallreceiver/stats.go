@@ -40,7 +40,7 @@ type stats struct {
 	// dropped counts events by reason, lostStacks stacks that the kernel
 	// could not hand over.
 	dropped, lostStacks map[string]uint64
-	batches             uint64
+	batches, contexts   uint64
 	skipped, stuck      atomic.Int64
 
 	processes, threads, inFlight, memory, pending atomic.Int64
@@ -128,13 +128,16 @@ func (s *stats) publish(g *gatherer, inFlight int, memory int64) {
 	if s.batches > 0 {
 		s.telemetry.ReceiverSyscallBatches.Add(ctx, int64(s.batches)) //nolint:gosec // a count
 	}
+	if s.contexts > 0 {
+		s.telemetry.ReceiverSyscallTraceContexts.Add(ctx, int64(s.contexts)) //nolint:gosec // a count
+	}
 	if n := s.skipped.Swap(0); n > 0 {
 		s.telemetry.ReceiverSyscallProcessesSkipped.Add(ctx, n)
 	}
 	if n := s.stuck.Swap(0); n > 0 {
 		s.telemetry.ReceiverSyscallProcessesStuck.Add(ctx, n)
 	}
-	s.kinds, s.stacks, s.batches = [len(kindNames)]uint64{}, [stackResults]uint64{}, 0
+	s.kinds, s.stacks, s.batches, s.contexts = [len(kindNames)]uint64{}, [stackResults]uint64{}, 0, 0
 	clear(s.dropped)
 	clear(s.lostStacks)
 	s.processes.Store(int64(len(g.targets)))

@@ -59,6 +59,8 @@ type thread struct {
 	events []syscalltrace.Event
 	// usual is how many there were at the last flush that had some.
 	usual int
+	// contexts are those of the requests it received.
+	contexts []syscalltrace.Context
 	// dropped counts its events lost since the last flush.
 	dropped uint64
 	ended   bool

@@ -112,6 +112,11 @@ func (a *Agent) Stop() error {
 	return err
 }
 
+// MetricsAddr is where the collector's own metrics are scraped, host:port.
+func (a *Agent) MetricsAddr() string {
+	return strings.TrimSuffix(strings.TrimPrefix(a.metrics, "http://"), "/metrics")
+}
+
 // Metrics returns the collector's own metrics as text.
 func (a *Agent) Metrics(ctx context.Context) (string, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, a.metrics, nil)

@@ -11,15 +11,20 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
+	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/perfscope/perfscope/internal/syscalllog"
+	"github.com/perfscope/perfscope/internal/syscalltrace"
 	"github.com/perfscope/perfscope/testbed/agent"
 	"github.com/perfscope/perfscope/testbed/proc"
 	"github.com/perfscope/perfscope/testbed/server"
@@ -51,7 +56,7 @@ func TestPrometheusKnowsAnomalies(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer a.Stop()
-	startPrometheus(t, prometheus, dir, scrape, api)
+	startPrometheus(t, prometheus, dir, api, scrape, a.MetricsAddr())
 
 	conn, err := grpc.NewClient(otlp, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -84,6 +89,128 @@ func TestPrometheusKnowsAnomalies(t *testing.T) {
 			got = ask(api, query)
 		}
 	}
+	checkDashboard(t, api, conn)
+}
+
+// neverCounted are metrics that nothing happens for in this test; their names
+// must be those that the processor documents.
+var neverCounted = map[string]bool{"otelcol_processor_perfscope_spans_annotated_total": true}
+
+// checkDashboard has the collector take calls and a span, so that it has figures
+// of its own, and asks for every metric that the shipped dashboard and alert rules
+// name.
+func checkDashboard(t *testing.T, api string, conn *grpc.ClientConn) {
+	t.Helper()
+	now := time.Now()
+	ld := plog.NewLogs()
+	rl := ld.ResourceLogs().AppendEmpty()
+	rl.Resource().Attributes().PutStr("service.name", "redis")
+	rl.Resource().Attributes().PutStr("host.arch", "amd64")
+	recs := rl.ScopeLogs().AppendEmpty().LogRecords()
+	syscalllog.AppendBatch(recs, syscalllog.FormatPacked, "amd64", &syscalltrace.Batch{
+		ThreadID: 1, Events: []syscalltrace.Event{{Time: now.UnixNano(), Duration: 1000}}, Dropped: 1,
+	})
+	if _, err := plogotlp.NewGRPCClient(conn).Export(t.Context(), plogotlp.NewExportRequestFromLogs(ld)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ptraceotlp.NewGRPCClient(conn).Export(t.Context(), ptraceotlp.NewExportRequestFromTraces(waitingFront(now))); err != nil {
+		t.Fatal(err)
+	}
+	documented, err := os.ReadFile(filepath.Join("..", "..", "processor", "perfscopeprocessor", "documentation.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	metric := regexp.MustCompile(`\b(perfscope_anomal|otelcol_)[a-z_]+`)
+	asked := map[string]bool{}
+	queries := append(dashboardQueries(t), ruleQueries(t, api)...)
+	if len(queries) < 9 {
+		t.Errorf("only %d queries: %q", len(queries), queries)
+	}
+	for _, query := range queries {
+		if got := ask(api, query); strings.Contains(got, `"status":"error"`) {
+			t.Errorf("%s: %s", query, got)
+		}
+		for _, name := range metric.FindAllString(query, -1) {
+			if asked[name] || name == "perfscope_anomaly_pattern" { // a label
+				continue
+			}
+			asked[name] = true
+			if neverCounted[name] {
+				if !strings.Contains(string(documented), "### "+strings.TrimSuffix(name, "_total")+"\n") {
+					t.Errorf("%s: no metric is documented that is called so", name)
+				}
+				continue
+			}
+			for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(300 * time.Millisecond) {
+				n, err := strconv.Atoi(ask(api, fmt.Sprintf("count({__name__=%q})", name)))
+				if err == nil && n > 0 {
+					break
+				}
+				if time.Now().After(deadline) {
+					t.Errorf("%s, of %s: there is no such metric", name, query)
+					break
+				}
+			}
+		}
+	}
+	t.Logf("%d queries about %d metrics", len(queries), len(asked))
+}
+
+// dashboardQueries are those of the shipped dashboard, of all services.
+func dashboardQueries(t *testing.T) (queries []string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", "deploy", "grafana", "perfscope.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var dashboard struct {
+		Panels []struct {
+			Targets []struct {
+				Expr string `json:"expr"`
+			} `json:"targets"`
+		} `json:"panels"`
+	}
+	if err := json.Unmarshal(text, &dashboard); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range dashboard.Panels {
+		for _, target := range p.Targets {
+			queries = append(queries, strings.ReplaceAll(target.Expr, "$service", ".*"))
+		}
+	}
+	return queries
+}
+
+// ruleQueries are those of the alert rules, as Prometheus has read them.
+func ruleQueries(t *testing.T, api string) (queries []string) {
+	t.Helper()
+	response, err := http.Get("http://" + api + "/api/v1/rules")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var a struct {
+		Data struct {
+			Groups []struct {
+				Rules []struct {
+					Query     string `json:"query"`
+					LastError string `json:"lastError"`
+				} `json:"rules"`
+			} `json:"groups"`
+		} `json:"data"`
+	}
+	if err := json.NewDecoder(response.Body).Decode(&a); err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range a.Data.Groups {
+		for _, r := range g.Rules {
+			queries = append(queries, r.Query)
+			if r.LastError != "" {
+				t.Errorf("%s: %s", r.Query, r.LastError)
+			}
+		}
+	}
+	return queries
 }
 
 func freeAddr(t *testing.T) string {
@@ -96,7 +223,7 @@ func freeAddr(t *testing.T) string {
 }
 
 // startPrometheus starts it with the shipped alert rules, every second.
-func startPrometheus(t *testing.T, path, dir, scrape, api string) {
+func startPrometheus(t *testing.T, path, dir, api string, scrape ...string) {
 	t.Helper()
 	rules, err := filepath.Abs(filepath.Join("..", "..", "deploy", "prometheus", "perfscope.rules.yml"))
 	if err != nil {
@@ -104,7 +231,7 @@ func startPrometheus(t *testing.T, path, dir, scrape, api string) {
 	}
 	file := filepath.Join(dir, "prometheus.yml")
 	text := fmt.Sprintf("global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [%s]\n"+
-		"scrape_configs: [{job_name: perfscope, honor_labels: true, static_configs: [{targets: ['%s']}]}]\n", rules, scrape)
+		"scrape_configs: [{job_name: perfscope, honor_labels: true, static_configs: [{targets: ['%s']}]}]\n", rules, strings.Join(scrape, "', '"))
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}

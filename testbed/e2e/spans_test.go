@@ -35,7 +35,8 @@ const (
 )
 
 // TestSpansAreAnnotated sends the spans of an instrumented redis and of its
-// client through the shipped configuration while redis becomes slow.
+// client through the shipped configuration while redis becomes slow. What leaves
+// goes by OTLP over HTTP to a second collector, which writes it down.
 func TestSpansAreAnnotated(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a minute and a half: the collector has to learn what is normal")
@@ -62,16 +63,17 @@ func TestSpansAreAnnotated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := agent.Start(t.Context(), agent.Config{Binary: binary, File: config, Out: dir, Env: []string{
-		"PERFSCOPE_OTLP_HTTP_ENDPOINT=" + otlp,
-		"PERFSCOPE_SPAN_EXPORTERS=[file/spans]",
-		"PERFSCOPE_SPAN_FILE=" + spanFile,
-	}})
+	second, url := startSecond(t, spanFile)
+	a, err := agent.Start(t.Context(), agent.Config{
+		Binary: binary, File: config, Out: dir,
+		Overlays: []string{filepath.Join("..", "..", "config", "otlp-http.yaml")},
+		Env:      []string{"PERFSCOPE_OTLP_HTTP_ENDPOINT=" + otlp, "OTEL_EXPORTER_OTLP_HTTP_ENDPOINT=" + url},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer a.Stop()
-	told := follow(t, a, w.Server.PID())
+	told := follow(t, second, w.Server.PID())
 	sender := startSender(t, w.Server, "http://"+otlp+"/v1/traces")
 	pause(t, a, learnSpans)
 
@@ -108,6 +110,42 @@ func TestSpansAreAnnotated(t *testing.T) {
 	}
 	r := spanRun{sc: sc, sent: sent, left: left, told: told.list(), onset: onset}
 	r.check(t)
+}
+
+// startSecond starts a collector that takes OTLP over HTTP at the address
+// returned, and writes it down.
+func startSecond(t *testing.T, spanFile string) (second *agent.Agent, url string) {
+	t.Helper()
+	addr, err := server.FreeAddr()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "second.yaml")
+	text := fmt.Sprintf(`
+receivers: {otlp: {protocols: {http: {endpoint: %s}}}}
+exporters:
+  file/spans: {path: %s}
+  file/anomalies: {path: "${env:PERFSCOPE_ANOMALY_FILE}"}
+service:
+  telemetry: {metrics: {level: none}}
+  pipelines:
+    traces: {receivers: [otlp], exporters: [file/spans]}
+    logs: {receivers: [otlp], exporters: [file/anomalies]}
+`, addr, spanFile)
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	second, err = agent.Start(t.Context(), agent.Config{Binary: binary, File: file, Out: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := second.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return second, "http://" + addr
 }
 
 // spanRun is what came of a run.

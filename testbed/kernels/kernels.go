@@ -35,7 +35,7 @@ func All() []Kernel {
 		{Name: "6.12 (Debian 13)", Image: "vmlinuz-trixie"},
 		{Name: "6.12, lockdown=integrity", Image: "vmlinuz-trixie", Options: "lockdown=integrity"},
 		{Name: "6.12, lockdown=confidentiality", Image: "vmlinuz-trixie", Options: "lockdown=confidentiality",
-			Denied: []string{"sample stacks", "syscall stacks"}},
+			Denied: []string{"sample stacks", "syscall stacks", "trace context"}},
 	}
 }
 
@@ -45,7 +45,7 @@ var suites = []struct{ name, pkg, tests string }{
 	{"capture", "./internal/capture", "TestFeatures|TestNoPlaceIsCounted|TestWithoutStacks|TestVerifierRefusal|TestChildrenAreFollowed|" +
 		"TestRemoveProcess|TestAttachAgain|TestPassedCalls|TestKilledTracerLeavesNoProgram|TestExitTellsCPUTime|" +
 		"TestEveryCallIsDeliveredInOrder|TestShares|TestCallInFlight|TestThousandThreads|TestSamplesMatchCPUTime|" +
-		"TestSnapshotsSeeBlockedThread"},
+		"TestSnapshotsSeeBlockedThread|TestTraceContext"},
 	{"receiver", "./receiver/syscallreceiver", "TestKernel|TestKernelBurst|TestKernelWatch"},
 }
 

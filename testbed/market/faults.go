@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/perfscope/perfscope/testbed/client"
@@ -23,13 +24,15 @@ type Fault struct {
 	Truth   []string
 	// Database is set when the service has no spans: its callers' are told.
 	Database bool
+	// Unseen is set on those that nothing was tuned with.
+	Unseen bool
 	// Switch turns it on and off.
 	Switch func(m *Market, on bool) error
 }
 
-// Faults are one or two in each tier.
+// Faults are one or two in each tier, and two that nothing was tuned with.
 func Faults() []Fault {
-	return []Fault{
+	return append([]Fault{
 		{
 			Name: "front-table", Service: "front", Truth: []string{"main.(*page).table"},
 			Say:    "the front's page gets a table that is put together row by row, each time as a new string",
@@ -38,11 +41,9 @@ func Faults() []Fault {
 		{
 			Name: "quote-scan", Service: "quote",
 			// The compiler inlines scan: price holds its code.
-			Truth: []string{"main.(*tariffs).scan", "main.(*quotes).price"},
-			Say:   "quote compares an item with every tariff instead of searching",
-			Switch: func(m *Market, on bool) error {
-				return get(fmt.Sprintf("%s:%d", m.network.Hosts["middle"].IP, quoteAdmin), "/fault", on)
-			},
+			Truth:  []string{"main.(*tariffs).scan", "main.(*quotes).price"},
+			Say:    "quote compares an item with every tariff instead of searching",
+			Switch: func(m *Market, on bool) error { return get(m.quoteAdmin(), "/fault", on) },
 		},
 		{
 			Name: "stock-rank", Service: "stock", Truth: []string{"rankWarehouses"},
@@ -51,7 +52,7 @@ func Faults() []Fault {
 		},
 		{
 			Name: "stock-journal", Service: "stock", Truth: []string{"append", "fsyncSync", "Journal.append"},
-			Say:    "stock waits for the disk after every field of its journal",
+			Say:    "stock waits for the disk after every line of its journal",
 			Switch: func(m *Market, on bool) error { return get(m.Stock.Addr, "/fault?name=journal", on) },
 		},
 		{
@@ -59,15 +60,14 @@ func Faults() []Fault {
 			// As in the scenario of that name.
 			Truth: []string{"keysCommand", "stringmatchlen", "stringmatchlen_impl"},
 			Say:   "a dashboard asks redis for KEYS with a pattern five times a second: every key is matched while all others wait",
-			Switch: func(m *Market, on bool) (err error) {
+			Switch: func(m *Market, on bool) error {
 				if !on {
-					m.endKeys()
-					return nil
+					return m.endFault()
 				}
-				m.busy = nil
-				m.endKeys, err = scenario.PollKeys(context.Background(), m.Redis.Addr, func(from, to time.Time) {
+				end, err := scenario.PollKeys(context.Background(), m.Redis.Addr, func(from, to time.Time) {
 					m.busy = append(m.busy, stretch{from, to})
 				})
+				m.endFault = func() error { end(); return nil }
 				return err
 			},
 		},
@@ -83,7 +83,11 @@ func Faults() []Fault {
 				return m.sql("ALTER TABLE accounts ADD CONSTRAINT accounts_pkey PRIMARY KEY (id)")
 			},
 		},
-	}
+	}, unseen()...)
+}
+
+func (m *Market) quoteAdmin() string {
+	return fmt.Sprintf("%s:%d", m.network.Hosts["middle"].IP, quoteAdmin)
 }
 
 func (m *Market) redis(command ...string) error {
@@ -98,7 +102,7 @@ func (m *Market) redis(command ...string) error {
 
 func get(addr, path string, on bool) error {
 	separator, value := "?", "0"
-	if len(path) > len("/fault") {
+	if strings.Contains(path, "?") {
 		separator = "&"
 	}
 	if on {

@@ -12,6 +12,8 @@ import (
 // Row is what a fault's anomalies on spans are worth.
 type Row struct {
 	Fault string `json:"fault"`
+	// Unseen is set when nothing was tuned with it.
+	Unseen bool `json:"unseen,omitempty"`
 	// Recall is the share of the affected requests whose span has the
 	// service's anomaly, Precision the share of annotated spans that are of
 	// affected requests.
@@ -59,7 +61,7 @@ func Judge(windows []Window, spans []agent.Span, incidents []agent.Incident) []R
 }
 
 func (t *tally) judge(w Window, incidents []agent.Incident) Row {
-	row := Row{Fault: w.Fault.Name}
+	row := Row{Fault: w.Fault.Name, Unseen: w.Fault.Unseen}
 	told, right, first, ranked := 0, 0, 0, 0
 	for _, trace := range t.traces {
 		affected := t.affected(trace, w)

@@ -43,14 +43,14 @@ type Market struct {
 	// Spans and Anomalies are the files that the gateway writes.
 	Spans, Anomalies string
 
-	// endKeys ends the fault of redis; busy is when it kept redis busy, read
+	// endFault ends what makes a database busy; busy is when it did, read
 	// when it has ended.
-	endKeys func()
-	busy    []stretch
-	cfg     Config
-	network *host.Network
-	agents  []*agent.Agent
-	gateway *agent.Agent
+	endFault func() error
+	busy     []stretch
+	cfg      Config
+	network  *host.Network
+	agents   []*agent.Agent
+	gateway  *agent.Agent
 }
 
 // The ports on the hosts.
@@ -124,8 +124,8 @@ func (m *Market) services(ctx context.Context) (err error) {
 	middle := m.network.Hosts["middle"]
 	if m.Quote, err = server.StartProgram(ctx, server.Program{
 		Name: "quote", Path: filepath.Join(bin, "quote"), Host: middle, Port: quotePort, Env: instrumented("quote"),
-		Args: func(addr, _ string) []string {
-			return []string{"-listen", addr, "-admin", fmt.Sprintf("%s:%d", middle.IP, quoteAdmin)}
+		Args: func(addr, dir string) []string {
+			return []string{"-data", dir, "-listen", addr, "-admin", fmt.Sprintf("%s:%d", middle.IP, quoteAdmin)}
 		},
 	}); err != nil {
 		return err

@@ -10,6 +10,7 @@
 #include "threads.h"
 #include "stacks.h"
 #include "watch.h"
+#include "payload.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
@@ -212,7 +213,7 @@ static __always_inline bool within_share(u32 cpu, struct slot *s)
 }
 
 /* What a call that a followed thread returns from is worth. */
-static __always_inline int record(u64 *ctx, struct slot *s, bool stacks_on)
+static __always_inline int record(u64 *ctx, struct slot *s, bool stacks_on, bool contexts_on)
 {
 	/* First the clock: the processor waits for all that comes before it. */
 	u64 now = bpf_ktime_get_ns();
@@ -236,6 +237,8 @@ static __always_inline int record(u64 *ctx, struct slot *s, bool stacks_on)
 		s->start = attached_at;
 		flags = CALL_CUT;
 	}
+	if (contexts_on)
+		take_context(cpu, s, (struct pt_regs *)ctx[0], now, ret);
 	if (!within_share(cpu, s)) {
 		s->start = 0;
 		return 0;
@@ -257,12 +260,17 @@ static __always_inline int record(u64 *ctx, struct slot *s, bool stacks_on)
  * is every process's, a recorded one only a target's. */
 static __noinline int record_call(u64 *ctx, struct slot *s)
 {
-	return record(ctx, s, false);
+	return record(ctx, s, false, false);
 }
 
 static __noinline int record_stack(u64 *ctx, struct slot *s)
 {
-	return record(ctx, s, true);
+	return record(ctx, s, true, false);
+}
+
+static __noinline int record_context(u64 *ctx, struct slot *s)
+{
+	return record(ctx, s, stack_every && stack_bytes, true);
 }
 
 static __noinline int unslotted(void)
@@ -275,10 +283,12 @@ static __noinline int unslotted(void)
 	return 0;
 }
 
-static __always_inline int call_returned(u64 *ctx, bool stacks_on)
+static __always_inline int call_returned(u64 *ctx, bool stacks_on, bool contexts_on)
 {
 	struct slot *s = slot_of(this_tid());
 
+	if (s && contexts_on)
+		return record_context(ctx, s);
 	if (s)
 		return stacks_on ? record_stack(ctx, s) : record_call(ctx, s);
 	if (unlikely(overflow))
@@ -289,14 +299,21 @@ static __always_inline int call_returned(u64 *ctx, bool stacks_on)
 SEC("tp_btf/sys_exit")
 int sys_exit(u64 *ctx)
 {
-	return call_returned(ctx, false);
+	return call_returned(ctx, false, false);
 }
 
 /* The same with stacks; apart, as a kernel may refuse to read user memory. */
 SEC("tp_btf/sys_exit")
 int sys_exit_stack(u64 *ctx)
 {
-	return call_returned(ctx, true);
+	return call_returned(ctx, true, false);
+}
+
+/* The same, and what is asked for of payloads: see payload.h. */
+SEC("tp_btf/sys_exit")
+int sys_exit_context(u64 *ctx)
+{
+	return call_returned(ctx, false, true);
 }
 
 /* -- following threads ---------------------------------------------------- */

@@ -28,6 +28,8 @@ enum bpf_func_id { BPF_FUNC_get_current_task_btf = 158 };
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
 	unsigned long bp;
+	unsigned long si;
+	unsigned long di;
 	unsigned long orig_ax;
 	unsigned long ip;
 	unsigned long sp;
@@ -49,6 +51,7 @@ struct pt_regs {
 			u64 pstate;
 		};
 	};
+	u64 orig_x0;
 	s32 syscallno;
 };
 #else
@@ -79,6 +82,23 @@ struct mm_struct {
 	struct rw_semaphore mmap_lock;
 };
 
+struct inode {
+	unsigned short i_mode;
+};
+
+struct file {
+	struct inode *f_inode;
+};
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
 struct task_struct {
 	unsigned int __state;
 	unsigned int flags;
@@ -91,6 +111,7 @@ struct task_struct {
 	unsigned long nivcsw;
 	struct signal_struct *signal;
 	struct mm_struct *mm;
+	struct files_struct *files;
 };
 
 /* Before 5.14 the field had another name and another size. */

@@ -42,6 +42,7 @@ type TelemetryBuilder struct {
 	ReceiverSyscallQueueLength      metric.Int64ObservableGauge
 	ReceiverSyscallStacks           metric.Int64Counter
 	ReceiverSyscallThreads          metric.Int64ObservableGauge
+	ReceiverSyscallTraceContexts    metric.Int64Counter
 	ReceiverSyscallTraced           metric.Float64ObservableGauge
 }
 
@@ -296,6 +297,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_receiver_syscall_threads",
 		metric.WithDescription("Threads that events were received of since the last flush. [Development]"),
 		metric.WithUnit("{thread}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverSyscallTraceContexts, err = builder.meter.Int64Counter(
+		"otelcol_receiver_syscall_trace_contexts",
+		metric.WithDescription("Trace contexts of requests received; with trace_context payload. [Development]"),
+		metric.WithUnit("{context}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverSyscallTraced, err = builder.meter.Float64ObservableGauge(

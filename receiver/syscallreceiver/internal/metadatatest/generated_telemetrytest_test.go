@@ -59,6 +59,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ReceiverSyscallProcessesSkipped.Add(context.Background(), 1)
 	tb.ReceiverSyscallProcessesStuck.Add(context.Background(), 1)
 	tb.ReceiverSyscallStacks.Add(context.Background(), 1)
+	tb.ReceiverSyscallTraceContexts.Add(context.Background(), 1)
 	AssertEqualReceiverSyscallBatches(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
@@ -99,6 +100,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverSyscallThreads(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverSyscallTraceContexts(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverSyscallTraced(t, testTel,

@@ -27,6 +27,7 @@ func main() {
 
 func run() error {
 	listen := flag.String("listen", "127.0.0.1:8081", "address to listen on")
+	data := flag.String("data", ".", "directory for what is written down")
 	admin := flag.String("admin", "127.0.0.1:8091", "address of the switch")
 	flag.Parse()
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
@@ -36,10 +37,15 @@ func run() error {
 		return err
 	}
 	defer func() { _ = stop(context.Background()) }()
-	q := &quotes{tariffs: newTariffs(400_000)}
+	written, err := openAudit(*data)
+	if err != nil {
+		return err
+	}
+	q := &quotes{tariffs: newTariffs(400_000), audit: written}
 	go func() {
 		mux := http.NewServeMux()
 		mux.Handle("/fault", telemetry.Switch(q.unsorted.Store))
+		mux.Handle("/convoy", telemetry.Switch(q.audited.Store))
 		log.Print((&http.Server{Addr: *admin, Handler: mux, ReadHeaderTimeout: 10 * time.Second}).ListenAndServe())
 	}()
 	l, err := net.Listen("tcp", *listen)
@@ -60,6 +66,9 @@ type quotes struct {
 	tariffs *tariffs
 	// unsorted has tariffs looked for one by one.
 	unsorted atomic.Bool
+	// audited has every price written down.
+	audited atomic.Bool
+	audit   *audit
 }
 
 // price is the price of an item in cents.
@@ -68,7 +77,12 @@ func (q *quotes) price(ctx context.Context, item int64) int64 {
 		telemetry.Mark(ctx)
 		return q.tariffs.scan(item)
 	}
-	return q.tariffs.find(item)
+	cents := q.tariffs.find(item)
+	if q.audited.Load() {
+		telemetry.Mark(ctx)
+		q.audit.record(item, cents)
+	}
+	return cents
 }
 
 // service describes market.Quote by hand: one method needs no generator.
