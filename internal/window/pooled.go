@@ -44,7 +44,8 @@ func (s *Service) comparePooled(e *episode, c *closedHop) verdict {
 	}
 	all.merge(c)
 	v := s.compareKnown(e.past, all.merged, all.merged.knownCPU())
-	v.timeScore = v.cpuExcess / threshold(all.merged.knownCPU())
+	// A little more is worth telling only beside all that the service does.
+	v.timeScore = v.cpuExcess / threshold(v.active)
 	v.score, v.refusalScore, v.refused = v.timeScore, 0, nil
 	v.waitExcess, v.waitWeight, v.stuck = 0, 0, 0
 	v.times = withoutWaits(v.times)
