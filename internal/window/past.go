@@ -117,7 +117,7 @@ func (s *Service) newPast(hops []*closedHop) *past {
 	p.spun = 4*spun > len(hops)
 	p.loads, _, _ = p.workLoads(nil)
 	if p.loads == nil {
-		p.loads, _, _ = p.functionLoads(s, nil)
+		p.loads, _, _, _ = p.functionLoads(s, nil)
 	}
 	for site, w := range p.waitShare {
 		if w >= idleShare && s.idleCapable(site) {
