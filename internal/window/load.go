@@ -58,9 +58,8 @@ func (p *past) explained(now map[group]float64, c *closedHop, load float64) floa
 	for range rounds {
 		beyond := 0.0
 		for g, t := range now {
-			if expected := load * p.cpuMeanOf(g); t-expected > noise(expected, c.period.sample) {
-				beyond += t - expected
-			}
+			expected := load * p.cpuMeanOf(g)
+			beyond += max(0, t-expected-noise(expected, c.period.sample))
 		}
 		// What was sampled may be more than the exact total.
 		next := max(0, total-beyond) / usual
