@@ -152,3 +152,68 @@ func TestALoopInAPoolThatWaitsForOthers(t *testing.T) {
 		t.Errorf("first suspect %q", got)
 	}
 }
+
+// A file that was written is put away by somebody, which may take a hop and more.
+func TestASyncThatLastsIsNotTold(t *testing.T) {
+	s := newServer(t)
+	b := &syscalltrace.Batch{ThreadID: 1, Stacks: []syscalltrace.Stack{stackOf("@fdatasync put_away save serve worker")}}
+	syncs := func(seconds int) {
+		for sec := range int64(seconds) {
+			s.run(1, pool(8))
+			b.Events = b.Events[:0]
+			for k := range int64(5) {
+				b.Events = append(b.Events, syscalltrace.Event{
+					Kind: syscalltrace.KindBlocked, Time: s.now - second + k*tick, Duration: tick, Elapsed: sec%3*second + (k+1)*tick,
+					Number: number(t, "fdatasync"), Stack: 1,
+				})
+			}
+			s.service.AddBatch(b)
+		}
+	}
+	s.run(60, pool(8))
+	syncs(6)
+	s.run(30, pool(8))
+	if len(s.found) > 0 {
+		t.Errorf("it is told: %s", s.found[0].Summary)
+	}
+	syncs(25)
+	if len(s.found) == 0 {
+		t.Error("a disk that has become slow for good is not told")
+	}
+}
+
+// A server with a thread per connection gets new ones seldom. What they do is
+// held against what the others of their role do, though they wait for long.
+func TestNewConnectionsThatSleep(t *testing.T) {
+	s := newServer(t)
+	waits := func(id int32, stack, call string, ticks int64) {
+		b := &syscalltrace.Batch{ThreadID: id, Stacks: []syscalltrace.Stack{stackOf(stack)}}
+		for k := range ticks {
+			b.Events = append(b.Events, syscalltrace.Event{
+				Kind: syscalltrace.KindBlocked, Time: s.now - second + k*tick, Duration: tick, Elapsed: tick,
+				Number: number(t, call), Stack: 1,
+			})
+		}
+		s.service.AddBatch(b)
+	}
+	const idle, sleep = "@poll read_command serve connection", "@futex wait_for sleep eval select serve connection"
+	for sec := range 90 {
+		s.run(1, normal(1))
+		for id := int32(50); id < 58; id++ {
+			waits(id, idle, "poll", 4)
+		}
+		for id := int32(80); sec >= 60 && id < 84; id++ {
+			if sec == 72 {
+				waits(id, idle, "poll", 1)
+			} else {
+				waits(id, sleep, "futex", 5)
+			}
+		}
+	}
+	if len(s.found) == 0 {
+		t.Fatal("it is not told")
+	}
+	if first := s.found[0].Suspects[0].Function; first != "wait_for" && first != "sleep" {
+		t.Errorf("the first suspect is %s", first)
+	}
+}

@@ -48,7 +48,7 @@ func newEpisode(p *past, learned []*closedHop, c *closedHop) *episode {
 // judgeEpisode judges a hop while the service is away from its past.
 func (s *Service) judgeEpisode(e *episode, c *closedHop) (suspect.Anomaly, bool) {
 	v := s.compare(e.past, c)
-	o := s.outliers(e.learned, c, v.active, 1)
+	o := s.outlierUnits(e.past, e.learned, c, v.active)
 	s.note(v, o)
 	score := max(v.score, o.score)
 	if len(e.recent) > 0 {

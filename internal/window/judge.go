@@ -8,6 +8,7 @@ import (
 
 	"github.com/perfscope/perfscope/internal/outlier"
 	"github.com/perfscope/perfscope/internal/suspect"
+	"github.com/perfscope/perfscope/internal/syscalltrace"
 	"github.com/perfscope/perfscope/internal/unit"
 )
 
@@ -81,7 +82,7 @@ func (s *Service) judge(c *closedHop) (suspect.Anomaly, bool) {
 	}
 	p := s.newPast(learned)
 	v := s.compare(p, c)
-	o := s.outliers(learned, c, v.active, 1)
+	o := s.outlierUnits(p, learned, c, v.active)
 	s.note(v, o)
 	if max(v.score, o.score) >= doubt {
 		s.episode = newEpisode(p, learned, c)
@@ -172,24 +173,49 @@ func (s *Service) compareKnown(p *past, c *closedHop, cpuTotal float64) verdict 
 
 // stalled reports whether the waiting in excess was there in less than a quarter
 // of the hop: a single stall, as of a disk that flushes its cache, holds up all
-// threads at once, and is over. It takes three hops in a row to be told.
+// threads at once, and is over; so are a few syncs that last (a second and more), when a file that
+// was written is put away. It takes three hops in a row to be told.
 func (s *Service) stalled(v *verdict, p *past, c *closedHop) bool {
-	seen := uint64(0)
+	seen, onlySyncs, longest := uint64(0), true, int64(0)
 	for cell, t := range c.spans {
 		cell.thread = 0
 		if !cell.waiting || !v.hot[cell] {
 			continue
 		}
 		seen |= t.slices
-		// Many calls where there were few are no single stall.
-		call := unit.Key{Number: cell.number}
-		if n := c.calls[call].n; n > suspect.NotRare && n > suspect.ManyTimes*p.callMean[call].n {
+		longest = max(longest, t.longest)
+		onlySyncs = onlySyncs && s.classes.Is(cell.number, syscalltrace.ClassSync)
+		if p.manyMore(c, cell.number) {
 			return false
 		}
 	}
 	snapshot := c.period.snapshot * c.seconds
 	moments := min(sliceCount, float64(s.cfg.Hop)/max(1, snapshot))
-	return snapshot > 0 && float64(bits.OnesCount64(seen)) < moments/4
+	return snapshot > 0 && (onlySyncs && longest >= stuckAfter || float64(bits.OnesCount64(seen)) < moments/4)
+}
+
+// manyMore reports whether a call is made often and was not, which is no single
+// stall.
+func (p *past) manyMore(c *closedHop, number int32) bool {
+	call := unit.Key{Number: number}
+	n := c.calls[call].n
+	return n > suspect.NotRare && n > suspect.ManyTimes*p.callMean[call].n
+}
+
+// outlierUnits are the outliers of a hop; what they are by a few syncs that last
+// is as of stalled.
+func (s *Service) outlierUnits(p *past, learned []*closedHop, c *closedHop, active float64) outliers {
+	o := s.outliers(learned, c, active, 1)
+	syncs := 0.0
+	for number, t := range o.waiting {
+		if s.classes.Is(number, syscalltrace.ClassSync) && !p.manyMore(c, number) {
+			syncs += t
+		}
+	}
+	if 2*syncs > o.onCPU+o.waited {
+		o.score = min(o.score, doubt)
+	}
+	return o
 }
 
 // threshold is the excess that is abnormal in a service that is active for so

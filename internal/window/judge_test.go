@@ -130,6 +130,7 @@ func TestNoFault(t *testing.T) {
 		before, after phase
 	}{
 		{"clients that pipeline", phase{load: evenly(0.15)}, phase{load: with(evenly(0.75), func(l *load) { l.calls = calls16 })}},
+		{"five times the load, at half the cost", phase{load: many(4, 0.035)}, phase{load: with(many(4, 0.08), func(l *load) { l.calls = normal(5).calls })}},
 		{"a health check, then the load", phase{load: idle}, phase{load: busy}},
 		{"a neighbour on the same caches", phase{load: evenly(0.45)}, phase{load: evenly(0.85)}},
 		{"the same with many small functions", phase{load: many(30, 0.2)}, phase{load: many(30, 0.37)}},

@@ -30,7 +30,7 @@ const batching = 2.0
 // the functions that serve the others. cpu is what to expect of CPU times, load
 // of all else: a request may cost less when more come at a time.
 func (p *past) loadsOf(s *Service, c *closedHop) (load, cpu float64) {
-	_, byFunctions, most := p.functionLoads(s, c)
+	_, byFunctions, least, most := p.functionLoads(s, c)
 	_, work, known := p.workLoads(c)
 	if !known || c.holey {
 		return byFunctions, byFunctions
@@ -38,7 +38,7 @@ func (p *past) loadsOf(s *Service, c *closedHop) (load, cpu float64) {
 	if work <= 1 {
 		return work, work
 	}
-	borneOut := max(1, min(most, p.explained(s.cpuGroups(c), c, work)))
+	borneOut := max(1, min(most, max(least, p.explained(s.cpuGroups(c), c, work))))
 	return min(work, batching*borneOut), min(work, borneOut)
 }
 
@@ -58,9 +58,8 @@ func (p *past) explained(now map[group]float64, c *closedHop, load float64) floa
 	for range rounds {
 		beyond := 0.0
 		for g, t := range now {
-			if expected := load * p.cpuMeanOf(g); t-expected > noise(expected, c.period.sample) {
-				beyond += t - expected
-			}
+			expected := load * p.cpuMeanOf(g)
+			beyond += max(0, t-expected-noise(expected, c.period.sample))
 		}
 		// What was sampled may be more than the exact total.
 		next := max(0, total-beyond) / usual
@@ -97,10 +96,11 @@ func (p *past) workLoads(c *closedHop) (loads []float64, now float64, ok bool) {
 
 // functionLoads measures load by the CPU time of the functions: a load moves
 // all of them, a bug a few. now is the load of a hop, by the lower median of
-// them, most what it is at most, by all of them together and what chance may
-// have left out. The function that grew by most is not asked: it may be what is
-// looked for. They are 1 and infinite when too little CPU is used to tell.
-func (p *past) functionLoads(s *Service, c *closedHop) (loads []float64, now, most float64) {
+// them, least what it is at the least, without what chance may have added: half
+// of the functions do not grow by what a few are to blame for. most is what it is
+// at most, by all of them together and what chance may have left out. The function that grew by most is not asked: it may be what is
+// looked for. They are 1, 0 and infinite when too little CPU is used to tell.
+func (p *past) functionLoads(s *Service, c *closedHop) (loads []float64, now, least, most float64) {
 	pools := p.functionPools(nil)
 	loads = make([]float64, len(p.hops))
 	for i := range loads {
@@ -110,11 +110,11 @@ func (p *past) functionLoads(s *Service, c *closedHop) (loads []float64, now, mo
 		}
 	}
 	if c == nil {
-		return loads, 1, math.Inf(1)
+		return loads, 1, 0, math.Inf(1)
 	}
 	sums := s.cpuGroups(c)
 	if pools = p.functionPools(p.grownMost(sums)); len(pools) == 0 {
-		return loads, 1, math.Inf(1)
+		return loads, 1, 0, math.Inf(1)
 	}
 	r := ratios(pools, func(g group) float64 { return sums[g] })
 	all, typical := 0.0, 0.0
@@ -124,7 +124,10 @@ func (p *past) functionLoads(s *Service, c *closedHop) (loads []float64, now, mo
 			all += sums[g]
 		}
 	}
-	return loads, r[(len(r)-1)/2], (all + noise(all, c.period.sample)) / typical
+	now = r[(len(r)-1)/2]
+	// Two standard errors of a median, which are 1.25 of those of a mean.
+	least = now * max(0, 1-2*1.25*math.Sqrt(share(c.period.sample, all)))
+	return loads, now, least, (all + noise(all, c.period.sample)) / typical
 }
 
 // ratios are those of the pools' times to their typical ones, in ascending order.

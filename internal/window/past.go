@@ -63,6 +63,7 @@ func (s *Service) newPast(hops []*closedHop) *past {
 	}
 	var threads []float64
 	most := map[waitSite][]float64{}
+	learnt := s.learntWaits(hops)
 	spun := 0
 	for i, h := range hops {
 		for _, cpu := range []map[uint32]float64{h.cpu, h.freshCPU} {
@@ -75,6 +76,9 @@ func (s *Service) newPast(hops []*closedHop) *past {
 		}
 		for _, wait := range []map[waitSite]waitTime{h.wait, h.fresh} {
 			for site, w := range wait {
+				if !learnt(site) {
+					continue
+				}
 				p.waitMean[site] += w.time / n
 				most[site] = append(most[site], w.share())
 			}
@@ -113,7 +117,7 @@ func (s *Service) newPast(hops []*closedHop) *past {
 	p.spun = 4*spun > len(hops)
 	p.loads, _, _ = p.workLoads(nil)
 	if p.loads == nil {
-		p.loads, _, _ = p.functionLoads(s, nil)
+		p.loads, _, _, _ = p.functionLoads(s, nil)
 	}
 	for site, w := range p.waitShare {
 		if w >= idleShare && s.idleCapable(site) {
@@ -126,7 +130,7 @@ func (s *Service) newPast(hops []*closedHop) *past {
 		for _, wait := range []map[waitSite]waitTime{h.wait, h.fresh} {
 			for site, w := range wait {
 				g, ok := s.innermost(site.stack, site.number)
-				if !ok || s.idles(p, site) {
+				if !ok || s.idles(p, site) || !learnt(site) {
 					continue
 				}
 				waitTotals[i] += w.time
@@ -149,6 +153,38 @@ func (s *Service) newPast(hops []*closedHop) *past {
 	p.cpuTotal, p.cpuWorst = p.total(cpuTotals)
 	p.waitTotal, p.waitWorst = p.total(waitTotals)
 	return p
+}
+
+// learntWaits tells which waits of the past are one. What threads without a past
+// do is none before it lasts, when others of their role do something else: such
+// threads become known while they still wait, as soon as they were seen at work.
+func (s *Service) learntWaits(hops []*closedHop) func(waitSite) bool {
+	known, since := map[waitSite]bool{}, map[waitSite]int{}
+	roles := map[int32]bool{}
+	for _, h := range hops {
+		for site := range h.wait {
+			known[site] = true
+			if role, ok := s.role(site.stack); ok {
+				roles[role] = true
+			}
+		}
+		for site := range h.fresh {
+			since[site]++
+		}
+	}
+	return func(site waitSite) bool {
+		role, ok := s.role(site.stack)
+		return known[site] || !ok || !roles[role] || since[site] >= minPast
+	}
+}
+
+// role is the outermost application function of a stack: where a thread starts.
+func (s *Service) role(stack uint32) (int32, bool) {
+	frames := s.stacks.Get(stack).Frames
+	if len(frames) == 0 {
+		return 0, false
+	}
+	return frames[len(frames)-1], true
 }
 
 // hopsWith counts the hops that have a figure.

@@ -6,6 +6,10 @@ import "github.com/perfscope/perfscope/internal/suspect"
 // takes for hops of which each is in doubt to be certain together.
 const maxPooled = int(certain / doubt)
 
+// muchMore is the load from which a small departure says nothing: what a request
+// costs then is not known to a fifth.
+const muchMore = 1.5
+
 // pooled looks at the newest hops as one, when none of them tells anything by
 // itself: a service that uses a tenth of a CPU has a few dozen samples in a hop
 // in ten functions, of which chance may double any. Over three hops it does not.
@@ -44,7 +48,11 @@ func (s *Service) comparePooled(e *episode, c *closedHop) verdict {
 	}
 	all.merge(c)
 	v := s.compareKnown(e.past, all.merged, all.merged.knownCPU())
-	v.timeScore = v.cpuExcess / threshold(all.merged.knownCPU())
+	// A little more is worth telling only beside all that the service does.
+	v.timeScore = v.cpuExcess / threshold(v.active)
+	if v.load > muchMore {
+		v.timeScore = 0
+	}
 	v.score, v.refusalScore, v.refused = v.timeScore, 0, nil
 	v.waitExcess, v.waitWeight, v.stuck = 0, 0, 0
 	v.times = withoutWaits(v.times)

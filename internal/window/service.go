@@ -163,9 +163,8 @@ func (s *Service) recognise(h *hop, th *thread, stack uint32) {
 	if th == nil || stack == 0 || th.placed && th.known {
 		return
 	}
-	if frames := s.stacks.Get(stack).Frames; !th.placed && len(frames) > 0 {
+	if role, ok := s.role(stack); ok && !th.placed {
 		th.placed = true
-		role := frames[len(frames)-1]
 		h.born[role] = true
 		births := 0
 		for _, c := range s.closed {
