@@ -181,6 +181,12 @@ func (r *reader) column(n int, what string, set func(i int, v int64)) {
 	}
 	data, at := r.data, r.at
 	for i := range n {
+		if at+1 < len(data) && data[at+1] < 0x80 && data[at] >= 0x80 { // two bytes, as most times
+			u := uint64(data[at]&0x7f) | uint64(data[at+1])<<7
+			at += 2
+			set(i, int64(u>>1)^-int64(u&1)) //nolint:gosec // zigzag
+			continue
+		}
 		var u uint64
 		for shift := 0; ; shift += 7 {
 			if at >= len(data) {

@@ -18,6 +18,17 @@ func BenchmarkFeatures(b *testing.B) {
 	const perSecond, threads, perUnit = 100_000, 16, 30
 	service := &service{threads: map[int32]int64{}, analyzer: window.NewService(window.DefaultConfig(), "amd64")}
 	now := time.Unix(0, epoch+3600*sec)
+	batches := make([]*syscalltrace.Batch, threads)
+	for th := range batches {
+		batches[th] = &syscalltrace.Batch{ThreadID: int32(100 + th), ThreadName: "worker"}
+		for i := range perSecond / threads {
+			e := syscalltrace.Event{Time: epoch + int64(i)*sec*threads/perSecond, Duration: 40_000, Number: int32(i % 9), Return: 100}
+			if i%perUnit == 0 {
+				e.Number, e.Return = 232, 1 // epoll_wait
+			}
+			batches[th].Events = append(batches[th].Events, e)
+		}
+	}
 	start, events := int64(epoch), 0
 	b.ReportAllocs()
 	for b.Loop() {
@@ -25,17 +36,12 @@ func BenchmarkFeatures(b *testing.B) {
 		rl := plog.NewLogs().ResourceLogs().AppendEmpty()
 		resource(rl.Resource().Attributes(), "server", 100)
 		recs := rl.ScopeLogs().AppendEmpty().LogRecords()
-		for th := range int32(threads) {
-			batch := &syscalltrace.Batch{ThreadID: 100 + th, ThreadName: "worker"}
-			for i := range perSecond / threads {
-				e := syscalltrace.Event{Time: start + int64(i)*sec*threads/perSecond, Duration: 40_000, Number: int32(i % 9), Return: 100}
-				if i%perUnit == 0 {
-					e.Number, e.Return = 232, 1 // epoll_wait
-				}
-				batch.Events = append(batch.Events, e)
+		for _, batch := range batches {
+			syscalllog.AppendBatch(recs, syscalllog.FormatPacked, "amd64", batch)
+			for i := range batch.Events {
+				batch.Events[i].Time += sec
 			}
 			events += len(batch.Events)
-			syscalllog.AppendBatch(recs, syscalllog.FormatPacked, "amd64", batch)
 		}
 		syscalllog.AppendCoverage(recs, &syscalltrace.Coverage{Start: start, End: start + sec, Traced: time.Second, Threads: threads})
 		b.StartTimer()

@@ -49,7 +49,7 @@ func Load(file string) (*Report, error) {
 }
 
 // Default is the mode of the shipped agent.
-const Default = Continuous
+const Default = Burst
 
 // Summarise fills what follows from the details.
 func (r *Report) Summarise() {

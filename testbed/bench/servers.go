@@ -50,7 +50,10 @@ const (
 	warm, warmBurst = 4 * time.Second, 14 * time.Second
 	// windows of window each are measured: the load keeps only so many
 	// latencies, and one that something else disturbs is seen.
-	windows, window = 3, 1200 * time.Millisecond
+	windows, window = 3, time.Second
+	// comparisons is in how many rounds the mode is measured that is there to
+	// compare with: its loss is several times the noise of one round.
+	comparisons = 3
 )
 
 func (m Mode) warm() time.Duration {
@@ -121,6 +124,9 @@ func MeasureServer(ctx context.Context, o runner.Options, name string, rounds in
 	for round := range rounds {
 		for i := range modes {
 			m := modes[(i+round)%len(modes)] // none is always the last
+			if m == Continuous && round >= comparisons {
+				continue
+			}
 			f, err := measure(ctx, o, l, m)
 			if err != nil {
 				return nil, fmt.Errorf("%s, %s: %w", name, m, err)
@@ -130,9 +136,11 @@ func MeasureServer(ctx context.Context, o runner.Options, name string, rounds in
 			seen[m] = append(seen[m], f)
 			result.All[m] = append(result.All[m], f.RPS)
 		}
+		bare := seen[Bare][round].RPS
 		for _, m := range modes {
-			bare := seen[Bare][round].RPS
-			losses[m] = append(losses[m], 100*(bare-seen[m][round].RPS)/bare)
+			if round < len(seen[m]) {
+				losses[m] = append(losses[m], 100*(bare-seen[m][round].RPS)/bare)
+			}
 		}
 	}
 	for _, m := range modes {
@@ -142,6 +150,9 @@ func MeasureServer(ctx context.Context, o runner.Options, name string, rounds in
 	l.SetRate(result.Modes[Bare].RPS / 2)
 	result.Half = map[Mode]Figures{}
 	for _, m := range modes {
+		if m == Watch {
+			continue // what it adds is within the noise of one measurement
+		}
 		f, err := measure(ctx, o, l, m)
 		if err != nil {
 			return nil, fmt.Errorf("%s, %s, half load: %w", name, m, err)
