@@ -74,6 +74,23 @@ func TestAThreadThatIsKeptForLater(t *testing.T) {
 	}
 }
 
+// TestACheckpointIsNoHang: a thread in the background has something to do for a
+// while, and sleeps between its steps where none has slept before.
+func TestACheckpointIsNoHang(t *testing.T) {
+	s := newServer(t)
+	for i := range 100 {
+		s.run(1, pool(8))
+		if i < 70 {
+			s.holdOne("@epoll_wait wait_for_next checkpointer", 90, 5)
+		} else {
+			s.holdOne("@epoll_wait write_delay write_pages checkpointer", 90, 5)
+		}
+	}
+	if len(s.found) > 0 {
+		t.Errorf("told: %s", s.found[0].Summary)
+	}
+}
+
 // TestAHiccupHidesNothing: that threads once waited for five seconds for the
 // server behind them makes that neither a place where they idle nor a wait that is usual.
 func TestAHiccupHidesNothing(t *testing.T) {

@@ -293,14 +293,27 @@ func (s *Service) describeThreads(c *closedHop) {
 	}
 }
 
-// setParkedApart counts a wait of one thread alone that came lately among the
-// waits of threads without a past, if it could be waiting for something to do: a
-// connection's thread that a cache keeps for the next one has worked at places that
-// are known, and now waits where none has waited before. Where a call hangs
-// there is soon a second thread, or a lock.
+// background is the part of a service's CPU time below which a thread does not
+// serve its requests: of ten threads that share the work evenly each has more.
+const background = 0.1
+
+// setParkedApart counts the wait of one thread alone among those of threads
+// without a past, if it could be waiting for something to do and does none of the
+// service's work. A connection's thread that a cache keeps for the next one has
+// worked at places that are known, and now waits where none has waited before; a
+// background thread that mostly idles (a checkpoint that spreads its writes) does
+// so at another place for a while, now and then at work. Where a call hangs there is
+// soon a second thread, or a lock, or less is done.
 func (s *Service) setParkedApart(c *closedHop) {
 	if s.hops < minPast {
 		return
+	}
+	busy, total := map[int32]float64{}, 0.0
+	for cell, t := range c.spans {
+		if !cell.waiting {
+			busy[cell.thread] += float64(t.time)
+			total += float64(t.time)
+		}
 	}
 	for cell := range c.spans {
 		site := waitSite{cell.stack, cell.number}
@@ -308,14 +321,28 @@ func (s *Service) setParkedApart(c *closedHop) {
 		if !cell.waiting || cell.fresh || !ok || w.threads != 1 || !s.idleCapable(site) {
 			continue
 		}
-		if th := s.threads[cell.thread]; th != nil && th.hops < minPast {
-			w.threads += c.fresh[site].threads
-			w.time += c.fresh[site].time
-			w.longest = max(w.longest, c.fresh[site].longest)
-			c.fresh[site] = w
-			delete(c.wait, site)
+		th := s.threads[cell.thread]
+		late := th != nil && th.hops < minPast
+		if !late && (w.longest >= stuckAfter || busy[cell.thread] >= background*total || !s.mostlyIdles(cell.thread)) {
+			continue
+		}
+		w.threads += c.fresh[site].threads
+		w.time += c.fresh[site].time
+		w.longest = max(w.longest, c.fresh[site].longest)
+		c.fresh[site] = w
+		delete(c.wait, site)
+	}
+}
+
+// mostlyIdles reports whether a thread idled in at least half of the past hops.
+func (s *Service) mostlyIdles(thread int32) bool {
+	n := 0
+	for _, c := range s.closed {
+		if c.homes[thread] {
+			n++
 		}
 	}
+	return 2*n >= len(s.closed)
 }
 
 // remember adds a hop to the past.
