@@ -45,7 +45,8 @@ var suites = []struct{ name, pkg, tests string }{
 	{"capture", "./internal/capture", "TestFeatures|TestNoPlaceIsCounted|TestWithoutStacks|TestVerifierRefusal|TestChildrenAreFollowed|" +
 		"TestRemoveProcess|TestAttachAgain|TestPassedCalls|TestKilledTracerLeavesNoProgram|TestExitTellsCPUTime|" +
 		"TestEveryCallIsDeliveredInOrder|TestShares|TestCallInFlight|TestThousandThreads|TestSamplesMatchCPUTime|" +
-		"TestSnapshotsSeeBlockedThread|TestTraceContext"},
+		"TestSnapshotsSeeBlockedThread|TestTraceContextOfAServer|TestTraceContextIsOptional|TestTraceContextCalls|" +
+		"TestTraceContextProperty"},
 	{"receiver", "./receiver/syscallreceiver", "TestKernel|TestKernelBurst|TestKernelWatch"},
 }
 
