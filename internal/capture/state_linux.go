@@ -11,49 +11,63 @@ import (
 )
 
 // clock turns the kernel's monotonic clock into Unix time. It belongs to the
-// reading goroutine; offset is refreshed at each poll, as the wall clock may
-// be set.
+// reading goroutine; it is refreshed at each poll, as the wall clock may be set.
 type clock struct {
-	offset   int64
+	reading
 	lastMono uint64
 }
 
+// reading is one comparison of the two clocks.
+type reading struct {
+	offset int64 // Unix time minus monotonic time, ns
+	width  int64 // how long the comparison took, ns: the offset is off by half of it at most
+}
+
+// clockDrift is how far the clocks may drift apart before it is followed, ns:
+// far below what separates two waits or two spans, far above one comparison.
+const clockDrift = int64(50 * time.Microsecond)
+
 func (c *clock) refresh() error {
-	offset, mono, err := readClock()
+	r, mono, err := readClock()
 	if err != nil {
 		return err
 	}
-	// Slow drift is followed, jitter of the measurement is not.
-	if d := offset - c.offset; d > int64(50*time.Microsecond) || d < -int64(50*time.Microsecond) {
-		c.offset = offset
-	}
+	c.follow(r)
 	c.lastMono = mono
 	return nil
 }
 
-// readClock returns Unix time minus monotonic time, and the latter, both in
-// nanoseconds.
-func readClock() (offset int64, mono uint64, err error) {
+// follow takes over what the clocks really did: a comparison that was
+// interrupted is wide, and what it may be off by is no drift.
+func (c *clock) follow(r reading) {
+	d, unsure := r.offset-c.offset, (r.width+c.width)/2
+	if max(d, -d) > clockDrift+unsure || (c.width > clockDrift && r.width < c.width/2) {
+		c.reading = r
+	}
+}
+
+// readClock compares the clocks, and returns the monotonic one in ns as well.
+func readClock() (r reading, mono uint64, err error) {
 	var before, wall, after unix.Timespec
 	best := int64(-1)
-	// The tightest of three pairs, in case this thread is interrupted.
+	// The tightest of three, in case this thread is interrupted.
 	for range 3 {
 		if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &before); err != nil {
-			return 0, 0, fmt.Errorf("capture: cannot read CLOCK_MONOTONIC: %w", err)
+			return reading{}, 0, fmt.Errorf("capture: cannot read CLOCK_MONOTONIC: %w", err)
 		}
 		if err := unix.ClockGettime(unix.CLOCK_REALTIME, &wall); err != nil {
-			return 0, 0, fmt.Errorf("capture: cannot read CLOCK_REALTIME: %w", err)
+			return reading{}, 0, fmt.Errorf("capture: cannot read CLOCK_REALTIME: %w", err)
 		}
 		if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &after); err != nil {
-			return 0, 0, fmt.Errorf("capture: cannot read CLOCK_MONOTONIC: %w", err)
+			return reading{}, 0, fmt.Errorf("capture: cannot read CLOCK_MONOTONIC: %w", err)
 		}
 		if width := after.Nano() - before.Nano(); best < 0 || width < best {
 			best = width
-			offset = wall.Nano() - (before.Nano() + width/2)
+			r = reading{offset: wall.Nano() - (before.Nano() + width/2), width: width}
 		}
 		mono = uint64(after.Nano())
 	}
-	return offset, mono, nil
+	return r, mono, nil
 }
 
 // InFlight returns the calls that followed threads have been in for at least
@@ -72,11 +86,11 @@ func (t *Tracer) InFlight(minAge time.Duration) ([]Call, error) {
 	if !on {
 		return nil, nil
 	}
-	offset, now, err := readClock()
+	r, now, err := readClock()
 	if err != nil {
 		return nil, err
 	}
-	return inFlight(slots, since, now, offset, minAge), nil
+	return inFlight(slots, since, now, r.offset, minAge), nil
 }
 
 // inFlight reads the table of slots: calls entered after since and at least
