@@ -243,6 +243,20 @@ func TestHiddenFaults(t *testing.T) {
 			}
 			l.waits[0].also = &site{stack: "@fdatasync write_log lead commit serve worker", call: "fdatasync", share: 0.65}
 		})}, []string{"write_log"}},
+		{"workers queue for a lock whose holder computes", phase{load: pool(4)}, phase{load: with(pool(4), func(l *load) {
+			l.busy["dump_all dump serve worker"] = 0.35
+			for i := range l.waits {
+				l.waits[i].share = 0.5
+				l.waits[i].also = &site{stack: "@pthread_mutex_lock insert serve worker", call: "futex", share: 0.3}
+			}
+		})}, []string{"dump_all"}},
+		{"workers queue for a lock whose holder waits for a peer", phase{load: pool(4)}, phase{load: with(pool(4), func(l *load) {
+			for i := range l.waits {
+				l.waits[i].share = 0.1
+				l.waits[i].also = &site{stack: "@pthread_mutex_lock borrow ask serve worker", call: "futex", share: 0.8}
+			}
+			l.waits[0].also = &site{stack: "@poll probe borrow ask serve worker", call: "poll", share: 0.8}
+		})}, []string{"probe", "borrow"}},
 		{"a disk that takes eight times as long", phase{load: commits(30, time.Millisecond)}, phase{load: commits(30, 8*time.Millisecond)}, []string{"flush"}},
 		{"ten times the syncs of the same clients", phase{load: commits(10, 2*time.Millisecond)}, phase{load: commits(100, 2*time.Millisecond)}, []string{"flush"}},
 		{"a little, on a server with little to do", phase{load: evenly(0.05)}, phase{

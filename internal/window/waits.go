@@ -140,21 +140,35 @@ const notExplained = 0.1
 // others' own excess explains. A thread that waits at a condition for a result
 // (the followers of a group commit, a listener without an idle worker) is held up
 // by what the one it waits for does: so many threads wait so many times as long
-// as that one is busy, or waits for something outside. A lock is another matter:
-// who takes it holds it as well.
+// as that one is busy, or waits for something outside. So is one that queues for
+// a lock, unless the function that takes it is the one that is busy, or nobody
+// is: a lock that is only taken too often has no other reason.
 func (s *Service) explainWaits(v *verdict, threads, now, weight map[group]float64) {
-	others := 0.0
+	// What is done, and waited for outside, by the function that does it.
+	by, all := map[int32]float64{}, 0.0
 	for g, w := range weight {
-		if !s.forThreads(g) {
-			others += w
+		if !s.forThreads(g) && !g.lock {
+			by[g.function] += w
+			all += w
 		}
 	}
-	others += v.cpuExcess
-	for g, w := range weight {
-		if s.forThreads(g) {
-			explained := min(1, share(others*threads[g], now[g]))
-			weight[g] = math.Round(w * max(notExplained, 1-explained))
+	for _, t := range v.times {
+		if g, ok := s.innermost(t.Stack, 0); ok && t.Excess > 0 {
+			by[g.function] += t.Excess
+			all += t.Excess
 		}
+	}
+	for g, w := range weight {
+		if !s.forThreads(g) && !g.lock {
+			continue
+		}
+		others := all
+		if g.lock {
+			// Who takes a lock holds it as well.
+			others -= by[g.function]
+		}
+		explained := min(1, share(others*threads[g], now[g]))
+		weight[g] = math.Round(w * max(notExplained, 1-explained))
 	}
 }
 
