@@ -20,6 +20,8 @@ type StackTime struct {
 	// lasted for a second or more; of EvidenceBlocked.
 	Call  int32
 	Stuck bool
+	// Idle is set where threads wait for something to do; of EvidenceBlocked.
+	Idle bool
 	// Failing is set at calls that fail; of EvidenceSyscall.
 	Failing bool
 }
@@ -31,7 +33,9 @@ const (
 	// servers: a caller needs a third more of its own to pass its callee.
 	decay = 0.75
 	// unsure is added to both shares before they are compared, so that a
-	// function seen in one sample in fifty has not grown without bound.
+	// function seen in one sample in fifty has not grown without bound. It is of
+	// the time that is not idle: a pool of threads that wait for work makes what
+	// the others do no less sure.
 	unsure = 0.02
 )
 
@@ -54,7 +58,7 @@ const (
 // first of them, while theirs is that of one call further out: an address is
 // the worse place to look.
 func Rank(stacks *Stacks, times []StackTime, limit int) []Suspect {
-	shares := inclusiveShares(stacks, times)
+	shares, doubt := inclusiveShares(stacks, times)
 	grown := ownGrowth(stacks, times)
 	credits := map[int32]map[Evidence]float64{}
 	covered := map[int32]float64{}
@@ -89,7 +93,7 @@ func Rank(stacks *Stacks, times []StackTime, limit int) []Suspect {
 			}
 			covered[f] += t.Excess
 			sh := shares[shareKey{f, t.Kind}]
-			g := max(own, (sh.now-sh.past)/(sh.now+sh.past+unsure))
+			g := max(own, (sh.now-sh.past)/(sh.now+sh.past+doubt[t.Kind]))
 			if nameless == 0 {
 				own = 0
 			}
@@ -152,15 +156,19 @@ type shareKey struct {
 type share struct{ now, past float64 }
 
 // inclusiveShares is, for each function and kind of evidence, the share of
-// the time of that kind with the function on the stack.
-func inclusiveShares(stacks *Stacks, times []StackTime) map[shareKey]share {
-	totals := map[Evidence]share{}
+// the time of that kind with the function on the stack; and how much of such a
+// share is unsure.
+func inclusiveShares(stacks *Stacks, times []StackTime) (map[shareKey]share, map[Evidence]float64) {
+	totals, busy := map[Evidence]share{}, map[Evidence]float64{}
 	shares := map[shareKey]share{}
 	for _, t := range times {
 		total := totals[t.Kind]
 		total.now += t.Now
 		total.past += t.Past
 		totals[t.Kind] = total
+		if !t.Idle {
+			busy[t.Kind] += t.Now
+		}
 		for _, f := range stacks.Get(t.Stack).Frames {
 			k := shareKey{f, t.Kind}
 			sh := shares[k]
@@ -179,7 +187,12 @@ func inclusiveShares(stacks *Stacks, times []StackTime) map[shareKey]share {
 		}
 		shares[k] = sh
 	}
-	return shares
+	for kind, t := range busy {
+		if total := totals[kind].now; total > 0 {
+			busy[kind] = unsure * t / total
+		}
+	}
+	return shares, busy
 }
 
 // ownGrowth is the part (b-n)/b of the time, not the share, of each innermost

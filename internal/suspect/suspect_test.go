@@ -109,6 +109,23 @@ func TestRank(t *testing.T) {
 	}
 }
 
+// Threads that wait for work make what the others wait for no less sure: the
+// callers of a sync keep their part however large the idle pool is.
+func TestIdleThreadsHideNoCaller(t *testing.T) {
+	for _, idle := range []float64{0, 1e9, 40e9} {
+		stacks := NewStacks()
+		times := []StackTime{
+			{Stack: stacks.Intern(stack("@fdatasync sync_file flush_log commit serve worker")), Kind: EvidenceBlocked, Now: 80e6, Excess: 80e6},
+			{Stack: stacks.Intern(stack("@read ask_peer serve worker")), Kind: EvidenceBlocked, Now: 20e6, Past: 20e6},
+			{Stack: stacks.Intern(stack("@pthread_cond_wait take worker")), Kind: EvidenceBlocked, Now: idle, Past: idle, Idle: true},
+		}
+		got := Rank(stacks, times, 3)
+		if !slices.Equal(names(got), []string{"sync_file", "flush_log", "commit"}) || got[1].Score < 0.6 {
+			t.Errorf("with %.0f s/s of idle waits: %+v", idle/1e9, got)
+		}
+	}
+}
+
 func TestPathTo(t *testing.T) {
 	stacks := NewStacks()
 	times := []StackTime{

@@ -1,6 +1,7 @@
 package window
 
 import (
+	"maps"
 	"math"
 
 	"github.com/perfscope/perfscope/internal/suspect"
@@ -39,7 +40,7 @@ func (s *Service) compareWaiting(v *verdict, p *past, c *closedHop) {
 	onDisk := s.slowSyncs(p, c, now, load)
 	forDisk := sum(onDisk)
 	parts := 0.0
-	weight := map[group]float64{}
+	weight, more := map[group]float64{}, map[group]float64{}
 	for g, t := range now {
 		was := p.waitGroup(g)
 		expected := was.Expected(load) + onDisk[g]
@@ -49,18 +50,22 @@ func (s *Service) compareWaiting(v *verdict, p *past, c *closedHop) {
 		if exact[g] && t > expected || t-expected > noise(expected, c.period.snapshot) {
 			x := math.Round(t - expected)
 			parts += x
+			more[g] = x
 			// Ten threads stuck at one place are one reason.
 			weight[g] = min(x, 1e9)
 		}
 	}
+	whole := maps.Clone(weight)
 	s.explainWaits(v, threads, now, weight)
 	weights := sum(weight)
 	v.waitExcess = beyond(parts, active, p.waitTotal, p.waitWorst, load)
 	v.active += active
 	v.waitWeight = min(v.waitExcess, weights)
 	for site, w := range c.wait {
-		st := suspect.StackTime{Stack: site.stack, Kind: suspect.EvidenceBlocked, Now: w.time, Past: p.waitMean[site], Call: site.number, Stuck: w.longest >= stuckAfter}
+		st := suspect.StackTime{Stack: site.stack, Kind: suspect.EvidenceBlocked, Now: w.time, Past: p.waitMean[site], Call: site.number, Stuck: w.longest >= stuckAfter, Idle: s.idles(p, site)}
 		if g, ok := s.innermost(site.stack, site.number); ok && held[site] && v.waitExcess > 0 {
+			// What others explain makes no caller grow.
+			st.Now -= math.Round(w.time * share(more[g], now[g]) * (1 - share(weight[g], whole[g])))
 			st.Excess = math.Round(v.waitWeight * share(w.time, now[g]) * share(weight[g], weights))
 			if st.Excess > 0 {
 				v.hot[threadCell{stack: site.stack, number: site.number, waiting: true}] = true
@@ -74,7 +79,7 @@ func (s *Service) compareWaiting(v *verdict, p *past, c *closedHop) {
 	}
 	for site, t := range p.waitMean {
 		if _, ok := c.wait[site]; !ok {
-			v.times = append(v.times, suspect.StackTime{Stack: site.stack, Kind: suspect.EvidenceBlocked, Past: t})
+			v.times = append(v.times, suspect.StackTime{Stack: site.stack, Kind: suspect.EvidenceBlocked, Past: t, Idle: s.idles(p, site)})
 		}
 	}
 }
