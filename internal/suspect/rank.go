@@ -223,8 +223,8 @@ func ownGrowth(stacks *Stacks, times []StackTime) map[shareKey]float64 {
 	}
 	growth := make(map[shareKey]float64, len(of))
 	for k, s := range of {
-		if s.excess > 0 && s.excess <= s.now {
-			growth[k] = s.excess / s.now
+		if s.excess > 0 {
+			growth[k] = min(1, s.excess/s.now) // others may work for it
 		}
 	}
 	return growth

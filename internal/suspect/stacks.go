@@ -38,6 +38,10 @@ type Stack struct {
 	// calls that were made; Doubt is then how often that is wrong, at most.
 	Inferred bool
 	Doubt    float64
+	// Library is the library that the innermost application function calls, or,
+	// where no application code is on the stack, the one that the thread belongs
+	// to; an index that counts from one, zero when it is none or the C library.
+	Library int32
 	// Partial is set when functions are missing because they were interpreted
 	// or have no name yet: once they are compiled, the same place has more.
 	Partial bool
@@ -75,13 +79,14 @@ type Stacks struct {
 	stacks    []Stack
 	byName    map[string]int32
 	functions []Function
+	libraries map[string]int32
 	key       []byte
 	frames    []int32
 }
 
 // NewStacks returns an empty table.
 func NewStacks() *Stacks {
-	return &Stacks{byKey: map[string]uint32{}, stacks: make([]Stack, 1), byName: map[string]int32{}}
+	return &Stacks{byKey: map[string]uint32{}, stacks: make([]Stack, 1), byName: map[string]int32{}, libraries: map[string]int32{}}
 }
 
 // Len is the number of distinct stacks; Functions that of functions.
@@ -115,7 +120,7 @@ func (s *Stacks) Intern(stack *syscalltrace.Stack) uint32 {
 		return 0
 	}
 	s.frames = s.frames[:0]
-	lock, partial := false, false
+	lock, partial, library := false, false, ""
 frames:
 	for i := range stack.Frames {
 		f := &stack.Frames[i]
@@ -124,6 +129,9 @@ frames:
 		if f.Origin != syscalltrace.OriginApplication && len(s.frames) == 0 {
 			name, _, _ := strings.Cut(f.Function, "@")
 			lock = lock || lockPrimitives[name]
+			if f.Origin == syscalltrace.OriginLibrary {
+				library = libraryOf(f) // the outermost
+			}
 		}
 		// Inlined code has no boundary of its own at run time: the symbol
 		// that holds it is credited.
@@ -141,7 +149,41 @@ frames:
 	if s.Len() >= MaxStacks && len(s.frames) > 1 {
 		s.frames = s.frames[:1]
 	}
-	return s.put(Stack{Frames: s.frames, Lock: lock, Partial: partial})
+	return s.put(Stack{Frames: s.frames, Lock: lock, Library: s.library(library), Partial: partial})
+}
+
+// maxLibraries bounds the libraries told apart in one service.
+const maxLibraries = 256
+
+// libraryOf is the name of the library that a function is of: a package of
+// Go's, which is part of the program, or a shared one. The C library, which all
+// the others call, is none, and neither is what a virtual machine brings.
+func libraryOf(f *syscalltrace.Frame) string {
+	switch {
+	case strings.HasPrefix(f.Module, "["), strings.HasPrefix(f.Module, "ld-"), strings.HasPrefix(f.Module, "libc."),
+		strings.HasPrefix(f.Module, "libc-"), strings.HasPrefix(f.Module, "libpthread"), strings.HasPrefix(f.Module, "libstdc++"):
+		return ""
+	case strings.Contains(f.Module, ".so"):
+		return f.Module
+	}
+	slash := strings.LastIndexByte(f.Function, '/') + 1
+	dot := strings.IndexByte(f.Function[slash:], '.')
+	if dot <= 0 {
+		return ""
+	}
+	return f.Function[:slash+dot]
+}
+
+func (s *Stacks) library(name string) int32 {
+	if name == "" {
+		return 0
+	}
+	id, ok := s.libraries[name]
+	if !ok && len(s.libraries) < maxLibraries {
+		id = int32(len(s.libraries) + 1) //nolint:gosec // bounded above
+		s.libraries[name] = id
+	}
+	return id
 }
 
 // Infer returns the identifier of a stack of functions that were told by calls,
@@ -168,6 +210,9 @@ func (s *Stacks) put(stack Stack) uint32 {
 	}
 	if stack.Partial {
 		s.key = append(s.key, 'P')
+	}
+	if stack.Library != 0 {
+		s.key = append(strconv.AppendInt(append(s.key, 'B'), int64(stack.Library), 36), ' ')
 	}
 	for _, f := range stack.Frames {
 		s.key = strconv.AppendInt(s.key, int64(f), 36)

@@ -270,3 +270,31 @@ func TestSummary(t *testing.T) {
 		t.Errorf("summary\n%s\nwant\n%s", got, want)
 	}
 }
+
+func TestLibraryOf(t *testing.T) {
+	library := syscalltrace.OriginLibrary
+	of := func(frames ...syscalltrace.Frame) int32 {
+		stacks := NewStacks()
+		known := stacks.Intern(&syscalltrace.Stack{Frames: []syscalltrace.Frame{{Function: "net/http.(*Transport).dial", Module: "server", Origin: library}}})
+		if stacks.Get(known).Library != 1 {
+			t.Fatal("a goroutine of net/http belongs to no library")
+		}
+		return stacks.Get(stacks.Intern(&syscalltrace.Stack{Frames: frames})).Library
+	}
+	app := syscalltrace.Frame{Function: "shop.Ask", Module: "server", Origin: syscalltrace.OriginApplication}
+	for name, c := range map[string]struct {
+		frames []syscalltrace.Frame
+		want   int32 // 1 is net/http, 2 another, 0 none
+	}{
+		"the same, called":          {[]syscalltrace.Frame{{Function: "net.(*conn).Read", Module: "server", Origin: library}, {Function: "net/http.(*Client).Do", Module: "server", Origin: library}, app}, 1},
+		"a shared library":          {[]syscalltrace.Frame{{Function: "rd_kafka_poll", Module: "librdkafka.so.1", Origin: library}}, 2},
+		"the C library":             {[]syscalltrace.Frame{{Function: "memcpy", Module: "libc.so.6", Origin: library}, app}, 0},
+		"what calls the program":    {[]syscalltrace.Frame{app, {Function: "net/http.(*conn).serve", Module: "server", Origin: library}}, 0},
+		"a virtual machine's":       {[]syscalltrace.Frame{{Function: "java.lang.Thread.run", Module: "[jit]", Origin: library}}, 0},
+		"a C function in a program": {[]syscalltrace.Frame{{Function: "inflate", Module: "server", Origin: library}, app}, 0},
+	} {
+		if got := of(c.frames...); got != c.want {
+			t.Errorf("%s: library %d, want %d", name, got, c.want)
+		}
+	}
+}

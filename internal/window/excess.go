@@ -118,7 +118,9 @@ func (s *Service) compareCPU(v *verdict, p *past, c *closedHop, total float64) {
 	parts += s.rareExcess(p, now, rare, v.cpuLoad*slow, c.period.sample, excess)
 	// What a runtime does more it does on behalf of the application: as far as
 	// that does more, too.
-	behalf, expected := s.nobodysCPU(c), p.nobody.Expected(v.cpuLoad)*slow
+	libraries := s.librariesExcess(p, c, v.cpuLoad, slow, excess)
+	parts += libraries
+	behalf, expected := s.nobodysCPU(c)-libraries, p.nobody.Expected(v.cpuLoad)*slow
 	if behalf -= expected; behalf < noise(expected, c.period.sample) {
 		behalf = 0
 	}

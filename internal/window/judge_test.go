@@ -259,6 +259,18 @@ func TestHiddenFaults(t *testing.T) {
 		})}, []string{"probe", "borrow"}},
 		{"a disk that takes eight times as long", phase{load: commits(30, time.Millisecond)}, phase{load: commits(30, 8*time.Millisecond)}, []string{"flush"}},
 		{"ten times the syncs of the same clients", phase{load: commits(10, 2*time.Millisecond)}, phase{load: commits(100, 2*time.Millisecond)}, []string{"flush"}},
+		{
+			"a library dials in threads of its own for who calls it", phase{load: with(evenly(0.1), func(l *load) {
+				l.busy["%net/http.(*Client).Do ask handle loop main"] = 0.004
+				l.busy["%net/http.(*Transport).dialConn"] = 0.02
+				l.busy["%database/sql.(*DB).connectionOpener"] = 0.02
+			})},
+			phase{load: with(evenly(0.1), func(l *load) {
+				l.busy["%net/http.(*Client).Do ask handle loop main"] = 0.016
+				l.busy["%net/http.(*Transport).dialConn"] = 0.3
+				l.busy["%database/sql.(*DB).connectionOpener"] = 0.02
+			})}, []string{"ask"},
+		},
 		{"a little, on a server with little to do", phase{load: evenly(0.05)}, phase{
 			load: with(evenly(0.05), func(l *load) { l.busy["rehash grow handle loop main"] = 0.045 }),
 		}, []string{"rehash"}},

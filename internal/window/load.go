@@ -38,14 +38,14 @@ func (p *past) loadsOf(s *Service, c *closedHop) (load, cpu float64) {
 	if work <= 1 {
 		return work, work
 	}
-	borneOut := max(1, min(most, max(least, p.explained(s.cpuGroups(c), c, work))))
+	borneOut := max(1, min(most, max(least, p.explained(s.cpuGroups(c), s.libraryCPU(c.cpu), c, work))))
 	return min(work, batching*borneOut), min(work, borneOut)
 }
 
 // explained is the largest load, at most the given one, whose share of the CPU
 // time is not more than what it leaves unexplained of single functions takes
 // away from the total.
-func (p *past) explained(now map[group]float64, c *closedHop, load float64) float64 {
+func (p *past) explained(now map[group]float64, libraries map[int32]float64, c *closedHop, load float64) float64 {
 	usual, total := p.cpuTotal.Median(), c.knownCPU()
 	if usual == 0 {
 		return load
@@ -59,6 +59,10 @@ func (p *past) explained(now map[group]float64, c *closedHop, load float64) floa
 		beyond := 0.0
 		for g, t := range now {
 			expected := load * p.cpuMeanOf(g)
+			beyond += max(0, t-expected-noise(expected, c.period.sample))
+		}
+		for library, t := range libraries {
+			expected := load * meanOf(p.library[library])
 			beyond += max(0, t-expected-noise(expected, c.period.sample))
 		}
 		// What was sampled may be more than the exact total.
@@ -157,11 +161,13 @@ func (p *past) grownMost(now map[group]float64) *group {
 }
 
 // cpuMeanOf is the mean CPU time of a function, zero when it is new.
-func (p *past) cpuMeanOf(g group) float64 {
-	if values := p.cpu[g]; values != nil {
-		return stat.Mean(values, nil)
+func (p *past) cpuMeanOf(g group) float64 { return meanOf(p.cpu[g]) }
+
+func meanOf(values []float64) float64 {
+	if values == nil {
+		return 0
 	}
-	return 0
+	return stat.Mean(values, nil)
 }
 
 // functions are those of the past, in an order that does not change.

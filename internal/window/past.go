@@ -16,6 +16,8 @@ type past struct {
 	// rare is the CPU time of the functions that nine in ten hops do not have,
 	// all together; nobody is that of stacks without application code.
 	rare, nobody outlier.Past
+	// library is the CPU time of libraries' own threads, a value per hop.
+	library map[int32][]float64
 	// Totals, and how far the second worst learned hop was above what its load
 	// let expect of it.
 	cpuTotal, waitTotal outlier.Past
@@ -52,7 +54,7 @@ func (s *Service) newPast(hops []*closedHop) *past {
 		cpu:  map[group][]float64{}, wait: map[group][]float64{},
 		cpuMean: map[uint32]float64{}, waitMean: map[waitSite]float64{},
 		callMean: map[unit.Key]callTotals{}, siteMean: map[callSite]float64{}, timedOut: map[int32]float64{},
-		waitShare: map[waitSite]float64{}, homes: map[int32]bool{},
+		library: map[int32][]float64{}, waitShare: map[waitSite]float64{}, homes: map[int32]bool{},
 	}
 	n, tracedHops := float64(len(hops)), 0.0
 	for _, h := range hops {
@@ -148,6 +150,9 @@ func (s *Service) newPast(hops []*closedHop) *past {
 	}
 	for i, h := range hops {
 		nobody[i] = s.nobodysCPU(h)
+		for library, t := range s.libraryCPU(h.cpu) {
+			add(p.library, library, i, len(hops), t)
+		}
 	}
 	p.rare, p.nobody = p.figure(rare).WithoutChance(p.sample), p.figure(nobody).WithoutChance(p.sample)
 	p.cpuTotal, p.cpuWorst = p.total(cpuTotals)
@@ -203,7 +208,7 @@ func (p *past) isRare(g group) bool { return 10*hopsWith(p.cpu[g]) <= len(p.hops
 // share is the part of its threads' time.
 func (w waitTime) share() float64 { return w.time / 1e9 / float64(max(1, w.threads)) }
 
-func add(groups map[group][]float64, g group, hop, hops int, t float64) {
+func add[K comparable](groups map[K][]float64, g K, hop, hops int, t float64) {
 	values := groups[g]
 	if values == nil {
 		values = make([]float64, hops)

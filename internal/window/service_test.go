@@ -73,6 +73,9 @@ func stackOf(text string) syscalltrace.Stack {
 		if f[0] == '@' {
 			frame = syscalltrace.Frame{Function: f[1:], Module: "libc.so.6", Origin: syscalltrace.OriginLibrary}
 		}
+		if f[0] == '%' {
+			frame = syscalltrace.Frame{Function: f[1:], Module: "server", Origin: syscalltrace.OriginLibrary}
+		}
 		s.Frames = append(s.Frames, frame)
 	}
 	return s
