@@ -20,6 +20,7 @@ if [ "${1:-}" = all ]; then
 		dpkg-source:dpkg-dev ip:iproute2
 		javac:openjdk-17-jdk-headless
 		/usr/share/tomcat10/bin/catalina.sh:tomcat10
+		varnishd:varnish mosquitto:mosquitto squid:squid
 	)
 fi
 # What only the tests on other kernels need.
@@ -40,6 +41,7 @@ done
 [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
 [ "${1:-}" != all ] || [ -e /usr/include/event.h ] || missing+=(libevent-dev) # build-memcached.sh
 [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
+[ "${1:-}" != all ] || compgen -G '/usr/sbin/php-fpm[0-9]*' >/dev/null || missing+=(php-fpm)
 compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
 
 if ! command -v go >/dev/null; then

@@ -15,7 +15,7 @@ import (
 
 // application is a web application that a proxy under test passes requests
 // to. It makes a page in two milliseconds, takes uploads, and has a report
-// that asks a database.
+// that asks a database, and an export that takes 300 milliseconds.
 type application struct {
 	http *http.Server
 	addr string
@@ -34,6 +34,7 @@ func startApplication() (*application, error) {
 	mux.HandleFunc("GET /app/page", a.page)
 	mux.HandleFunc("POST /app/login", a.page)
 	mux.HandleFunc("GET /app/report", a.report)
+	mux.HandleFunc("GET /app/export", a.export)
 	mux.HandleFunc("/app/upload", a.upload)
 	a.http = &http.Server{Handler: mux}
 	go func() { _ = a.http.Serve(l) }()
@@ -67,6 +68,11 @@ func (a *application) report(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
+	a.page(w, r)
+}
+
+func (a *application) export(w http.ResponseWriter, r *http.Request) {
+	time.Sleep(300 * time.Millisecond)
 	a.page(w, r)
 }
 

@@ -143,6 +143,7 @@ func All() []Scenario {
 		redis(), nginx(), postgres(),
 		apache(), lighttpd(), haproxy(), memcached(), mariadb(),
 		ownC(), goServers(), javaServers(), nodeServers(),
+		unseen(),
 	)
 }
 

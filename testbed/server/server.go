@@ -124,6 +124,9 @@ type Program struct {
 	// Name is that of its directory and log, Version what it is called.
 	Name, Version string
 	Path          string
+	// Files, if not nil, gives the contents of the files that are written into
+	// the server's directory before it starts, by name.
+	Files func(addr, dir string) map[string]string
 	// Args get the address and the server's directory.
 	Args func(addr, dir string) []string
 	Env  []string
@@ -143,6 +146,11 @@ func StartProgram(ctx context.Context, p Program) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if p.Files != nil {
+		if err := writeAll(dir, p.Files(addr, dir)); err != nil {
+			return nil, errors.Join(err, os.RemoveAll(dir))
+		}
+	}
 	log := filepath.Join(dir, p.Name+".log")
 	started, err := proc.Start(proc.Options{Path: p.Path, Args: p.Args(addr, dir), Dir: dir, Output: log, Host: p.Host, Env: p.Env})
 	if err != nil {
@@ -160,6 +168,30 @@ func StartProgram(ctx context.Context, p Program) (*Server, error) {
 		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil
+}
+
+// writeAll writes files that every account may read.
+func writeAll(dir string, files map[string]string) error {
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ownDir makes the directory "own" in a server's, for what it writes when it
+// has given up root for an account.
+func ownDir(dir, account string) (string, error) {
+	own := filepath.Join(dir, "own")
+	if err := os.Mkdir(own, 0o755); err != nil || os.Geteuid() != 0 {
+		return own, err
+	}
+	id, err := proc.Credential(account)
+	if err != nil {
+		return own, err
+	}
+	return own, os.Chown(own, int(id.Uid), int(id.Gid))
 }
 
 // waitReady calls probe until it succeeds, the process ends or ten seconds
