@@ -30,17 +30,7 @@ func mochiWildcards() Scenario {
 		Patterns: []string{"allocation_churn", "long_computation"},
 		Start: func(ctx context.Context) (Workload, error) {
 			s, err := server.StartMochi(ctx, "v2.7.9")
-			if err != nil {
-				return Workload{}, err
-			}
-			if err := fillRooms(s.Addr); err != nil {
-				return stopAfter(err, s)
-			}
-			return Workload{
-				Server: s,
-				Load:   mqttLoad(s.Addr, 1500),
-				Fault:  func(ctx context.Context) (func(), error) { return watchBatteries(ctx, s.Addr) },
-			}, nil
+			return underRooms(s, err, 1500, func(ctx context.Context) (func(), error) { return watchBatteries(ctx, s.Addr) })
 		},
 	}
 }

@@ -25,19 +25,9 @@ func mosquittoAutosave() Scenario {
 		Patterns: []string{"sync_write_per_operation"},
 		Start: func(ctx context.Context) (Workload, error) {
 			s, err := server.StartMosquitto(ctx)
-			if err != nil {
-				return Workload{}, err
-			}
-			if err := fillRooms(s.Addr); err != nil {
-				return stopAfter(err, s)
-			}
-			return Workload{
-				Server: s,
-				Load:   mqttLoad(s.Addr, 800),
-				Fault: func(context.Context) (func(), error) {
-					return func() {}, server.ReloadMosquitto(s, "autosave_on_changes true", "autosave_interval 20")
-				},
-			}, nil
+			return underRooms(s, err, 800, func(context.Context) (func(), error) {
+				return func() {}, server.ReloadMosquitto(s, "autosave_on_changes true", "autosave_interval 20")
+			})
 		},
 	}
 }

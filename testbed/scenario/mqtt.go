@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -9,12 +10,25 @@ import (
 
 	"github.com/perfscope/perfscope/testbed/client"
 	"github.com/perfscope/perfscope/testbed/load"
+	"github.com/perfscope/perfscope/testbed/server"
 )
 
 const (
 	mqttRooms   = 2000
 	mqttSensors = 10 // of a room
 )
+
+// underRooms puts a broker that has come up, or has not, under the load of
+// sensors and people.
+func underRooms(s *server.Server, err error, rate float64, fault func(context.Context) (func(), error)) (Workload, error) {
+	if err != nil {
+		return Workload{}, err
+	}
+	if err := fillRooms(s.Addr); err != nil {
+		return stopAfter(err, s)
+	}
+	return Workload{Server: s, Load: mqttLoad(s.Addr, rate), Fault: fault}, nil
+}
 
 func sensorTopic(room, sensor int) string { return fmt.Sprintf("rooms/%d/sensor%d", room, sensor) }
 
