@@ -14,10 +14,10 @@ import (
 func squidBlocklist() Scenario {
 	return Scenario{
 		Name:   "squid-blocklist",
-		Title:  "Squid tries six thousand regular expressions on each request",
+		Title:  "Squid tries 24,000 regular expressions on each request",
 		Server: "squid", Language: C, Kind: Computation, Source: Debian, Split: Report,
 		Normal: "one process passes pages and uploads to an application, some pages from memory, behind a list of forty expressions",
-		Fault:  "the list is replaced by a published one with 6,000 expressions, and the configuration is read again",
+		Fault:  "the list is replaced by a published one with 24,000 expressions, and the configuration is read again",
 		// http://wiki.squid-cache.org/SquidFaq/SquidAcl ("regular expressions
 		// are CPU intensive"); src/acl/RegexData.cc at 5.7: ACLRegexData::match
 		// runs one expression of the list after the other on the URL.
@@ -42,7 +42,7 @@ func squidBlocklist() Scenario {
 					return request, err
 				}),
 				Fault: func(context.Context) (func(), error) {
-					return func() {}, server.BlockSquid(s, expressions(6000))
+					return func() {}, server.BlockSquid(s, expressions(24_000))
 				},
 				Stop: a.stop,
 			}, nil
