@@ -45,7 +45,8 @@ const (
 // The credit of a function f is the sum over stacks s with f at depth d of
 // excess(s) * decay^d * g(f)^2, where g = (b-n)/(b+n) compares the share that
 // f has of the time of one kind of evidence now (b) with its past (n): what is
-// as common in healthy stacks (main, the event loop) explains nothing. The
+// as common in healthy stacks (main, the event loop), of that kind or on CPU,
+// explains nothing. The
 // innermost function needs no such contrast: one that always led cannot grow
 // in share, and is compared by its own time instead. The credit is
 // weighed by coverage, the share of the excess that has f on the stack: of a
@@ -93,6 +94,8 @@ func Rank(stacks *Stacks, times []StackTime, limit int) []Suspect {
 			}
 			covered[f] += t.Excess
 			sh := shares[shareKey{f, t.Kind}]
+			// An interpreter's loop was on all healthy stacks, if not on waits.
+			sh.past = max(sh.past, shares[shareKey{f, EvidenceOnCPU}].past)
 			g := max(own, (sh.now-sh.past)/(sh.now+sh.past+doubt[t.Kind]))
 			if nameless == 0 {
 				own = 0

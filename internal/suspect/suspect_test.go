@@ -87,6 +87,15 @@ func TestRank(t *testing.T) {
 			},
 			[]string{"pieces"},
 		},
+		{
+			"two slow branches meet in the interpreter, which is on every stack",
+			[]seen{
+				{"open_session session_start interpret main", EvidenceBlocked, 60, 0, 60, false},
+				{"fill_buffer read_stream read_url interpret main", EvidenceBlocked, 40, 0, 40, false},
+				{"concat interpret main", EvidenceOnCPU, 30, 30, 0, false},
+			},
+			[]string{"open_session", "session_start"},
+		},
 		{"no excess, no suspects", []seen{{"parse main", EvidenceOnCPU, 10, 5, 0, false}}, nil},
 		{"code of libraries alone has no suspects", []seen{{"@malloc @start", EvidenceOnCPU, 10, 0, 10, false}}, nil},
 	} {
