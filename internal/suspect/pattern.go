@@ -34,8 +34,8 @@ type Features struct {
 	Doing
 	// CPUOutsideCalls is the part of the excess on CPU in user code.
 	CPUOutsideCalls float64
-	// TimedOut is the excess time in waits that ended because their time was
-	// over, by system call.
+	// TimedOut is the share of the excess waiting in a system call that was in
+	// waits which ended because their time was over.
 	TimedOut map[int32]float64
 	// Calls are the system calls with their rates now and then.
 	Calls []CallRate
@@ -65,6 +65,11 @@ const (
 	// and in which a loop that does not sleep comes round.
 	instant = 100e3
 
+	// faultIn is the share of the excess on CPU that calls which change the memory
+	// map must take to be behind it: a fifth with the faults that follow, which
+	// are no calls and cost as much again.
+	faultIn = 0.1
+
 	// peerOrDisk calls wait for one amid work.
 	peerOrDisk = syscalltrace.ClassInput | syscalltrace.ClassOutput | syscalltrace.ClassConnect | syscalltrace.ClassReadiness
 
@@ -77,11 +82,11 @@ func (f *Features) Name() string {
 	byClass := map[syscalltrace.Class]float64{}
 	for _, nr := range slices.Sorted(maps.Keys(f.ByCall)) {
 		ns := f.ByCall[nr]
-		if f.TimedOut[nr] > ns/2 {
+		if f.TimedOut[nr] > 0.5 {
 			byClass[syscalltrace.ClassSleep] += ns
 			continue
 		}
-		for _, c := range []syscalltrace.Class{syscalltrace.ClassSync, syscalltrace.ClassSleep, peerOrDisk} {
+		for _, c := range []syscalltrace.Class{syscalltrace.ClassSync, syscalltrace.ClassSleep, syscalltrace.ClassFutex, peerOrDisk} {
 			if f.Classes.Is(nr, c) {
 				byClass[c] += ns
 			}
@@ -91,6 +96,9 @@ func (f *Features) Name() string {
 		return PatternDescriptorExhaustion
 	}
 	if f.OnlyRefusals {
+		if f.triesAgain() {
+			return PatternConnectionChurn
+		}
 		if f.failing(econnrefused, ehostunreach, enetunreach, etimedout, eaddrnotavail) {
 			return PatternPeerUnreachable
 		}
@@ -106,6 +114,10 @@ func (f *Features) Name() string {
 			return PatternSleepInRequest
 		case f.Stuck > half:
 			return PatternStuckCall
+		case byClass[syscalltrace.ClassFutex] > half:
+			// The kernel has it for threads to wait for each other only, and it
+			// is amid work.
+			return PatternLockWait
 		case byClass[peerOrDisk] > half:
 			return PatternBlockedIO
 		}
@@ -119,7 +131,7 @@ func (f *Features) Name() string {
 
 // onCPU names what burns the CPU, by the calls that became more.
 func (f *Features) onCPU() string {
-	var more, failing, readiness, connections, memory, moving float64
+	var more, failing, readiness, connections, memory, mapping, lookups, moving float64
 	var bytesNow, bytesPast, movingPast float64
 	for _, c := range f.Calls {
 		excess := c.Now - ManyTimes*c.Past
@@ -142,6 +154,9 @@ func (f *Features) onCPU() string {
 			readiness += excess
 		case f.Classes.Is(c.Number, syscalltrace.ClassMemory):
 			memory += excess
+			mapping += excess * c.Mean
+		case f.Classes.Is(c.Number, syscalltrace.ClassLookup):
+			lookups += excess
 		}
 	}
 	// A loop around calls turns in less than a tenth of a millisecond; user
@@ -159,14 +174,37 @@ func (f *Features) onCPU() string {
 		return PatternConnectionChurn
 	case readiness > fifth:
 		return PatternPollWithoutSleep
-	case memory > fifth:
+	case memory > fifth && mapping > faultIn*f.CPU:
 		return PatternMemoryMapChurn
 	case moving > ManyTimes*movingPast && bytesNow*movingPast < bytesPast*moving/ManyTimes:
+		return PatternTinyIO
+	case lookups > more/2:
 		return PatternTinyIO
 	case computes:
 		return PatternLongComputation
 	}
 	return ""
+}
+
+// triesAgain reports whether more connections are tried than anything is read:
+// a request that finds no peer is read, and tries once.
+func (f *Features) triesAgain() bool {
+	// One that is not waited for is begun by one call and ended by another.
+	var begun, ended, past, reads float64
+	for _, c := range f.Calls {
+		switch {
+		case f.Classes.Is(c.Number, syscalltrace.ClassConnect) && c.Errno == einprogress:
+			begun += c.Now
+			past += c.Past
+		case f.Classes.Is(c.Number, syscalltrace.ClassConnect):
+			ended += c.Now
+			past += c.Past
+		case f.Classes.Is(c.Number, syscalltrace.ClassInput) && c.Errno == 0 && c.BytesNow > 0:
+			reads += c.Now
+		}
+	}
+	tries := max(begun, ended)
+	return tries > NotRare && tries > ManyTimes*past && tries > reads
 }
 
 func (f *Features) failing(errnos ...int32) bool {

@@ -1,6 +1,7 @@
 package suspect
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,15 +46,23 @@ type Stack struct {
 	// Partial is set when functions are missing because they were interpreted
 	// or have no name yet: once they are compiled, the same place has more.
 	Partial bool
+	// place has all frames, where a JIT compiler is at work; of InternPlace.
+	place []frame
+	// plain is the same stack without its place, zero when that is this one.
+	plain uint32
 }
 
 // Same reports whether a stack may be of the same place as an earlier one:
 // equal, or, where functions are missing, it has those of the earlier and
 // more, up to the same innermost, since callers got names meanwhile; or some of
-// them, since callees became part of their callers.
+// them, since callees became part of their callers; or all frames fit (see
+// samePlace).
 func (s *Stack) Same(earlier *Stack) bool {
 	a, b := s.Frames, earlier.Frames
 	if slices.Equal(a, b) {
+		return true
+	}
+	if samePlace(earlier.place, s.place) {
 		return true
 	}
 	if !s.Partial && !earlier.Partial || len(a) == 0 || len(b) == 0 {
@@ -82,6 +91,7 @@ type Stacks struct {
 	libraries map[string]int32
 	key       []byte
 	frames    []int32
+	place     []frame
 }
 
 // NewStacks returns an empty table.
@@ -97,6 +107,9 @@ func (s *Stacks) Function(i int32) Function { return s.functions[i] }
 
 // Get returns a stack by its identifier; the empty stack for zero.
 func (s *Stacks) Get(id uint32) *Stack { return &s.stacks[id] }
+
+// Plain returns the identifier that Intern gives for a stack of InternPlace.
+func (s *Stacks) Plain(id uint32) uint32 { return cmp.Or(s.stacks[id].plain, id) }
 
 // lockPrimitives are where POSIX and Java threads wait for each other, not for
 // work. Condition variables are left out: that is how pools wait for work.
@@ -124,8 +137,7 @@ func (s *Stacks) Intern(stack *syscalltrace.Stack) uint32 {
 frames:
 	for i := range stack.Frames {
 		f := &stack.Frames[i]
-		// HotSpot's map has one entry for all interpreted functions.
-		partial = partial || f.Origin == syscalltrace.OriginUnknown || f.Origin == syscalltrace.OriginRuntime && f.Function == "Interpreter"
+		partial = partial || f.Origin == syscalltrace.OriginUnknown || interpreted(f)
 		if f.Origin != syscalltrace.OriginApplication && len(s.frames) == 0 {
 			name, _, _ := strings.Cut(f.Function, "@")
 			lock = lock || lockPrimitives[name]
@@ -186,6 +198,23 @@ func (s *Stacks) library(name string) int32 {
 	return id
 }
 
+// InternPlace is Intern for the stack of a wait. Where a JIT compiler is at work it
+// tells apart what differs in any frame: which functions have names says little of
+// where a thread waits.
+func (s *Stacks) InternPlace(stack *syscalltrace.Stack) uint32 {
+	id := s.Intern(stack)
+	if id == 0 || s.Len() >= MaxStacks {
+		return id
+	}
+	place := s.placeOf(stack)
+	if place == nil {
+		return id
+	}
+	at := s.stacks[id]
+	at.place, at.plain = place, id
+	return s.put(at)
+}
+
 // Infer returns the identifier of a stack of functions that were told by calls,
 // innermost first; zero when there are none, or no room.
 func (s *Stacks) Infer(functions []Function, doubt float64) uint32 {
@@ -199,7 +228,7 @@ func (s *Stacks) Infer(functions []Function, doubt float64) uint32 {
 	return s.put(Stack{Frames: s.frames, Inferred: true, Doubt: doubt})
 }
 
-// put gives a stack its identifier; its frames are copied.
+// put gives a stack its identifier; its frames and place are copied.
 func (s *Stacks) put(stack Stack) uint32 {
 	s.key = s.key[:0]
 	if stack.Inferred {
@@ -218,6 +247,16 @@ func (s *Stacks) put(stack Stack) uint32 {
 		s.key = strconv.AppendInt(s.key, int64(f), 36)
 		s.key = append(s.key, ' ')
 	}
+	for _, f := range stack.place {
+		kind := byte('/')
+		if f.compiled {
+			kind = 'C'
+		} else if f.jit {
+			kind = 'i'
+		}
+		s.key = append(s.key, kind)
+		s.key = strconv.AppendInt(s.key, int64(f.function), 36)
+	}
 	if id, ok := s.byKey[string(s.key)]; ok {
 		return id
 	}
@@ -226,6 +265,7 @@ func (s *Stacks) put(stack Stack) uint32 {
 	}
 	id := uint32(len(s.stacks))
 	stack.Frames = append([]int32(nil), stack.Frames...)
+	stack.place = slices.Clone(stack.place)
 	s.stacks = append(s.stacks, stack)
 	s.byKey[string(s.key)] = id
 	return id

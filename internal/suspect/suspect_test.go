@@ -236,6 +236,9 @@ func TestPatterns(t *testing.T) {
 	rate := func(name string, errno int32, past, now, mean float64) CallRate {
 		return CallRate{Number: nr(name), Errno: errno, Now: now, Past: past, Mean: mean}
 	}
+	read := func(n float64) CallRate {
+		return CallRate{Number: nr("read"), Now: n, Past: n, BytesNow: 100 * n, BytesPast: 100 * n}
+	}
 	for _, tc := range []struct {
 		want string
 		f    Features
@@ -249,16 +252,27 @@ func TestPatterns(t *testing.T) {
 		{PatternBusyFailingCall, Features{Doing: Doing{CPU: 9}, CPUOutsideCalls: 3, Calls: []CallRate{rate("accept4", 11, 0, 5e4, 900), rate("epoll_wait", 0, 100, 5e4, 900)}}},
 		{PatternPollWithoutSleep, Features{Doing: Doing{CPU: 9}, CPUOutsideCalls: 3, Calls: []CallRate{rate("epoll_wait", 0, 100, 1e5, 900)}}},
 		{PatternConnectionChurn, Features{Doing: Doing{CPU: 9}, Calls: []CallRate{rate("connect", 115, 1, 4000, 9000), rate("close", 0, 10, 4000, 900), rate("socket", 0, 10, 4000, 900)}}},
-		{PatternMemoryMapChurn, Features{Doing: Doing{CPU: 9}, Calls: []CallRate{rate("mmap", 0, 1, 4000, 9000), rate("munmap", 0, 10, 4000, 900)}}},
+		{PatternMemoryMapChurn, Features{Doing: Doing{CPU: 1e8}, Calls: []CallRate{rate("mmap", 0, 1, 4000, 9000), rate("munmap", 0, 10, 4000, 900)}}},
+		// A runtime gives memory back now and then; its calls take a hundredth.
+		{PatternLongComputation, Features{Doing: Doing{CPU: 8e7}, CPUOutsideCalls: 7e7, Calls: []CallRate{rate("madvise", 0, 60, 1000, 1000)}}},
 		{PatternTinyIO, Features{Doing: Doing{CPU: 9}, Calls: []CallRate{{Number: nr("read"), Now: 1e5, Past: 100, BytesNow: 1e5, BytesPast: 1e5}}}},
 		{PatternDescriptorExhaustion, Features{Doing: Doing{CPU: 9}, Calls: []CallRate{rate("accept", 24, 0, 1000, 900)}}},
-		{PatternSleepInRequest, Features{Doing: waits("epoll_wait"), TimedOut: map[int32]float64{nr("epoll_wait"): 8}}},
-		{PatternBlockedIO, Features{Doing: waits("poll"), TimedOut: map[int32]float64{nr("poll"): 1}}},
+		{PatternSleepInRequest, Features{Doing: waits("epoll_wait"), TimedOut: map[int32]float64{nr("epoll_wait"): 0.8}}},
+		{PatternBlockedIO, Features{Doing: waits("poll"), TimedOut: map[int32]float64{nr("poll"): 0.1}}},
+		// Threads at a condition, amid work.
+		{PatternLockWait, Features{Doing: waits("futex")}},
+		{PatternSleepInRequest, Features{Doing: waits("futex"), TimedOut: map[int32]float64{nr("futex"): 0.9}}},
+		{PatternStuckCall, Features{Doing: with(waits("futex"), func(d *Doing) { d.Stuck = 8 }), TimedOut: map[int32]float64{nr("futex"): 0.2}}},
 		{PatternPeerUnreachable, Features{OnlyRefusals: true, Calls: []CallRate{rate("connect", 111, 0, 8, 900)}}},
+		// Each request that is read finds no peer; or tries one after the other.
+		{PatternPeerUnreachable, Features{OnlyRefusals: true, Calls: []CallRate{rate("connect", 115, 0, 80, 900), rate("connect", 111, 0, 80, 900), read(80)}}},
+		{PatternConnectionChurn, Features{OnlyRefusals: true, Calls: []CallRate{rate("connect", 115, 0, 800, 900), rate("connect", 111, 0, 800, 900), read(80)}}},
+		{PatternConnectionChurn, Features{OnlyRefusals: true, Calls: []CallRate{rate("connect", 111, 0, 800, 900), read(80)}}},
 		{PatternResourceExhaustion, Features{OnlyRefusals: true, Calls: []CallRate{rate("mmap", 12, 0, 8, 900)}}},
 		{PatternDescriptorExhaustion, Features{OnlyRefusals: true, Calls: []CallRate{rate("accept", 24, 0, 8, 900)}}},
 		{"", Features{}},
-		{"", Features{Doing: Doing{CPU: 9}, Calls: []CallRate{rate("stat", 0, 10, 5000, 900)}}},
+		{PatternTinyIO, Features{Doing: Doing{CPU: 9}, Calls: []CallRate{rate("stat", 0, 10, 5000, 900)}}},
+		{"", Features{Doing: Doing{CPU: 9}, Calls: []CallRate{rate("getsockname", 0, 10, 5000, 900)}}},
 	} {
 		t.Run(tc.want, func(t *testing.T) {
 			tc.f.Classes = classes

@@ -32,6 +32,8 @@ const (
 	// ClassFile calls move bytes of files only: at an offset, or from one
 	// file to another.
 	ClassFile
+	// ClassLookup calls look at a file by its name and move none of its bytes.
+	ClassLookup
 )
 
 var classNames = map[Class][]string{
@@ -46,7 +48,10 @@ var classNames = map[Class][]string{
 	ClassOutput: {
 		"write", "writev", "pwrite64", "pwritev", "pwritev2", "sendto", "sendmsg", "sendfile", "splice", "copy_file_range",
 	},
-	ClassFile:    {"pread64", "preadv", "preadv2", "pwrite64", "pwritev", "pwritev2", "copy_file_range"},
+	ClassFile: {"pread64", "preadv", "preadv2", "pwrite64", "pwritev", "pwritev2", "copy_file_range"},
+	ClassLookup: {
+		"stat", "lstat", "newfstatat", "statx", "access", "faccessat", "faccessat2", "readlink", "readlinkat", "getxattr", "lgetxattr",
+	},
 	ClassAccept:  {"accept", "accept4"},
 	ClassConnect: {"connect"},
 	ClassSync:    {"fsync", "fdatasync", "sync_file_range", "msync", "syncfs", "sync"},

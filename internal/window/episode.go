@@ -176,9 +176,9 @@ func (s *Service) describe(e *episode, c *closedHop, v verdict, o outliers) susp
 		// was seen inside them is the evidence.
 		a.Kind = suspect.KindOutlierUnit
 		times = append(times, o.times...)
-		whole.cpuExcess, whole.waitExcess, whole.waiting = o.onCPU, o.waited, o.waiting
+		whole.cpuExcess, whole.waitExcess, whole.waiting, whole.waited = o.onCPU, o.waited, o.waiting, o.waiting
 	case onlyRefusals(whole, o):
-		times, cause.Refused = refusalEvidence(e, whole), s.describeRefusal(e.merged, whole)
+		times, cause.Refused = s.refusalEvidence(e, whole), s.describeRefusal(e.merged, whole)
 	case 2*v.stuck > v.cpuExcess+v.waitWeight:
 		a.Kind = suspect.KindSilence
 	}
@@ -187,7 +187,7 @@ func (s *Service) describe(e *episode, c *closedHop, v verdict, o outliers) susp
 	rates := callRates(e.past, e.merged.calls)
 	timedOut := map[int32]float64{}
 	for nr, t := range e.merged.timedOut {
-		timedOut[nr] = t - e.past.timedOut[nr]
+		timedOut[nr] = share(t-e.past.timedOut[nr], whole.waited[nr])
 	}
 	features := suspect.Features{
 		Classes: s.classes, Doing: suspect.DoingOf(s.stacks, times, a.Suspects),

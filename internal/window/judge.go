@@ -65,7 +65,9 @@ type verdict struct {
 	// refused has the calls that were newly refused.
 	refused []unit.Key
 	stuck   float64
-	waiting map[int32]float64
+	// waiting is the excess waiting by call, counted once for each place,
+	// waited that of every thread.
+	waiting, waited map[int32]float64
 	// hot has the cells whose time is in excess, their thread left out.
 	hot map[threadCell]bool
 }
@@ -156,7 +158,7 @@ func (c *closedHop) knownCPU() float64 {
 
 func (s *Service) compareKnown(p *past, c *closedHop, cpuTotal float64) verdict {
 	load, cpuLoad := p.loadsOf(s, c)
-	v := verdict{load: load, cpuLoad: cpuLoad, waiting: map[int32]float64{}, hot: map[threadCell]bool{}}
+	v := verdict{load: load, cpuLoad: cpuLoad, waiting: map[int32]float64{}, waited: map[int32]float64{}, hot: map[threadCell]bool{}}
 	s.compareCPU(&v, p, c, cpuTotal)
 	s.compareWaiting(&v, p, c)
 	// CPU time is held against CPU time as well: a pool whose threads wait for

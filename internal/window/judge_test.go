@@ -352,3 +352,22 @@ func names(suspects []suspect.Suspect) (n []string) {
 	}
 	return n
 }
+
+// Waits that end because their time is over make the pattern when they are most of
+// the waiting of all threads, not when they are more than one thread's.
+func TestAFewTimeoutsAreNoSleep(t *testing.T) {
+	s := newServer(t)
+	s.run(60, pool(8))
+	s.run(15, with(pool(8), func(l *load) {
+		for i := range l.waits {
+			l.waits[i] = site{stack: "@pthread_cond_timedwait borrow render serve worker", call: "futex", share: 1, stuck: true}
+		}
+		l.calls = append(l.calls, calls{"futex", 4, 250 * time.Millisecond, -etimedout, "@pthread_cond_timedwait borrow render serve worker"})
+	}))
+	if len(s.found) == 0 {
+		t.Fatalf("nothing found: %+v", s.service.Stats())
+	}
+	if p := s.found[0].Pattern; p != suspect.PatternStuckCall {
+		t.Errorf("pattern %q", p)
+	}
+}

@@ -9,7 +9,7 @@ import (
 	"github.com/perfscope/perfscope/internal/unit"
 )
 
-const etimedout = 110
+const etimedout, einprogress = 110, 115
 
 // A refusal is a failure that is not part of normal work, and that users feel
 // though it takes no time: the kernel is out of something, or a peer is gone.
@@ -54,10 +54,11 @@ func (s *Service) compareRefusals(v *verdict, p *past, c *closedHop) {
 // refusalEvidence credits the stacks at refused calls, each call alike: no time
 // tells one from the other. They are held against the stacks at all calls of
 // the past: what is on those explains nothing.
-func refusalEvidence(e *episode, v verdict) []suspect.StackTime {
+func (s *Service) refusalEvidence(e *episode, v verdict) []suspect.StackTime {
 	var times []suspect.StackTime
+	asked := s.asked(e, v.refused)
 	for site, n := range e.merged.callSites {
-		if slices.Contains(v.refused, site.key) {
+		if slices.Contains(asked, site.key) {
 			times = append(times, suspect.StackTime{Stack: site.stack, Kind: suspect.EvidenceSyscall, Now: n, Excess: n, Failing: true})
 		}
 	}
@@ -65,6 +66,24 @@ func refusalEvidence(e *episode, v verdict) []suspect.StackTime {
 		times = append(times, suspect.StackTime{Stack: site.stack, Kind: suspect.EvidenceSyscall, Past: n})
 	}
 	return times
+}
+
+// asked are the calls that asked for what was refused: the refused ones, but of
+// connects that were not waited for the ones that began them. What then hears of
+// the refusal is a check when the socket is ready; who connects is to blame.
+func (s *Service) asked(e *episode, refused []unit.Key) []unit.Key {
+	asked := make([]unit.Key, 0, len(refused))
+	for _, k := range refused {
+		begun := unit.Key{Number: k.Number, Errno: einprogress}
+		// Of those that were refused each was begun, some just before the hops.
+		if s.classes.Is(k.Number, syscalltrace.ClassConnect) && 2*e.merged.calls[begun].n > e.merged.calls[k].n {
+			k = begun
+		}
+		if !slices.Contains(asked, k) {
+			asked = append(asked, k)
+		}
+	}
+	return asked
 }
 
 // mostRefused is the refused call that is most frequent, and the share of such

@@ -2,7 +2,9 @@ package window
 
 import (
 	"testing"
+	"time"
 
+	"github.com/perfscope/perfscope/internal/suspect"
 	"github.com/perfscope/perfscope/internal/unit"
 )
 
@@ -14,5 +16,27 @@ func TestTheMostRefusedCallIsARefusedOne(t *testing.T) {
 	most, part := mostRefused(c, verdict{refused: []unit.Key{rare, refused}})
 	if most != refused || part != 0.25 {
 		t.Errorf("got %v, %v of its calls", most, part)
+	}
+}
+
+// A connect that is not waited for is begun by one function, and a check that is
+// called when the socket is ready hears of the refusal.
+func TestWhoConnectsIsToBlameForARefusalThatACheckHears(t *testing.T) {
+	s := newServer(t)
+	s.run(60, normal(1))
+	s.run(15, with(normal(1), func(l *load) {
+		l.calls = append(l.calls,
+			calls{"connect", 400, 4 * time.Microsecond, -115, "@connect connect_server retry handle loop main"},
+			calls{"connect", 400, time.Microsecond, -111, "@connect check_socket on_ready loop main"})
+	}))
+	if len(s.found) == 0 {
+		t.Fatalf("nothing found: %+v", s.service.Stats())
+	}
+	first := s.found[0]
+	if len(first.Suspects) == 0 || first.Suspects[0].Function != "connect_server" {
+		t.Errorf("suspects %v", names(first.Suspects))
+	}
+	if first.Pattern != suspect.PatternConnectionChurn {
+		t.Errorf("pattern %q", first.Pattern)
 	}
 }

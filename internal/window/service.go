@@ -32,7 +32,7 @@ type Service struct {
 	clusters int
 	episode  *episode
 	stats    Stats
-	interned []uint32
+	interned []interned
 	// signatures name calls without a stack; nil when there are none for the
 	// program whose batches come. matchers has those of all programs.
 	signatures *signatures
@@ -84,7 +84,7 @@ func (s *Service) AddBatch(b *syscalltrace.Batch) {
 	}
 	s.interned = s.interned[:0]
 	for i := range b.Stacks {
-		s.interned = append(s.interned, s.stacks.Intern(&b.Stacks[i]))
+		s.interned = append(s.interned, interned{stack: s.stacks.Intern(&b.Stacks[i])})
 	}
 	th := s.thread(b.ThreadID, b.Events[0].Time)
 	if th != nil && b.Dropped > 0 {
@@ -95,7 +95,7 @@ func (s *Service) AddBatch(b *syscalltrace.Batch) {
 	for i := range b.Events {
 		e := b.Events[i]
 		if e.Stack != 0 && int(e.Stack) <= len(s.interned) {
-			e.Stack = s.interned[e.Stack-1]
+			e.Stack = s.identify(&b.Stacks[e.Stack-1], &s.interned[e.Stack-1], e.Kind)
 		} else {
 			e.Stack = 0
 		}
@@ -115,6 +115,21 @@ func (s *Service) AddBatch(b *syscalltrace.Batch) {
 		}
 	}
 	h.dropped += b.Dropped
+}
+
+// interned is the identifiers of a stack of a batch: its own, and that of the place,
+// zero until something waits there.
+type interned struct{ stack, place uint32 }
+
+// identify is the identifier of the stack of an event.
+func (s *Service) identify(stack *syscalltrace.Stack, id *interned, kind syscalltrace.Kind) uint32 {
+	if kind != syscalltrace.KindBlocked {
+		return id.stack
+	}
+	if id.place == 0 {
+		id.place = s.stacks.InternPlace(stack)
+	}
+	return id.place
 }
 
 // emit takes the units of a thread.
@@ -174,7 +189,7 @@ func (s *Service) recognise(h *hop, th *thread, stack uint32) {
 		}
 		th.known = th.known || births >= minPast/2 && 2*births >= len(s.closed)
 	}
-	th.known = th.known || s.familiar[stack]
+	th.known = th.known || s.familiar[s.stacks.Plain(stack)]
 }
 
 // mayIdle reports whether a thread can be waiting for something to do in a
@@ -365,11 +380,11 @@ func (s *Service) familiarise(c *closedHop) {
 		s.familiar[stack] = true
 	}
 	for site := range c.wait {
-		s.familiar[site.stack] = true
+		s.familiar[s.stacks.Plain(site.stack)] = true
 	}
 	for site := range c.fresh {
 		if s.idleCapable(site) {
-			s.familiar[site.stack] = true
+			s.familiar[s.stacks.Plain(site.stack)] = true
 		}
 	}
 }

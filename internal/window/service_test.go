@@ -70,8 +70,13 @@ func stackOf(text string) syscalltrace.Stack {
 	var s syscalltrace.Stack
 	for _, f := range strings.Fields(text) {
 		frame := syscalltrace.Frame{Function: f, Module: "server"}
-		if f[0] == '@' {
+		switch f[0] {
+		case '@':
 			frame = syscalltrace.Frame{Function: f[1:], Module: "libc.so.6", Origin: syscalltrace.OriginLibrary}
+		case '~': // compiled by a JIT compiler
+			frame = syscalltrace.Frame{Function: f[1:], Module: "[jit]"}
+		case '?': // not compiled yet
+			frame = syscalltrace.Frame{Function: "Interpreter", Module: "[jit]", Origin: syscalltrace.OriginRuntime}
 		}
 		if f[0] == '%' {
 			frame = syscalltrace.Frame{Function: f[1:], Module: "server", Origin: syscalltrace.OriginLibrary}
@@ -403,6 +408,28 @@ func TestReplayIsDeterministic(t *testing.T) {
 			}) {
 				t.Errorf("anomaly %d differs: %+v, then %+v", i, first[i], again[i])
 			}
+		}
+	}
+}
+
+// A thread of a JVM that waits for work at the same place all the time, whose loop is
+// compiled in the end, and another that from then on waits for a peer.
+func TestAnIdlePlaceIsTheSameOnceItIsCompiled(t *testing.T) {
+	interpreted, compiled := "@park ? ? ?", "@park ~Queue.poll ~Log.run ?"
+	for _, tc := range []struct {
+		then  string
+		found bool
+	}{{compiled, false}, {"@park ~Peer.ask ~Log.flush ~Log.write ~Log.run ?", true}} {
+		s := newServer(t)
+		l := with(normal(1), func(l *load) {
+			l.waits = append(l.waits, site{stack: interpreted, call: "futex", share: 1, stuck: true})
+		})
+		s.run(60, l)
+		s.run(20, with(l, func(l *load) {
+			l.waits[len(l.waits)-1].stack = tc.then
+		}))
+		if found := len(s.found) > 0; found != tc.found {
+			t.Errorf("%s: %v", tc.then, s.found)
 		}
 	}
 }

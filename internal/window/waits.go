@@ -50,6 +50,7 @@ func (s *Service) compareWaiting(v *verdict, p *past, c *closedHop) {
 		if exact[g] && t > expected || t-expected > noise(expected, c.period.snapshot) {
 			x := math.Round(t - expected)
 			parts += x
+			v.waited[g.number] += x
 			more[g] = x
 			// Ten threads stuck at one place are one reason.
 			weight[g] = min(x, 1e9)

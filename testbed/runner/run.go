@@ -37,6 +37,22 @@ type Options struct {
 	Out string
 }
 
+// collector is the configuration of the collector whose files are in a directory,
+// and the recording it makes, empty for none. That of an earlier run is removed.
+func (o Options) collector(out string) (cfg agent.Config, recording string, err error) {
+	cfg = agent.Config{Binary: o.Binary, File: o.Config, Out: out, Overlays: slices.Clone(o.Overlays), Env: slices.Clone(o.Env)}
+	file := filepath.Join(out, "records.bin")
+	if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return cfg, "", err
+	}
+	if o.Record == "" {
+		return cfg, "", nil
+	}
+	cfg.Overlays = append(cfg.Overlays, o.Record)
+	cfg.Env = append(cfg.Env, "PERFSCOPE_RECORD_FILE="+file)
+	return cfg, file, nil
+}
+
 // Run runs one scenario. Whatever happens, everything it started has ended
 // when it returns.
 func Run(ctx context.Context, sc scenario.Scenario, o Options) (Result, error) {
@@ -81,16 +97,11 @@ func (r *run) run(ctx context.Context, o Options) (err error) {
 	defer r.load.Stop()
 	r.say("load: %.0f requests per second over %d connections", r.work.Load.Rate, r.work.Load.Workers)
 
-	cfg := agent.Config{Binary: o.Binary, File: o.Config, Out: out, Overlays: slices.Clone(o.Overlays), Env: slices.Clone(o.Env)}
-	recording := filepath.Join(out, "records.bin")
-	if err := os.Remove(recording); err != nil && !errors.Is(err, os.ErrNotExist) {
+	cfg, recording, err := o.collector(out)
+	if err != nil {
 		return err
 	}
-	if o.Record != "" {
-		r.labels.Recording = recording
-		cfg.Overlays = append(cfg.Overlays, o.Record)
-		cfg.Env = append(cfg.Env, "PERFSCOPE_RECORD_FILE="+r.labels.Recording)
-	}
+	r.labels.Recording = recording
 	collector, err := agent.Start(ctx, cfg)
 	if err != nil {
 		return err

@@ -23,11 +23,14 @@ const (
 	steady = 20 * time.Second
 )
 
+// TogetherName is what Together's directory and result are called.
+const TogetherName = "together"
+
 // Together runs the normal life of servers side by side under one collector for
 // a while, each under a load that goes up and down between a half and one and a
 // half, and returns the warnings. None of them has a fault.
 func Together(ctx context.Context, scenarios []scenario.Scenario, length time.Duration, o Options) (alarms []agent.Anomaly, err error) {
-	out := filepath.Join(o.Out, "together")
+	out := filepath.Join(o.Out, TogetherName)
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return nil, err
 	}
@@ -61,11 +64,19 @@ func Together(ctx context.Context, scenarios []scenario.Scenario, length time.Du
 		loads = append(loads, load.Start(ctx, cfg))
 		say("%s, pid %d: %.0f requests per second", w.Server.Version, w.Server.PID(), cfg.Rate)
 	}
-	collector, err := agent.Start(ctx, agent.Config{Binary: o.Binary, File: o.Config, Out: out, Overlays: o.Overlays, Env: o.Env})
+	cfg, recording, err := o.collector(out)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, collector.Stop()) }()
+	collector, err := agent.Start(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	labels := Labels{Scenario: TogetherName, Recording: recording, Start: time.Now()}
+	defer func() {
+		labels.End = time.Now()
+		err = errors.Join(err, collector.Stop(), labels.Save(out))
+	}()
 	defer saveMetrics(collector, filepath.Join(out, "metrics.txt"))
 	say("collector started with %s, pid %d", filepath.Base(o.Config), collector.PID())
 

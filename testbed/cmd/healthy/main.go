@@ -22,7 +22,7 @@ import (
 )
 
 func main() {
-	recorded := flag.Bool("recorded", false, "judge the recordings of the last runs again instead of running the servers")
+	recorded := flag.Bool("recorded", false, "judge the recordings of the last runs again instead of running the servers; of those side by side with the name together")
 	together := flag.Duration("together", 0, "instead: a server of each kind side by side under one collector for this `length`, their loads going up and down")
 	flag.Usage = usage
 	flag.Parse()
@@ -30,6 +30,10 @@ func main() {
 		runner.Main(func(ctx context.Context, o runner.Options) (bool, error) {
 			return runTogether(ctx, flag.Args(), *together, o)
 		})
+		return
+	}
+	if *recorded && slices.Equal(flag.Args(), []string{runner.TogetherName}) {
+		runner.Main(judgeTogether)
 		return
 	}
 	chosen, err := choose(flag.Args())
@@ -111,13 +115,35 @@ func runTogether(ctx context.Context, servers []string, length time.Duration, o 
 	if err != nil {
 		return false, err
 	}
-	all := scenario.Scenario{Name: "together", Steps: []scenario.Step{{For: length * time.Duration(len(chosen))}}}
+	all := scenario.Scenario{Name: runner.TogetherName, Steps: []scenario.Step{{For: length * time.Duration(len(chosen))}}}
 	for _, sc := range chosen {
 		all.Server += ", " + sc.Server
 	}
 	all.Server = all.Server[2:]
 	rows := []evaluation.HealthyRow{newRow(all, started, alarms)}
 	return printRows(rows), save(rows, filepath.Join(o.Out, "healthy.json"))
+}
+
+// judgeTogether judges what the last run of servers side by side recorded again.
+func judgeTogether(ctx context.Context, o runner.Options) (bool, error) {
+	labels, err := runner.LoadLabels(filepath.Join(o.Out, runner.TogetherName))
+	if err != nil {
+		return false, err
+	}
+	found, err := replay.Run(ctx, labels.Recording, replay.Options{})
+	if err != nil {
+		return false, err
+	}
+	alarms := slices.DeleteFunc(found, func(a agent.Anomaly) bool { return !a.Warn })
+	row := newRow(scenario.Scenario{Name: runner.TogetherName}, labels.Start, alarms)
+	file := filepath.Join(o.Out, "healthy.json")
+	for _, was := range load(file) {
+		if was.Scenario == row.Scenario {
+			row.Server, row.Seconds = was.Server, was.Seconds
+		}
+	}
+	rows := []evaluation.HealthyRow{row}
+	return printRows(rows), save(rows, file)
 }
 
 // oneOfEach is the first scenario of each server, of those named or of all.
@@ -172,12 +198,9 @@ func newRow(sc scenario.Scenario, started time.Time, alarms []agent.Anomaly) eva
 // save writes the rows and keeps those that earlier runs left of other
 // scenarios.
 func save(rows []evaluation.HealthyRow, file string) error {
-	var before []evaluation.HealthyRow
-	if data, err := os.ReadFile(file); err == nil {
-		_ = json.Unmarshal(data, &before) // what can't be read is written anew
-	}
+	before := load(file)
 	var all []evaluation.HealthyRow
-	for _, sc := range append(scenario.Healthy(), scenario.Scenario{Name: "together"}) {
+	for _, sc := range append(scenario.Healthy(), scenario.Scenario{Name: runner.TogetherName}) {
 		named := func(r evaluation.HealthyRow) bool { return r.Scenario == sc.Name }
 		if i := slices.IndexFunc(rows, named); i >= 0 {
 			all = append(all, rows[i])
@@ -186,6 +209,14 @@ func save(rows []evaluation.HealthyRow, file string) error {
 		}
 	}
 	return runner.WriteJSON(all, file)
+}
+
+// load gives the rows that earlier runs left; what can't be read is written anew.
+func load(file string) (rows []evaluation.HealthyRow) {
+	if data, err := os.ReadFile(file); err == nil {
+		_ = json.Unmarshal(data, &rows)
+	}
+	return rows
 }
 
 // printRows prints the summary and reports whether nothing was raised.
