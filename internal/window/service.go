@@ -330,6 +330,8 @@ func (s *Service) setParkedApart(c *closedHop) {
 			total += float64(t.time)
 		}
 	}
+	// Of a service with little to do one sample may be a tenth of all.
+	serves := background*total + c.seconds*noise(background*total/c.seconds, c.period.sample)
 	for cell := range c.spans {
 		site := waitSite{cell.stack, cell.number}
 		w, ok := c.wait[site]
@@ -338,7 +340,7 @@ func (s *Service) setParkedApart(c *closedHop) {
 		}
 		th := s.threads[cell.thread]
 		late := th != nil && th.hops < minPast
-		if !late && (w.longest >= stuckAfter || busy[cell.thread] >= background*total || !s.mostlyIdles(cell.thread)) {
+		if !late && (w.longest >= stuckAfter || busy[cell.thread] >= serves || !s.mostlyIdles(cell.thread)) {
 			continue
 		}
 		w.threads += c.fresh[site].threads
