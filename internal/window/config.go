@@ -168,8 +168,9 @@ type closedHop struct {
 	measures  []float64
 	// timedOut is the time in waits whose time was over, by call.
 	timedOut map[int32]float64
-	// holey is set when more calls were lost than seen.
-	holey bool
+	// holey is set when more calls were lost than seen, starved when the machine
+	// kept even the snapshots waiting.
+	holey, starved bool
 	// threads is how many were seen, born the roles (outermost application
 	// functions) of those that were new, spinning those that neither waited
 	// nor blocked all the time.

@@ -136,6 +136,7 @@ func (e *episode) merge(c *closedHop) {
 	m.end = c.end
 	m.spans, m.spinning, m.holey = c.spans, c.spinning, c.holey
 	m.threads = max(m.threads, c.threads)
+	m.starved = m.starved && c.starved
 	m.period.sample, m.period.snapshot = m.period.sample*(1-w), m.period.snapshot*(1-w)
 }
 

@@ -24,15 +24,18 @@ type hop struct {
 	looked, traced   int64
 	cpuTime          int64
 	sample, snapshot int64
-	functions        int
-	dropped          uint64
-	cells            map[threadCell]cellTime
-	cpuOutside       int64
-	succeeded        [512]callTotals
-	failed           map[unit.Key]callTotals
-	callSites        map[callSite]uint32
-	units            unitSample
-	born             map[int32]bool
+	// gaps sums how far the snapshots that saw a thread wait came after the one
+	// before, looks counts these sightings.
+	gaps, looks int64
+	functions   int
+	dropped     uint64
+	cells       map[threadCell]cellTime
+	cpuOutside  int64
+	succeeded   [512]callTotals
+	failed      map[unit.Key]callTotals
+	callSites   map[callSite]uint32
+	units       unitSample
+	born        map[int32]bool
 	// timedOut is the time in waits that ended because their time was over,
 	// by call.
 	timedOut map[int32]float64
@@ -111,6 +114,11 @@ func (h *hop) cutOff(e *syscalltrace.Event) {
 	}
 }
 
+// starvedGap is how many times as far apart as they should be snapshots are on a
+// machine that is short of CPU for what runs at once, the collector too: everybody
+// waits longer there.
+const starvedGap = 2
+
 func (h *hop) cover(c *syscalltrace.Coverage) {
 	if h.coveredTo == 0 {
 		h.coveredFrom, h.coveredTo = c.Start, c.End
@@ -178,6 +186,7 @@ func (h *hop) close(classes *syscalltrace.Classes) *closedHop {
 	}
 	c.traced = c.callSeconds > 0
 	c.period.sample, c.period.snapshot = float64(h.sample)/seconds, float64(h.snapshot)/seconds
+	c.starved = h.gaps > starvedGap*h.looks*h.snapshot
 	sampled := 0.0
 	for cell, t := range h.cells {
 		perSecond := math.Round(float64(t.time) / seconds)

@@ -139,6 +139,13 @@ func TestNoFault(t *testing.T) {
 		{"five times the load, most of it lost", phase{load: evenly(0.15)}, phase{
 			load: with(evenly(0.75), func(l *load) { l.calls = normal(1.8).calls }), dropped: 600,
 		}},
+		{"a machine that keeps even the snapshots waiting", phase{load: pool(4)}, phase{load: with(pool(4), func(l *load) {
+			l.gap = 3
+			for i := range l.waits {
+				l.waits[i].share = 0.5
+				l.waits[i].also = &site{stack: "@pthread_mutex_lock insert serve worker", call: "futex", share: 0.3}
+			}
+		})}},
 		{"a child that saves the data", phase{load: evenly(0.2)}, phase{
 			load: evenly(0.2), extra: onThread(77, "save_object save_all background child_main", 0.8, true),
 		}},

@@ -163,6 +163,8 @@ func (s *Service) fold(h *hop, th *thread, tid int32, e *syscalltrace.Event) {
 			h.cpuOutside += e.Duration
 		}
 	case syscalltrace.KindBlocked:
+		h.gaps += e.Duration
+		h.looks++
 		s.recognise(h, th, e.Stack)
 		h.see(threadCell{thread: tid, stack: e.Stack, number: e.Number, waiting: true, fresh: s.fresh(th)}, e)
 	}

@@ -36,6 +36,9 @@ type load struct {
 	busy  map[string]float64 // stack (innermost first, space separated) → share of a CPU
 	waits []site             // one thread each, in order
 	calls []calls
+	// gap is how many times as far apart as they should be the snapshots are; zero
+	// is once.
+	gap int64
 }
 
 type site struct {
@@ -122,14 +125,15 @@ func (s *server) run(seconds int, l load) {
 			}
 		}
 		for i, w := range l.waits {
-			for at := int64(0); at < second; at += tick {
+			step := tick * max(1, l.gap)
+			for at := int64(0); at < second; at += step {
 				where := s.rng.Float64()
 				if w.also != nil && where >= w.share && where < w.share+w.also.share {
-					e := syscalltrace.Event{Kind: syscalltrace.KindBlocked, Time: s.now + at, Duration: tick, Elapsed: tick, Number: number(s.t, w.also.call)}
+					e := syscalltrace.Event{Kind: syscalltrace.KindBlocked, Time: s.now + at, Duration: step, Elapsed: step, Number: number(s.t, w.also.call)}
 					add(int32(1+i), e, w.also.stack)
 				}
 				if where < w.share {
-					e := syscalltrace.Event{Kind: syscalltrace.KindBlocked, Time: s.now + at, Duration: tick, Elapsed: tick, Number: number(s.t, w.call)}
+					e := syscalltrace.Event{Kind: syscalltrace.KindBlocked, Time: s.now + at, Duration: step, Elapsed: step, Number: number(s.t, w.call)}
 					if w.stuck {
 						e.Elapsed = 60 * second
 					}

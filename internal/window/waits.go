@@ -59,7 +59,9 @@ func (s *Service) compareWaiting(v *verdict, p *past, c *closedHop) {
 	whole := maps.Clone(weight)
 	s.explainWaits(v, threads, now, weight)
 	weights := sum(weight)
-	v.waitExcess = beyond(parts, active, p.waitTotal, p.waitWorst, load)
+	if !c.starved {
+		v.waitExcess = beyond(parts, active, p.waitTotal, p.waitWorst, load)
+	}
 	v.active += active
 	v.waitWeight = min(v.waitExcess, weights)
 	for site, w := range c.wait {
