@@ -52,6 +52,39 @@ func TestASingleStallIsNotTold(t *testing.T) {
 	}
 }
 
+// TestWhatWasInDoubtIsToldInTheEnd: hops that were not certain by themselves are
+// part of what is told, for the spans that are still held.
+func TestWhatWasInDoubtIsToldInTheEnd(t *testing.T) {
+	s := newServer(t)
+	s.run(60, pool(8))
+	onset := s.now
+	for range 20 {
+		s.run(1, pool(8))
+		s.stall(8, 1)
+	}
+	s.run(5, pool(8))
+	if len(s.found) == 0 {
+		t.Fatalf("not told: %+v", s.service.Stats())
+	}
+	hop := int64(DefaultConfig().Hop)
+	a := s.found[0]
+	if a.End-a.Start != 3*hop || a.Start > onset {
+		t.Errorf("told from %d to %d hops after the onset", (a.Start-onset)/hop, (a.End-onset)/hop)
+	}
+	early := 0
+	for _, u := range a.Units {
+		if u.Start < a.Start || u.End > a.End || u.End < u.Start {
+			t.Errorf("a stretch of thread %d from %d to %d is outside", u.ThreadID, u.Start, u.End)
+		}
+		if u.End <= a.Start+hop {
+			early++
+		}
+	}
+	if early == 0 {
+		t.Error("no thread is told of the first hop")
+	}
+}
+
 // TestAThreadThatIsKeptForLater: a connection's thread that served it and is then
 // kept for the next one hangs nowhere; a second one at the same place may.
 func TestAThreadThatIsKeptForLater(t *testing.T) {

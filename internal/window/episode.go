@@ -67,6 +67,7 @@ func (s *Service) judgeEpisode(e *episode, c *closedHop) (suspect.Anomaly, bool)
 		e.pending = append(e.pending, c)
 		return suspect.Anomaly{}, true
 	}
+	pending := e.pending
 	e.pending = nil
 	if c.end-e.onset > int64(forget) {
 		// The service is different now: learn it anew.
@@ -75,6 +76,12 @@ func (s *Service) judgeEpisode(e *episode, c *closedHop) (suspect.Anomaly, bool)
 	}
 	a := s.describe(e, c, v, o)
 	a.Score = suspect.Round(score)
+	// What was in doubt is certain now: it began when that did.
+	for i := len(pending) - 1; i >= 0; i-- {
+		h := pending[i]
+		a.Start = h.start
+		a.Units = append(s.abnormalSpans(e.past, h, s.compare(e.past, h), outliers{}), a.Units...)
+	}
 	top := topOf(&a)
 	a.Repeat = e.reported > 0 && top == e.top && c.end-e.reported < int64(remind)
 	if !a.Repeat {

@@ -35,7 +35,7 @@ const (
 	// littleLost is the part of the time that a kind of spans lost which does not
 	// count: those that lost least, and together no more than it, were not slowed.
 	// Of spans that all lose as much these are as few.
-	littleLost = 0.02
+	littleLost = 0.01
 	// fewSpans of a kind say nothing of all.
 	fewSpans = 10
 	// maxTimes bounds the latest times of a kind within an episode: the healthy
