@@ -26,9 +26,6 @@ func caddyRetries() Scenario {
 			caddyProxy + "(*Handler).ServeHTTP", caddyProxy + "(*Handler).proxyLoopIteration",
 			caddyProxy + "(*Handler).reverseProxy", caddyProxy + "LoadBalancing.tryAgain",
 			caddyProxy + "(*HTTPTransport).RoundTrip",
-			// What net/http dials with, on a goroutine of its own. Named after
-			// the first run, in which it was all that was found.
-			caddyProxy + "(*HTTPTransport).NewTransport.func2",
 		},
 		Patterns: []string{"connection_churn", "busy_loop_on_failing_call"},
 		Start: func(ctx context.Context) (Workload, error) {
