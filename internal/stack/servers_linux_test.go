@@ -253,7 +253,7 @@ func TestNamesOfBlockedCalls(t *testing.T) {
 			"epoll_wait", []string{"?", "aeMain", "main", "_start"}},
 		{"redis DEBUG SLEEP", func(t *testing.T) *stacktest.Server {
 			s := stacktest.Redis(t)
-			go func() { _ = ask(s.Addr, "DEBUG SLEEP 1.5\r\n", 1) }()
+			go func() { _ = ask(s.Addr, "DEBUG SLEEP 20\r\n", 1) }()
 			return s
 		}, "clock_nanosleep", []string{"debugCommand", "call", "processCommand"}},
 		{"redis background thread", func(t *testing.T) *stacktest.Server { return stacktest.Redis(t) },
@@ -262,11 +262,13 @@ func TestNamesOfBlockedCalls(t *testing.T) {
 			"epoll_wait", []string{"?", "ngx_process_events_and_timers", "?", "ngx_spawn_process", "?", "ngx_master_process_cycle", "main", "_start"}},
 		{"postgres pg_sleep", func(t *testing.T) *stacktest.Server {
 			s := stacktest.Postgres(t)
-			cmd := query(t, s, "select pg_sleep(3)")
+			// It ends with the test: on a machine that stands still for a while
+			// a short sleep is over before it is looked at.
+			cmd := query(t, s, "select pg_sleep(60)")
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(func() { _ = cmd.Wait() })
+			t.Cleanup(func() { _ = errors.Join(cmd.Process.Kill(), cmd.Wait()) })
 			return s
 		}, "epoll_wait", []string{"WaitEventSetWait", "WaitLatch", "pg_sleep"}},
 		{"memcached dispatcher", func(t *testing.T) *stacktest.Server { return stacktest.Memcached(t) },
