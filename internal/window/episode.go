@@ -58,7 +58,8 @@ func (s *Service) judgeEpisode(e *episode, c *closedHop) (suspect.Anomaly, bool)
 		e.recent = append(e.recent[max(0, len(e.recent)-maxPooled+2):len(e.recent):len(e.recent)], c)
 	}
 	if score < doubt {
-		return suspect.Anomaly{}, s.settle(e, c)
+		a := s.tail(e, c, v, o)
+		return a, s.settle(e, c)
 	}
 	e.quiet = 0
 	e.sum += score
@@ -88,6 +89,21 @@ func (s *Service) judgeEpisode(e *episode, c *closedHop) (suspect.Anomaly, bool)
 		e.reported, e.top = c.end, top
 	}
 	return a, true
+}
+
+// tail is what the first hop that is back says of an episode: it may have ended
+// within that hop, too early for it to be abnormal as a whole. Only functions that
+// are new tell until when.
+func (s *Service) tail(e *episode, c *closedHop, v verdict, o outliers) (a suspect.Anomaly) {
+	if e.reported == 0 || e.quiet > 0 {
+		return a
+	}
+	if _, to := s.within(e.past, c, v); to == c.end {
+		return a
+	}
+	a = s.describe(e, c, v, o)
+	a.Score, a.Repeat = suspect.Round(v.score), true
+	return a
 }
 
 // settle counts a normal hop of an episode and reports whether the hop is

@@ -85,6 +85,8 @@ type Figures struct {
 	// Events is what it received per second, NSPerEvent its CPU time for each.
 	Events     float64 `json:"events_per_s,omitempty"`
 	NSPerEvent float64 `json:"ns_per_event,omitempty"`
+	// Contexts is how many trace contexts it was told per second.
+	Contexts float64 `json:"trace_contexts_per_s,omitempty"`
 }
 
 // Server is the result of one server: a median over the rounds for each mode,
@@ -176,10 +178,10 @@ func scenarioOf(name string) (scenario.Scenario, error) {
 	return scenario.Scenario{}, fmt.Errorf("no server is named %q", name)
 }
 
-func measure(ctx context.Context, o runner.Options, l *load.Load, m Mode) (f Figures, err error) {
+func measure(ctx context.Context, o runner.Options, l *load.Load, m Mode, env ...string) (f Figures, err error) {
 	var a *agent.Agent
 	if m != Bare {
-		if a, err = startAgent(ctx, o, m); err != nil {
+		if a, err = startAgent(ctx, o, m, env...); err != nil {
 			return f, err
 		}
 		defer func() { err = errors.Join(err, a.Stop()) }()
@@ -255,6 +257,7 @@ func (f *Figures) between(begun, ended glance) {
 	if f.Events > 0 {
 		f.NSPerEvent = f.CPU * 1e9 / f.Events
 	}
+	f.Contexts = grown("receiver_syscall_trace_contexts")
 	f.RSS = agent.Total(ended.metrics, "process_memory_rss") / (1 << 20)
 	f.Overhead = agent.Total(ended.metrics, "receiver_syscall_overhead")
 	f.Traced = agent.Total(ended.metrics, "receiver_syscall_traced")
@@ -296,5 +299,6 @@ func medians(all []Figures) Figures {
 		RSS: of(func(f Figures) float64 { return f.RSS }), Overhead: of(func(f Figures) float64 { return f.Overhead }),
 		Traced: of(func(f Figures) float64 { return f.Traced }), Busy: of(func(f Figures) float64 { return f.Busy }), Lost: of(func(f Figures) float64 { return f.Lost }),
 		Events: of(func(f Figures) float64 { return f.Events }), NSPerEvent: of(func(f Figures) float64 { return f.NSPerEvent }),
+		Contexts: of(func(f Figures) float64 { return f.Contexts }),
 	}
 }

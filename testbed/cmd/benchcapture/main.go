@@ -2,7 +2,8 @@
 // testbed/out/capture.json and docs/performance.md. Without arguments it does
 // all of it; "calls", "stages", "scale", "duty", "servers" and names of servers
 // choose parts, and what was measured before is kept; "document" only writes it
-// anew.
+// anew. "context", which has to be asked for, measures what it costs to have the
+// trace context read, and writes testbed/out/trace-context.json.
 package main
 
 import (
@@ -39,13 +40,16 @@ func main() {
 const dutyFor = 10 * time.Second
 
 func run(ctx context.Context, o runner.Options, parts []string, rounds int) error {
+	say := func(format string, args ...any) { fmt.Printf(format+"\n", args...) }
+	if slices.Equal(parts, []string{"context"}) {
+		return traceContext(ctx, o, rounds, say)
+	}
 	file := filepath.Join(o.Out, "capture.json")
 	r, err := bench.Load(file)
 	if err != nil {
 		return fmt.Errorf("%s: %w; remove it to begin anew", file, err)
 	}
 	r.Machine = machine()
-	say := func(format string, args ...any) { fmt.Printf(format+"\n", args...) }
 	wanted := func(part string) bool { return len(parts) == 0 || slices.Contains(parts, part) }
 	write := func() error {
 		r.Summarise()
@@ -106,6 +110,16 @@ func run(ctx context.Context, o runner.Options, parts []string, rounds int) erro
 		return save("duty")
 	}
 	return write()
+}
+
+func traceContext(ctx context.Context, o runner.Options, rounds int, say func(string, ...any)) error {
+	c, err := bench.MeasureContext(ctx, o, rounds, say)
+	if err != nil {
+		return err
+	}
+	say("trace_context: payload costs %s %.1f %% of its throughput (quartiles %.1f and %.1f), %.0f ns of CPU time a request; %.1f %% of the contexts found",
+		c.Server, c.Loss, c.Lower, c.Upper, c.NS, 100*c.Found)
+	return runner.WriteJSON(c, filepath.Join(o.Out, "trace-context.json"))
 }
 
 // machine says what was measured on.
