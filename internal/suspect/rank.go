@@ -46,13 +46,12 @@ const (
 // excess(s) * decay^d * g(f)^2, where g = (b-n)/(b+n) compares the share that
 // f has of the time of one kind of evidence now (b) with its past (n): what is
 // as common in healthy stacks (main, the event loop), of that kind or on CPU,
-// explains nothing. The
-// innermost function needs no such contrast: one that always led cannot grow
-// in share, and is compared by its own time instead. The credit is
-// weighed by coverage, the share of the excess that has f on the stack: of a
-// new caller and its callees, the deepest that still covers most explains
-// most, where a loud callee among several explains itself alone. A score is
-// that credit as a share of all excess.
+// explains nothing. The innermost function needs no such contrast: one that
+// always led cannot grow in share, and is compared by its own time instead. The
+// credit is weighed by coverage, the share of the excess that has f on the
+// stack: of a new caller and its callees, the deepest that still covers most
+// explains most, where a loud callee among several explains itself alone. A
+// score is that credit as a share of all excess.
 //
 // Functions known by their address only (static ones of a stripped program) are
 // answered for by the nearest caller with a name, which has the credit of the

@@ -152,7 +152,8 @@ const notExplained = 0.1
 // a lock, unless the function that takes it is the one that is busy, or nobody
 // is: a lock that is only taken too often has no other reason.
 func (s *Service) explainWaits(v *verdict, threads, now, weight map[group]float64) {
-	// What is done, and waited for outside, by the function that does it.
+	// What is waited for outside, and what is done (of v.times there is so far
+	// that on CPU), by the function that does it.
 	by, all := map[int32]float64{}, 0.0
 	for g, w := range weight {
 		if !s.forThreads(g) && !g.lock {
