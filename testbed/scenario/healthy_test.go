@@ -36,7 +36,7 @@ func TestHealthySteps(t *testing.T) {
 					l.SetRate(w.Load.Rate * step.Factor)
 				}
 				l.Take()
-				cpu, start := cpuTime(w.Server.PID()), time.Now()
+				cpu, start := usage(w.Server.PID()).cpu, time.Now()
 				var end func()
 				if step.Do != nil {
 					if end, err = step.Do(t.Context()); err != nil {
@@ -44,12 +44,12 @@ func TestHealthySteps(t *testing.T) {
 					}
 				}
 				time.Sleep(2 * time.Second)
-				used := cpuTime(w.Server.PID()) - cpu
+				used := usage(w.Server.PID()).cpu - cpu
 				if end != nil {
 					end()
 				}
 				f := l.Take()
-				t.Logf("step %d: %+v, CPU share of the first process %.2f", i, f, used.Seconds()/time.Since(start).Seconds())
+				t.Logf("step %d: %+v, CPU share of the first process %.2f", i, f, used/time.Since(start).Seconds())
 				if f.Requests == 0 || f.Failures > f.Requests/10 {
 					t.Errorf("step %d: the load does not run", i)
 				}

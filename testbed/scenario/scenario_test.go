@@ -35,6 +35,15 @@ func burns(share float64) func(t *testing.T, before, after state) {
 	}
 }
 
+// maps expects the server to touch new pages, four times as many as before at the
+// least, half of what it was seen to be while its first buffers still grew: a count,
+// where the time that it takes is within what chance adds.
+func maps(t *testing.T, before, after state) {
+	if after.pageFaults < 1000+4*before.pageFaults {
+		t.Errorf("page faults only went from %.0f to %.0f per second", before.pageFaults, after.pageFaults)
+	}
+}
+
 func init() {
 	addCheck("redis-fsync", nil) // how much slower is up to the disk
 	addCheck("redis-accept", burns(0.2))
@@ -77,10 +86,10 @@ func TestScenarios(t *testing.T) {
 			time.Sleep(300 * time.Millisecond) // connections, caches
 			look := func() state {
 				l.Take()
-				cpu, start := cpuTime(w.Server.PID()), time.Now()
+				was, start := usage(w.Server.PID()), time.Now()
 				time.Sleep(1500 * time.Millisecond)
-				used := cpuTime(w.Server.PID()) - cpu
-				return state{l.Take(), used.Seconds() / time.Since(start).Seconds()}
+				now, seconds := usage(w.Server.PID()), time.Since(start).Seconds()
+				return state{l.Take(), (now.cpu - was.cpu) / seconds, (now.pageFaults - was.pageFaults) / seconds}
 			}
 			before := look()
 			t.Logf("normal: %+v", before)
@@ -104,21 +113,25 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// state is how a server does: what its load sees and its share of a CPU.
+// state is how a server does: what its load sees, its share of a CPU, and the
+// pages per second that it touches for the first time.
 type state struct {
-	figures load.Figures
-	cpu     float64
+	figures    load.Figures
+	cpu        float64
+	pageFaults float64
 }
 
-// cpuTime is the CPU time of one process so far, to 10 ms.
-func cpuTime(pid int) time.Duration {
+// usage is the CPU time of one process so far, in seconds to 10 ms, and the number
+// of its page faults.
+func usage(pid int) (u state) {
 	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
-		return 0
+		return u
 	}
 	line := string(data)
 	fields := strings.Fields(line[strings.LastIndex(line, ") ")+2:])
+	pages, _ := strconv.Atoi(fields[7])
 	user, _ := strconv.Atoi(fields[11])
 	system, _ := strconv.Atoi(fields[12])
-	return time.Duration(user+system) * 10 * time.Millisecond
+	return state{cpu: float64(user+system) / 100, pageFaults: float64(pages)}
 }
