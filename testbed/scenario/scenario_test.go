@@ -92,6 +92,13 @@ func TestScenarios(t *testing.T) {
 				return state{l.Take(), (now.cpu - was.cpu) / seconds, (now.pageFaults - was.pageFaults) / seconds}
 			}
 			before := look()
+			// A compiler at work is not what the fault is held against.
+			for n := 0; sc.Language == Java && n < 5; n++ {
+				was := before.cpu
+				if before = look(); before.cpu > 0.9*was {
+					break
+				}
+			}
 			t.Logf("normal: %+v", before)
 			if before.figures.Failures > 0 || before.figures.PerSecond < w.Load.Rate/3 {
 				t.Errorf("the load does not run: %+v", before.figures)
