@@ -36,6 +36,10 @@ const (
 	// and that pays a focus back: where the watch and the inference take all of
 	// it no burst saved would help, and calls are why this runs.
 	repay = 0.25
+	// fair is what the hooks may cost one service, in units of the budget, of one
+	// CPU: on a host of many CPUs the budget would else let one thread that does
+	// nothing but calls pay for all of it.
+	fair = 2.0
 	// starting is how long this process takes to read the symbols of what runs
 	// already. That is no cost to go on with.
 	starting = 10 * time.Second
@@ -64,6 +68,8 @@ type Usage struct {
 	// those recorded and those of others; Stacks the stacks copied, at calls,
 	// samples and waits.
 	Recorded, Passed, Stacks uint64
+	// Most is how many of Recorded are of the service that made the most.
+	Most uint64
 	// Tax is what the hooks add to a call that is not recorded.
 	Tax time.Duration
 	// Own is the CPU time of the recording process itself.
@@ -103,7 +109,10 @@ type Controller struct {
 	// duty is the share of the time attached, stacks the part of the rate.
 	duty, stacks float64
 	hooks, own   float64
-	work         workload
+	// served is what the hooks cost the service that makes the most calls, in
+	// CPUs.
+	served float64
+	work   workload
 	// rest is what the process costs whatever is recorded, recording the rest
 	// of what it costs.
 	rest, recording float64
@@ -175,6 +184,7 @@ func (c *Controller) Observe(u Usage) Decision {
 	}
 	blend(&c.hooks, hooks)
 	blend(&c.own, u.Own.Seconds())
+	blend(&c.served, float64(u.Most)*tax*RecordTax*c.cpus)
 	c.work.observe(u)
 	calls := min(u.Own, time.Duration(float64(u.Recorded)*c.work.perCall())).Seconds()
 	blend(&c.recording, calls)
@@ -182,7 +192,9 @@ func (c *Controller) Observe(u Usage) Decision {
 		blend(&c.rest, u.Own.Seconds()-calls)
 	}
 	decision := Keep
-	switch used := (c.hooks + c.recording) / max(c.share-c.rest, c.share*repay); {
+	used := (c.hooks + c.recording) / max(c.share-c.rest, c.share*repay)
+	used = max(used, c.served/(fair*c.share))
+	switch {
 	case used > dear || used > 1 && c.seen >= enough:
 		decision = c.spend(max(slowest, aim/used))
 	case used < settled && c.seen >= enough:

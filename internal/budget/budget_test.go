@@ -14,6 +14,7 @@ type host struct {
 	base     float64       // own CPU seconds per second, without recording
 	event    time.Duration // own CPU time per recorded call
 	cpus     float64
+	most     float64 // part of the recorded calls that one service makes
 }
 
 // run carries out the plan for a while and returns what it cost in the second
@@ -25,6 +26,7 @@ func (h host) run(c *Controller, d time.Duration, decisions map[Decision]int) fl
 		u := Usage{Elapsed: p.Burst + p.Pause, Attached: p.Burst, Tax: h.tax}
 		calls := h.calls * u.Attached.Seconds()
 		u.Recorded, u.Passed = uint64(calls*h.recorded), uint64(calls*(1-h.recorded))
+		u.Most = uint64(float64(u.Recorded) * h.most)
 		u.Own = time.Duration(h.base*float64(u.Elapsed)) + time.Duration(u.Recorded)*h.event
 		decisions[c.Observe(u)]++
 		if at += u.Elapsed; at > d/2 {
@@ -44,11 +46,12 @@ func TestBudgetIsKeptAndUsed(t *testing.T) {
 		least, most  float64 // duty at the end
 		atMost, uses float64 // cost
 	}{
-		{"an idle host is traced all the time", host{2000, 0.5, tax, 0.004, 500, 2}, 0.01, 1, 1, 0.01, 0},
-		{"a busy one in bursts", host{300e3, 0.5, tax, 0.004, 500, 2}, 0.01, 0.03, 0.4, 0.0105, 0.006},
-		{"a saturated one in the least there is", host{3e6, 0.5, tax, 0.004, 500, 2}, 0.01, 0.02, 0.021, 0.05, 0},
-		{"half a budget", host{300e3, 0.5, tax, 0.001, 500, 2}, 0.005, 0.02, 0.2, 0.0055, 0.003},
-		{"a large host has more to spend", host{300e3, 0.5, tax, 0.004, 500, 32}, 0.01, 0.9, 1, 0.01, 0},
+		{"an idle host is traced all the time", host{2000, 0.5, tax, 0.004, 500, 2, 0}, 0.01, 1, 1, 0.01, 0},
+		{"a busy one in bursts", host{300e3, 0.5, tax, 0.004, 500, 2, 0}, 0.01, 0.03, 0.4, 0.0105, 0.006},
+		{"a saturated one in the least there is", host{3e6, 0.5, tax, 0.004, 500, 2, 0}, 0.01, 0.02, 0.021, 0.05, 0},
+		{"half a budget", host{300e3, 0.5, tax, 0.001, 500, 2, 0}, 0.005, 0.02, 0.2, 0.0055, 0.003},
+		{"a large host has more to spend", host{300e3, 0.5, tax, 0.004, 500, 32, 0}, 0.01, 0.9, 1, 0.01, 0},
+		{"but not at the cost of one service", host{300e3, 0.5, tax, 0.004, 500, 32, 1}, 0.01, 0.35, 0.56, 0.01, 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c, err := New(tc.share, int(tc.host.cpus))
@@ -76,7 +79,7 @@ func TestBudgetIsKeptAndUsed(t *testing.T) {
 // the bursts, nor does any later work that recording less would not save.
 func TestStartIsNotRecording(t *testing.T) {
 	c, _ := New(0.01, 2)
-	h := host{300e3, 0.1, 150 * time.Nanosecond, 0.7, 500, 2}
+	h := host{300e3, 0.1, 150 * time.Nanosecond, 0.7, 500, 2, 0}
 	at := c.Duty()
 	h.run(c, 10*time.Second, map[Decision]int{})
 	if c.Duty() < at/3 { // what the hooks cost is known at once
@@ -123,7 +126,7 @@ func TestWorkloadIsLearned(t *testing.T) {
 // TestHysteresis: a steady load is followed by no changes once it is met.
 func TestHysteresis(t *testing.T) {
 	c, _ := New(0.01, 2)
-	h := host{300e3, 0.5, 150 * time.Nanosecond, 0.004, 500, 2}
+	h := host{300e3, 0.5, 150 * time.Nanosecond, 0.004, 500, 2, 0}
 	h.run(c, 5*time.Minute, map[Decision]int{})
 	decisions := map[Decision]int{}
 	h.run(c, 5*time.Minute, decisions)

@@ -62,7 +62,8 @@ type Config struct {
 	// StackRingBytes holds stack copies between two polls; a power of two,
 	// at least a page.
 	StackRingBytes int
-	// PollInterval is the time between two reads of the rings.
+	// PollInterval is the time between two reads of the rings while calls are
+	// recorded; without, they are read at every fourth.
 	PollInterval time.Duration
 	// IncludeChildren follows the processes that targets start.
 	IncludeChildren bool

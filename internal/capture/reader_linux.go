@@ -18,6 +18,12 @@ const slack = 2 * time.Millisecond
 // past is a deadline that makes a ring-buffer reader return what is there.
 var past = time.Unix(1, 0)
 
+// quietPolls is by how much further apart the polls are while no calls are
+// recorded: what is left, samples and notices, is little, and each poll wakes a
+// process that sleeps, which costs more than what it finds. With the defaults it
+// makes them the snapshots' interval.
+const quietPolls = 4
+
 // callBatch is how many calls the Handler gets at a time.
 const callBatch = 512
 
@@ -33,6 +39,7 @@ type reader struct {
 	pollNo       uint64
 	shareNo      uint32 // counts the renewals of the groups' shares
 	attached     bool   // the Handler was told so
+	crowded      bool   // the last poll found the stack ring filled by a good part
 	odds         odds
 }
 
@@ -61,7 +68,8 @@ func (t *Tracer) run(attached bool) {
 	if attached {
 		t.tellAttached()
 	}
-	poll := time.NewTicker(t.cfg.PollInterval)
+	every := t.cfg.PollInterval
+	poll := time.NewTicker(every)
 	defer poll.Stop()
 	var snapshot <-chan time.Time
 	if t.iters.snapshot != nil {
@@ -74,10 +82,18 @@ func (t *Tracer) run(attached bool) {
 		close(t.snaps.done)
 	}
 	for {
+		if wanted := t.pollInterval(); wanted != every {
+			every = wanted
+			poll.Reset(every)
+		}
 		select {
 		case <-poll.C:
 			t.poll(false)
 		case <-snapshot:
+			if every > t.cfg.PollInterval { // awake already
+				t.poll(false)
+				poll.Reset(every)
+			}
 			t.askSnapshot()
 		case s := <-t.snaps.taken:
 			t.deliverSnapshot(s)
@@ -92,6 +108,15 @@ func (t *Tracer) run(attached bool) {
 			return
 		}
 	}
+}
+
+// pollInterval is the time to the next poll: longer while no calls are recorded,
+// unless many CPUs or deep stacks fill the ring of samples.
+func (t *Tracer) pollInterval() time.Duration {
+	if t.read.attached || t.read.crowded {
+		return t.cfg.PollInterval
+	}
+	return quietPolls * t.cfg.PollInterval
 }
 
 // Poll delivers everything that happened before it was called, and returns
@@ -168,6 +193,8 @@ func (t *Tracer) poll(all bool) {
 	for _, ring := range r.merger.rings {
 		ring.snapshotLimit()
 	}
+	// At half the room in four times the time nothing is lost yet.
+	r.crowded = t.stacks.AvailableBytes() > t.cfg.StackRingBytes/(2*quietPolls)
 	t.drainStacks()
 	t.drainEvents()
 	t.drainContexts()

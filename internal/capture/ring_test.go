@@ -304,3 +304,23 @@ func BenchmarkMerge(b *testing.B) {
 		})
 	}
 }
+
+// TestPollsAreFewWhereLittleComes: the rings are read at the interval of the
+// configuration only while they fill.
+func TestPollsAreFewWhereLittleComes(t *testing.T) {
+	tr := &Tracer{cfg: Config{PollInterval: 50 * time.Millisecond}}
+	for _, tc := range []struct {
+		attached, crowded bool
+		want              time.Duration
+	}{
+		{false, false, 200 * time.Millisecond},
+		{true, false, 50 * time.Millisecond},
+		{false, true, 50 * time.Millisecond},
+		{true, true, 50 * time.Millisecond},
+	} {
+		tr.read.attached, tr.read.crowded = tc.attached, tc.crowded
+		if got := tr.pollInterval(); got != tc.want {
+			t.Errorf("attached %v, crowded %v: polls every %v, want %v", tc.attached, tc.crowded, got, tc.want)
+		}
+	}
+}

@@ -135,7 +135,7 @@ func (p *pacer) observe(focused bool) {
 	decision := p.budget.Observe(budget.Usage{
 		Elapsed: now.Sub(p.lastAt), Attached: st.Attached - p.last.Attached,
 		Recorded: st.Recorded - p.last.Recorded, Passed: st.Passed - p.last.Passed, Stacks: st.Stacks - p.last.Stacks,
-		Tax: st.Tax, Own: own - p.ownAt, Focus: focused,
+		Most: most(st.Groups, p.last.Groups), Tax: st.Tax, Own: own - p.ownAt, Focus: focused,
 	})
 	elapsed := now.Sub(p.lastAt)
 	p.stats.traced.Store(int64(float64(st.Attached-p.last.Attached) / float64(max(1, elapsed)) * perMillion))
@@ -151,6 +151,16 @@ func (p *pacer) observe(focused bool) {
 	plan := p.budget.Plan()
 	p.logger.Debug("The overhead budget decides.", zap.String("decision", string(decision)), zap.Duration("burst", plan.Burst),
 		zap.Duration("pause", plan.Pause), zap.Float64("stacks", plan.Stacks), zap.Float64("hooks", hooks), zap.Float64("process", process))
+}
+
+// most is the largest growth of any group.
+func most(now, before map[uint16]uint64) (n uint64) {
+	for group, calls := range now {
+		if was := before[group]; group != 0 && calls > was {
+			n = max(n, calls-was)
+		}
+	}
+	return n
 }
 
 func (p *pacer) setStacks(part float64) {

@@ -50,6 +50,8 @@ type tracerStats struct {
 	// of the latter. Stacks is the number of stacks copied.
 	Recorded, Passed, Stacks uint64
 	Tax                      time.Duration
+	// Groups are those recorded, by group.
+	Groups map[uint16]uint64
 	// Memory is what is shared with the kernel, in bytes.
 	Memory int64
 	// SamplePeriod and SnapshotPeriod are zero when the part is off or denied.

@@ -56,10 +56,11 @@ func MeasureContext(ctx context.Context, o runner.Options, rounds int, say func(
 	for round := range rounds {
 		now := map[string]Figures{}
 		for _, option := range options {
-			f, err := measure(ctx, o, l, Continuous, "PERFSCOPE_TRACE_CONTEXT="+option)
+			p, err := measure(ctx, o, l, Continuous, "PERFSCOPE_TRACE_CONTEXT="+option)
 			if err != nil {
 				return nil, fmt.Errorf("trace_context: %s: %w", option, err)
 			}
+			f := p.Figures
 			say("nginx, round %d, %-8s %8.0f requests/s, p50 %.3f ms, %.2f CPUs busy, %.0f trace contexts/s, %.0f events lost",
 				round+1, option, f.RPS, f.P50, f.Busy, f.Contexts, f.Lost)
 			now[option] = f

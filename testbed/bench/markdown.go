@@ -3,7 +3,6 @@ package bench
 import (
 	"fmt"
 	"io"
-	"slices"
 )
 
 // callRows are the rows of the table of calls.
@@ -43,42 +42,8 @@ func (r *Report) Markdown(w io.Writer) {
 		}
 		c.shares(p)
 	}
-	p("\n## Saturated servers\n")
-	p("Each under the load of a scenario's normal life, as fast as it can; server, load")
-	p("and collector share the same processors. Median of the rounds; the loss is that")
-	p("against the bare server in the same round. CPU, memory and time per event are of")
-	p("the whole collector, inference included.\n")
-	p("| server | mode | requests/s | loss | p50 ms | p99 ms | collector, CPUs | MiB | events/s | ns/event | its own estimate | traced |\n|---|---|---|---|---|---|---|---|---|---|---|---|")
-	sums, n := map[Mode]float64{}, 0.0
-	for _, s := range Servers() {
-		d := r.Details[s.Name]
-		if d == nil {
-			continue
-		}
-		n++
-		for _, m := range Modes() {
-			f := d.Modes[m]
-			sums[m] += d.Loss[m]
-			if m == Bare {
-				p("| %s | bare | %.0f | | %.2f | %.2f | | | | | | |", d.Name, f.RPS, f.P50, f.P99)
-				continue
-			}
-			estimate := ""
-			if m == Burst && f.Traced > 0 {
-				estimate = fmt.Sprintf("%.1f %%", 100*f.Overhead)
-			}
-			traced := map[Mode]string{Watch: "0 %", Continuous: "100 %", Burst: burstShare(f)}[m]
-			p("| %s | %s | %.0f | %.1f %% | %.2f | %.2f | %.2f | %.0f | %.0f | %.0f | %s | %s |",
-				d.Name, m, f.RPS, d.Loss[m], f.P50, f.P99, f.CPU, f.RSS, f.Events, f.NSPerEvent, estimate, traced)
-		}
-	}
-	if spread := r.spread(); spread > 0 {
-		p("\nThe bare throughput of one server differed by up to %.0f %% from round to round: losses", 100*spread)
-		p("well below that are noise.")
-	}
-	if n > 0 {
-		p("\nOn average: watch %.1f %%, burst %.1f %%, continuous %.1f %%.", sums[Watch]/n, sums[Burst]/n, sums[Continuous]/n)
-	}
+	r.saturated(p)
+	r.attached(p)
 	r.halfLoad(p)
 	r.userspace(p)
 	r.duty(p)
@@ -87,6 +52,85 @@ func (r *Report) Markdown(w io.Writer) {
 
 // printer writes a line.
 type printer func(format string, args ...any)
+
+// saturated is the table of what servers lose that have all they can take.
+func (r *Report) saturated(p printer) {
+	p("\n## Saturated servers\n")
+	p("Each under the load of a scenario's normal life, as fast as it can; server, load")
+	p("and collector share the same processors. One server and one load stay for all")
+	p("modes; each second in a mode is compared with the bare seconds before and after")
+	p("it. The loss is the median of these, with its 95 %% interval: what else happens on")
+	p("the machine within a minute is in the interval. CPU, memory and time per event are")
+	p("of the whole collector, inference included.\n")
+	p("| server | mode | requests/s | loss | 95 %% | added up | p50 ms | p99 ms | collector, CPUs | MiB | events/s | ns/event | its own estimate | traced |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|---|")
+	direct, added := map[Mode][]Loss{}, map[Mode][]Loss{}
+	for _, s := range Servers() {
+		d := r.Details[s.Name]
+		if d == nil {
+			continue
+		}
+		for _, m := range Modes() {
+			f := d.Modes[m]
+			if m == Bare {
+				p("| %s | bare | %.0f | | | | %.2f | %.2f | | | | | | |", d.Name, f.RPS, f.P50, f.P99)
+				continue
+			}
+			estimate := ""
+			if m == Burst && f.Traced > 0 {
+				estimate = fmt.Sprintf("%.1f %%", 100*f.Overhead)
+			}
+			traced := map[Mode]string{Watch: "0 %", Continuous: "100 %", Burst: burstShare(f)}[m]
+			parts, sum := "", d.addedUp(m)
+			if sum != nil {
+				parts = fmt.Sprintf("%.1f %%", sum.Mid)
+				added[m] = append(added[m], *sum)
+			}
+			l := d.Loss[m]
+			direct[m] = append(direct[m], l)
+			p("| %s | %s | %.0f | %.1f %% | %.1f to %.1f | %s | %.2f | %.2f | %.3f | %.0f | %.0f | %.0f | %s | %s |",
+				d.Name, m, f.RPS, l.Mid, l.Low, l.High, parts, f.P50, f.P99, f.CPU, f.RSS, f.Events, f.NSPerEvent, estimate, traced)
+		}
+	}
+	if len(direct) == 0 {
+		return
+	}
+	p("\n| on average | loss | added up |\n|---|---|---|")
+	for _, m := range Modes()[1:] {
+		mean, half := meanLoss(direct[m])
+		sum, sumHalf := meanLoss(added[m])
+		p("| %s | %.1f ± %.1f %% | %.2f ± %.2f %% |", m, mean, half, sum, sumHalf)
+	}
+	p("\nAdded up are the parts, each of which can be measured better than their sum: the")
+	p("share of the time in which calls were recorded times what is lost meanwhile (below),")
+	p("and the collector's CPU time, as a share of all processors. Left out is the sampling")
+	p("of the processors, some microseconds a hundred times a second.")
+}
+
+// addedUp is the loss in a mode from its parts; nil when one is not known.
+func (s *Server) addedUp(m Mode) *Loss {
+	f, a := s.Modes[m], s.Attached
+	if a == nil || f.CPUs == 0 || m == Burst && f.Traced == 0 {
+		return nil
+	}
+	traced := map[Mode]float64{Continuous: 1, Burst: f.Traced}[m]
+	own := 100 * f.CPU / float64(f.CPUs)
+	return &Loss{own + traced*a.Mid, own + traced*a.Low, own + traced*a.High}
+}
+
+// attached is the table of what recording costs as long as it lasts.
+func (r *Report) attached(p printer) {
+	p("\n## While attached\n")
+	p("The same saturated servers, their calls recorded with stacks for every other quarter")
+	p("of a second by nothing but the capture: what is lost meanwhile, with its 95 %% interval,")
+	p("and what the budget of the default mode reckons with for it.\n")
+	p("| server | calls/s | loss | 95 %% | the budget's estimate |\n|---|---|---|---|---|")
+	for _, s := range Servers() {
+		if d := r.Details[s.Name]; d != nil && d.Attached != nil {
+			a := d.Attached
+			p("| %s | %.0f | %.1f %% | %.1f to %.1f | %.1f %% |", s.Name, a.Calls, a.Mid, a.Low, a.High, a.Reckoned)
+		}
+	}
+}
 
 // shares says where the time that a recorded call takes goes.
 func (c *Calls) shares(p printer) {
@@ -162,17 +206,6 @@ func (r *Report) duty(p printer) {
 		}
 		p("%s", row)
 	}
-}
-
-// spread is by how much the bare throughput of one server differs between
-// rounds at the most, as a share.
-func (r *Report) spread() (most float64) {
-	for _, d := range r.Details {
-		if all := d.All[Bare]; len(all) > 0 {
-			most = max(most, (slices.Max(all)-slices.Min(all))/slices.Max(all))
-		}
-	}
-	return most
 }
 
 // burstShare is the share of the time that was traced, if it is known.

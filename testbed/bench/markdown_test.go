@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"math"
 	"strings"
 	"testing"
 )
@@ -16,8 +17,8 @@ func TestTablesAreWhole(t *testing.T) {
 			"bare": ns(80), "empty_probes": ns(120), "clock_probes": ns(160), "untraced": ns(124), "traced": ns(170), "bpftrace": nil,
 		}, Reasons: map[string]string{"bpftrace": "not installed"}}},
 		Details: map[string]*Server{"redis": {
-			Name: "redis", Modes: map[Mode]Figures{Bare: {RPS: 1000, P99: 1}, Burst: {RPS: 990, P99: 2, Traced: 0.1}},
-			Loss: map[Mode]float64{Burst: 1}, All: map[Mode][]float64{Bare: {1000, 900}}, Half: map[Mode]Figures{Bare: {RPS: 500}, Burst: {RPS: 499}},
+			Name: "redis", Modes: map[Mode]Figures{Bare: {RPS: 1000, P99: 1}, Burst: {RPS: 990, P99: 2, Traced: 0.1, CPU: 0.01, CPUs: 2}},
+			Loss: map[Mode]Loss{Burst: {1, 0.5, 1.5}}, Attached: &Attached{Loss: Loss{8, 6, 10}}, All: map[Mode][]float64{Bare: {1000, 900}}, Half: map[Mode]Figures{Bare: {RPS: 500}, Burst: {RPS: 499}},
 		}},
 		Stages: []Stage{{Name: "read", NS: 40}, {Name: "fold", NS: 50}},
 		Scales: []Scale{{Services: 1, Threads: 2000, Calls: 300_000, Figures: Figures{RSS: 140}}},
@@ -46,6 +47,9 @@ func TestTablesAreWhole(t *testing.T) {
 		if r == full && !strings.Contains(text.String(), "stands\nas 1.10 to 1, a recorded one as 2.25 to 1") {
 			t.Errorf("the shares of a call are not told:\n%s", text.String())
 		}
+	}
+	if sum := full.Details["redis"].addedUp(Burst); math.Abs(sum.Mid-1.3) > 1e-9 || math.Abs(sum.High-1.5) > 1e-9 {
+		t.Errorf("half a percent of own time and a tenth of eight are %+v", sum)
 	}
 	if *full.UserspaceNS != 90 || *full.RSS != 140 || len(full.Servers) != 1 || full.Servers[0].WatchedRPS != 990 {
 		t.Errorf("summed up as %v ns, %v MiB, %+v", *full.UserspaceNS, *full.RSS, full.Servers)

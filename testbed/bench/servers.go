@@ -9,8 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/perfscope/perfscope/testbed/agent"
@@ -48,12 +46,13 @@ const (
 	// warm is what a mode gets before it is measured: the collector reads the
 	// server's symbols. In bursts the budget has to find its level first.
 	warm, warmBurst = 4 * time.Second, 14 * time.Second
-	// windows of window each are measured: the load keeps only so many
-	// latencies, and one that something else disturbs is seen.
-	windows, window = 3, time.Second
+	// windows of window each are measured in a mode, bareWindows before and after
+	// it: the load keeps only so many latencies, and one that something else
+	// disturbs is seen.
+	windows, bareWindows, window = 6, 3, time.Second
 	// comparisons is in how many rounds the mode is measured that is there to
 	// compare with: its loss is several times the noise of one round.
-	comparisons = 3
+	comparisons = 1
 )
 
 func (m Mode) warm() time.Duration {
@@ -67,43 +66,24 @@ func (m Mode) warm() time.Duration {
 	}
 }
 
-// Figures are those of one server in one mode.
-type Figures struct {
-	RPS float64 `json:"rps"`
-	P50 float64 `json:"p50_ms"`
-	P99 float64 `json:"p99_ms"`
-	// CPU is that of the collector, in CPUs; RSS its memory.
-	CPU float64 `json:"collector_cpus,omitempty"`
-	RSS float64 `json:"collector_rss_mib,omitempty"`
-	// Overhead is what the collector says it costs the host, Traced the share
-	// of the time in which it recorded calls.
-	Overhead float64 `json:"overhead_estimate,omitempty"`
-	Traced   float64 `json:"traced,omitempty"`
-	Lost     float64 `json:"events_dropped,omitempty"`
-	// Busy is how many processors of the host were busy, whoever with.
-	Busy float64 `json:"busy_cpus"`
-	// Events is what it received per second, NSPerEvent its CPU time for each.
-	Events     float64 `json:"events_per_s,omitempty"`
-	NSPerEvent float64 `json:"ns_per_event,omitempty"`
-	// Contexts is how many trace contexts it was told per second.
-	Contexts float64 `json:"trace_contexts_per_s,omitempty"`
-}
-
-// Server is the result of one server: a median over the rounds for each mode,
-// and what each lost of the bare throughput of the same round, in percent.
+// Server is the result of one server: medians over the rounds for each mode, and
+// what each lost.
 type Server struct {
 	Name    string             `json:"name"`
 	Version string             `json:"version"`
 	Rounds  int                `json:"rounds"`
 	Modes   map[Mode]Figures   `json:"modes"`
-	Loss    map[Mode]float64   `json:"loss_percent"`
+	Loss    map[Mode]Loss      `json:"loss"`
 	All     map[Mode][]float64 `json:"rps_of_each_round"`
+	// Attached is what it loses while its calls are recorded.
+	Attached *Attached `json:"attached"`
 	// Half is under half of the load that the bare server could take, once.
 	Half map[Mode]Figures `json:"half_load"`
 }
 
-// MeasureServer saturates a server in each of the modes, rounds times.
-func MeasureServer(ctx context.Context, o runner.Options, name string, rounds int, modes []Mode, say func(string, ...any)) (result *Server, err error) {
+// MeasureServer saturates one server with one load all the time, and watches it
+// in each of the modes, rounds times, with a bare phase before and after each.
+func MeasureServer(ctx context.Context, o runner.Options, name string, rounds int, say func(string, ...any)) (result *Server, err error) {
 	sc, err := scenarioOf(name)
 	if err != nil {
 		return nil, err
@@ -120,49 +100,77 @@ func MeasureServer(ctx context.Context, o runner.Options, name string, rounds in
 	cfg.Rate = saturate
 	l := load.Start(ctx, cfg)
 	defer l.Stop()
-	result = &Server{Name: name, Version: work.Server.Version, Rounds: rounds, Modes: map[Mode]Figures{}, Loss: map[Mode]float64{}, All: map[Mode][]float64{}}
-	seen := map[Mode][]Figures{}
-	losses := map[Mode][]float64{}
-	for round := range rounds {
-		for i := range modes {
-			m := modes[(i+round)%len(modes)] // none is always the last
-			if m == Continuous && round >= comparisons {
-				continue
-			}
-			f, err := measure(ctx, o, l, m)
-			if err != nil {
-				return nil, fmt.Errorf("%s, %s: %w", name, m, err)
-			}
-			say("%s, round %d, %-10s %8.0f requests/s, p50 %.2f ms, p99 %.2f ms, collector %.3f CPUs, %.0f MiB, estimate %.4f, traced %.2f",
-				name, round+1, m, f.RPS, f.P50, f.P99, f.CPU, f.RSS, f.Overhead, f.Traced)
-			seen[m] = append(seen[m], f)
-			result.All[m] = append(result.All[m], f.RPS)
-		}
-		bare := seen[Bare][round].RPS
-		for _, m := range modes {
-			if round < len(seen[m]) {
-				losses[m] = append(losses[m], 100*(bare-seen[m][round].RPS)/bare)
-			}
-		}
+	result = &Server{Name: name, Version: work.Server.Version, Rounds: rounds, Half: map[Mode]Figures{}}
+	if err := result.saturated(ctx, o, l, say); err != nil {
+		return nil, fmt.Errorf("%s, %w", name, err)
 	}
-	for _, m := range modes {
-		result.Modes[m] = medians(seen[m])
-		result.Loss[m] = median(losses[m])
+	if result.Attached, err = measureAttached(ctx, l, work.Server.PID()); err != nil {
+		return nil, fmt.Errorf("%s, recorded without a collector: %w", name, err)
 	}
+	say("%s, %.0f calls/s while attached: %.1f %% less throughput (%.1f to %.1f), the budget reckons with %.1f %%", name,
+		result.Attached.Calls, result.Attached.Mid, result.Attached.Low, result.Attached.High, result.Attached.Reckoned)
 	l.SetRate(result.Modes[Bare].RPS / 2)
-	result.Half = map[Mode]Figures{}
-	for _, m := range modes {
-		if m == Watch {
-			continue // what it adds is within the noise of one measurement
-		}
-		f, err := measure(ctx, o, l, m)
+	for _, m := range []Mode{Bare, Burst, Continuous} { // what the watch adds is within the noise of one measurement
+		p, err := measure(ctx, o, l, m)
 		if err != nil {
 			return nil, fmt.Errorf("%s, %s, half load: %w", name, m, err)
 		}
+		f := p.Figures
 		say("%s, half load, %-10s %8.0f requests/s, p50 %.2f ms, p99 %.2f ms, %.2f CPUs busy, collector %.3f", name, m, f.RPS, f.P50, f.P99, f.Busy, f.CPU)
 		result.Half[m] = f
 	}
 	return result, nil
+}
+
+// saturated alternates between the bare server and the modes.
+func (s *Server) saturated(ctx context.Context, o runner.Options, l *load.Load, say func(string, ...any)) error {
+	seen, losses := map[Mode][]Figures{}, map[Mode][]float64{}
+	one := func(round int, m Mode) (p phase, err error) {
+		if p, err = measure(ctx, o, l, m); err != nil {
+			return p, fmt.Errorf("%s: %w", m, err)
+		}
+		f := p.Figures
+		seen[m] = append(seen[m], f)
+		say("%s, round %d, %-10s %8.0f requests/s, p50 %.2f ms, p99 %.2f ms, collector %.3f CPUs, %.0f MiB, estimate %.4f, traced %.2f",
+			s.Name, round+1, m, f.RPS, f.P50, f.P99, f.CPU, f.RSS, f.Overhead, f.Traced)
+		return p, nil
+	}
+	before, err := one(0, Bare)
+	if err != nil {
+		return err
+	}
+	for round := range s.Rounds {
+		modes := []Mode{Watch, Burst}
+		if round%2 == 1 {
+			slices.Reverse(modes)
+		}
+		if round < comparisons {
+			modes = append(modes, Continuous)
+		}
+		for _, m := range modes {
+			watched, err := one(round, m)
+			if err != nil {
+				return err
+			}
+			after, err := one(round, Bare)
+			if err != nil {
+				return err
+			}
+			losses[m] = append(losses[m], lost(before, watched, after)...)
+			before = after
+		}
+	}
+	s.Modes, s.Loss, s.All = map[Mode]Figures{}, map[Mode]Loss{}, map[Mode][]float64{}
+	for m, figures := range seen {
+		s.Modes[m] = medians(figures)
+		for _, f := range figures {
+			s.All[m] = append(s.All[m], f.RPS)
+		}
+	}
+	for m, values := range losses {
+		s.Loss[m] = newLoss(values)
+	}
+	return nil
 }
 
 func scenarioOf(name string) (scenario.Scenario, error) {
@@ -178,37 +186,46 @@ func scenarioOf(name string) (scenario.Scenario, error) {
 	return scenario.Scenario{}, fmt.Errorf("no server is named %q", name)
 }
 
-func measure(ctx context.Context, o runner.Options, l *load.Load, m Mode, env ...string) (f Figures, err error) {
+// phase is one time in one mode.
+type phase struct {
+	Figures
+	windows []float64 // requests per second of each
+}
+
+func measure(ctx context.Context, o runner.Options, l *load.Load, m Mode, env ...string) (p phase, err error) {
 	var a *agent.Agent
+	n := bareWindows
 	if m != Bare {
+		n = windows
 		if a, err = startAgent(ctx, o, m, env...); err != nil {
-			return f, err
+			return p, err
 		}
 		defer func() { err = errors.Join(err, a.Stop()) }()
 	}
 	if err := pause(ctx, m.warm()); err != nil {
-		return f, err
+		return p, err
 	}
 	begun, err := look(ctx, a)
 	if err != nil {
-		return f, err
+		return p, err
 	}
 	var seen []Figures
 	l.Take()
-	for range windows {
+	for range n {
 		if err := pause(ctx, window); err != nil {
-			return f, err
+			return p, err
 		}
 		figures := l.Take()
 		if figures.Failures > 0 {
-			return f, fmt.Errorf("%d requests failed: %w", figures.Failures, figures.LastError)
+			return p, fmt.Errorf("%d requests failed: %w", figures.Failures, figures.LastError)
 		}
 		seen = append(seen, Figures{RPS: figures.PerSecond, P50: ms(figures.Median), P99: ms(figures.P99)})
+		p.windows = append(p.windows, figures.PerSecond)
 	}
-	f = medians(seen)
+	p.Figures = medians(seen)
 	ended, err := look(ctx, a)
-	f.between(begun, ended)
-	return f, err
+	p.between(begun, ended)
+	return p, err
 }
 
 // startAgent starts the shipped agent in a mode.
@@ -218,87 +235,4 @@ func startAgent(ctx context.Context, o runner.Options, m Mode, env ...string) (*
 		return nil, err
 	}
 	return agent.Start(ctx, agent.Config{Binary: o.Binary, File: o.Config, Out: out, Env: append(env, "PERFSCOPE_MODE="+string(m))})
-}
-
-// glance is the collector's metrics and the time the host's processors were
-// busy, in seconds, at an instant.
-type glance struct {
-	at      time.Time
-	metrics string
-	busy    float64
-}
-
-// look takes a glance; without a collector when a is nil.
-func look(ctx context.Context, a *agent.Agent) (g glance, err error) {
-	if a != nil {
-		g.metrics, err = a.Metrics(ctx)
-	}
-	stat, err2 := os.ReadFile("/proc/stat")
-	first, _, _ := strings.Cut(string(stat), "\n")
-	for i, field := range strings.Fields(first) {
-		// The label, and idle and iowait, of which guests' time is no part.
-		if ticks, err := strconv.ParseFloat(field, 64); err == nil && i != 4 && i != 5 && i < 9 {
-			g.busy += ticks / 100
-		}
-	}
-	g.at = time.Now()
-	return g, errors.Join(err, err2)
-}
-
-// between fills what the collector and the host say of the time between.
-func (f *Figures) between(begun, ended glance) {
-	took := ended.at.Sub(begun.at).Seconds()
-	grown := func(name string) float64 {
-		return (agent.Total(ended.metrics, name) - agent.Total(begun.metrics, name)) / took
-	}
-	f.Busy = (ended.busy - begun.busy) / took
-	f.CPU = grown("process_cpu_seconds")
-	f.Events = grown("receiver_syscall_events")
-	if f.Events > 0 {
-		f.NSPerEvent = f.CPU * 1e9 / f.Events
-	}
-	f.Contexts = grown("receiver_syscall_trace_contexts")
-	f.RSS = agent.Total(ended.metrics, "process_memory_rss") / (1 << 20)
-	f.Overhead = agent.Total(ended.metrics, "receiver_syscall_overhead")
-	f.Traced = agent.Total(ended.metrics, "receiver_syscall_traced")
-	f.Lost = grown("receiver_syscall_events_dropped") * took
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
-}
-
-func ms(d time.Duration) float64 { return float64(d) / 1e6 }
-
-func median(values []float64) float64 {
-	sorted := slices.Sorted(slices.Values(values))
-	if len(sorted) == 0 {
-		return 0
-	}
-	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
-}
-
-func medians(all []Figures) Figures {
-	of := func(get func(Figures) float64) float64 {
-		var values []float64
-		for _, f := range all {
-			values = append(values, get(f))
-		}
-		return median(values)
-	}
-	return Figures{
-		RPS: of(func(f Figures) float64 { return f.RPS }), P50: of(func(f Figures) float64 { return f.P50 }),
-		P99: of(func(f Figures) float64 { return f.P99 }), CPU: of(func(f Figures) float64 { return f.CPU }),
-		RSS: of(func(f Figures) float64 { return f.RSS }), Overhead: of(func(f Figures) float64 { return f.Overhead }),
-		Traced: of(func(f Figures) float64 { return f.Traced }), Busy: of(func(f Figures) float64 { return f.Busy }), Lost: of(func(f Figures) float64 { return f.Lost }),
-		Events: of(func(f Figures) float64 { return f.Events }), NSPerEvent: of(func(f Figures) float64 { return f.NSPerEvent }),
-		Contexts: of(func(f Figures) float64 { return f.Contexts }),
-	}
 }

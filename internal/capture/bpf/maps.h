@@ -19,7 +19,7 @@ const volatile u32 stack_bytes = 0;
 const volatile u32 stack_every = 0;
 const volatile u32 fail_every = 0;
 const volatile u64 slow_ns = 10000000;
-const volatile u32 share_records = 0; /* of a ring that one group may fill between two polls; zero is no bound */
+const volatile u32 share_records = 0; /* of a ring that one group may fill until the shares are renewed; zero is no bound */
 const volatile u64 slow_gap_ms = 100;
 const volatile u64 idle_calls[8] = {}; /* numbers of calls in which threads wait for work, as a bit set */
 const volatile u64 stacks_half = 0;   /* bytes of the stack ring that calls may fill */
@@ -27,7 +27,7 @@ const volatile u32 include_children = 1;
 
 /* Set by user space while running. */
 volatile u64 attached_at = 0;  /* a call that started earlier was not seen to: its start means nothing */
-volatile u32 poll_no = 0;      /* counts the polls of the rings */
+volatile u32 poll_no = 0;      /* counts the renewals of the shares, at polls that found the rings with room */
 volatile u32 thread_stacks = 0; /* of calls, per thread and window; zero is no bound */
 volatile u32 cpu_stacks = 0;    /* the same per CPU */
 volatile u32 max_copies = 0;   /* stack copies per snapshot */

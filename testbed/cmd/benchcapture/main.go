@@ -78,7 +78,7 @@ func run(ctx context.Context, o runner.Options, parts []string, rounds int) erro
 		if !wanted(s.Name) && !wanted("servers") {
 			continue
 		}
-		d, err := bench.MeasureServer(ctx, o, s.Name, rounds, bench.Modes(), say)
+		d, err := bench.MeasureServer(ctx, o, s.Name, rounds, say)
 		if err != nil {
 			return err
 		}
