@@ -101,7 +101,7 @@ bench: ## Run the benchmarks, the cost per traced call among them (root)
 	go test -run '^$$' -bench . -benchmem $(PACKAGES)
 
 .PHONY: bench-capture
-bench-capture: deps-all build ## What recording costs, beside other tools; PARTS="calls redis" or PARTS="-rounds 5" chooses (16 min)
+bench-capture: deps-all build ## What recording costs, beside other tools; PARTS="calls redis" or PARTS="-rounds 5" chooses (30 min)
 	@./testbed/install-deps.sh bench
 	@cd testbed && go build -o bin/ ./cmd/... && cd .. && exec testbed/bin/benchcapture $(PARTS)
 

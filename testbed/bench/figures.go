@@ -32,6 +32,9 @@ type Figures struct {
 	// Events is what it received per second, NSPerEvent its CPU time for each.
 	Events     float64 `json:"events_per_s,omitempty"`
 	NSPerEvent float64 `json:"ns_per_event,omitempty"`
+	// Sampling is what the samples of the processors take in the kernel, in
+	// CPUs; only measured without hooks, whose every run it would tax.
+	Sampling float64 `json:"sampling_cpus,omitempty"`
 	// Contexts is how many trace contexts it was told per second.
 	Contexts float64 `json:"trace_contexts_per_s,omitempty"`
 }
@@ -121,6 +124,6 @@ func medians(all []Figures) Figures {
 		RSS: of(func(f Figures) float64 { return f.RSS }), Overhead: of(func(f Figures) float64 { return f.Overhead }),
 		Traced: of(func(f Figures) float64 { return f.Traced }), Busy: of(func(f Figures) float64 { return f.Busy }), Lost: of(func(f Figures) float64 { return f.Lost }),
 		Events: of(func(f Figures) float64 { return f.Events }), NSPerEvent: of(func(f Figures) float64 { return f.NSPerEvent }),
-		Contexts: of(func(f Figures) float64 { return f.Contexts }),
+		Contexts: of(func(f Figures) float64 { return f.Contexts }), Sampling: of(func(f Figures) float64 { return f.Sampling }),
 	}
 }

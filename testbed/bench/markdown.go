@@ -102,8 +102,8 @@ func (r *Report) saturated(p printer) {
 	}
 	p("\nAdded up are the parts, each of which can be measured better than their sum: the")
 	p("share of the time in which calls were recorded times what is lost meanwhile (below),")
-	p("and the collector's CPU time, as a share of all processors. Left out is the sampling")
-	p("of the processors, some microseconds a hundred times a second.")
+	p("and the CPU time of the collector and of its samples, as the kernel counts it for the")
+	p("program that takes them, as a share of all processors.")
 }
 
 // addedUp is the loss in a mode from its parts; nil when one is not known.
@@ -113,7 +113,7 @@ func (s *Server) addedUp(m Mode) *Loss {
 		return nil
 	}
 	traced := map[Mode]float64{Continuous: 1, Burst: f.Traced}[m]
-	own := 100 * f.CPU / float64(f.CPUs)
+	own := 100 * (f.CPU + s.Modes[Watch].Sampling) / float64(f.CPUs)
 	return &Loss{own + traced*a.Mid, own + traced*a.Low, own + traced*a.High}
 }
 

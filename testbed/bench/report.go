@@ -33,6 +33,10 @@ type Summary struct {
 	WatchedRPS float64 `json:"watched_rps"`
 	BareP99    float64 `json:"bare_p99_ms"`
 	WatchedP99 float64 `json:"watched_p99_ms"`
+	// Loss is that of the throughput as compared second by second, AddedUp the
+	// same from its parts; see Server.
+	Loss    Loss  `json:"loss"`
+	AddedUp *Loss `json:"loss_added_up"`
 }
 
 // Load reads a report, an empty one when there is none.
@@ -60,7 +64,7 @@ func (r *Report) Summarise() {
 	for _, s := range Servers() {
 		if d := r.Details[s.Name]; d != nil {
 			bare, watched := d.Modes[Bare], d.Modes[Default]
-			r.Servers = append(r.Servers, Summary{s.Name, bare.RPS, watched.RPS, bare.P99, watched.P99})
+			r.Servers = append(r.Servers, Summary{s.Name, bare.RPS, watched.RPS, bare.P99, watched.P99, d.Loss[Default], d.addedUp(Default)})
 		}
 	}
 	if len(r.Stages) > 0 {

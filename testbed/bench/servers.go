@@ -49,7 +49,7 @@ const (
 	// windows of window each are measured in a mode, bareWindows before and after
 	// it: the load keeps only so many latencies, and one that something else
 	// disturbs is seen.
-	windows, bareWindows, window = 6, 3, time.Second
+	windows, bareWindows, window = 10, 5, time.Second
 	// comparisons is in how many rounds the mode is measured that is there to
 	// compare with: its loss is several times the noise of one round.
 	comparisons = 1
@@ -205,6 +205,14 @@ func measure(ctx context.Context, o runner.Options, l *load.Load, m Mode, env ..
 	if err := pause(ctx, m.warm()); err != nil {
 		return p, err
 	}
+	samples := func() (float64, error) { return 0, nil }
+	if m == Watch {
+		var stop func() error
+		if samples, stop, err = timeSamples(); err != nil {
+			return p, err
+		}
+		defer func() { err = errors.Join(err, stop()) }()
+	}
 	begun, err := look(ctx, a)
 	if err != nil {
 		return p, err
@@ -225,7 +233,9 @@ func measure(ctx context.Context, o runner.Options, l *load.Load, m Mode, env ..
 	p.Figures = medians(seen)
 	ended, err := look(ctx, a)
 	p.between(begun, ended)
-	return p, err
+	took, err2 := samples()
+	p.Sampling = took / ended.at.Sub(begun.at).Seconds()
+	return p, errors.Join(err, err2)
 }
 
 // startAgent starts the shipped agent in a mode.
