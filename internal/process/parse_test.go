@@ -71,6 +71,18 @@ func TestParseListening(t *testing.T) {
 	}
 }
 
+// TestListeningReadsLittle: of a server's many connections hardly any is read.
+func TestListeningReadsLittle(t *testing.T) {
+	connection := strings.Repeat("   9: 0100007F:18EB 0100007F:C350 01 00000000:00000000 00:00000000 00000000   100        0 7003 1 0000000000000000 20 4 30 10 -1\n", 1000)
+	table := strings.NewReader(fakeTCP + connection)
+	if got := parseListening(table); len(got) != 2 {
+		t.Errorf("%v", got)
+	}
+	if read := len(fakeTCP) + len(connection) - table.Len(); read > len(fakeTCP)+socketLine {
+		t.Errorf("read %d bytes of the %d that tell who listens", read, len(fakeTCP))
+	}
+}
+
 func FuzzParseStat(f *testing.F) {
 	f.Add([]byte("42 (a (b) c) R 7 1 1 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 9 0 12345 1000 10"))
 	f.Add([]byte("1 () S"))

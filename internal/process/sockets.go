@@ -21,6 +21,11 @@ type listeners map[uint64]netip.AddrPort
 // busiest proxies have, and a resource stays small.
 const maxSockets = 64
 
+// socketLine is about two lines of /proc/net/tcp. The kernel fills what it is
+// given to fill, and goes through its table of connections, empty for the most
+// part, to do so: of a page it goes through a good part of the table.
+const socketLine = 320
+
 // tcpListen is TCP_LISTEN as /proc/net/tcp writes it.
 const tcpListen = "0A"
 
@@ -50,6 +55,7 @@ func (fs procFS) listening(pid int32) (listeners, error) {
 func parseListening(r io.Reader) listeners {
 	found := listeners{}
 	lines := bufio.NewScanner(r)
+	lines.Buffer(make([]byte, socketLine), bufio.MaxScanTokenSize)
 	for lines.Scan() {
 		fields := strings.Fields(lines.Text())
 		if len(fields) < 10 || fields[0] == "sl" {

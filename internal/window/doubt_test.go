@@ -57,10 +57,23 @@ func TestASingleStallIsNotTold(t *testing.T) {
 func TestWhatWasInDoubtIsToldInTheEnd(t *testing.T) {
 	s := newServer(t)
 	s.run(60, pool(8))
-	onset := s.now
+	onset, doubted := s.now, 0
 	for range 20 {
 		s.run(1, pool(8))
 		s.stall(8, 1)
+		decided := s.service.Decided(s.now)
+		switch {
+		case decided == s.now:
+		case len(s.found) > 0:
+			t.Errorf("decided up to %d s before now, and told", (s.now-decided)/second)
+		case decided > onset:
+			t.Errorf("decided up to %d s after the onset", (decided-onset)/second)
+		default:
+			doubted++
+		}
+	}
+	if doubted == 0 {
+		t.Error("never in doubt")
 	}
 	s.run(5, pool(8))
 	if len(s.found) == 0 {

@@ -41,6 +41,15 @@ const (
 	doubt = certain / 3
 )
 
+// Decided is the instant, at most now, up to which what was told will not change:
+// hops in doubt may be told with a later one.
+func (s *Service) Decided(now int64) int64 {
+	if e := s.episode; e != nil && len(e.pending) > 0 {
+		return min(now, e.pending[0].start)
+	}
+	return now
+}
+
 func newEpisode(p *past, learned []*closedHop, c *closedHop) *episode {
 	return &episode{id: fmt.Sprintf("%016x", uint64(c.start)), onset: c.start, past: p, learned: learned}
 }

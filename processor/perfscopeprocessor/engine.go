@@ -271,6 +271,7 @@ func (e *engine) advance(s *service, until int64) {
 		}
 		e.account(s, s.analyzer.Stats())
 	})
+	s.decided = s.analyzer.Decided(until)
 	s.forgetBefore(until - int64(e.cfg.Window))
 	e.ledger.Judge(s.key, s.facts())
 	e.wake()

@@ -42,6 +42,8 @@ type scripted struct {
 	batches int
 	// at has the anomalies by the end of their hop.
 	at     map[int64]suspect.Anomaly
+	// doubt is from when on hops are in doubt, until the first that is told.
+	doubt  int64
 	closed int64
 	panics bool
 }
@@ -62,10 +64,18 @@ func (s *scripted) Advance(now int64) (found []suspect.Anomaly) {
 	for end := s.closed + 5*sec; s.closed != 0 && end <= now; end += 5 * sec {
 		if a, ok := s.at[end]; ok {
 			found = append(found, a)
+			s.doubt = 0
 		}
 	}
 	s.closed = now
 	return found
+}
+
+func (s *scripted) Decided(now int64) int64 {
+	if s.doubt != 0 {
+		return min(now, s.doubt)
+	}
+	return now
 }
 
 // pipelines are a logs and a traces pipeline with one configuration.

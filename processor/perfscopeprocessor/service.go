@@ -39,6 +39,7 @@ type analyzer interface {
 	AddCoverage(syscalltrace.Coverage)
 	UseSignatures(*signature.Matcher)
 	Advance(now int64) []suspect.Anomaly
+	Decided(now int64) int64
 	Stats() window.Stats
 }
 
@@ -50,8 +51,9 @@ type service struct {
 	// threads has when, in event time, a thread was last seen.
 	threads map[int32]int64
 	// latest is the newest event's time, judged the end of the last hop that
-	// is over; nanoseconds since the epoch, in the events' time.
-	latest, judged int64
+	// is over, decided that of the last that is not in doubt; nanoseconds since
+	// the epoch, in the events' time.
+	latest, judged, decided int64
 	// flushed is the longest flush seen.
 	flushed time.Duration
 	// heard is the engine's time, turn its count, at the last flush.
@@ -100,7 +102,7 @@ func (s *service) forgetBefore(at int64) {
 
 // facts are what the ledger is told of a service.
 func (s *service) facts() correlate.Facts {
-	f := correlate.Facts{Until: s.judged, Threads: s.threadSet(), PIDs: s.processes.pids()}
+	f := correlate.Facts{Until: s.decided, Threads: s.threadSet(), PIDs: s.processes.pids()}
 	attrs := pcommon.NewMap()
 	s.processes.common(attrs)
 	f.Sockets, f.Addresses = reach(attrs)

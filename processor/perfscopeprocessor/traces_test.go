@@ -255,3 +255,30 @@ func manySpans(service string, n int) ptrace.Traces {
 	}
 	return td
 }
+
+// TestSpansOfAHopInDoubtWait: what is told of a hop may come with a later one.
+func TestSpansOfAHopInDoubtWait(t *testing.T) {
+	p := newPipelines(t, func() analyzer {
+		a := oneAnomaly().(*scripted)
+		a.doubt = epoch + 5*sec
+		found := a.at[epoch+10*sec]
+		require.NotEmpty(t, found.ID)
+		delete(a.at, epoch+10*sec)
+		a.at[epoch+15*sec] = found
+		return a
+	}, nil).start(t)
+	deliver := func(from, to int64) {
+		for s := from; s < to; s++ {
+			p.second(t, "redis", epoch+s*sec)
+		}
+		p.sync(t)
+	}
+	deliver(0, 4)
+	require.NoError(t, p.traces.ConsumeTraces(ctx, spansOf("redis", [2]int64{epoch + 6*sec, epoch + 7*sec})))
+	deliver(4, 13)
+	require.Never(t, func() bool { return p.outSpan.SpanCount() > 0 }, 700*time.Millisecond, 50*time.Millisecond, "its hop is in doubt")
+	deliver(13, 18)
+	require.Eventually(t, func() bool { return p.outSpan.SpanCount() == 1 }, 5*time.Second, time.Millisecond)
+	assert.NotZero(t, p.outSpan.AllTraces()[0].ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Events().Len())
+	p.stop(t)
+}
