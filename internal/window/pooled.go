@@ -27,7 +27,8 @@ func (s *Service) pooled(c *closedHop) *episode {
 		}
 		e := newEpisode(s.newPast(learned), learned, s.closed[first])
 		e.recent = append(e.recent, s.closed[first:]...)
-		if v := s.comparePooled(e, c); float64(k)*v.score < certain {
+		// To be sure of little does not make it worth looking at.
+		if v := s.comparePooled(e, c); v.cpuExcess < worthLooking*1e9 || float64(k)*v.score < certain {
 			continue
 		}
 		for _, h := range e.recent {

@@ -47,6 +47,25 @@ func TestFewSamplesAddUp(t *testing.T) {
 	}
 }
 
+// TestLittleIsNotWorthTelling: what costs less than a fiftieth of a CPU is not
+// told, however long it lasts.
+func TestLittleIsNotWorthTelling(t *testing.T) {
+	for seed := range uint64(8) {
+		s := newServer(t)
+		s.rng = rand.New(rand.NewPCG(seed, 5))
+		for i := range 120 {
+			l := quiet(s.rng, 0.05)
+			if i >= 60 {
+				l.busy["step5 handle loop main"] += 0.016
+			}
+			s.run(1, l)
+		}
+		for _, a := range s.found {
+			t.Errorf("seed %d, after %d s: score %.2f, %s", seed, (a.End-epoch)/second, a.Score, a.Summary)
+		}
+	}
+}
+
 func TestChanceIsNotTold(t *testing.T) {
 	for _, share := range []float64{0.03, 0.08, 0.3} {
 		for seed := range uint64(8) {
