@@ -70,6 +70,10 @@ const (
 	// are no calls and cost as much again.
 	faultIn = 0.1
 
+	// perConnection is how many calls a new connection takes, from socket over
+	// options and registrations to close: about ten in event loops and runtimes.
+	perConnection = 10.0
+
 	// peerOrDisk calls wait for one amid work.
 	peerOrDisk = syscalltrace.ClassInput | syscalltrace.ClassOutput | syscalltrace.ClassConnect | syscalltrace.ClassReadiness
 
@@ -170,7 +174,7 @@ func (f *Features) onCPU() string {
 		return PatternLongComputation
 	case failing > fifth:
 		return PatternBusyFailingCall
-	case connections > fifth/2:
+	case connections*perConnection > more/2:
 		return PatternConnectionChurn
 	case readiness > fifth:
 		return PatternPollWithoutSleep

@@ -252,6 +252,12 @@ func TestPatterns(t *testing.T) {
 		{PatternBusyFailingCall, Features{Doing: Doing{CPU: 9}, CPUOutsideCalls: 3, Calls: []CallRate{rate("accept4", 11, 0, 5e4, 900), rate("epoll_wait", 0, 100, 5e4, 900)}}},
 		{PatternPollWithoutSleep, Features{Doing: Doing{CPU: 9}, CPUOutsideCalls: 3, Calls: []CallRate{rate("epoll_wait", 0, 100, 1e5, 900)}}},
 		{PatternConnectionChurn, Features{Doing: Doing{CPU: 9}, Calls: []CallRate{rate("connect", 115, 1, 4000, 9000), rate("close", 0, 10, 4000, 900), rate("socket", 0, 10, 4000, 900)}}},
+		// A runtime sets five options on each.
+		{PatternConnectionChurn, Features{Doing: Doing{CPU: 9}, Calls: []CallRate{
+			rate("connect", 115, 0, 450, 2e4), rate("socket", 0, 0, 450, 9000), rate("setsockopt", 0, 1, 2250, 400),
+			rate("epoll_ctl", 0, 0, 900, 2000), rate("getpeername", 0, 0, 450, 300), rate("close", 0, 60, 510, 9000),
+		}}},
+		{"", Features{Doing: Doing{CPU: 9}, Calls: []CallRate{rate("connect", 0, 0, 30, 2e4), rate("getsockname", 0, 10, 5000, 900)}}},
 		{PatternMemoryMapChurn, Features{Doing: Doing{CPU: 1e8}, Calls: []CallRate{rate("mmap", 0, 1, 4000, 9000), rate("munmap", 0, 10, 4000, 900)}}},
 		// A runtime gives memory back now and then; its calls take a hundredth.
 		{PatternLongComputation, Features{Doing: Doing{CPU: 8e7}, CPUOutsideCalls: 7e7, Calls: []CallRate{rate("madvise", 0, 60, 1000, 1000)}}},
