@@ -90,7 +90,7 @@ func (f *Features) Name() string {
 			byClass[syscalltrace.ClassSleep] += ns
 			continue
 		}
-		for _, c := range []syscalltrace.Class{syscalltrace.ClassSync, syscalltrace.ClassSleep, syscalltrace.ClassFutex, peerOrDisk} {
+		for _, c := range []syscalltrace.Class{syscalltrace.ClassSync, syscalltrace.ClassSleep, syscalltrace.ClassFutex, syscalltrace.ClassFileLock, peerOrDisk} {
 			if f.Classes.Is(nr, c) {
 				byClass[c] += ns
 			}
@@ -112,7 +112,7 @@ func (f *Features) Name() string {
 		switch half := f.Waiting / 2; {
 		case byClass[syscalltrace.ClassSync] > half:
 			return PatternSyncWrite
-		case f.Lock > half:
+		case f.Lock > half, byClass[syscalltrace.ClassFileLock] > half:
 			return PatternLockWait
 		case byClass[syscalltrace.ClassSleep] > half:
 			return PatternSleepInRequest

@@ -245,6 +245,7 @@ func TestPatterns(t *testing.T) {
 	}{
 		{PatternSyncWrite, Features{Doing: waits("fdatasync")}},
 		{PatternLockWait, Features{Doing: with(waits("futex"), func(d *Doing) { d.Lock = 8 })}},
+		{PatternLockWait, Features{Doing: with(waits("flock"), func(d *Doing) { d.Stuck = 8 })}},
 		{PatternSleepInRequest, Features{Doing: with(waits("clock_nanosleep"), func(d *Doing) { d.CPU = 1 })}},
 		{PatternStuckCall, Features{Doing: with(waits("read"), func(d *Doing) { d.Stuck = 8 })}},
 		{PatternBlockedIO, Features{Doing: waits("connect")}},

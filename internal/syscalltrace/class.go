@@ -34,6 +34,9 @@ const (
 	ClassFile
 	// ClassLookup calls look at a file by its name and move none of its bytes.
 	ClassLookup
+	// ClassFileLock waits for another process's lock on a file: of fcntl only
+	// the operations that do so wait.
+	ClassFileLock
 )
 
 var classNames = map[Class][]string{
@@ -52,12 +55,13 @@ var classNames = map[Class][]string{
 	ClassLookup: {
 		"stat", "lstat", "newfstatat", "statx", "access", "faccessat", "faccessat2", "readlink", "readlinkat", "getxattr", "lgetxattr",
 	},
-	ClassAccept:  {"accept", "accept4"},
-	ClassConnect: {"connect"},
-	ClassSync:    {"fsync", "fdatasync", "sync_file_range", "msync", "syncfs", "sync"},
-	ClassSleep:   {"nanosleep", "clock_nanosleep"},
-	ClassFutex:   {"futex", "futex_wait", "futex_waitv"},
-	ClassMemory:  {"mmap", "munmap", "brk", "mremap", "madvise", "mprotect"},
+	ClassFileLock: {"flock", "fcntl"},
+	ClassAccept:   {"accept", "accept4"},
+	ClassConnect:  {"connect"},
+	ClassSync:     {"fsync", "fdatasync", "sync_file_range", "msync", "syncfs", "sync"},
+	ClassSleep:    {"nanosleep", "clock_nanosleep"},
+	ClassFutex:    {"futex", "futex_wait", "futex_waitv"},
+	ClassMemory:   {"mmap", "munmap", "brk", "mremap", "madvise", "mprotect"},
 	ClassReadiness: {
 		"epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll", "select", "pselect6",
 	},
