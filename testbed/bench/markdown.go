@@ -122,7 +122,9 @@ func (r *Report) attached(p printer) {
 	p("\n## While attached\n")
 	p("The same saturated servers, their calls recorded with stacks for every other quarter")
 	p("of a second by nothing but the capture: what is lost meanwhile, with its 95 %% interval,")
-	p("and what the budget of the default mode reckons with for it.\n")
+	p("and what the budget of the default mode reckons with for it. The clients' calls pass")
+	p("the hooks, too: a server that is left more of the processors, or more requests at a")
+	p("time, may gain what it loses.\n")
 	p("| server | calls/s | loss | 95 %% | the budget's estimate |\n|---|---|---|---|---|")
 	for _, s := range Servers() {
 		if d := r.Details[s.Name]; d != nil && d.Attached != nil {
