@@ -33,7 +33,7 @@ func startSlapd(ctx context.Context, fault func(ctx context.Context, s *server.S
 		Server: s,
 		Load: load.Config{
 			Workers: 12,
-			Rate:    400,
+			Rate:    800,
 			Dial: func() (load.Client, error) {
 				c, err := client.DialLDAP(s.Addr)
 				if err != nil {
