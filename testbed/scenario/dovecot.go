@@ -32,6 +32,8 @@ func dovecotDotlock() Scenario {
 		// src/lib-storage/index/mbox/mbox-lock.c at 2.3.19: mbox_lock calls
 		// file_dotlock_create (src/lib/file-dotlock.c), which looks at the
 		// lock file and sleeps for 0.1 to 3 s, until it is gone or old enough.
+		// Debian's takes a lock of the kernel's before (fcntl): who sleeps
+		// holds it, and the others wait for it in mbox_lock, too.
 		Truth:    []string{"file_dotlock_create", "mbox_lock"},
 		Patterns: []string{"sleep_in_request", "lock_wait"},
 		Start: func(ctx context.Context) (Workload, error) {
