@@ -30,7 +30,8 @@ func (f Function) Nameless() bool { return strings.HasPrefix(f.Name, f.Module+"+
 // Stack is what a user stack says of application code.
 type Stack struct {
 	// Frames index Stacks.Function, innermost application function first,
-	// each function once. Empty when no application code is on the stack.
+	// each function once; those of shared libraries where no application code is
+	// on the stack. Empty when neither is.
 	Frames []int32
 	// Lock is set when the thread is inside a lock primitive, which is
 	// never a wait for something to do.
@@ -158,10 +159,30 @@ frames:
 		}
 		s.frames = append(s.frames, id)
 	}
+	if len(s.frames) == 0 && stack.Complete && s.sharedLibraries(stack) {
+		library = "" // it is the application here
+	}
 	if s.Len() >= MaxStacks && len(s.frames) > 1 {
 		s.frames = s.frames[:1]
 	}
 	return s.put(Stack{Frames: s.frames, Lock: lock, Library: s.library(library), Partial: partial})
+}
+
+// sharedLibraries takes the functions of shared libraries for the application's
+// where the whole stack has none of those: many a server is a thin main around
+// libraries of its own (BIND's named), which nothing tells from others'. It reports
+// whether there are any.
+func (s *Stacks) sharedLibraries(stack *syscalltrace.Stack) bool {
+	for i := range stack.Frames {
+		f := &stack.Frames[i]
+		if f.Origin != syscalltrace.OriginLibrary || f.Inlined || !strings.Contains(f.Module, ".so") || libraryOf(f) == "" {
+			continue
+		}
+		if id := s.function(f); len(s.frames) < maxFrames && !slices.Contains(s.frames, id) {
+			s.frames = append(s.frames, id)
+		}
+	}
+	return len(s.frames) > 0
 }
 
 // maxLibraries bounds the libraries told apart in one service.

@@ -328,3 +328,37 @@ func TestLibraryOf(t *testing.T) {
 		}
 	}
 }
+
+// TestLibrariesOfAThinMain: what has no application code on a whole stack is a
+// shared library's own doing, with its functions for suspects.
+func TestLibrariesOfAThinMain(t *testing.T) {
+	shared := func(name string) syscalltrace.Frame {
+		return syscalltrace.Frame{Function: name, Module: "libdns.so", Origin: syscalltrace.OriginLibrary}
+	}
+	libc := syscalltrace.Frame{Function: "fsync", Module: "libc.so.6", Origin: syscalltrace.OriginLibrary}
+	app := syscalltrace.Frame{Function: "serve", Module: "named", Origin: syscalltrace.OriginApplication}
+	goroutine := syscalltrace.Frame{Function: "net/http.(*Transport).dial", Module: "server", Origin: syscalltrace.OriginLibrary}
+	for name, tc := range map[string]struct {
+		stack syscalltrace.Stack
+		want  string
+	}{
+		"a library's thread":      {syscalltrace.Stack{Complete: true, Frames: []syscalltrace.Frame{libc, shared("commit"), shared("write"), shared("commit")}}, "commit write"},
+		"called by the program":   {syscalltrace.Stack{Complete: true, Frames: []syscalltrace.Frame{libc, shared("commit"), app}}, "serve"},
+		"the caller is not known": {syscalltrace.Stack{Frames: []syscalltrace.Frame{libc, shared("commit")}}, ""},
+		"the C library's":         {syscalltrace.Stack{Complete: true, Frames: []syscalltrace.Frame{libc}}, ""},
+		"a package of Go's":       {syscalltrace.Stack{Complete: true, Frames: []syscalltrace.Frame{goroutine}}, ""},
+	} {
+		stacks := NewStacks()
+		st := stacks.Get(stacks.Intern(&tc.stack))
+		var got []string
+		for _, f := range st.Frames {
+			got = append(got, stacks.Function(f).Name)
+		}
+		if strings.Join(got, " ") != tc.want {
+			t.Errorf("%s: %v, want %q", name, got, tc.want)
+		}
+		if own := name == "a library's thread"; own && st.Library != 0 {
+			t.Errorf("%s belongs to library %d, too", name, st.Library)
+		}
+	}
+}
