@@ -340,7 +340,8 @@ func (d *Discoverer) evaluate(f *facts, old *Process, ch *Changes) *Process {
 		}
 		p := d.describe(f, i, m.rule.ServiceName)
 		switch {
-		case parent != nil && parent.Rule == i && parent.ServiceName == p.ServiceName && parent.Executable == p.Executable:
+		case parent != nil && parent.ServiceName == p.ServiceName && parent.ServiceNamespace == p.ServiceNamespace:
+			// Whatever it runs: a master starts a program for each session.
 			p.adopt(parent)
 		case old != nil && old.Rule == i && old.ticks == p.ticks && old.Executable == p.Executable && old.ServiceName == p.ServiceName:
 			// Its parent has ended since: it stays the instance it was.

@@ -3,6 +3,7 @@ package process
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -191,6 +192,28 @@ func TestChildrenShareTheInstance(t *testing.T) {
 	d := discover(t, p, Config{Targets: []Rule{{PID: 900}}})
 	if got := pids(scan(t, d).Started); !slices.Equal(got, []int32{900}) {
 		t.Errorf("followed %v without being told to", got)
+	}
+}
+
+// TestProgramsOfOneService: a master that starts another program for each session
+// is one instance with them, as far as the rules give them one name.
+func TestProgramsOfOneService(t *testing.T) {
+	p := newFakeProc(t)
+	p.add(fakeProcess{pid: 80, exe: "/usr/sbin/dovecot"})
+	p.add(fakeProcess{pid: 81, parent: 80, exe: "/usr/lib/dovecot/imap"})
+	p.add(fakeProcess{pid: 82, parent: 81, exe: "/usr/lib/dovecot/indexer"})
+	p.add(fakeProcess{pid: 83, parent: 80, exe: "/usr/lib/dovecot/auth", environ: []string{"OTEL_RESOURCE_ATTRIBUTES=service.namespace=other"}})
+	p.add(fakeProcess{pid: 84, parent: 80, exe: "/usr/sbin/sieve"})
+	p.add(fakeProcess{pid: 85, parent: 80, exe: "/bin/sh"})
+	d := discover(t, p, Config{Children: true, Targets: []Rule{
+		{Executable: "dovecot"}, {Executable: "/usr/lib/dovecot/*", ServiceName: "dovecot"}, {Executable: "sieve"},
+	}})
+	roots := map[int32]int32{}
+	for _, proc := range scan(t, d).Started {
+		roots[proc.PID] = proc.Root
+	}
+	if want := (map[int32]int32{80: 80, 81: 80, 82: 80, 83: 83, 84: 84}); !maps.Equal(roots, want) {
+		t.Errorf("roots %v, want %v", roots, want)
 	}
 }
 
