@@ -41,7 +41,7 @@ const (
 type scripted struct {
 	batches int
 	// at has the anomalies by the end of their hop.
-	at     map[int64]suspect.Anomaly
+	at map[int64]suspect.Anomaly
 	// doubt is from when on hops are in doubt, until the first that is told.
 	doubt  int64
 	closed int64
