@@ -1,0 +1,5 @@
+package scenario
+
+func init() {
+	addCheck("pdns-import", slow(2))
+}
