@@ -27,7 +27,7 @@ func zookeeperWatches() Scenario {
 		Title:  "ZooKeeper waits for a monitor that reads a list of 360,000 watches slowly",
 		Server: "zookeeper", Language: Java, Kind: LockConvoy, Source: Debian, Split: Report,
 		Normal: "three hundred services watch all of 1,200 settings and read those that change; others read, list and change them",
-		Fault:  "a monitor asks who watches what (wchp), again and again, and takes the 7 MB at 2 MB/s: until the last 4 MB are in the socket's buffer nobody else is answered",
+		Fault:  "a monitor asks who watches what (wchp), again and again, and takes the 7 MB at 2 MB/s: nobody else is answered meanwhile",
 		// https://github.com/apache/zookeeper/blob/release-3.8.0/zookeeper-server/src/main/java/org/apache/zookeeper/server/watch/WatchManager.java
 		// dumpWatches is synchronized and writes to the connection, which
 		// blocks (NIOServerCnxn.sendBufferSync); addWatch and triggerWatch, for
