@@ -43,6 +43,12 @@ done
 [ "${1:-}" != all ] || [ -e /usr/include/event.h ] || missing+=(libevent-dev) # build-memcached.sh
 [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
 [ "${1:-}" != all ] || compgen -G '/usr/sbin/php-fpm[0-9]*' >/dev/null || missing+=(php-fpm)
+if [ "${1:-}" = all ]; then
+	for pair in /usr/sbin/pdns_server:pdns-server /usr/share/pdns-backend-sqlite3:pdns-backend-sqlite3 /usr/bin/sqlite3:sqlite3 \
+		/usr/share/java/zookeeper.jar:libzookeeper-java /usr/sbin/proftpd:proftpd-core; do
+		[ -e "${pair%%:*}" ] || missing+=("${pair##*:}")
+	done
+fi
 compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || missing+=(postgresql)
 
 if ! command -v go >/dev/null; then

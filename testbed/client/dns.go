@@ -8,11 +8,16 @@ import (
 	"time"
 )
 
-// The numbers of DNS that a client needs.
+// The types of records that are asked for.
 const (
-	dnsTypeA    = 1
+	DNSTypeA   = 1
+	DNSTypeMX  = 15
+	DNSTypeTXT = 16
+)
+
+// The other numbers of DNS that a client needs.
+const (
 	dnsTypeSOA  = 6
-	dnsTypeMX   = 15
 	dnsClassIN  = 1
 	dnsClassANY = 255
 	dnsUpdate   = 5 << 11 // the operation, where the flags are
@@ -38,14 +43,8 @@ func DialDNS(addr string) (*DNS, error) {
 // Close closes the socket.
 func (c *DNS) Close() error { return c.conn.Close() }
 
-// Address asks for the IPv4 address of a name, MailServer for its mail server.
-// That there is no such name is an answer, too.
-func (c *DNS) Address(name string) error { return c.ask(name, dnsTypeA) }
-
-// MailServer asks who takes mail for a name.
-func (c *DNS) MailServer(name string) error { return c.ask(name, dnsTypeMX) }
-
-func (c *DNS) ask(name string, kind uint16) error {
+// Ask asks for the records of a name. That there is no such name is an answer, too.
+func (c *DNS) Ask(name string, kind uint16) error {
 	return c.do(0, dnsQuestion(dnsHeader(1, 0), name, kind))
 }
 
@@ -98,7 +97,7 @@ func dnsQuestion(message []byte, name string, kind uint16) []byte {
 }
 
 func dnsRecord(message []byte, name string, class uint16, ttl uint32, data []byte) []byte {
-	message = binary.BigEndian.AppendUint16(dnsName(message, name), dnsTypeA)
+	message = binary.BigEndian.AppendUint16(dnsName(message, name), DNSTypeA)
 	message = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint16(message, class), ttl)
 	return append(binary.BigEndian.AppendUint16(message, uint16(len(data))), data...)
 }

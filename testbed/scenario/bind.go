@@ -65,11 +65,11 @@ type resolver struct{ *client.DNS }
 func (c resolver) Request(r *rand.Rand) error {
 	switch n := r.IntN(1000); {
 	case n < 850:
-		return c.Address(bindHost(r.IntN(bindHosts)))
+		return c.Ask(bindHost(r.IntN(bindHosts)), client.DNSTypeA)
 	case n < 900:
-		return c.Address(fmt.Sprintf("printer%d.%s", r.IntN(1000), bindZone))
+		return c.Ask(fmt.Sprintf("printer%d.%s", r.IntN(1000), bindZone), client.DNSTypeA)
 	case n < 998:
-		return c.MailServer(bindZone)
+		return c.Ask(bindZone, client.DNSTypeMX)
 	}
 	return c.register(r)
 }

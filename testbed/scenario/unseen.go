@@ -1,7 +1,11 @@
 package scenario
 
+import "slices"
+
 // unseen are servers with a scenario or two each that came when the inference
 // was done; all are of the half that is for the report.
 func unseen() []Scenario {
-	return append([]Scenario{varnishBans(), caddyRetries(), phpSession(), phpFigures(), mosquittoAutosave(), ticketsAttachments(), squidBlocklist(), mochiWildcards()}, unseenC()...)
+	return slices.Concat([]Scenario{
+		varnishBans(), caddyRetries(), phpSession(), phpFigures(), mosquittoAutosave(), ticketsAttachments(), squidBlocklist(), mochiWildcards(),
+	}, unseenC(), unseenDaemons())
 }

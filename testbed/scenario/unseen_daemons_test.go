@@ -1,0 +1,15 @@
+package scenario
+
+import "testing"
+
+func init() {
+	addCheck("pdns-import", slow(2))
+	addCheck("zookeeper-watches", fewer(0.75))
+	addCheck("proftpd-users", func(t *testing.T, before, after state) {
+		// A session waits for up to 200 ms as it is: the daemon sleeps when another
+		// has ended.
+		if after.figures.Median < before.figures.Median*11/10 {
+			t.Errorf("the median only went from %s to %s", before.figures.Median, after.figures.Median)
+		}
+	})
+}
