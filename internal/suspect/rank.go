@@ -83,9 +83,9 @@ func Rank(stacks *Stacks, times []StackTime, limit int) []Suspect {
 		if t.Kind == EvidenceSyscall && !t.Failing {
 			own = 0
 		}
-		for _, f := range frames {
+		for i, f := range frames {
 			credit := weight
-			if stacks.Function(f).Nameless() {
+			if stacks.Function(f).Nameless() || i == 0 && stack.Wrapper {
 				nameless = max(nameless, weight)
 				credit *= decay
 			} else if nameless > 0 {

@@ -44,6 +44,9 @@ type Stack struct {
 	// where no application code is on the stack, the one that the thread belongs
 	// to; an index that counts from one, zero when it is none or the C library.
 	Library int32
+	// Wrapper is set when the innermost function does no more than wait, by its
+	// name: it is the program's own fsync or usleep.
+	Wrapper bool
 	// Partial is set when functions are missing because they were interpreted
 	// or have no name yet: once they are compiled, the same place has more.
 	Partial bool
@@ -134,7 +137,7 @@ func (s *Stacks) Intern(stack *syscalltrace.Stack) uint32 {
 		return 0
 	}
 	s.frames = s.frames[:0]
-	lock, partial, library := false, false, ""
+	lock, partial, library, callee := false, false, "", ""
 frames:
 	for i := range stack.Frames {
 		f := &stack.Frames[i]
@@ -145,6 +148,7 @@ frames:
 			if f.Origin == syscalltrace.OriginLibrary {
 				library = libraryOf(f) // the outermost
 			}
+			callee = name
 		}
 		// Inlined code has no boundary of its own at run time: the symbol
 		// that holds it is credited.
@@ -159,30 +163,49 @@ frames:
 		}
 		s.frames = append(s.frames, id)
 	}
-	if len(s.frames) == 0 && stack.Complete && s.sharedLibraries(stack) {
-		library = "" // it is the application here
+	if len(s.frames) == 0 && stack.Complete {
+		if callee = s.sharedLibraries(stack); len(s.frames) > 0 {
+			library = "" // it is the application here
+		}
 	}
 	if s.Len() >= MaxStacks && len(s.frames) > 1 {
 		s.frames = s.frames[:1]
 	}
-	return s.put(Stack{Frames: s.frames, Lock: lock, Library: s.library(library), Partial: partial})
+	wrapper := len(s.frames) > 1 && wraps(s.functions[s.frames[0]].Name, callee)
+	return s.put(Stack{Frames: s.frames, Lock: lock, Library: s.library(library), Partial: partial, Wrapper: wrapper})
+}
+
+// wraps reports whether a function is named for the wait it calls: my_sync for
+// fdatasync, Utility::usleep for clock_nanosleep.
+func wraps(function, callee string) bool {
+	function, _, _ = strings.Cut(function, "(")
+	function = strings.ToLower(function[max(strings.LastIndexByte(function, ':'), strings.LastIndexByte(function, '.'))+1:])
+	function = strings.ReplaceAll(function, "async", "")
+	for _, wait := range []string{"sync", "sleep"} {
+		if strings.Contains(callee, wait) && strings.Contains(function, wait) {
+			return true
+		}
+	}
+	return false
 }
 
 // sharedLibraries takes the functions of shared libraries for the application's
 // where the whole stack has none of those: many a server is a thin main around
-// libraries of its own (BIND's named), which nothing tells from others'. It reports
-// whether there are any.
-func (s *Stacks) sharedLibraries(stack *syscalltrace.Stack) bool {
+// libraries of its own (BIND's named), which nothing tells from others'. It returns
+// what the innermost of them calls.
+func (s *Stacks) sharedLibraries(stack *syscalltrace.Stack) (callee string) {
 	for i := range stack.Frames {
 		f := &stack.Frames[i]
-		if f.Origin != syscalltrace.OriginLibrary || f.Inlined || !strings.Contains(f.Module, ".so") || libraryOf(f) == "" {
-			continue
-		}
-		if id := s.function(f); len(s.frames) < maxFrames && !slices.Contains(s.frames, id) {
-			s.frames = append(s.frames, id)
+		switch {
+		case f.Origin == syscalltrace.OriginLibrary && !f.Inlined && strings.Contains(f.Module, ".so") && libraryOf(f) != "":
+			if id := s.function(f); len(s.frames) < maxFrames && !slices.Contains(s.frames, id) {
+				s.frames = append(s.frames, id)
+			}
+		case len(s.frames) == 0:
+			callee = f.Function
 		}
 	}
-	return len(s.frames) > 0
+	return callee
 }
 
 // maxLibraries bounds the libraries told apart in one service.
@@ -260,6 +283,9 @@ func (s *Stacks) put(stack Stack) uint32 {
 	}
 	if stack.Partial {
 		s.key = append(s.key, 'P')
+	}
+	if stack.Wrapper {
+		s.key = append(s.key, 'W')
 	}
 	if stack.Library != 0 {
 		s.key = append(strconv.AppendInt(append(s.key, 'B'), int64(stack.Library), 36), ' ')

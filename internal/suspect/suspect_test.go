@@ -124,12 +124,12 @@ func TestIdleThreadsHideNoCaller(t *testing.T) {
 	for _, idle := range []float64{0, 1e9, 40e9} {
 		stacks := NewStacks()
 		times := []StackTime{
-			{Stack: stacks.Intern(stack("@fdatasync sync_file flush_log commit serve worker")), Kind: EvidenceBlocked, Now: 80e6, Excess: 80e6},
+			{Stack: stacks.Intern(stack("@fdatasync write_out flush_log commit serve worker")), Kind: EvidenceBlocked, Now: 80e6, Excess: 80e6},
 			{Stack: stacks.Intern(stack("@read ask_peer serve worker")), Kind: EvidenceBlocked, Now: 20e6, Past: 20e6},
 			{Stack: stacks.Intern(stack("@pthread_cond_wait take worker")), Kind: EvidenceBlocked, Now: idle, Past: idle, Idle: true},
 		}
 		got := Rank(stacks, times, 3)
-		if !slices.Equal(names(got), []string{"sync_file", "flush_log", "commit"}) || got[1].Score < 0.6 {
+		if !slices.Equal(names(got), []string{"write_out", "flush_log", "commit"}) || got[1].Score < 0.6 {
 			t.Errorf("with %.0f s/s of idle waits: %+v", idle/1e9, got)
 		}
 	}
@@ -360,5 +360,39 @@ func TestLibrariesOfAThinMain(t *testing.T) {
 		if own := name == "a library's thread"; own && st.Library != 0 {
 			t.Errorf("%s belongs to library %d, too", name, st.Library)
 		}
+	}
+}
+
+// TestWrappers: who calls the program's own fdatasync is the better place to look.
+func TestWrappers(t *testing.T) {
+	for _, tc := range []struct {
+		function, callee string
+		want             bool
+	}{
+		{"my_sync", "fdatasync", true},
+		{"Utility::usleep(unsigned long)", "__nanosleep", true},
+		{"isc_stdio_sync", "fsync", true},
+		{"flushAppendOnlyFile", "fdatasync", false},
+		{"pg_sleep", "epoll_wait", false},
+		{"flush_async", "fsync", false},
+		{"Synchroniser::run", "fsync", false},
+		{"server.(*Store).Sync", "os.(*File).Sync", false}, // a method of the application's
+	} {
+		if got := wraps(tc.function, tc.callee); got != tc.want {
+			t.Errorf("%s that calls %s: %v", tc.function, tc.callee, got)
+		}
+	}
+	stacks := NewStacks()
+	called := func(functions string) uint32 {
+		s := stack(functions)
+		s.Frames = append([]syscalltrace.Frame{{Function: "fdatasync", Module: "libc.so.6", Origin: syscalltrace.OriginLibrary}}, s.Frames...)
+		return stacks.Intern(s)
+	}
+	ranked := Rank(stacks, []StackTime{{Stack: called("my_sync write_log commit"), Kind: EvidenceBlocked, Now: 5e8, Excess: 5e8}}, 10)
+	if len(ranked) != 3 || ranked[0].Function != "write_log" || ranked[1].Function != "my_sync" {
+		t.Errorf("%+v", ranked)
+	}
+	if ranked = Rank(stacks, []StackTime{{Stack: called("my_sync"), Kind: EvidenceBlocked, Now: 5e8, Excess: 5e8}}, 10); len(ranked) != 1 || ranked[0].Score < 0.9 {
+		t.Errorf("without a caller: %+v", ranked)
 	}
 }
