@@ -56,7 +56,9 @@ const (
 // Functions known by their address only (static ones of a stripped program) are
 // answered for by the nearest caller with a name, which has the credit of the
 // first of them, while theirs is that of one call further out: an address is
-// the worse place to look.
+// the worse place to look. So are the program's own names for a wait
+// (Stack.Wrapper). Functions without even an address to tell them by
+// (Stack.Hidden) count as steps.
 func Rank(stacks *Stacks, times []StackTime, limit int) []Suspect {
 	shares, doubt := inclusiveShares(stacks, times)
 	grown := ownGrowth(stacks, times)
@@ -79,6 +81,8 @@ func Rank(stacks *Stacks, times []StackTime, limit int) []Suspect {
 			weight *= 1 - stack.Doubt
 			evidence = EvidenceSignature
 		}
+		// They have their part of the credit, too, which goes to nobody.
+		weight *= math.Pow(decay, float64(stack.Hidden))
 		own := grown[shareKey{frames[0], t.Kind}]
 		if t.Kind == EvidenceSyscall && !t.Failing {
 			own = 0

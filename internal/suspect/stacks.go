@@ -47,6 +47,9 @@ type Stack struct {
 	// Wrapper is set when the innermost function does no more than wait, by its
 	// name: it is the program's own fsync or usleep.
 	Wrapper bool
+	// Hidden is how many functions without a name are inside the innermost one:
+	// interpreted, or not known yet.
+	Hidden int
 	// Partial is set when functions are missing because they were interpreted
 	// or have no name yet: once they are compiled, the same place has more.
 	Partial bool
@@ -137,11 +140,16 @@ func (s *Stacks) Intern(stack *syscalltrace.Stack) uint32 {
 		return 0
 	}
 	s.frames = s.frames[:0]
-	lock, partial, library, callee := false, false, "", ""
+	lock, partial, library, callee, hidden := false, false, "", "", 0
 frames:
 	for i := range stack.Frames {
 		f := &stack.Frames[i]
-		partial = partial || f.Origin == syscalltrace.OriginUnknown || interpreted(f)
+		if f.Origin == syscalltrace.OriginUnknown || interpreted(f) {
+			partial = true
+			if len(s.frames) == 0 {
+				hidden++
+			}
+		}
 		if f.Origin != syscalltrace.OriginApplication && len(s.frames) == 0 {
 			name, _, _ := strings.Cut(f.Function, "@")
 			lock = lock || lockPrimitives[name]
@@ -172,7 +180,7 @@ frames:
 		s.frames = s.frames[:1]
 	}
 	wrapper := len(s.frames) > 1 && wraps(s.functions[s.frames[0]].Name, callee)
-	return s.put(Stack{Frames: s.frames, Lock: lock, Library: s.library(library), Partial: partial, Wrapper: wrapper})
+	return s.put(Stack{Frames: s.frames, Lock: lock, Library: s.library(library), Partial: partial, Wrapper: wrapper, Hidden: hidden})
 }
 
 // wraps reports whether a function is named for the wait it calls: my_sync for
@@ -286,6 +294,9 @@ func (s *Stacks) put(stack Stack) uint32 {
 	}
 	if stack.Wrapper {
 		s.key = append(s.key, 'W')
+	}
+	if stack.Hidden > 0 {
+		s.key = append(strconv.AppendInt(append(s.key, 'H'), int64(stack.Hidden), 36), ' ')
 	}
 	if stack.Library != 0 {
 		s.key = append(strconv.AppendInt(append(s.key, 'B'), int64(stack.Library), 36), ' ')

@@ -396,3 +396,23 @@ func TestWrappers(t *testing.T) {
 		t.Errorf("without a caller: %+v", ranked)
 	}
 }
+
+// TestFunctionsWithoutANameAreSteps: who is eleven frames away is not answerable as
+// who is next to the wait.
+func TestFunctionsWithoutANameAreSteps(t *testing.T) {
+	stacks := NewStacks()
+	unnamed := syscalltrace.Frame{Function: "Interpreter", Module: "[jit]", Origin: syscalltrace.OriginUnknown}
+	far := stack("doIO")
+	for range 6 {
+		far.Frames = slices.Insert(far.Frames, 0, unnamed)
+	}
+	near := stack("addWatch")
+	near.Frames = append(near.Frames, unnamed, unnamed) // callers are no steps
+	ranked := Rank(stacks, []StackTime{
+		{Stack: stacks.Intern(far), Kind: EvidenceBlocked, Now: 6e8, Excess: 6e8},
+		{Stack: stacks.Intern(near), Kind: EvidenceBlocked, Now: 4e8, Excess: 4e8},
+	}, 10)
+	if len(ranked) != 2 || ranked[0].Function != "addWatch" {
+		t.Errorf("%+v", ranked)
+	}
+}
