@@ -21,6 +21,7 @@ if [ "${1:-}" = all ]; then
 		javac:openjdk-17-jdk-headless
 		/usr/share/tomcat10/bin/catalina.sh:tomcat10
 		varnishd:varnish mosquitto:mosquitto squid:squid
+		prometheus:prometheus etcd:etcd-server
 	)
 fi
 # What only the tests on other kernels need.

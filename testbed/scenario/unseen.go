@@ -3,5 +3,5 @@ package scenario
 // unseen are servers with a scenario or two each that came when the inference
 // was done; all are of the half that is for the report.
 func unseen() []Scenario {
-	return []Scenario{varnishBans(), caddyRetries(), phpSession(), phpFigures(), mosquittoAutosave(), ticketsAttachments(), squidBlocklist(), mochiWildcards()}
+	return append([]Scenario{varnishBans(), caddyRetries(), phpSession(), phpFigures(), mosquittoAutosave(), ticketsAttachments(), squidBlocklist(), mochiWildcards()}, unseenStores()...)
 }
