@@ -22,6 +22,7 @@ if [ "${1:-}" = all ]; then
 		/usr/share/tomcat10/bin/catalina.sh:tomcat10
 		varnishd:varnish mosquitto:mosquitto squid:squid
 		slapd:slapd dovecot:dovecot-imapd named:bind9
+		prometheus:prometheus etcd:etcd-server
 	)
 fi
 # What only the tests on other kernels need.
