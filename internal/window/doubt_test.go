@@ -2,8 +2,10 @@ package window
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/perfscope/perfscope/internal/syscalltrace"
 )
@@ -49,6 +51,25 @@ func TestASingleStallIsNotTold(t *testing.T) {
 	s.run(5, pool(8))
 	if len(s.found) == 0 {
 		t.Error("stalls in every second are not told")
+	}
+}
+
+// TestManyShortWaitsAreNoStall: that hardly a look meets one does not make them a
+// single stall.
+func TestManyShortWaitsAreNoStall(t *testing.T) {
+	for seed := range uint64(5) {
+		s := newServer(t)
+		s.rng = rand.New(rand.NewPCG(seed, 9))
+		s.run(60, normal(1))
+		onset := s.now
+		l := normal(1)
+		const stack = "@fdatasync flush handle loop main"
+		l.waits[0].also = &site{stack: stack, call: "fdatasync", share: 0.1}
+		l.calls = append(l.calls, calls{"fdatasync", 300, time.Millisecond, 0, stack})
+		s.run(20, l)
+		if len(s.found) == 0 || s.found[0].End > onset+5*second {
+			t.Errorf("seed %d: not told of the first hop: %+v", seed, s.service.Stats())
+		}
 	}
 }
 

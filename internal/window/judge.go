@@ -176,8 +176,18 @@ func (s *Service) compareKnown(p *past, c *closedHop, cpuTotal float64) verdict 
 // stalled reports whether the waiting in excess was there in less than a quarter
 // of the hop: a single stall, as of a disk that flushes its cache, holds up all
 // threads at once, and is over; so are a few syncs that last (a second and more), when a file that
-// was written is put away. It takes three hops in a row to be told.
+// was written is put away. It takes three hops in a row to be told. Many waits that
+// nobody made before are no stall, and so short that the looks may miss them.
 func (s *Service) stalled(v *verdict, p *past, c *closedHop) bool {
+	many := 0.0
+	for number, excess := range v.waiting {
+		if p.manyMore(c, number) {
+			many += excess
+		}
+	}
+	if 2*many > sum(v.waiting) {
+		return false // however few looks met one
+	}
 	seen, onlySyncs, longest := uint64(0), true, int64(0)
 	for cell, t := range c.spans {
 		cell.thread = 0
@@ -187,9 +197,6 @@ func (s *Service) stalled(v *verdict, p *past, c *closedHop) bool {
 		seen |= t.slices
 		longest = max(longest, t.longest)
 		onlySyncs = onlySyncs && s.classes.Is(cell.number, syscalltrace.ClassSync)
-		if p.manyMore(c, cell.number) {
-			return false
-		}
 	}
 	snapshot := c.period.snapshot * c.seconds
 	moments := min(sliceCount, float64(s.cfg.Hop)/max(1, snapshot))
