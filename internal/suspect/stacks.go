@@ -44,6 +44,8 @@ type Stack struct {
 	// where no application code is on the stack, the one that the thread belongs
 	// to; an index that counts from one, zero when it is none or the C library.
 	Library int32
+	// Shared is set when Frames are of shared libraries.
+	Shared bool
 	// Wrapper is set when the innermost function does no more than wait, by its
 	// name: it is the program's own fsync or usleep.
 	Wrapper bool
@@ -171,16 +173,24 @@ frames:
 		}
 		s.frames = append(s.frames, id)
 	}
+	shared := false
 	if len(s.frames) == 0 && stack.Complete {
-		if callee = s.sharedLibraries(stack); len(s.frames) > 0 {
-			library = "" // it is the application here
-		}
+		callee = s.sharedLibraries(stack)
+		shared = len(s.frames) > 0
+	}
+	if shared {
+		library = "" // it is the application here
 	}
 	if s.Len() >= MaxStacks && len(s.frames) > 1 {
 		s.frames = s.frames[:1]
 	}
 	wrapper := len(s.frames) > 1 && wraps(s.functions[s.frames[0]].Name, callee)
-	return s.put(Stack{Frames: s.frames, Lock: lock, Library: s.library(library), Partial: partial, Wrapper: wrapper, Hidden: hidden})
+	return s.put(Stack{Frames: s.frames, Lock: lock, Library: s.library(library), Partial: partial, Shared: shared, Wrapper: wrapper, Hidden: hidden})
+}
+
+// Nobodys is the identifier of a stack without its functions.
+func (s *Stacks) Nobodys(id uint32) uint32 {
+	return s.put(Stack{Lock: s.stacks[id].Lock, Partial: s.stacks[id].Partial})
 }
 
 // wraps reports whether a function is named for the wait it calls: my_sync for

@@ -141,6 +141,41 @@ func TestAThreadThatIsKeptForLater(t *testing.T) {
 	}
 }
 
+// TestAPoolOfALibraryIsNobodys: threads that a shared library keeps wait for work,
+// wherever that is; what they do amid work is the library's own.
+func TestAPoolOfALibraryIsNobodys(t *testing.T) {
+	for call, want := range map[string]bool{"futex": false, "fdatasync": true} {
+		s := newServer(t)
+		live := func(place, call string) {
+			s.run(1, pool(8))
+			st := stackOf(place)
+			st.Complete = true
+			for i := range st.Frames[1:] {
+				st.Frames[1+i].Module, st.Frames[1+i].Origin = "libuv.so.1", syscalltrace.OriginLibrary
+			}
+			for id := range int32(4) {
+				b := &syscalltrace.Batch{ThreadID: 90 + id, ThreadName: "worker", Stacks: []syscalltrace.Stack{st}}
+				for n := range int64(5) {
+					b.Events = append(b.Events, syscalltrace.Event{
+						Kind: syscalltrace.KindBlocked, Time: s.now - second + n*tick, Duration: tick, Elapsed: 60 * second,
+						Number: number(t, call), Stack: 1,
+					})
+				}
+				s.service.AddBatch(b)
+			}
+		}
+		for range 90 {
+			live("@wait uv_poll worker", "epoll_wait")
+		}
+		for range 20 {
+			live("@wait uv_wait worker", call)
+		}
+		if told := len(s.found) > 0; told != want {
+			t.Errorf("%s: told %v", call, told)
+		}
+	}
+}
+
 // TestACheckpointIsNoHang: a thread in the background has something to do for a
 // while, and sleeps between its steps where none has slept before. That one of the
 // few samples of a service with little to do is of it says nothing.

@@ -165,6 +165,9 @@ func (s *Service) fold(h *hop, th *thread, tid int32, e *syscalltrace.Event) {
 	case syscalltrace.KindBlocked:
 		h.gaps += e.Duration
 		h.looks++
+		if st := s.stacks.Get(e.Stack); st.Shared && !st.Lock && s.mayIdle(e.Number) {
+			e.Stack = s.stacks.Nobodys(e.Stack) // the pool of a library, not amid work
+		}
 		s.recognise(h, th, e.Stack)
 		h.see(threadCell{thread: tid, stack: e.Stack, number: e.Number, waiting: true, fresh: s.fresh(th)}, e)
 	}
