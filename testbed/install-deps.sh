@@ -2,7 +2,7 @@
 # Installs what the build and the demo need on Debian or Ubuntu, and only what is
 # missing; with "all" as its argument also every server of the testbed, with
 # "kernels" what the tests on other kernels need, with "bench" the tools that
-# the bench compares with. The servers are installed, never started: the demo
+# the bench compares with, with "install" what the tests of the installation need. The servers are installed, never started: the demo
 # starts its own, on free ports of the loopback interface.
 set -euo pipefail
 
@@ -17,12 +17,14 @@ if [ "${1:-}" = all ]; then
 	needed+=(
 		apache2:apache2-bin lighttpd:lighttpd bindfs:bindfs haproxy:haproxy
 		node:nodejs npm:npm mariadbd:mariadb-server-core my_print_defaults:mariadb-client-core
-		dpkg-source:dpkg-dev ip:iproute2
+		dpkg-source:dpkg-dev ip:iproute2 curl:curl runc:runc
 		javac:openjdk-17-jdk-headless
 		/usr/share/tomcat10/bin/catalina.sh:tomcat10
 		varnishd:varnish mosquitto:mosquitto squid:squid
 		slapd:slapd dovecot:dovecot-imapd named:bind9
 		prometheus:prometheus etcd:etcd-server
+		chromium:chromium
+		ruby:ruby puma:puma freeradius:freeradius activemq:activemq rabbitmq-server:rabbitmq-server
 	)
 fi
 # What only the tests on other kernels need.
@@ -32,6 +34,10 @@ fi
 # What only the comparison with other tools needs.
 if [ "${1:-}" = bench ]; then
 	needed=(bpftrace:bpftrace perf:linux-perf strace:strace)
+fi
+# What only the tests of the installation need.
+if [ "${1:-}" = install ]; then
+	needed=(debootstrap:debootstrap systemd-analyze:systemd rpm:rpm)
 fi
 export PATH="$PATH:/usr/sbin:/sbin"
 
@@ -46,7 +52,9 @@ done
 [ "${1:-}" != all ] || compgen -G '/usr/sbin/php-fpm[0-9]*' >/dev/null || missing+=(php-fpm)
 if [ "${1:-}" = all ]; then
 	for pair in /usr/sbin/pdns_server:pdns-server /usr/share/pdns-backend-sqlite3:pdns-backend-sqlite3 /usr/bin/sqlite3:sqlite3 \
-		/usr/share/java/zookeeper.jar:libzookeeper-java /usr/sbin/proftpd:proftpd-core; do
+		/usr/share/java/zookeeper.jar:libzookeeper-java /usr/sbin/proftpd:proftpd-core /usr/lib/freeradius/rlm_rest.so:freeradius-rest \
+		/usr/lib/python3/dist-packages/aiohttp:python3-aiohttp /usr/lib/python3/dist-packages/flask:python3-flask \
+		/usr/lib/python3/dist-packages/gunicorn:python3-gunicorn /usr/lib/python3/dist-packages/requests:python3-requests; do
 		[ -e "${pair%%:*}" ] || missing+=("${pair##*:}")
 	done
 fi

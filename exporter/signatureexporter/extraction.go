@@ -3,6 +3,8 @@ package signatureexporter
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -17,8 +19,8 @@ import (
 
 	"github.com/perfscope/perfscope/exporter/signatureexporter/internal/metadata"
 	"github.com/perfscope/perfscope/internal/signature"
-	"github.com/perfscope/perfscope/internal/syscalllog"
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace/tracelog"
 )
 
 // extraction mines every program whose records come by.
@@ -69,6 +71,9 @@ func (e *extraction) gauge(of func(*program) int64) metric.Int64Callback {
 }
 
 func (e *extraction) start(_ context.Context, host component.Host) error {
+	if err := writable(e.cfg.Directory); err != nil {
+		return fmt.Errorf("directory: %s cannot be written to: %w", e.cfg.Directory, err)
+	}
 	e.host = host
 	e.stopped.Go(func() {
 		tick := time.NewTicker(e.cfg.Interval)
@@ -83,6 +88,19 @@ func (e *extraction) start(_ context.Context, host component.Host) error {
 		}
 	})
 	return nil
+}
+
+// writable makes the directory and a file in it, which it removes: an hour under a
+// test load must not end with nothing on disk.
+func writable(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // the processor's account may be another
+		return err
+	}
+	file, err := os.CreateTemp(dir, ".*.new")
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Close(), os.Remove(file.Name()))
 }
 
 // shutdown writes what was found to the end. It may come without a start.
@@ -115,9 +133,9 @@ func (e *extraction) take(ctx context.Context, rl plog.ResourceLogs) {
 	which := programOf(attrs)
 	var errs []error
 	for _, sl := range rl.ScopeLogs().All() {
-		errs = append(errs, syscalllog.Decode(sl.LogRecords(), syscalllog.Handler{
+		errs = append(errs, tracelog.Decode(sl.LogRecords(), tracelog.Handler{
 			Arch: which.Arch,
-			Batch: func(arch string, b *syscalltrace.Batch) {
+			Batch: func(arch string, b *threadtrace.Batch) {
 				of := which
 				if of.Arch == "" {
 					of.Arch = arch

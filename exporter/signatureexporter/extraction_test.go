@@ -18,29 +18,29 @@ import (
 
 	"github.com/perfscope/perfscope/exporter/signatureexporter/internal/metadata"
 	"github.com/perfscope/perfscope/internal/signature"
-	"github.com/perfscope/perfscope/internal/syscalllog"
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace/tracelog"
 )
 
-const arch = syscalltrace.ArchAMD64
+const arch = threadtrace.ArchAMD64
 
 // turns are the records of a server that waits, reads, writes to its log by
 // save, and answers.
 func turns(t *testing.T, buildID string, n int) plog.Logs {
 	t.Helper()
-	frames := func(names ...string) (s syscalltrace.Stack) {
+	frames := func(names ...string) (s threadtrace.Stack) {
 		for _, name := range names {
-			s.Frames = append(s.Frames, syscalltrace.Frame{Function: name, Module: "server"})
+			s.Frames = append(s.Frames, threadtrace.Frame{Function: name, Module: "server"})
 		}
 		return s
 	}
-	b := &syscalltrace.Batch{ThreadID: 7, Stacks: []syscalltrace.Stack{
+	b := &threadtrace.Batch{ThreadID: 7, Stacks: []threadtrace.Stack{
 		frames("loop", "main"), frames("receive", "loop", "main"), frames("save", "loop", "main"), frames("answer", "loop", "main"),
 	}}
 	do := func(name string, stack uint32) {
-		number, ok := syscalltrace.Number(arch, name)
+		number, ok := threadtrace.Number(arch, name)
 		require.True(t, ok)
-		b.Events = append(b.Events, syscalltrace.Event{Time: 1e18 + int64(len(b.Events))*1000, Duration: 500, Number: number, Return: 1, Stack: stack})
+		b.Events = append(b.Events, threadtrace.Event{Time: 1e18 + int64(len(b.Events))*1000, Duration: 500, Number: number, Return: 1, Stack: stack})
 	}
 	for i := range n {
 		do("epoll_wait", 1)
@@ -59,7 +59,7 @@ func turns(t *testing.T, buildID string, n int) plog.Logs {
 	if buildID != "" {
 		attrs.PutStr("process.executable.build_id.gnu", buildID)
 	}
-	syscalllog.AppendBatch(rl.ScopeLogs().AppendEmpty().LogRecords(), syscalllog.FormatPacked, arch, b)
+	tracelog.AppendBatch(rl.ScopeLogs().AppendEmpty().LogRecords(), tracelog.FormatPacked, arch, b)
 	return ld
 }
 
@@ -166,7 +166,8 @@ func TestAFileThatCannotBeWritten(t *testing.T) {
 	require.NoError(t, os.WriteFile(inTheWay, nil, 0o600))
 	e, err := newExtraction(&Config{Directory: filepath.Join(inTheWay, "below"), Interval: time.Hour, MaxPrograms: 1}, componenttest.NewNopTelemetrySettings())
 	require.NoError(t, err)
-	require.NoError(t, e.start(context.Background(), componenttest.NewNopHost()))
+	// It is said at once, not after an hour under a test load.
+	require.ErrorContains(t, e.start(context.Background(), componenttest.NewNopHost()), "cannot be written to")
 	require.NoError(t, e.consume(context.Background(), turns(t, "60f4", 500)))
 	assert.Error(t, e.write())
 	// It is tried again, when it can be written.
@@ -179,7 +180,7 @@ func TestAFileThatCannotBeWritten(t *testing.T) {
 func TestRecordsThatCannotBeReadAreLeftOut(t *testing.T) {
 	ld := turns(t, "60f4", 500)
 	rec := ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().AppendEmpty()
-	rec.SetEventName(syscalllog.EventBatch)
+	rec.SetEventName(tracelog.EventBatch)
 	rec.Body().SetStr("no bytes")
 	dir := t.TempDir()
 	logged := extract(t, dir, ld)

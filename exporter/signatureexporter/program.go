@@ -12,7 +12,7 @@ import (
 
 	"github.com/perfscope/perfscope/exporter/signatureexporter/internal/metadata"
 	"github.com/perfscope/perfscope/internal/signature"
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 // program is what is mined of one program.
@@ -67,7 +67,7 @@ func readFile(path string) (*signature.File, error) {
 	return signature.Read(file)
 }
 
-func (p *program) take(ctx context.Context, t *metadata.TelemetryBuilder, b *syscalltrace.Batch) {
+func (p *program) take(ctx context.Context, t *metadata.TelemetryBuilder, b *threadtrace.Batch) {
 	p.miner.Add(b)
 	now := p.miner.Progress()
 	p.fresh = p.fresh || now.Calls > p.seen.Calls
@@ -103,7 +103,7 @@ func (p *program) save(f *signature.File) (err error) {
 	}()
 	// It holds names of functions and calls: the processor's account may be
 	// another.
-	err = errors.Join(f.Write(file), file.Chmod(0o644), file.Sync(), file.Close())
+	err = errors.Join(f.Write(file), file.Chmod(0o640), file.Sync(), file.Close())
 	if err != nil {
 		return err
 	}

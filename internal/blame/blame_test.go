@@ -123,9 +123,9 @@ func TestEveryServiceIsRanked(t *testing.T) {
 
 func TestTableIsBounded(t *testing.T) {
 	at := func(s int64) time.Time { return time.Unix(s, 0) }
-	table := NewTable[int](3)
+	table := NewTable[int](Limits{Spans: 3, Bytes: 100})
 	for i := range 4 {
-		table.Add([16]byte{byte(i)}, i, at(int64(i)))
+		table.Add([16]byte{byte(i)}, i, 10, at(int64(i)))
 	}
 	if table.Get([16]byte{0}) != nil || table.Spans() != 3 {
 		t.Errorf("%d spans held", table.Spans())
@@ -134,7 +134,50 @@ func TestTableIsBounded(t *testing.T) {
 	if table.Get([16]byte{2}) != nil || table.Get([16]byte{3}) == nil || table.Spans() != 1 {
 		t.Error("expiry")
 	}
-	NewTable[int](0).Add([16]byte{}, 1, at(0))
+	NewTable[int](Limits{}).Add([16]byte{}, 1, 1, at(0))
+}
+
+func TestTableIsBoundedInBytes(t *testing.T) {
+	now := time.Unix(0, 0)
+	table := NewTable[int](Limits{Spans: 1 << 20, Bytes: 100})
+	for i := range 20 {
+		table.Add([16]byte{byte(i)}, i, 30, now)
+	}
+	table.Add([16]byte{99}, 0, 101, now)
+	if table.Spans() != 0 || table.Bytes() != 0 {
+		t.Errorf("a span larger than all: %d spans, %d bytes are held", table.Spans(), table.Bytes())
+	}
+	if lost := table.TakeLost(); lost != (Lost{Bytes: 21}) {
+		t.Errorf("lost %+v", lost)
+	}
+	for range MaxTraceSpans + 5 {
+		table.Add([16]byte{1}, 0, 0, now)
+	}
+	if lost := table.TakeLost(); table.Spans() != MaxTraceSpans || lost != (Lost{Trace: 5}) {
+		t.Errorf("%d spans of one trace, lost %+v", table.Spans(), lost)
+	}
+}
+
+// TestSpendIsBounded: a trace of as many services, calls and anomalies as fit.
+func TestSpendIsBounded(t *testing.T) {
+	var spans []Span
+	for i := range MaxTraceSpans {
+		s := Span{ID: [8]byte{byte(i), byte(i >> 8), 1}, Start: 0, End: 10, Service: "one", Client: true, Callee: fmt.Sprint("called ", i)}
+		for j := range 4 {
+			s.Anomalies = append(s.Anomalies, anomaly(fmt.Sprint("of ", i%3), fmt.Sprint(i, " ", j)))
+			s.Anomalies[j].ID = fmt.Sprint(i, " ", j)
+		}
+		spans = append(spans, s)
+	}
+	spent := Spend(spans)
+	if len(spent) != MaxServices {
+		t.Errorf("%d services", len(spent))
+	}
+	for _, s := range spent {
+		if len(s.Calls) > MaxServices || len(s.Anomalies) > maxAnomalies {
+			t.Errorf("%s calls %d and has %d anomalies", s.Service, len(s.Calls), len(s.Anomalies))
+		}
+	}
 }
 
 func TestPeriod(t *testing.T) {
@@ -144,12 +187,66 @@ func TestPeriod(t *testing.T) {
 	p.Trace([16]byte{3}, []Load{{Service: "front", Excess: 100}})
 	p.Anomaly(anomaly("cron", "g"))
 	p.Anomaly(anomaly("one too many", "h"))
-	r, traces, worst := p.Rank()
-	if len(r) != 3 || traces != 2 || worst != [16]byte{2} {
-		t.Errorf("%+v, %d traces, worst %v", r, traces, worst)
+	groups := p.Rank()
+	if len(groups) != 2 {
+		t.Fatalf("%+v", groups)
 	}
 	// What the front lost in a trace without anomalies is not held against it.
-	if r[0].Service != "redis" || r[1].Role != Victim || r[2].Role != Unlinked {
-		t.Errorf("%+v", r)
+	r := groups[1].Ranking
+	if len(r) != 2 || groups[1].Traces != 2 || groups[1].Worst != [16]byte{2} || r[0].Service != "redis" || r[1].Role != Victim {
+		t.Errorf("%+v", groups[1])
+	}
+	if r := groups[0].Ranking; len(r) != 1 || r[0].Service != "cron" || r[0].Role != Unlinked || groups[0].Traces != 0 {
+		t.Errorf("%+v", groups[0])
+	}
+}
+
+// TestGroups: what is abnormal in the same traces is one group, through any
+// number of traces; a service that is healthy links none.
+func TestGroups(t *testing.T) {
+	trace := func(services ...string) (loads []Load) {
+		for _, s := range services {
+			l := Load{Service: s, Excess: 1}
+			if s != "healthy" {
+				l.Anomalies = []Anomaly{anomaly(s, "f")}
+			}
+			loads = append(loads, l)
+		}
+		return loads
+	}
+	p := NewPeriod(10)
+	for i, services := range [][]string{{"a", "b", "healthy"}, {"c", "d", "healthy"}, {"d", "e"}, {"e", "a"}, {"x", "healthy"}} {
+		p.Trace([16]byte{byte(i)}, trace(services...))
+	}
+	var got []string
+	for _, g := range p.Rank() {
+		services := map[string]bool{}
+		for _, pair := range g.Ranking {
+			services[pair.Service] = true
+		}
+		got = append(got, fmt.Sprint(len(services), " in ", g.Traces))
+	}
+	slices.Sort(got)
+	if want := []string{"1 in 1", "5 in 4"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestReplicas: instances with the same first suspect are one cause, by the
+// worst of them; another first suspect, or none, is another.
+func TestReplicas(t *testing.T) {
+	with := func(id string, impact float64, functions ...string) Anomaly {
+		a := anomaly("shop", functions...)
+		a.ID, a.Impact = id, impact
+		return a
+	}
+	var got []string
+	for _, p := range Rank([]Load{{Service: "shop", Linked: true, Excess: 1, Anomalies: []Anomaly{
+		with("1", 0.2, "f", "g"), with("2", 0.9, "f", "h"), with("3", 0.5, "x"), with("4", 0.5),
+	}}}) {
+		got = append(got, fmt.Sprint(p.Function, p.Anomalies))
+	}
+	if want := []string{"[4]", "f[1 2]", "x[3]", "h[1 2]"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

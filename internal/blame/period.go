@@ -5,22 +5,48 @@ import (
 	"slices"
 )
 
-// maxAnomalies bounds the episodes of one service in a period.
-const maxAnomalies = 8
+// maxAnomalies bounds the anomalies of one service in a trace or a period: those of
+// as many of its instances.
+const maxAnomalies = 64
 
 // Period adds up what services lost in the traces of some time. It is bounded
 // by the number of services and is not safe for concurrent use.
 type Period struct {
 	limit int
 	loads map[string]*Load
-	// traces counts the abnormal ones; worst is the one that lost most.
-	traces    int
+	// linked has, for each service that is abnormal in a trace, another one that
+	// is abnormal in the same one, or itself: a forest of sets (union-find).
+	linked map[string]string
+	// traces has the abnormal ones by one of their abnormal services.
+	traces map[string]*traces
+}
+
+// traces counts abnormal traces; worst is the one that lost most.
+type traces struct {
+	n         int
 	worst     [16]byte
 	worstLost int64
 }
 
+func (t *traces) add(o traces) {
+	if t.n == 0 || o.worstLost > t.worstLost {
+		t.worst, t.worstLost = o.worst, o.worstLost
+	}
+	t.n += o.n
+}
+
+// Group is what is abnormal in the same traces, ranked.
+type Group struct {
+	Ranking Ranking
+	// Traces counts the abnormal ones; Worst is the one that lost most.
+	Traces int
+	Worst  [16]byte
+}
+
 // NewPeriod holds at most limit services; further ones are left out.
-func NewPeriod(limit int) *Period { return &Period{limit: limit, loads: map[string]*Load{}} }
+func NewPeriod(limit int) *Period {
+	return &Period{limit: limit, loads: map[string]*Load{}, linked: map[string]string{}, traces: map[string]*traces{}}
+}
 
 // Trace adds the loads of a trace, if any of them is abnormal.
 func (p *Period) Trace(id [16]byte, loads []Load) {
@@ -36,7 +62,7 @@ func (p *Period) Trace(id [16]byte, loads []Load) {
 		l.Linked = true
 		l.Excess += loads[i].Excess
 		for _, name := range loads[i].Calls {
-			if !slices.Contains(l.Calls, name) {
+			if len(l.Calls) < p.limit && !slices.Contains(l.Calls, name) {
 				l.Calls = append(l.Calls, name)
 			}
 		}
@@ -47,12 +73,46 @@ func (p *Period) Trace(id [16]byte, loads []Load) {
 			lost += loads[i].Excess
 		}
 	}
-	if p.traces++; p.traces == 1 || lost > p.worstLost {
-		p.worst, p.worstLost = id, lost
+	p.link(loads, traces{n: 1, worst: id, worstLost: lost})
+}
+
+// link puts the services that are abnormal in a trace into one set.
+func (p *Period) link(loads []Load, t traces) {
+	first := ""
+	for i := range loads {
+		name := loads[i].Service
+		if len(loads[i].Anomalies) == 0 || p.loads[name] == nil {
+			continue
+		}
+		if first == "" {
+			first = p.root(name)
+			p.linked[first] = first
+		}
+		if r := p.root(name); r != first {
+			p.linked[r] = first
+		}
+	}
+	if first == "" {
+		return
+	}
+	if p.traces[first] == nil {
+		p.traces[first] = &traces{}
+	}
+	p.traces[first].add(t)
+}
+
+// root stands for the set that a service is in.
+func (p *Period) root(name string) string {
+	for {
+		next, known := p.linked[name]
+		if !known || next == name {
+			return name
+		}
+		name = next
 	}
 }
 
-// Anomaly adds one that was told, whether or not a trace leads to its service.
+// Anomaly adds one that an agent found, whether or not a trace leads to its service.
 func (p *Period) Anomaly(a Anomaly) {
 	if l := p.load(a.Service); l != nil {
 		l.note(a)
@@ -79,12 +139,35 @@ func (l *Load) note(a Anomaly) {
 	}
 }
 
-// Rank ranks what was added: the abnormal traces there were, and the one that
-// lost most, are the second and third results.
-func (p *Period) Rank() (r Ranking, traces int, worst [16]byte) {
-	loads := make([]Load, 0, len(p.loads))
+// Rank ranks what was added: each group of services that are abnormal in the
+// same traces, and each service that no trace leads to, by itself. Groups are in
+// order of the name of their first service.
+func (p *Period) Rank() []Group {
+	groups := map[string][]Load{}
+	var healthy []Load
 	for _, name := range slices.Sorted(maps.Keys(p.loads)) {
-		loads = append(loads, *p.loads[name])
+		l := *p.loads[name]
+		if len(l.Anomalies) == 0 {
+			healthy = append(healthy, l)
+			continue
+		}
+		groups[p.root(name)] = append(groups[p.root(name)], l)
 	}
-	return Rank(loads), p.traces, p.worst
+	counted := map[string]*traces{}
+	for name, t := range p.traces {
+		root := p.root(name)
+		if counted[root] == nil {
+			counted[root] = &traces{}
+		}
+		counted[root].add(*t)
+	}
+	out := make([]Group, 0, len(groups))
+	for _, root := range slices.Sorted(maps.Keys(groups)) {
+		g := Group{Ranking: Rank(append(groups[root], healthy...))}
+		if t := counted[root]; t != nil {
+			g.Traces, g.Worst = t.n, t.worst
+		}
+		out = append(out, g)
+	}
+	return out
 }

@@ -11,8 +11,10 @@ type Pair struct {
 	// Score is the share of the excess that points to it, 0 to 1.
 	Score float64
 	Role  Role
-	// Anomaly is the id of its service's episode, Pattern what it does.
-	Anomaly, Pattern string
+	// Anomalies are the ids of its service's anomalies, one of each instance
+	// that has the same first suspect, Pattern what it does.
+	Anomalies []string
+	Pattern   string
 }
 
 // Ranking is what is to blame, most first: causes, then victims, then what is
@@ -57,11 +59,15 @@ func Rank(loads []Load) Ranking {
 		case total > 0:
 			weight = float64(l.Excess) / float64(total)
 		}
-		for _, a := range l.Anomalies {
-			for _, s := range a.Suspects {
+		for _, same := range alike(l.Anomalies) {
+			suspects := same.worst.Suspects
+			if len(suspects) == 0 {
+				suspects = []Suspect{{Score: 1}} // of the service no more is known
+			}
+			for _, s := range suspects {
 				pairs = append(pairs, Pair{
 					Service: l.Service, Function: s.Function, Module: s.Module, Score: weight * s.Score, Role: role,
-					Anomaly: a.ID, Pattern: a.Pattern,
+					Anomalies: same.ids, Pattern: same.worst.Pattern,
 				})
 			}
 		}
@@ -71,6 +77,38 @@ func Rank(loads []Load) Ranking {
 			cmp.Compare(a.Service, b.Service), cmp.Compare(a.Function, b.Function))
 	})
 	return spread(pairs)
+}
+
+// replicas are anomalies of instances of one service with one first suspect; the
+// suspects are those of the one that is worst.
+type replicas struct {
+	ids   []string
+	worst *Anomaly
+}
+
+// alike puts anomalies of one service together by their first suspect, and those
+// that have none.
+func alike(list []Anomaly) (out []replicas) {
+	type key struct{ function, module string }
+	index := map[key]int{}
+	for i := range list {
+		a := &list[i]
+		k := key{}
+		if len(a.Suspects) > 0 {
+			k = key{a.Suspects[0].Function, a.Suspects[0].Module}
+		}
+		at, known := index[k]
+		if !known {
+			at = len(out)
+			index[k] = at
+			out = append(out, replicas{worst: a})
+		}
+		r := &out[at]
+		if r.ids = append(r.ids, a.ID); a.Impact > r.worst.Impact {
+			r.worst = a
+		}
+	}
+	return out
 }
 
 func order(r Role) int { return slices.Index([]Role{Cause, Victim, Unlinked}, r) }

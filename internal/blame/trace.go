@@ -6,7 +6,6 @@ package blame
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 )
 
@@ -82,48 +81,80 @@ func Spend(spans []Span) []Spent {
 			children[p] = append(children[p], i)
 		}
 	}
-	by := map[string]*Spent{}
-	of := func(service string) *Spent {
-		s := by[service]
-		if s == nil {
-			s = &Spent{Service: service}
-			by[service] = s
-		}
-		return s
-	}
+	by := services{}
 	for i := range spans {
 		s := &spans[i]
 		owner, called := s.Service, callee(spans, i, children[i])
 		if called != "" {
 			owner = called
-			caller := of(s.Service)
-			if called != s.Service && !slices.Contains(caller.Calls, called) {
-				caller.Calls = append(caller.Calls, called)
-			}
+			by.call(s.Service, called)
 		}
-		o := of(owner)
-		o.Own += own(spans, i, children[i])
-		if o.Operation == "" || called == "" && !s.Client && isEntry(spans, index, i) {
-			o.Operation = s.Name
+		if o := by.of(owner); o != nil {
+			o.Own += own(spans, i, children[i])
+			if o.Operation == "" || called == "" && !s.Client && isEntry(spans, index, i) {
+				o.Operation = s.Name
+			}
 		}
 		for _, a := range s.Anomalies {
-			at := of(a.Service)
-			if !slices.ContainsFunc(at.Anomalies, func(b Anomaly) bool { return b.ID == a.ID }) {
-				at.Anomalies = append(at.Anomalies, a)
+			if at := by.of(a.Service); at != nil {
+				at.note(a)
 			}
 		}
 	}
-	return slices.SortedFunc(values(by), func(a, b Spent) int { return cmp.Compare(a.Service, b.Service) })
+	return by.inOrder()
 }
 
-func values(by map[string]*Spent) func(func(Spent) bool) {
-	return func(yield func(Spent) bool) {
-		for _, s := range maps.All(by) {
-			if !yield(*s) {
-				return
-			}
-		}
+// MaxServices bounds the services of one trace; time spent in further ones is
+// nobody's.
+const MaxServices = 256
+
+// services has what each service took of a trace.
+type services map[string]*spending
+
+// spending is what one service took, with what was entered already.
+type spending struct {
+	Spent
+	calls, anomalies map[string]struct{}
+}
+
+// of is what a service took; nil when there are too many services.
+func (by services) of(service string) *spending {
+	s := by[service]
+	if s == nil && len(by) < MaxServices {
+		s = &spending{Spent: Spent{Service: service}, calls: map[string]struct{}{}, anomalies: map[string]struct{}{}}
+		by[service] = s
 	}
+	return s
+}
+
+// call enters that one service calls another.
+func (by services) call(service, called string) {
+	caller, callee := by.of(service), by.of(called)
+	if caller == nil || callee == nil || service == called {
+		return
+	}
+	if _, there := caller.calls[called]; !there {
+		caller.calls[called] = struct{}{}
+		caller.Calls = append(caller.Calls, called)
+	}
+}
+
+// note enters an anomaly, each id once.
+func (s *spending) note(a Anomaly) {
+	if _, there := s.anomalies[a.ID]; there || len(s.Anomalies) == maxAnomalies {
+		return
+	}
+	s.anomalies[a.ID] = struct{}{}
+	s.Anomalies = append(s.Anomalies, a)
+}
+
+func (by services) inOrder() []Spent {
+	out := make([]Spent, 0, len(by))
+	for _, s := range by {
+		out = append(out, s.Spent)
+	}
+	slices.SortFunc(out, func(a, b Spent) int { return cmp.Compare(a.Service, b.Service) })
+	return out
 }
 
 // callee is the service whose time a client span's own is: that of a child

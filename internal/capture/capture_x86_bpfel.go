@@ -17,7 +17,7 @@ type captureCallRecord struct {
 	_          structs.HostLayout
 	Start      uint64
 	DurationNr uint64
-	Tid        uint32
+	TidDelay   uint32
 	TgidFlags  uint32
 	Ret        int32
 	Stack      uint32
@@ -67,36 +67,42 @@ type capturePayload struct {
 }
 
 type captureRow struct {
-	_      structs.HostLayout
-	Tid    uint32
-	Tgid   uint32
-	CpuNs  uint64
-	Since  uint64
-	Nvcsw  uint64
-	Nivcsw uint64
-	Nr     int32
-	State  uint32
-	Stack  uint32
-	Flags  uint32
+	_         structs.HostLayout
+	Tid       uint32
+	Tgid      uint32
+	CpuNs     uint64
+	Since     uint64
+	Nvcsw     uint64
+	Nivcsw    uint64
+	Nr        int32
+	State     uint32
+	Stack     uint32
+	Flags     uint32
+	DelayNs   uint64
+	CallDelay uint32
+	Pad       uint32
 }
 
 type captureScratch struct {
 	_ structs.HostLayout
 	H struct {
-		_    structs.HostLayout
-		Type uint32
-		Id   uint32
-		Tgid uint32
-		Tid  uint32
-		Time uint64
-		Ip   uint64
-		Sp   uint64
-		Bp   uint64
-		Lr   uint64
-		Nr   int32
-		Len  uint32
+		_     structs.HostLayout
+		Type  uint32
+		Id    uint32
+		Tgid  uint32
+		Tid   uint32
+		Time  uint64
+		Ip    uint64
+		Sp    uint64
+		Bp    uint64
+		Lr    uint64
+		Nr    int32
+		Len   uint32
+		Pages uint64
 	}
 	Bytes [36864]uint8
+	Gap   uint32
+	_     [4]byte
 }
 
 type captureShare struct {
@@ -121,7 +127,8 @@ type captureSlot struct {
 	Newborn       uint8
 	Window        uint8
 	StacksTaken   uint8
-	Seen          [4]uint64
+	Seen          [7]uint32
+	Delay         uint32
 }
 
 type captureThread struct {

@@ -8,6 +8,10 @@ import (
 const (
 	// MaxStackBytes is the most that can be copied of one stack.
 	MaxStackBytes = 32768
+	// StackPage is the unit of what is copied of a stack: of its first 64 pages
+	// those that hold something. It ends where more than 16 in a row hold nothing,
+	// or the first such beyond the frames of the thread.
+	StackPage = 4096
 	// MaxThreads is the most threads followed at once, over all targets.
 	MaxThreads = 16384
 	// ContextBytes is how much of a request is searched for its trace context.
@@ -38,8 +42,8 @@ type Config struct {
 	SnapshotInterval time.Duration
 	// MaxSnapshotStacks bounds the stacks copied in one snapshot.
 	MaxSnapshotStacks int
-	// StackBytes is the most copied of one stack, at most MaxStackBytes.
-	// Zero copies none.
+	// StackBytes is the most copied of one stack, at most MaxStackBytes; pages
+	// that hold nothing do not count. Zero copies none.
 	StackBytes int
 	// StackEvery copies the stack at one in StackEvery calls of a thread,
 	// at random, and also at a thread's first call of each number, at slow

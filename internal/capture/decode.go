@@ -9,8 +9,8 @@ import (
 // The sizes and kinds of the records in the BPF ring buffers; struct task_event
 // and struct stack_event in bpf/maps.h, struct trace_context in bpf/payload.h.
 const (
-	taskEventSize    = 32
-	stackEventSize   = 64
+	taskEventSize    = 40
+	stackEventSize   = 72
 	traceContextSize = 40
 
 	eventFork = 1
@@ -20,7 +20,7 @@ const (
 
 type taskEvent struct {
 	kind, pid, tid, other uint32
-	time, cpu             uint64
+	time, cpu, delay      uint64
 }
 
 // decodeTaskEvent reads a fork, exec or exit notice.
@@ -29,7 +29,7 @@ func decodeTaskEvent(b []byte) (taskEvent, error) {
 		return taskEvent{}, fmt.Errorf("task notice of %d bytes, want %d", len(b), taskEventSize)
 	}
 	le := binary.LittleEndian
-	e := taskEvent{kind: le.Uint32(b), pid: le.Uint32(b[4:]), tid: le.Uint32(b[8:]), other: le.Uint32(b[12:]), time: le.Uint64(b[16:]), cpu: le.Uint64(b[24:])}
+	e := taskEvent{kind: le.Uint32(b), pid: le.Uint32(b[4:]), tid: le.Uint32(b[8:]), other: le.Uint32(b[12:]), time: le.Uint64(b[16:]), cpu: le.Uint64(b[24:]), delay: le.Uint64(b[32:])}
 	if e.kind < eventFork || e.kind > eventExit {
 		return taskEvent{}, fmt.Errorf("task notice of unknown kind %d", e.kind)
 	}
@@ -58,6 +58,7 @@ func decodeStack(b []byte, s *RawStack) error {
 		Time:   int64(le.Uint64(b[16:])),
 		Regs:   Registers{IP: le.Uint64(b[24:]), SP: le.Uint64(b[32:]), BP: le.Uint64(b[40:]), LR: le.Uint64(b[48:])},
 		Number: int32(le.Uint32(b[56:])),
+		Pages:  le.Uint64(b[64:]),
 		Bytes:  b[stackEventSize : stackEventSize+int(n)],
 	}
 	return nil

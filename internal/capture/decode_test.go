@@ -20,6 +20,7 @@ func stackRecord(kind, id uint32, n uint32, bytes int) []byte {
 	le.PutUint64(b[48:], 16)
 	le.PutUint32(b[56:], 0xffffffff)
 	le.PutUint32(b[60:], n)
+	le.PutUint64(b[64:], 17)
 	return b
 }
 
@@ -33,7 +34,7 @@ func TestDecodeStack(t *testing.T) {
 		{"padded by the ring", stackRecord(3, 7, 5, 8), ""},
 		{"no bytes", stackRecord(2, 0, 0, 0), ""},
 		{"empty", nil, "stack record of 0 bytes"},
-		{"cut", stackRecord(1, 7, 5, 5)[:63], "stack record of 63 bytes"},
+		{"cut", stackRecord(1, 7, 5, 5)[:71], "stack record of 71 bytes"},
 		{"kind", stackRecord(4, 7, 5, 5), "unknown kind 4"},
 		{"length", stackRecord(1, 7, 6, 5), "says 6 bytes, has 5"},
 		{"huge length", stackRecord(1, 7, 0xffffffff, 5), "says 4294967295 bytes"},
@@ -43,7 +44,7 @@ func TestDecodeStack(t *testing.T) {
 		if (err == nil) != (c.err == "") || (err != nil && !strings.Contains(err.Error(), c.err)) {
 			t.Errorf("%s: error %v, want %q", c.name, err, c.err)
 		}
-		if err == nil && (s.PID != 10 || s.TID != 11 || s.Time != 12 || s.Regs != Registers{13, 14, 15, 16} || s.Number != NoCall) {
+		if err == nil && (s.PID != 10 || s.TID != 11 || s.Time != 12 || s.Regs != Registers{13, 14, 15, 16} || s.Number != NoCall || s.Pages != 17) {
 			t.Errorf("%s: %+v", c.name, s)
 		}
 	}
@@ -51,12 +52,12 @@ func TestDecodeStack(t *testing.T) {
 
 func TestDecodeTaskEvent(t *testing.T) {
 	good := make([]byte, taskEventSize)
-	good[0], good[4], good[8], good[12], good[16], good[24] = eventExit, 1, 2, 3, 4, 5
-	if e, err := decodeTaskEvent(good); err != nil || e != (taskEvent{kind: eventExit, pid: 1, tid: 2, other: 3, time: 4, cpu: 5}) {
+	good[0], good[4], good[8], good[12], good[16], good[24], good[32] = eventExit, 1, 2, 3, 4, 5, 6
+	if e, err := decodeTaskEvent(good); err != nil || e != (taskEvent{kind: eventExit, pid: 1, tid: 2, other: 3, time: 4, cpu: 5, delay: 6}) {
 		t.Errorf("%+v, %v", e, err)
 	}
-	if _, err := decodeTaskEvent(good[:31]); err == nil {
-		t.Error("a notice of 31 bytes was taken")
+	if _, err := decodeTaskEvent(good[:39]); err == nil {
+		t.Error("a notice of 39 bytes was taken")
 	}
 	good[0] = 9
 	if _, err := decodeTaskEvent(good); err == nil {

@@ -37,6 +37,9 @@ func TestWithoutStacks(t *testing.T) {
 	must(t, tr.Start(t.Context()))
 	var features []string
 	for _, d := range tr.Degraded() {
+		if strings.HasPrefix(d.Feature, "run delay") {
+			continue // an old kernel's own
+		}
 		features = append(features, d.Feature)
 		t.Logf("%+v", d)
 		if !strings.Contains(d.Reason, "lacks what") || len(d.Reason) > 1000 {

@@ -44,6 +44,10 @@ type Call struct {
 	// Start is in nanoseconds since the Unix epoch.
 	Start    int64
 	Duration time.Duration
+	// Delay is how much of Duration the thread was runnable and had no CPU, to
+	// half a percent, but for what is below 10 us, which counts as zero. Of a
+	// call with FlagCut and one in flight it is not known: zero.
+	Delay time.Duration
 	// StackID is the RawStack.ID of its stack, delivered before; 0 is none.
 	StackID uint32
 	Flags   CallFlags
@@ -65,7 +69,8 @@ const (
 // register of arm64, zero elsewhere.
 type Registers struct{ IP, SP, BP, LR uint64 }
 
-// RawStack is a copy of a piece of a user stack, from SP upward.
+// RawStack is a copy of a user stack, from SP upward, with gaps where the thread
+// has never written.
 type RawStack struct {
 	ID       uint32
 	PID, TID int32
@@ -78,6 +83,9 @@ type RawStack struct {
 	// Bytes holds user data: it is zeroed as soon as the Handler returns
 	// and must be neither kept nor exported.
 	Bytes []byte
+	// Pages says where Bytes are from: it has a bit for each page of StackPage
+	// bytes from that of SP on, set when its bytes are there.
+	Pages uint64
 }
 
 // Sample is a thread seen running on a CPU; it stands for one sampling period
@@ -121,8 +129,12 @@ type Thread struct {
 	// 2 uninterruptible (disk), higher bits are rarer.
 	State uint32
 	Flags ThreadFlags
-	// CPUTime is all CPU time the thread has used, by the scheduler.
-	CPUTime time.Duration
+	// CPUTime is all CPU time the thread has used, by the scheduler, and RunDelay
+	// all the time it was runnable and had no CPU.
+	CPUTime, RunDelay time.Duration
+	// Delay is how much of the time since Since it was runnable and had no CPU;
+	// known with ThreadSinceExact, else it has not run since.
+	Delay time.Duration
 	// Since is when its wait began, in nanoseconds since the epoch; zero if
 	// it is not blocked. See ThreadSinceExact.
 	Since int64
@@ -180,8 +192,9 @@ type Exit struct {
 	ProcessOver bool
 	Time        int64
 	// CPUTime is all CPU time the thread has used, by the scheduler and up
-	// to its last clock tick: Thread.CPUTime of a snapshot at its end.
-	CPUTime time.Duration
+	// to its last clock tick: Thread.CPUTime of a snapshot at its end. RunDelay
+	// is that of the same.
+	CPUTime, RunDelay time.Duration
 }
 
 // Handler receives what a Tracer sees, from one goroutine. Slices and pointers
@@ -293,7 +306,8 @@ type Share struct {
 // Degraded is a feature the running kernel, or a missing privilege, denies.
 type Degraded struct {
 	// Feature is "syscall stacks", "sample stacks", "samples",
-	// "snapshot stacks", "snapshots" or "trace context".
+	// "snapshot stacks", "snapshots", "trace context", "run delay" or "run
+	// delay of calls".
 	Feature string
 	// Reason says why and, where something can be done, what.
 	Reason string

@@ -14,7 +14,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 // objects are the loaded maps and programs, and the maps' memory.
@@ -88,6 +88,9 @@ func load(spec *ebpf.CollectionSpec, cfg Config, log *zap.Logger) (_ *objects, e
 	o.loadExit(spec, cfg)
 	o.sample = o.loadVariant(spec, cfg.SampleHz > 0, "sample", captureProgSampleStack, captureProgSample)
 	o.snapshot = o.loadVariant(spec, cfg.SnapshotInterval > 0, "snapshot", captureProgSnapshotStack, captureProgSnapshot)
+	if d := missingDelay(kernelTypes()); d != nil {
+		o.degraded = append(o.degraded, *d)
+	}
 	return o, nil
 }
 
@@ -181,9 +184,9 @@ func (o *objects) setStackRate(cfg Config, part float64) error {
 
 // idleCalls is the set of the numbers of calls in which threads wait for work.
 func idleCalls(arch string) (set [8]uint64) {
-	classes := syscalltrace.NewClasses(arch)
+	classes := threadtrace.NewClasses(arch)
 	for nr := range int32(64 * len(set)) {
-		if classes.Is(nr, syscalltrace.ClassIdle) {
+		if classes.Is(nr, threadtrace.ClassIdle) {
 			set[nr/64] |= 1 << (nr % 64)
 		}
 	}

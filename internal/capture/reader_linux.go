@@ -216,6 +216,7 @@ func (t *Tracer) poll(all bool) {
 	t.counts.torn.Store(torn)
 	t.counts.calls.Store(r.merger.calls)
 	t.counts.late.Store(r.merger.late)
+	t.counts.read.Store(time.Now().UnixNano())
 }
 
 // deliverExits passes on the exits whose thread's calls have been delivered:
@@ -273,7 +274,7 @@ func (t *Tracer) drainEvents() {
 			t.handler.Exec(Exec{PID: int32(e.pid), Time: at})
 		case eventExit:
 			t.read.exits = append(t.read.exits, heldExit{
-				exit: Exit{PID: int32(e.pid), TID: int32(e.tid), ProcessOver: e.other != 0, Time: at, CPUTime: durationOf(e.cpu)},
+				exit: Exit{PID: int32(e.pid), TID: int32(e.tid), ProcessOver: e.other != 0, Time: at, CPUTime: durationOf(e.cpu), RunDelay: durationOf(e.delay)},
 				at:   e.time, poll: t.read.pollNo,
 			})
 		}

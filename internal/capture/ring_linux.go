@@ -73,9 +73,26 @@ func (r *ring) fill() bool {
 const (
 	durationBits = 48
 	durationMask = 1<<durationBits - 1
-	pidBits      = 24
+	pidBits      = 22
 	pidMask      = 1<<pidBits - 1
+	flagsShift   = 24
+
+	delayUnit     = 1 << 10 // ns
+	delayFraction = 7
 )
+
+// delay is how long the call's thread was runnable without a CPU, ns: pack_delay
+// of bpf/capture.bpf.c, in the middle of what that may stand for.
+func (c *captureCallRecord) delay() uint64 {
+	packed := uint64(c.TidDelay>>pidBits<<2 | c.TgidFlags>>pidBits&3)
+	shift := packed >> delayFraction
+	if shift == 0 {
+		return packed * delayUnit
+	}
+	shift--
+	low := (1<<delayFraction | packed&(1<<delayFraction-1)) << shift
+	return (low + (1<<shift)/2) * delayUnit
+}
 
 func (c *captureCallRecord) end() uint64 { return c.Start + c.DurationNr&durationMask }
 
@@ -145,13 +162,14 @@ func (m *merger) merge(cut uint64, offset int64, deliver func([]Call)) {
 			}
 			m.batch = append(m.batch, Call{
 				PID:      int32(rec.TgidFlags & pidMask),
-				TID:      int32(rec.Tid),
+				TID:      int32(rec.TidDelay & pidMask),
 				Number:   int32(rec.DurationNr >> durationBits),
 				Return:   rec.Ret,
 				Start:    int64(rec.Start) + offset,
 				Duration: durationOf(rec.DurationNr & durationMask),
 				StackID:  rec.Stack,
-				Flags:    CallFlags(rec.TgidFlags >> pidBits),
+				Flags:    CallFlags(rec.TgidFlags >> flagsShift),
+				Delay:    durationOf(min(rec.delay(), rec.DurationNr&durationMask)),
 			})
 			if len(m.batch) == cap(m.batch) {
 				m.flush(deliver)

@@ -17,7 +17,7 @@ import (
 // put writes a record as the kernel does.
 func (r *ring) put(start, duration uint64, tid uint32) {
 	r.records[*r.produced&uint64(len(r.records)-1)] = captureCallRecord{
-		Start: start, DurationNr: duration | 39<<durationBits, Tid: tid, TgidFlags: 7 | uint32(FlagFirst)<<pidBits, Ret: -1, Stack: 5,
+		Start: start, DurationNr: duration | 39<<durationBits, TidDelay: tid, TgidFlags: 7 | uint32(FlagFirst)<<flagsShift, Ret: -1, Stack: 5,
 	}
 	*r.produced++
 }

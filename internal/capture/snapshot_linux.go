@@ -183,15 +183,28 @@ func (t *Tracer) deliverSnapshot(s taken) {
 func (r *captureRow) thread(offset, at int64) Thread {
 	th := Thread{
 		PID: int32(r.Tgid), TID: int32(r.Tid), Number: r.Nr, State: r.State, Flags: ThreadFlags(r.Flags),
-		CPUTime: durationOf(r.CpuNs), Voluntary: r.Nvcsw, Involuntary: r.Nivcsw, StackID: r.Stack,
+		CPUTime: durationOf(r.CpuNs), RunDelay: durationOf(r.DelayNs), Voluntary: r.Nvcsw, Involuntary: r.Nivcsw, StackID: r.Stack,
 	}
 	switch {
 	case r.Since != 0:
 		th.Since = int64(r.Since) + offset
+		th.Delay = min(callDelay(r.CallDelay), max(time.Duration(at-th.Since), 0))
 	case th.Flags&ThreadBlocked != 0:
 		th.Since = at // it waits, and that is all that is known
 	}
 	return th
+}
+
+// leastDelay is LEAST_DELAY of bpf/maps.h.
+const leastDelay = 10
+
+// callDelay is what a number of the kernel's units comes to; what is not worth
+// telling is zero.
+func callDelay(units uint32) time.Duration {
+	if units < leastDelay {
+		return 0
+	}
+	return time.Duration(units) * delayUnit
 }
 
 // durationOf saturates where a plain conversion would turn negative.

@@ -72,6 +72,7 @@ type counters struct {
 	calls, stacks, samples, snapshots, notices       atomic.Uint64
 	contexts                                         atomic.Uint64
 	late, overwritten, torn, malformed, snapshotMiss atomic.Uint64
+	read                                             atomic.Int64 // nanoseconds since the epoch
 }
 
 // New loads the eBPF programs, attached to nothing yet. Its error says what is
@@ -302,6 +303,15 @@ func (t *Tracer) SetStackRate(part float64) error {
 		return ErrClosed
 	}
 	return t.obj.setStackRate(t.cfg, part)
+}
+
+// LastRead is when the rings were last read to their end; zero is never yet. It
+// waits for nobody.
+func (t *Tracer) LastRead() time.Time {
+	if at := t.counts.read.Load(); at != 0 {
+		return time.Unix(0, at)
+	}
+	return time.Time{}
 }
 
 // Degraded lists what the kernel or a missing privilege denies.

@@ -71,6 +71,9 @@ func (*Tracer) InFlight(time.Duration) ([]Call, error) { return nil, errUnsuppor
 // Stats returns nothing.
 func (*Tracer) Stats() Stats { return Stats{} }
 
+// LastRead is never.
+func (*Tracer) LastRead() time.Time { return time.Time{} }
+
 // Degraded returns nothing.
 func (*Tracer) Degraded() []Degraded { return nil }
 

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/perfscope/perfscope/internal/suspect"
+	"github.com/perfscope/perfscope/pkg/inference"
 )
 
 func TestTie(t *testing.T) {
@@ -81,11 +81,11 @@ func TestFindPrefersTheStrongestTie(t *testing.T) {
 }
 
 func TestMatch(t *testing.T) {
-	verdict := func(episode string, score float64, start, end int64, units ...suspect.Span) Verdict[string] {
+	verdict := func(episode string, score float64, start, end int64, units ...inference.Span) Verdict[string] {
 		return Verdict[string]{Episode: episode, Score: score, Start: start, End: end, Units: units, Value: fmt.Sprintf("%s@%d", episode, start)}
 	}
-	on := func(thread int32, start, end int64) suspect.Span {
-		return suspect.Span{ThreadID: thread, Start: start, End: end}
+	on := func(thread int32, start, end int64) inference.Span {
+		return inference.Span{ThreadID: thread, Start: start, End: end}
 	}
 	span := func(start, end, thread int64) Span {
 		return Span{Start: start, End: end, ThreadID: thread, ID: [8]byte{1}, Services: []Candidate{{"s", TieName, 1}, {"unknown", TieName, 1}}}
@@ -141,7 +141,7 @@ func TestMatchWithinARequest(t *testing.T) {
 	waits := func(s Span) Span { s.Waits = true; return s }
 	threaded := func(s Span, id int64) Span { s.ThreadID = id; return s }
 	cases := map[string]struct {
-		units []suspect.Span
+		units []inference.Span
 		spans []Span
 		want  []int
 	}{
@@ -151,8 +151,8 @@ func TestMatchWithinARequest(t *testing.T) {
 		"the request as a whole":   {nil, []Span{node(1, 9, 0, 100), waits(node(2, 1, 0, 100))}, []int{0}},
 		"a wait when nothing else": {nil, []Span{waits(node(2, 1, 0, 100))}, []int{0}},
 		"each request":             {nil, []Span{node(1, 9, 0, 40), node(2, 8, 10, 50)}, []int{0, 1}},
-		"the thread":               {[]suspect.Span{{ThreadID: 7, Start: 0, End: 200}}, []Span{threaded(node(1, 9, 0, 100), 8), threaded(node(2, 1, 40, 60), 7)}, []int{1}},
-		"the part that is covered": {[]suspect.Span{{ThreadID: 7, Start: 40, End: 50}}, []Span{node(1, 9, 0, 100), node(2, 1, 40, 50)}, []int{1}},
+		"the thread":               {[]inference.Span{{ThreadID: 7, Start: 0, End: 200}}, []Span{threaded(node(1, 9, 0, 100), 8), threaded(node(2, 1, 40, 60), 7)}, []int{1}},
+		"the part that is covered": {[]inference.Span{{ThreadID: 7, Start: 40, End: 50}}, []Span{node(1, 9, 0, 100), node(2, 1, 40, 50)}, []int{1}},
 		"a circle":                 {nil, []Span{node(1, 2, 0, 100), node(2, 1, 0, 100)}, []int{0}},
 		"its own parent":           {nil, []Span{node(1, 1, 0, 100)}, []int{0}},
 		"twice the same id":        {nil, []Span{node(1, 9, 0, 100), node(1, 9, 0, 100)}, []int{0, 1}},
@@ -348,7 +348,7 @@ func TestMatchOfAnySpans(t *testing.T) {
 			start := r.Int64N(100)
 			v := Verdict[int]{Episode: fmt.Sprint(e % 6), Score: r.Float64(), Start: start, End: start + r.Int64N(50)}
 			for range r.IntN(3) {
-				v.Units = append(v.Units, suspect.Span{ThreadID: int32(r.IntN(3)), Start: start, End: start + r.Int64N(50)})
+				v.Units = append(v.Units, inference.Span{ThreadID: int32(r.IntN(3)), Start: start, End: start + r.Int64N(50)})
 			}
 			l.Add("s", v)
 		}

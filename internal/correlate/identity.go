@@ -4,6 +4,8 @@
 // the Collector nor its data types.
 package correlate
 
+import "strings"
+
 // Identity is what a resource says of whose telemetry it is; an empty field is
 // one it does not say.
 type Identity struct {
@@ -16,6 +18,11 @@ type Identity struct {
 	Container, Pod string
 	// PID is process.pid, zero if unknown.
 	PID int64
+}
+
+// Len is the length of its texts in bytes.
+func (i Identity) Len() int {
+	return len(i.Name) + len(i.Namespace) + len(i.Instance) + len(i.HostID) + len(i.HostName) + len(i.Container) + len(i.Pod)
 }
 
 // Tie is what ties a span to a service: the attribute that decided.
@@ -47,6 +54,24 @@ func (i Identity) Key() string {
 		host = i.HostName
 	}
 	return i.Namespace + "\x00" + i.Name + "\x00" + i.Instance + "\x00" + host
+}
+
+// Service tells services apart, whatever their instances: by name and namespace.
+func (i Identity) Service() string {
+	if i.Namespace == "" {
+		return i.Name
+	}
+	return i.Namespace + serviceSeparator + i.Name
+}
+
+const serviceSeparator = "\x00"
+
+// ServiceName is the name in what Identity.Service gives.
+func ServiceName(service string) string {
+	if _, name, found := strings.Cut(service, serviceSeparator); found {
+		return name
+	}
+	return service
 }
 
 // tie says what ties spans, as their resource gives them, to this service;

@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/perfscope/perfscope/internal/suspect"
+	"github.com/perfscope/perfscope/pkg/inference"
 )
 
 const (
@@ -29,7 +29,7 @@ type Verdict[T any] struct {
 	Score      float64
 	// Units are the abnormal stretches of single threads; without any the
 	// whole service is abnormal from Start to End.
-	Units []suspect.Span
+	Units []inference.Span
 	// Value is what the caller wants back with a match.
 	Value T
 

@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/perfscope/perfscope/internal/suspect"
+	"github.com/perfscope/perfscope/pkg/inference"
 )
 
 // Request is that a thread of a service received a request with a trace context.
@@ -148,7 +148,7 @@ func (l *Ledger[T]) RequestIn(service string, v *Verdict[T]) (Request, bool) {
 		if e.service != service {
 			continue
 		}
-		if slices.ContainsFunc(v.Units, func(u suspect.Span) bool { return u.ThreadID == e.Thread && u.Start <= e.Time && e.Time < u.End }) {
+		if slices.ContainsFunc(v.Units, func(u inference.Span) bool { return u.ThreadID == e.Thread && u.Start <= e.Time && e.Time < u.End }) {
 			return e.Request, true
 		}
 	}

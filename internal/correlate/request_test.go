@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/perfscope/perfscope/internal/suspect"
+	"github.com/perfscope/perfscope/pkg/inference"
 )
 
 func requestAt(thread int32, at int64, trace, parent byte) Request {
@@ -64,7 +64,7 @@ func TestMatchByTraceContext(t *testing.T) {
 	var l Ledger[int]
 	l.Open("s", Identity{Name: "s"})
 	l.Judge("s", Facts{Threads: map[int32]struct{}{7: {}, 8: {}}})
-	v := Verdict[int]{Episode: "e", Score: 1, Start: 0, End: 1000 * ms, Units: []suspect.Span{
+	v := Verdict[int]{Episode: "e", Score: 1, Start: 0, End: 1000 * ms, Units: []inference.Span{
 		{ThreadID: 7, Start: 100 * ms, End: 300 * ms}, {ThreadID: 8, Start: 500 * ms, End: 900 * ms},
 	}}
 	l.Add("s", v)

@@ -31,7 +31,7 @@ type Held[T any] struct {
 	Until int64
 	// Deadline is when to let go whatever is known.
 	Deadline time.Time
-	// Spans is how many there are, Bytes how large they are on the wire.
+	// Spans is how many there are, Bytes about the memory they take.
 	Spans, Bytes int
 }
 
@@ -58,7 +58,7 @@ func NewStore[T any](limits Limits) *Store[T] { return &Store[T]{limits: limits}
 // Spans is the number of spans held, Bytes their size.
 func (s *Store[T]) Spans() int { return s.spans }
 
-// Bytes is the size of the spans held, as they are on the wire.
+// Bytes is about the memory that the spans held take.
 func (s *Store[T]) Bytes() int { return s.bytes }
 
 // Put takes a group in and returns what has to leave for it, oldest first. A

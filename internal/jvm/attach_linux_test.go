@@ -8,9 +8,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/perfscope/perfscope/internal/rootfs"
 	"github.com/perfscope/perfscope/internal/stack/stacktest"
 )
 
@@ -21,7 +23,7 @@ func TestARealJVM(t *testing.T) {
 	t.Cleanup(func() { _ = os.Remove(path) })
 	for i := range 2 {
 		_ = os.Remove(path)
-		if err := WritePerfMap(t.Context(), "/proc", int32(s.PID)); err != nil {
+		if err := WritePerfMap(t.Context(), &rootfs.Door{}, int32(s.PID)); err != nil {
 			t.Fatalf("time %d: %v", i+1, err)
 		}
 		data, err := os.ReadFile(path)
@@ -40,7 +42,7 @@ func TestOthersAreLeftAlone(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	err := WritePerfMap(t.Context(), "/proc", int32(cmd.Process.Pid))
+	err := WritePerfMap(t.Context(), &rootfs.Door{}, int32(cmd.Process.Pid))
 	if err == nil || !strings.Contains(err.Error(), "does not handle SIGQUIT") {
 		t.Errorf("%v", err)
 	}
@@ -48,21 +50,22 @@ func TestOthersAreLeftAlone(t *testing.T) {
 		t.Errorf("it has ended: %v", err)
 	}
 	_ = cmd.Wait()
-	if err := WritePerfMap(t.Context(), "/proc", int32(cmd.Process.Pid)); err == nil {
+	if err := WritePerfMap(t.Context(), &rootfs.Door{}, int32(cmd.Process.Pid)); err == nil {
 		t.Error("a process that has ended was asked")
 	}
 }
 
-// fake is a proc file system with one process, whose socket gives an answer.
+// fake is a proc file system with this process, whose socket gives an answer.
 func fake(t *testing.T, answer string) (proc string, asked chan string) {
 	t.Helper()
 	proc = t.TempDir()
-	tmp := filepath.Join(proc, "7", "root", "tmp")
+	dir := filepath.Join(proc, strconv.Itoa(os.Getpid()))
+	tmp := filepath.Join(dir, "root", "tmp")
 	if err := os.MkdirAll(tmp, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	status := "Name:\tjava\nNSpid:\t7\t3\nSigCgt:\t0000000000000004\n"
-	if err := os.WriteFile(filepath.Join(proc, "7", "status"), []byte(status), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "status"), []byte(status), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	// It is in a container, and process 3 there.
@@ -88,15 +91,45 @@ func fake(t *testing.T, answer string) (proc string, asked chan string) {
 
 func TestTheAnswerIsRead(t *testing.T) {
 	proc, asked := fake(t, "0\nCommand executed")
-	if err := WritePerfMap(context.Background(), proc, 7); err != nil {
+	if err := WritePerfMap(context.Background(), &rootfs.Door{Proc: proc}, int32(os.Getpid())); err != nil {
 		t.Error(err)
 	}
 	if got := <-asked; got != "1\x00jcmd\x00Compiler.perfmap\x00\x00\x00" {
 		t.Errorf("it was asked for %q", got)
 	}
 	proc, _ = fake(t, "1\nUnknown diagnostic command\n")
-	err := WritePerfMap(context.Background(), proc, 7)
+	err := WritePerfMap(context.Background(), &rootfs.Door{Proc: proc}, int32(os.Getpid()))
 	if err == nil || !strings.Contains(err.Error(), "refuses Compiler.perfmap: 1 Unknown diagnostic command") {
 		t.Errorf("%v", err)
 	}
+}
+
+// TestAnotherProcessesSocketIsRefused: who listens is asked of the kernel.
+func TestAnotherProcessesSocketIsRefused(t *testing.T) {
+	proc, _ := fake(t, "0\n")
+	own, other := filepath.Join(proc, strconv.Itoa(os.Getpid())), filepath.Join(proc, "1")
+	if err := os.Rename(own, other); err != nil {
+		t.Fatal(err)
+	}
+	err := WritePerfMap(context.Background(), &rootfs.Door{Proc: proc}, 1)
+	if err == nil || !strings.Contains(err.Error(), "listens there") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// FuzzAnswers: what a JVM says is told in one short line without control
+// characters, whatever it is.
+func FuzzAnswers(f *testing.F) {
+	f.Add("0\nCommand executed")
+	f.Add("1\n\x1b[31m\u009b\u202e")
+	f.Fuzz(func(t *testing.T, answer string) {
+		err := judge(answer, "x")
+		if err == nil {
+			return
+		}
+		text := err.Error()
+		if len(text) > 2*maxRefusal || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x9b || r == 0x202e }) {
+			t.Errorf("%q", text)
+		}
+	})
 }

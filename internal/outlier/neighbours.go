@@ -1,7 +1,5 @@
-// Package outlier says how far something lies from its own past: a unit from
-// its neighbours in its cluster (the paper's frequency and time outliers), and
-// a service's figures from what its past hops, put in proportion to the load,
-// let expect.
+// Package outlier says how far an execution unit lies from its neighbours in its
+// cluster: the paper's frequency and time outliers.
 package outlier
 
 import (

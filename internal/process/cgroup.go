@@ -3,6 +3,8 @@ package process
 import (
 	"regexp"
 	"strings"
+
+	"github.com/perfscope/perfscope/internal/cleantext"
 )
 
 // cgroup is where a process stands among the control groups.
@@ -45,7 +47,7 @@ func parseCgroup(data []byte) cgroup {
 	rank := 0
 	seen := map[string]bool{}
 	for line := range strings.Lines(string(data)) {
-		line = strings.ToValidUTF8(strings.TrimSuffix(line, "\n"), "\uFFFD")
+		line = cleantext.Clean(strings.TrimSuffix(line, "\n"), cleantext.MaxPath)
 		hierarchy, rest, ok := strings.Cut(line, ":")
 		if !ok {
 			continue

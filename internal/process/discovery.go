@@ -4,12 +4,13 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/perfscope/perfscope/internal/procread"
+	"github.com/perfscope/perfscope/internal/cleantext"
+	"github.com/perfscope/perfscope/internal/rootfs"
 )
 
 // Config says what to look for and where.
@@ -28,6 +29,8 @@ type Config struct {
 	Self int32
 	// Host is the machine; ReadHost() by default.
 	Host *Host
+	// Pods tells the pods of processes; may be nil.
+	Pods Pods
 }
 
 const (
@@ -49,6 +52,7 @@ type Discoverer struct {
 	max      int
 	self     int32
 	host     Host
+	pods     Pods
 	boot     string
 	bootTime int64
 
@@ -56,8 +60,14 @@ type Discoverer struct {
 	seen  map[int32]*entry
 	// sockets holds the listeners per network namespace of this scan.
 	sockets map[string]listeners
-	count   int
-	compat  map[string]bool // 32-bit programs told of
+	// networks holds the addresses per network namespace of this scan;
+	// hostNetwork is the host's.
+	networks    map[string][]netip.Addr
+	hostNetwork string
+	count       int
+	compat      map[string]bool // 32-bit programs told of
+	held        holders
+	now         func() time.Time
 }
 
 // entry is what the last look at a process gave; bounded by maxHostProcesses.
@@ -67,8 +77,12 @@ type entry struct {
 	comm    string
 	first   uint64 // scan that found it
 	looked  uint64 // scan of the last evaluation
+	checked uint64 // scan in which it was last seen to be the same process
+	found   time.Time
 	process *Process
 	skipped bool
+	// refused is set while the kernel denies what the rules ask for.
+	refused bool
 }
 
 // Changes is what one look found.
@@ -79,6 +93,8 @@ type Changes struct {
 	// Refused is one example of a permission missing to judge a process by
 	// the rules; nil when everything asked for was readable.
 	Refused error
+	// Claims counts the claims of an instance id that is another's.
+	Claims int
 	// Compat are the 32-bit programs that a rule chose, each told once:
 	// their system calls have other numbers than this machine's, so they are
 	// not followed.
@@ -92,12 +108,14 @@ type Changes struct {
 // New compiles the rules.
 func New(cfg Config) (*Discoverer, error) {
 	d := &Discoverer{
-		fs:       procFS{root: cmp.Or(cfg.Root, "/proc"), patient: &procread.Reader{}},
+		fs: newProcFS(cfg.Root), now: time.Now,
 		children: cfg.Children,
 		max:      cmp.Or(cfg.MaxProcesses, defaultMaxProcesses),
 		self:     cmp.Or(cfg.Self, int32(os.Getpid())), //nolint:gosec // a pid fits 32 bits
 		compat:   map[string]bool{},
 		seen:     map[int32]*entry{},
+		held:     holders{},
+		pods:     cfg.Pods,
 	}
 	if cfg.Host != nil {
 		d.host = *cfg.Host
@@ -125,12 +143,23 @@ func New(cfg Config) (*Discoverer, error) {
 	if d.bootTime, err = d.fs.bootTime(); err != nil {
 		return nil, err
 	}
-	d.boot = readBootID(d.fs.root)
+	d.boot, d.hostNetwork = readBootID(d.fs.door.Root()), d.fs.hostNetwork()
 	return d, nil
 }
 
 // Stuck counts the reads of processes that hung, see Changes.Stuck.
-func (d *Discoverer) Stuck() uint64 { return d.fs.patient.Stuck() }
+func (d *Discoverer) Stuck() uint64 { return d.fs.door.Stuck() }
+
+// Unreadable counts the processes that could not be judged by the rules because
+// the kernel denies what they ask for, see Changes.Refused.
+func (d *Discoverer) Unreadable() (n int) {
+	for _, e := range d.seen {
+		if e.refused {
+			n++
+		}
+	}
+	return n
+}
 
 // Host is the machine the processes run on.
 func (d *Discoverer) Host() Host { return d.host }
@@ -155,11 +184,11 @@ func (d *Discoverer) Process(pid int32) *Process {
 	return nil
 }
 
-// Alive reports whether a process with this pid is there and has not ended (a
-// zombie has).
-func (d *Discoverer) Alive(pid int32) bool {
-	st, err := d.fs.stat(pid)
-	return err == nil && st.State != 'Z' && st.State != 'X'
+// Still reports whether the process with this pid is still the one that was
+// found. Unlike the other methods it may be called from any goroutine.
+func (d *Discoverer) Still(p *Process) bool {
+	st, err := d.fs.stat(p.PID)
+	return err == nil && st.State != 'Z' && st.State != 'X' && st.Ticks == p.ticks
 }
 
 // Scan looks at the whole host: call it every discovery interval.
@@ -170,7 +199,7 @@ func (d *Discoverer) Scan() (Changes, error) {
 		return ch, err
 	}
 	d.scans++
-	d.sockets = map[string]listeners{}
+	d.sockets, d.networks = map[string]listeners{}, map[string][]netip.Addr{}
 	listed := make(map[int32]bool, len(pids))
 	for _, pid := range pids {
 		listed[pid] = true
@@ -196,10 +225,11 @@ func (d *Discoverer) Forked(child int32) Changes { return d.relook(child) }
 // Execed tells that a process runs another program now: it is judged anew.
 func (d *Discoverer) Execed(pid int32) Changes { return d.relook(pid) }
 
-// Exited tells that a process has ended.
-func (d *Discoverer) Exited(pid int32) Changes {
+// Exited tells that a process ended at an instant. Whoever has the pid by now is
+// another one; a process that was found later is not meant.
+func (d *Discoverer) Exited(pid int32, at time.Time) Changes {
 	var ch Changes
-	if e := d.seen[pid]; e != nil {
+	if e := d.seen[pid]; e != nil && !e.found.After(at) {
 		d.end(pid, e, &ch)
 	}
 	return ch
@@ -207,7 +237,7 @@ func (d *Discoverer) Exited(pid int32) Changes {
 
 func (d *Discoverer) relook(pid int32) Changes {
 	var ch Changes
-	d.sockets = map[string]listeners{}
+	d.sockets, d.networks = map[string]listeners{}, map[string][]netip.Addr{}
 	d.look(pid, &ch, true)
 	return ch
 }
@@ -216,6 +246,7 @@ func (d *Discoverer) end(pid int32, e *entry, ch *Changes) {
 	delete(d.seen, pid)
 	if e.process != nil {
 		d.count--
+		d.held.release(e.process)
 		ch.Ended = append(ch.Ended, e.process)
 	}
 }
@@ -232,9 +263,12 @@ func (d *Discoverer) look(pid int32, ch *Changes, force bool) *entry {
 		return nil
 	}
 	e := d.seen[pid]
-	if e != nil && !force && (e.looked == d.scans || !d.due(pid, e)) {
+	// A target's start is looked at in every scan: its pid may be another's.
+	known := e != nil && !force && (e.looked == d.scans || !d.due(pid, e))
+	if known && (e.process == nil || e.checked == d.scans) {
 		return e
 	}
+	now := d.now()
 	st, err := d.fs.stat(pid)
 	if err != nil || st.State == 'Z' || st.State == 'X' {
 		if e != nil && (errors.Is(err, os.ErrNotExist) || err == nil) {
@@ -246,11 +280,16 @@ func (d *Discoverer) look(pid int32, ch *Changes, force bool) *entry {
 		d.end(pid, e, ch) // the pid was given to another process
 		e = nil
 	}
+	if e != nil {
+		if e.checked = d.scans; known {
+			return e
+		}
+	}
 	if e == nil {
 		if len(d.seen) >= maxHostProcesses {
 			return nil
 		}
-		e = &entry{ticks: st.Ticks, first: d.scans}
+		e = &entry{ticks: st.Ticks, first: d.scans, checked: d.scans, found: now}
 		d.seen[pid] = e
 	}
 	e.parent, e.comm, e.looked, e.skipped = st.Parent, st.Comm, d.scans, false
@@ -261,30 +300,48 @@ func (d *Discoverer) look(pid int32, ch *Changes, force bool) *entry {
 	return e
 }
 
+// unchanged reports whether a process still runs the program that was looked at.
+func (d *Discoverer) unchanged(f *facts) bool {
+	st, err := d.fs.stat(f.pid)
+	if err != nil || st.State == 'Z' || st.State == 'X' || st.Ticks != f.stat.Ticks {
+		return false
+	}
+	exe, _ := d.fs.executable(f.pid)
+	return exe == f.executable()
+}
+
 func (d *Discoverer) judge(pid int32, e *entry, st stat, ch *Changes) {
-	f := &facts{fs: d.fs, pid: pid, stat: st, sockets: d.listenersOf}
+	f := &facts{fs: d.fs, pid: pid, stat: st, sockets: d.listenersOf, found: e.found, pods: d.pods}
 	p := d.evaluate(f, e.process, ch)
+	if p != nil && !d.unchanged(f) {
+		return // what was read of it is of two programs, or of none
+	}
 	if p != nil && d.refuse(pid, p, ch) {
 		p = nil
 	}
 	if f.stuck != nil {
-		if errors.Is(f.stuck, procread.ErrStuck) {
+		if errors.Is(f.stuck, rootfs.ErrStuck) {
 			ch.Stuck = f.stuck
 		}
 		return // nothing can be said of it now
 	}
+	e.refused = f.refused != nil
 	if f.refused != nil && ch.Refused == nil {
 		ch.Refused = f.refused
 	}
+	if p != nil {
+		d.settle(p, e.process, ch)
+	}
 	if old := e.process; old != nil {
 		if p != nil && old.same(p) {
-			if !slices.Equal(old.Listening, p.Listening) {
+			if !slices.Equal(old.Listening, p.Listening) || old.Pod.Name != p.Pod.Name {
 				e.process = p // who holds the old one goes on with what it was
 			}
 			return
 		}
 		e.process = nil
 		d.count--
+		d.held.release(old)
 		ch.Ended = append(ch.Ended, old)
 	}
 	if p == nil {
@@ -297,6 +354,7 @@ func (d *Discoverer) judge(pid int32, e *entry, st stat, ch *Changes) {
 	}
 	e.process = p
 	d.count++
+	d.held.hold(p)
 	ch.Started = append(ch.Started, p)
 }
 
@@ -357,7 +415,7 @@ func (d *Discoverer) evaluate(f *facts, old *Process, ch *Changes) *Process {
 			family = old
 		}
 	}
-	if family == nil || f.executable() == "" || f.executable() != family.Executable {
+	if exe := cleantext.Clean(f.executable(), cleantext.MaxPath); family == nil || exe == "" || exe != family.Executable {
 		return nil
 	}
 	p := d.describe(f, family.Rule, family.ServiceName)
@@ -368,13 +426,14 @@ func (d *Discoverer) evaluate(f *facts, old *Process, ch *Changes) *Process {
 // adopt makes p part of the service instance q belongs to.
 func (p *Process) adopt(q *Process) {
 	p.Root, p.ServiceName, p.ServiceNamespace, p.InstanceID = q.Root, q.ServiceName, q.ServiceNamespace, q.InstanceID
+	p.rootTicks, p.claimed = q.rootTicks, q.claimed
 }
 
 func (d *Discoverer) describe(f *facts, rule int, override string) *Process {
 	cg, env, exe := f.cgroup(), f.environment(), f.executable()
-	name := baseName(cmp.Or(f.invoked(), exe))
+	name := cleantext.Clean(baseName(cmp.Or(f.invoked(), exe)), cleantext.MaxName)
 	if name == "" {
-		name = strings.ToValidUTF8(f.stat.Comm, "\uFFFD")
+		name = cleantext.Clean(f.stat.Comm, cleantext.MaxName)
 	}
 	// Seconds since boot plus the boot's second: whole ticks, no drift.
 	created := time.Unix(d.bootTime, 0).Add(time.Duration(f.stat.Ticks) * (time.Second / ticksPerSecond)) //nolint:gosec // ticks since boot
@@ -383,12 +442,14 @@ func (d *Discoverer) describe(f *facts, rule int, override string) *Process {
 		ServiceName:      cmp.Or(override, env.ServiceName, name),
 		ServiceNamespace: env.Namespace,
 		InstanceID:       env.Instance,
-		Executable:       exe, ExecutableName: name,
+		Executable:       cleantext.Clean(exe, cleantext.MaxPath), ExecutableName: name,
 		Cgroup: cg.Line, ContainerID: cg.ContainerID, PodUID: cg.PodUID,
-		Listening: f.listening(), Rule: rule, ticks: f.stat.Ticks,
+		Pod:       f.pod(),
+		Listening: d.reachable(f.pid, f.listening()), Rule: rule, Found: f.found,
+		ticks: f.stat.Ticks, rootTicks: f.stat.Ticks, claimed: env.Instance != "",
 	}
-	if p.InstanceID == "" {
-		p.InstanceID = instanceID(d.host.ID, d.boot, f.pid, f.stat.Ticks)
+	if !p.claimed {
+		p.InstanceID = d.ownID(p)
 	}
 	return p
 }

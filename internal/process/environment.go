@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"net/url"
 	"strings"
+
+	"github.com/perfscope/perfscope/internal/cleantext"
 )
 
 // environment is what the OpenTelemetry variables of a process's initial
@@ -16,6 +18,9 @@ type environment struct {
 	// Namespace and Instance are service.namespace and service.instance.id
 	// of OTEL_RESOURCE_ATTRIBUTES: what the process's own spans carry.
 	Namespace, Instance string
+	// erased is set when the process has written something else over it: its title
+	// (setproctitle, $0 of Perl), which begins where the arguments are.
+	erased bool
 }
 
 func (fs procFS) environment(pid int32) (environment, error) {
@@ -33,11 +38,12 @@ func (fs procFS) environment(pid int32) (environment, error) {
 func parseEnvironment(data []byte) environment {
 	var env environment
 	var named string
+	env.erased = len(data) > 0 && !isVariable(data)
 	for len(data) > 0 {
 		entry, rest, _ := bytes.Cut(data, []byte{0})
 		data = rest
 		if value, ok := bytes.CutPrefix(entry, []byte("OTEL_SERVICE_NAME=")); ok {
-			named = strings.ToValidUTF8(string(value), "\uFFFD")
+			named = cleantext.Clean(string(value), cleantext.MaxName)
 		}
 		if value, ok := bytes.CutPrefix(entry, []byte("OTEL_RESOURCE_ATTRIBUTES=")); ok {
 			env.resource(string(value))
@@ -48,6 +54,13 @@ func parseEnvironment(data []byte) environment {
 		env.ServiceName = named
 	}
 	return env
+}
+
+// isVariable reports whether an environment begins with a variable.
+func isVariable(data []byte) bool {
+	entry, _, _ := bytes.Cut(data, []byte{0})
+	name, _, ok := bytes.Cut(entry, []byte("="))
+	return ok && len(name) > 0 && !bytes.ContainsAny(name, " \t:/")
 }
 
 // resource reads the comma separated key=value list, values percent-encoded,
@@ -62,7 +75,7 @@ func (e *environment) resource(list string) {
 		if decoded, err := url.PathUnescape(value); err == nil {
 			value = decoded
 		}
-		value = strings.ToValidUTF8(value, "\uFFFD")
+		value = cleantext.Clean(value, cleantext.MaxName)
 		switch strings.TrimSpace(key) {
 		case "service.name":
 			e.ServiceName = value

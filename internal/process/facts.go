@@ -4,8 +4,9 @@ import (
 	"errors"
 	"io/fs"
 	"net/netip"
+	"time"
 
-	"github.com/perfscope/perfscope/internal/procread"
+	"github.com/perfscope/perfscope/internal/rootfs"
 )
 
 // facts are what is known of one process, each read when it is first asked
@@ -14,6 +15,8 @@ type facts struct {
 	fs   procFS
 	pid  int32
 	stat stat
+	// found is when the process was first seen.
+	found time.Time
 	// sockets gives the listening sockets of the process's network
 	// namespace; shared by all processes of one scan.
 	sockets func(pid int32) listeners
@@ -23,6 +26,9 @@ type facts struct {
 	cg       *cgroup
 	env      *environment
 	held     *[]netip.AddrPort
+	inPod    *Pod
+	// pods is nil where nothing is known of pods.
+	pods Pods
 
 	// stuck is set when a fact could not be had in time.
 	stuck error
@@ -35,7 +41,7 @@ func (f *facts) note(err error) {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		f.refused = err
-	case errors.Is(err, procread.ErrStuck), errors.Is(err, procread.ErrQuarantined), errors.Is(err, procread.ErrBusy):
+	case rootfs.IsStuck(err):
 		f.stuck = err
 	}
 }
@@ -55,7 +61,10 @@ func (f *facts) executable() string {
 // only if it leads to the very file. Empty when it says nothing new.
 func (f *facts) invoked() string {
 	if f.called == nil {
-		path := f.fs.invoked(f.pid, f.executable(), f.command())
+		path, err := f.fs.invoked(f.pid, f.executable(), f.command())
+		if rootfs.IsStuck(err) {
+			f.note(err) // whatever else: the process wrote the path itself
+		}
 		f.called = &path
 	}
 	return *f.called
@@ -83,9 +92,40 @@ func (f *facts) environment() environment {
 	if f.env == nil {
 		env, err := f.fs.environment(f.pid)
 		f.note(err)
+		if env.erased && env.ServiceName == "" {
+			env = f.inherited()
+		}
 		f.env = &env
 	}
 	return *f.env
+}
+
+// maxAncestors bounds how far the environment of a process is looked for.
+const maxAncestors = 8
+
+// inherited is the environment of the nearest process above that has one: a program
+// that wrote over its own had that, unless it was started with another.
+func (f *facts) inherited() (env environment) {
+	pid := f.stat.Parent
+	for range maxAncestors {
+		if pid <= 1 {
+			break
+		}
+		found, err := f.fs.environment(pid)
+		f.note(err)
+		if err != nil {
+			break
+		}
+		if !found.erased || found.ServiceName != "" {
+			return found
+		}
+		st, err := f.fs.stat(pid)
+		if err != nil {
+			break
+		}
+		pid = st.Parent
+	}
+	return env
 }
 
 // listening are the sockets the process itself holds.

@@ -4,12 +4,7 @@ import (
 	"crypto/sha1" //nolint:gosec // RFC 9562 defines version 5 UUIDs by SHA-1; nothing secret is hashed
 	"encoding/binary"
 	"fmt"
-	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
-	"regexp"
-	"strings"
 	"time"
 )
 
@@ -36,81 +31,38 @@ type Process struct {
 	Cgroup string
 	// ContainerID and PodUID are empty outside of a container, of a pod.
 	ContainerID, PodUID string
+	// Pod is what Kubernetes calls where it runs, if that is known.
+	Pod Pod
 	// Listening are the TCP sockets it listens on, in its network namespace,
 	// in order.
 	Listening []netip.AddrPort
 	// Rule is the index of the target rule that chose it, or that chose
 	// the process it was forked from.
 	Rule int
+	// Found is when the process was first looked at: it was there then.
+	Found time.Time
 
-	ticks uint64
+	ticks, rootTicks uint64
+	// claimed is set when the instance id is the process's own word.
+	claimed bool
 }
 
-// Host identifies the machine.
-type Host struct {
-	// ID is the host's machine id without dashes, empty when it has none.
-	ID string
-	// Name is the host's name.
-	Name string
-	// Addresses are its IP addresses, but for those of the loopback
-	// interface; maxAddresses at most.
-	Addresses []netip.Addr
+// Fork is who a child is that p has just made, at an instant: of the same
+// service, until it has been looked at.
+func (p *Process) Fork(child int32, at time.Time) *Process {
+	q := *p
+	q.PID, q.Parent, q.Created, q.Found, q.ticks = child, p.PID, at.UTC(), at, 0
+	return &q
 }
 
-// maxAddresses bounds the addresses told of a host: one with hundreds of
-// container bridges would repeat them in every record.
-const maxAddresses = 64
-
-var machineID = regexp.MustCompile(`^[0-9a-f]{32}$`)
-
-// ReadHost reads the machine id from the first of the paths that holds one
-// (by default /etc/machine-id and /var/lib/dbus/machine-id).
-func ReadHost(paths ...string) Host {
-	if len(paths) == 0 {
-		paths = []string{"/etc/machine-id", "/var/lib/dbus/machine-id"}
-	}
-	var host Host
-	for _, path := range paths {
-		data, err := readBounded(path, 64)
-		if err != nil {
-			continue
-		}
-		if id := strings.TrimSpace(string(data)); machineID.MatchString(id) {
-			host.ID = id
-			break
-		}
-	}
-	// An unreadable host name is an absent attribute, not an error.
-	host.Name, _ = os.Hostname()
-	host.Addresses = readAddresses()
-	return host
+// IsAnother reports whether q, of the same pid, is known to be another process.
+func (p *Process) IsAnother(q *Process) bool {
+	return p.ticks != 0 && q.ticks != 0 && p.ticks != q.ticks
 }
 
-// readAddresses are the addresses others can reach this host by; link-local
-// ones mean nothing without their interface.
-func readAddresses() []netip.Addr {
-	list, err := net.InterfaceAddrs()
-	if err != nil {
-		return nil // an absent attribute, too
-	}
-	var out []netip.Addr
-	for _, a := range list {
-		prefix, err := netip.ParsePrefix(a.String())
-		if ip := prefix.Addr(); err == nil && !ip.IsLoopback() && !ip.IsLinkLocalUnicast() && len(out) < maxAddresses {
-			out = append(out, ip)
-		}
-	}
-	return out
-}
-
-// readBootID names this boot of the host: start times in ticks are unique
-// within one boot only.
-func readBootID(root string) string {
-	data, err := readBounded(filepath.Join(root, "sys/kernel/random/boot_id"), 64)
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(data))
+// Key tells service instances apart: an id is unique within a service.
+func (p *Process) Key() string {
+	return p.ServiceNamespace + "\x00" + p.ServiceName + "\x00" + p.InstanceID
 }
 
 // instanceNamespace is the namespace of instance ids, itself the version 5

@@ -72,6 +72,10 @@ func TestRules(t *testing.T) {
 		{"executable glob stays in its directory", Rule{Executable: "/opt/*"}, nil},
 		{"executable glob across directories", Rule{Executable: "/opt/**"}, []int32{200}},
 		{"executable base name", Rule{Executable: "python3*"}, []int32{300}},
+		{"executable of any version", Rule{Executable: "python"}, []int32{300}},
+		{"executable of a major version", Rule{Executable: "python3"}, []int32{300}},
+		{"executable of another version", Rule{Executable: "python3.12"}, nil},
+		{"a path has its version", Rule{Executable: "/usr/bin/python3"}, nil},
 		{"executable class", Rule{Executable: "redis-[a-z]erver"}, []int32{100, 400}},
 		{"command", Rule{Command: `-m worker\b.*mail$`}, []int32{300}},
 		{"pid", Rule{PID: 300}, []int32{300}},
@@ -92,6 +96,42 @@ func TestRules(t *testing.T) {
 				t.Errorf("found %v, want %v", got, tt.want)
 			}
 		})
+	}
+}
+
+func TestNamesOfAnyVersion(t *testing.T) {
+	for name, want := range map[string][]string{
+		"php-fpm8.2": {"php-fpm8.2", "php-fpm8", "php-fpm"}, "ruby3.1": {"ruby3.1", "ruby3", "ruby"},
+		"python3.11.2": {"python3.11.2", "python3", "python"},
+		"bzip2":        {"bzip2"}, "beam.smp": {"beam.smp"}, "7.0": {"7.0"}, "a.out": {"a.out"}, "server.": {"server."}, "": {""},
+	} {
+		if got := withoutVersion(name); !slices.Equal(got, want) {
+			t.Errorf("%q is %q, want %q", name, got, want)
+		}
+	}
+}
+
+// A program that has written its title over its environment has the one it was
+// started with: that of the process that started it.
+func TestAnErasedEnvironmentIsThatOfTheParent(t *testing.T) {
+	p := newFakeProc(t)
+	title := []string{"starman master -l :5000", "", ""}
+	p.add(fakeProcess{pid: 10, parent: 1, exe: "/bin/sh", environ: []string{"HOME=/", "OTEL_SERVICE_NAME=shop"}})
+	p.add(fakeProcess{pid: 11, parent: 10, exe: "/usr/bin/perl", environ: title})
+	p.add(fakeProcess{pid: 12, parent: 11, exe: "/usr/bin/perl", environ: title})
+	// What is left of it counts before another's.
+	p.add(fakeProcess{pid: 13, parent: 10, exe: "/usr/bin/perl", environ: append(title, "OTEL_SERVICE_NAME=mail")})
+	// It has one, in which no service is named: the parent's is none of its business.
+	p.add(fakeProcess{pid: 14, parent: 10, exe: "/usr/bin/perl", environ: []string{"HOME=/"}})
+	// Nobody above has one.
+	p.add(fakeProcess{pid: 16, parent: 1, exe: "/usr/bin/perl", environ: title})
+	d := discover(t, p, Config{Targets: []Rule{{OTelServiceName: "*"}}})
+	got := map[int32]string{}
+	for _, proc := range scan(t, d).Started {
+		got[proc.PID] = proc.ServiceName
+	}
+	if want := map[int32]string{10: "shop", 11: "shop", 12: "shop", 13: "mail"}; !maps.Equal(got, want) {
+		t.Errorf("found %v, want %v", got, want)
 	}
 }
 
@@ -235,7 +275,10 @@ func TestStartedByALink(t *testing.T) {
 		// kernel would say, but its base name is.
 		p.add(fakeProcess{pid: 60, exe: file, cmdline: []string{command}})
 		if command == "redis-server *:7000" {
-			p.link("60/root"+filepath.Dir(file)+"/redis-server", file)
+			beside := filepath.Join(p.root, "60/root", filepath.Dir(file), "redis-server")
+			if err := errors.Join(os.MkdirAll(filepath.Dir(beside), 0o755), os.Link(file, beside)); err != nil {
+				t.Fatal(err)
+			}
 		}
 		d := discover(t, p, Config{Targets: []Rule{{Executable: want}}})
 		found := scan(t, d).Started
@@ -272,10 +315,10 @@ func TestStartExecExit(t *testing.T) {
 	if len(ch.Ended) != 1 || len(ch.Started) != 1 || ch.Started[0].InstanceID == first.InstanceID {
 		t.Fatalf("reuse of a pid gave %+v", ch)
 	}
-	if ch := d.Exited(70); len(ch.Ended) != 1 {
+	if ch := d.Exited(70, time.Now()); len(ch.Ended) != 1 {
 		t.Fatal("exit not noticed")
 	}
-	if ch := d.Exited(70); len(ch.Ended) != 0 {
+	if ch := d.Exited(70, time.Now()); len(ch.Ended) != 0 {
 		t.Fatal("ended twice")
 	}
 	p.remove(70)

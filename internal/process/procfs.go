@@ -3,14 +3,12 @@ package process
 import (
 	"bytes"
 	"errors"
-	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 
-	"github.com/perfscope/perfscope/internal/procread"
+	"github.com/perfscope/perfscope/internal/cleantext"
+	"github.com/perfscope/perfscope/internal/rootfs"
 )
 
 const (
@@ -33,64 +31,23 @@ const (
 	kernelThread = 0x00200000
 )
 
-// procFS reads one proc file system.
-type procFS struct {
-	root string
-	// patient reads what a stuck process would let nobody read; nil reads
-	// it directly.
-	patient *procread.Reader
-}
+// procFS reads one proc file system, what is of a process through the door.
+type procFS struct{ door *rootfs.Door }
+
+func newProcFS(root string) procFS { return procFS{&rootfs.Door{Proc: root}} }
 
 // readMemory reads at most limit bytes of a file that the kernel takes from the
-// memory of the process, or from a file system that may hang.
+// memory of the process.
 func (fs procFS) readMemory(pid int32, name string, limit int64) ([]byte, error) {
-	if fs.patient == nil {
-		return fs.read(pid, name, limit)
-	}
-	return procread.Do(fs.patient, pid, func() ([]byte, error) { return fs.read(pid, name, limit) })
+	return fs.door.ReadMemory(pid, name, limit)
 }
 
-func (fs procFS) path(pid int32, name string) string {
-	return filepath.Join(fs.root, strconv.Itoa(int(pid)), name)
-}
+func pidName(pid int32) string { return strconv.Itoa(int(pid)) }
 
-// read returns at most limit bytes of a file of a process.
+// read returns at most limit bytes of a file of a process that the kernel has at
+// hand.
 func (fs procFS) read(pid int32, name string, limit int64) ([]byte, error) {
-	return readBounded(fs.path(pid, name), limit)
-}
-
-func readBounded(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, limit))
-}
-
-// pids lists the processes (not the threads) there are now.
-func (fs procFS) pids() ([]int32, error) {
-	dir, err := os.Open(fs.root)
-	if err != nil {
-		return nil, fmt.Errorf("cannot list processes: %w; mount /proc in the collector's namespace", err)
-	}
-	defer dir.Close()
-	var pids []int32
-	for len(pids) < maxHostProcesses {
-		names, err := dir.Readdirnames(1024)
-		for _, name := range names {
-			if pid, ok := parsePID(name); ok {
-				pids = append(pids, pid)
-			}
-		}
-		if errors.Is(err, io.EOF) {
-			return pids, nil
-		}
-		if err != nil {
-			return pids, fmt.Errorf("cannot list processes: %w", err)
-		}
-	}
-	return pids, nil
+	return fs.door.Read(pid, name, limit)
 }
 
 func parsePID(s string) (int32, bool) {
@@ -160,7 +117,7 @@ func parseStat(data []byte) (stat, error) {
 // executable is the path of the program a process runs, as its own mount
 // namespace names it, also after the file was deleted or replaced.
 func (fs procFS) executable(pid int32) (string, error) {
-	target, err := os.Readlink(fs.path(pid, "exe"))
+	target, err := fs.door.ReadLink(pid, "exe")
 	if err != nil {
 		return "", err
 	}
@@ -171,34 +128,42 @@ func (fs procFS) executable(pid int32) (string, error) {
 // system calls are another architecture's.
 func (fs procFS) compat(pid int32) (bool, error) {
 	const identClass, class32 = 4, 1
-	head, err := fs.readMemory(pid, "exe", identClass+1)
-	return len(head) > identClass && string(head[:identClass]) == "\x7fELF" && head[identClass] == class32, err
+	f, err := fs.door.OpenProgram(pid)
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = f.Close() }()
+	head := make([]byte, identClass+1)
+	if _, err := f.ReadAt(head, 0); err != nil {
+		return false, err
+	}
+	return string(head[:identClass]) == "\x7fELF" && head[identClass] == class32, nil
 }
 
 // invoked is the path in the first word of a command line if it is a link to
 // the executable; a bare name is looked for beside the executable.
-func (fs procFS) invoked(pid int32, exe, command string) string {
+func (fs procFS) invoked(pid int32, exe, command string) (string, error) {
 	word, _, _ := strings.Cut(command, " ")
-	if exe == "" || word == "" || strings.HasSuffix(word, "/") {
-		return ""
+	if exe == "" || word == "" || len(word) > cleantext.MaxPath || strings.HasSuffix(word, "/") {
+		return "", nil
 	}
 	if !strings.HasPrefix(word, "/") {
 		word = filepath.Join(filepath.Dir(exe), filepath.Base(word))
 	}
 	word = filepath.Clean(word)
 	if word == exe {
-		return ""
+		return "", nil
 	}
-	// Through the target's own root: it may be in a container.
-	link, err := os.Stat(filepath.Join(fs.path(pid, "root"), word))
+	// In the target's own root: it may be in a container.
+	link, err := fs.door.Stat(pid, word)
 	if err != nil {
-		return ""
+		return "", err
 	}
-	file, err := os.Stat(fs.path(pid, "exe"))
-	if err != nil || !os.SameFile(link, file) {
-		return ""
+	file, err := fs.door.StatProgram(pid)
+	if err != nil || link.Dev != file.Dev || link.Inode != file.Inode {
+		return "", err
 	}
-	return word
+	return word, nil
 }
 
 // command is the command line with its arguments joined by a space.
@@ -212,22 +177,4 @@ func (fs procFS) command(pid int32) (string, error) {
 
 func parseCommand(data []byte) string {
 	return string(bytes.ReplaceAll(bytes.TrimRight(data, "\x00"), []byte{0}, []byte{' '}))
-}
-
-// bootTime is the host's boot in seconds since the epoch.
-func (fs procFS) bootTime() (int64, error) {
-	path := filepath.Join(fs.root, "stat")
-	data, err := readBounded(path, maxTableBytes)
-	if err != nil {
-		return 0, fmt.Errorf("cannot read the boot time: %w", err)
-	}
-	for line := range bytes.Lines(data) {
-		if rest, ok := bytes.CutPrefix(line, []byte("btime ")); ok {
-			n, err := strconv.ParseInt(string(bytes.TrimSpace(rest)), 10, 64)
-			if err == nil && n >= 0 {
-				return n, nil
-			}
-		}
-	}
-	return 0, fmt.Errorf("cannot read the boot time: no btime line in %s", path)
 }

@@ -34,6 +34,8 @@ type Rule struct {
 	// OTelServiceName is a glob over the service name that the process's
 	// environment gives (OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES).
 	OTelServiceName string
+	// Kubernetes selects by pod; nil for any.
+	Kubernetes *PodRule
 	// ServiceName overrides the service's name; it selects nothing.
 	ServiceName string
 }
@@ -41,7 +43,7 @@ type Rule struct {
 var containerPrefix = regexp.MustCompile(`^[0-9a-f]{6,64}$`)
 
 // errNoField is what an empty rule gets.
-var errNoField = errors.New("has no rule: set at least one of executable, command, pid, cgroup, container_id, systemd_unit, port, otel_service_name")
+var errNoField = errors.New("has no rule: set at least one of executable, command, pid, cgroup, container_id, systemd_unit, port, otel_service_name, k8s_namespace, k8s_pod, k8s_deployment, k8s_container, k8s_labels")
 
 // Validate reports what is wrong with the rule, one sentence per error that
 // names the field as configuration writes it.
@@ -54,11 +56,12 @@ func (r Rule) Validate() error {
 type matcher struct {
 	rule                                Rule
 	executable, cgroup, unit, otel, cmd *regexp.Regexp
+	pod                                 *podMatcher
 }
 
 func (r Rule) compile() (*matcher, error) {
 	if r.Executable == "" && r.Command == "" && r.PID == 0 && r.Cgroup == "" && r.ContainerID == "" &&
-		r.SystemdUnit == "" && r.Port == 0 && r.OTelServiceName == "" {
+		r.SystemdUnit == "" && r.Port == 0 && r.OTelServiceName == "" && r.Kubernetes.empty() {
 		return nil, errNoField
 	}
 	m := &matcher{rule: r}
@@ -88,6 +91,11 @@ func (r Rule) compile() (*matcher, error) {
 		}
 		m.cmd = re
 	}
+	pod, err := r.Kubernetes.compile()
+	if err != nil {
+		errs = append(errs, err)
+	}
+	m.pod = pod
 	if r.PID < 0 {
 		errs = append(errs, fmt.Errorf("pid: must be positive, not %d", r.PID))
 	}
@@ -155,6 +163,9 @@ func (m *matcher) matches(f *facts) bool {
 			return false
 		}
 	}
+	if m.pod != nil && !m.pod.matches(f.pod()) {
+		return false
+	}
 	if m.otel != nil {
 		name := f.environment().ServiceName
 		if name == "" || !m.otel.MatchString(name) {
@@ -168,10 +179,27 @@ func (m *matcher) matchesExecutable(path string) bool {
 	if path == "" {
 		return false
 	}
-	if !strings.Contains(m.rule.Executable, "/") {
-		path = baseName(path)
+	if strings.Contains(m.rule.Executable, "/") {
+		return m.executable.MatchString(path)
 	}
-	return m.executable.MatchString(path)
+	for _, name := range withoutVersion(baseName(path)) {
+		if m.executable.MatchString(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// withoutVersion is a program's name, and the names of any version of it: those of
+// python3.11 are python3 and python, too, and that of php-fpm8.2 is php-fpm. A number
+// without a dot may be part of the name (bzip2).
+func withoutVersion(name string) []string {
+	plain := strings.TrimRight(name, "0123456789.")
+	major, _, dotted := strings.Cut(name[len(plain):], ".")
+	if !dotted || plain == "" || major == "" {
+		return []string{name}
+	}
+	return []string{name, plain + major, plain}
 }
 
 func (m *matcher) matchesCgroup(c cgroup) bool {

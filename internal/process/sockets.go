@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,7 +33,7 @@ func (fs procFS) listening(pid int32) (listeners, error) {
 	found := listeners{}
 	var firstErr error
 	for _, name := range []string{"net/tcp", "net/tcp6"} {
-		file, err := os.Open(fs.path(pid, name))
+		file, err := fs.door.Stream(pid, name)
 		if err != nil {
 			// A host without IPv6 has no tcp6.
 			if firstErr == nil && !errors.Is(err, os.ErrNotExist) {
@@ -107,17 +106,12 @@ func (fs procFS) sockets(pid int32, among listeners) ([]netip.AddrPort, error) {
 	if len(among) == 0 {
 		return held, nil
 	}
-	dir, err := os.Open(fs.path(pid, "fd"))
+	names, err := fs.door.List(pid, "fd", maxLinks)
 	if err != nil {
 		return held, err
 	}
-	defer dir.Close()
-	names, err := dir.Readdirnames(maxLinks)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return held, err
-	}
 	for _, name := range names {
-		target, err := os.Readlink(filepath.Join(dir.Name(), name))
+		target, err := fs.door.ReadLink(pid, "fd/"+name)
 		if err != nil {
 			continue
 		}
@@ -147,5 +141,5 @@ func parseSocket(target string) (uint64, bool) {
 
 // netNamespace names the network namespace of pid.
 func (fs procFS) netNamespace(pid int32) (string, error) {
-	return os.Readlink(fs.path(pid, "ns/net"))
+	return fs.door.ReadLink(pid, "ns/net")
 }

@@ -8,8 +8,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/perfscope/perfscope/internal/procread"
 )
 
 // TestStuckProcessDoesNotHoldUpTheScan has a process whose command line cannot
@@ -22,7 +20,7 @@ func TestStuckProcessDoesNotHoldUpTheScan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.fs.patient = &procread.Reader{Timeout: 20 * time.Millisecond}
+	d.fs.door.Timeout = 20 * time.Millisecond
 	if _, err := d.Scan(); err != nil || len(d.Processes()) != 2 {
 		t.Fatal(d.Processes(), err)
 	}

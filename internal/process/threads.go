@@ -1,12 +1,13 @@
 package process
 
 import (
-	"cmp"
 	"fmt"
 	"path/filepath"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/perfscope/perfscope/internal/cleantext"
 )
 
 const (
@@ -39,7 +40,7 @@ type ThreadNames struct {
 
 // NewThreadNames reads below root, /proc when it is empty.
 func NewThreadNames(root string) *ThreadNames {
-	return &ThreadNames{fs: procFS{root: cmp.Or(root, "/proc")}, now: time.Now, names: map[int32]map[int32]threadName{}}
+	return &ThreadNames{fs: newProcFS(root), now: time.Now, names: map[int32]map[int32]threadName{}}
 }
 
 // Name is the name of a thread; the last known one when the thread has ended,
@@ -55,7 +56,7 @@ func (t *ThreadNames) Name(pid, tid int32) string {
 	}
 	data, err := t.fs.read(pid, filepath.Join("task", fmt.Sprint(tid), "comm"), 64)
 	if err == nil {
-		known.name = strings.ToValidUTF8(strings.TrimSuffix(string(data), "\n"), "\uFFFD")
+		known.name = cleantext.Clean(strings.TrimSuffix(string(data), "\n"), cleantext.MaxName)
 	}
 	// A failure is kept too, else a thread that ended is asked for at
 	// every flush.
@@ -108,7 +109,7 @@ func (t *ThreadNames) evict() {
 func (t *ThreadNames) Put(pid, tid int32, name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.put(pid, tid, threadName{name: strings.ToValidUTF8(name, "\uFFFD"), read: t.now()})
+	t.put(pid, tid, threadName{name: cleantext.Clean(name, cleantext.MaxName), read: t.now()})
 }
 
 // Forget lets the names of a process go.

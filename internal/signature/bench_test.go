@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 func BenchmarkMiner(b *testing.B) {
@@ -89,7 +89,7 @@ func BenchmarkMatcher(b *testing.B) {
 	b.Run("2000 functions", func(b *testing.B) { benchmark(b, randomFile(rand.New(rand.NewPCG(6, 6)), 2000, 60), tr.Events) })
 }
 
-func benchmark(b *testing.B, f *File, events []syscalltrace.Event) {
+func benchmark(b *testing.B, f *File, events []threadtrace.Event) {
 	m := NewMatcher(f)
 	var th Thread
 	told := 0

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"slices"
 
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 // Named is a function that a call tells.
@@ -42,7 +42,7 @@ type Thread struct {
 // episodes. It is not safe for concurrent use; File must not change.
 type Matcher struct {
 	File    *File
-	classes *syscalltrace.Classes
+	classes *threadtrace.Classes
 	auto    automaton
 	// column of a call that simply succeeded, by its number; others of those
 	// that ended otherwise.
@@ -52,7 +52,7 @@ type Matcher struct {
 
 // NewMatcher makes the automaton of a file.
 func NewMatcher(f *File) *Matcher {
-	m := &Matcher{File: f, classes: syscalltrace.NewClasses(f.Arch), others: map[Symbol]int32{}}
+	m := &Matcher{File: f, classes: threadtrace.NewClasses(f.Arch), others: map[Symbol]int32{}}
 	m.auto.describe = m.describe
 	m.auto.root = m.auto.node()
 	for i := range f.Functions {
@@ -89,7 +89,7 @@ func (m *Matcher) columnFor(s Symbol) int32 {
 
 // Next takes a thread's next finished call, and returns what it tells: nil when
 // that is nothing. Other events must not be given to it.
-func (m *Matcher) Next(t *Thread, e *syscalltrace.Event) *Match {
+func (m *Matcher) Next(t *Thread, e *threadtrace.Event) *Match {
 	if t.of != m || t.generation != m.auto.generation || cut(m.classes, e, t.n) {
 		*t = Thread{of: m, generation: m.auto.generation}
 	}

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 // randomFile has functions told by random episodes over a few calls.
@@ -36,8 +36,8 @@ func randomFile(r *rand.Rand, functions, letters int) *File {
 	return f
 }
 
-func event(s Symbol) syscalltrace.Event {
-	return syscalltrace.Event{Kind: syscalltrace.KindCall, Number: int32(s >> errnoBits), Return: ret(s)}
+func event(s Symbol) threadtrace.Event {
+	return threadtrace.Event{Kind: threadtrace.KindCall, Number: int32(s >> errnoBits), Return: ret(s)}
 }
 
 // The automaton gives what trying every way gives, also when it forgets its
@@ -97,7 +97,7 @@ func TestMinerAndMatcherAgree(t *testing.T) {
 			continue
 		}
 		name := f.Functions[match.Stack[match.Best].Function].Name
-		if slices.ContainsFunc(tr.Stacks[tr.Events[i].Stack-1].Frames, func(fr syscalltrace.Frame) bool { return fr.Function == name }) {
+		if slices.ContainsFunc(tr.Stacks[tr.Events[i].Stack-1].Frames, func(fr threadtrace.Frame) bool { return fr.Function == name }) {
 			right[name]++
 		} else {
 			wrong++
@@ -140,7 +140,7 @@ func TestAWaitBeginsASequence(t *testing.T) {
 	}}}}
 	m := NewMatcher(f)
 	var th Thread
-	for i, e := range []syscalltrace.Event{read, wait, read, read} {
+	for i, e := range []threadtrace.Event{read, wait, read, read} {
 		if got := m.Next(&th, &e); (got != nil) != (i == 3) {
 			t.Errorf("event %d tells %v", i, got)
 		}

@@ -7,7 +7,7 @@ import (
 	"math/bits"
 	"slices"
 
-	"github.com/perfscope/perfscope/internal/suspect"
+	"github.com/perfscope/perfscope/internal/frames"
 )
 
 // observed is a distinct sequence with its stacks.
@@ -55,13 +55,13 @@ func (m *Miner) Mine(base *File) *File {
 	found := w.look(m)
 	f := &File{Program: base.Program, Load: base.Load, Calls: base.Calls + w.calls, Sequences: base.Sequences + m.units.seen}
 	f.Arch = m.arch
-	named := map[suspect.Function]*evidence{}
+	named := map[frames.Function]*evidence{}
 	for id, e := range found {
 		fn := m.stacks.Function(id)
-		named[suspect.Function{Name: fn.Name, Module: fn.Module}] = e
+		named[frames.Function{Name: fn.Name, Module: fn.Module}] = e
 	}
 	for i := range base.Functions {
-		key := suspect.Function{Name: base.Functions[i].Name, Module: base.Functions[i].Module}
+		key := frames.Function{Name: base.Functions[i].Name, Module: base.Functions[i].Module}
 		if named[key] == nil {
 			named[key] = &evidence{}
 		}

@@ -1,8 +1,8 @@
 package signature
 
 import (
-	"github.com/perfscope/perfscope/internal/suspect"
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/internal/frames"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 // maxThreads bounds the threads whose present sequence is followed; when there
@@ -11,14 +11,14 @@ const maxThreads = 16384
 
 // Miner gathers the calls of one program with their stacks, and mines what
 // functions can be told by. It holds distinct sequences, not events: its memory
-// is bounded by NewMiner's limit and suspect.MaxStacks, below 150 MB with
+// is bounded by NewMiner's limit and frames.MaxStacks, below 150 MB with
 // Sequences, a tenth of it with FewSequences, and far less for most programs. What it finds does not depend on the order in
 // which the batches of different threads come. It is not safe for concurrent
 // use.
 type Miner struct {
 	arch    string
-	classes *syscalltrace.Classes
-	stacks  *suspect.Stacks
+	classes *threadtrace.Classes
+	stacks  *frames.Table
 	// hashes of what the stacks hold, by their identifiers.
 	hashes  []uint64
 	threads map[int32]*pending
@@ -53,14 +53,14 @@ type Progress struct {
 // limit Sequences or FewSequences.
 func NewMiner(arch string, limit int) *Miner {
 	return &Miner{
-		arch: arch, classes: syscalltrace.NewClasses(arch), stacks: suspect.NewStacks(),
+		arch: arch, classes: threadtrace.NewClasses(arch), stacks: frames.NewTable(),
 		hashes: make([]uint64, 1), threads: map[int32]*pending{}, units: newUnits(limit),
 	}
 }
 
 // Add takes the calls of one thread; it keeps nothing of the batch. The batches
 // of one thread must come in the order of time.
-func (m *Miner) Add(b *syscalltrace.Batch) {
+func (m *Miner) Add(b *threadtrace.Batch) {
 	m.ids = m.ids[:0]
 	for i := range b.Stacks {
 		m.ids = append(m.ids, m.intern(&b.Stacks[i]))
@@ -84,7 +84,7 @@ func (m *Miner) Add(b *syscalltrace.Batch) {
 			// is made after it, is not known.
 			m.end(th)
 		}
-		if e.Kind != syscalltrace.KindCall {
+		if e.Kind != threadtrace.KindCall {
 			continue
 		}
 		call, ok := symbolOf(m.classes, e.Number, e.Return)
@@ -123,7 +123,7 @@ func (m *Miner) end(th *pending) {
 	th.key, th.hash, th.n = th.key[:0], 0, 0
 }
 
-func (m *Miner) intern(s *syscalltrace.Stack) uint32 {
+func (m *Miner) intern(s *threadtrace.Stack) uint32 {
 	id := m.stacks.Intern(s)
 	if int(id) == len(m.hashes) {
 		hash := mix(1, 0)

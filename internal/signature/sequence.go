@@ -3,8 +3,8 @@ package signature
 import (
 	"math/bits"
 
-	"github.com/perfscope/perfscope/internal/syscalltrace"
 	"github.com/perfscope/perfscope/internal/unit"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 // maxSequence bounds the calls that are looked at together. A unit that makes
@@ -14,7 +14,7 @@ const maxSequence = 64
 
 // cut says what a call does to its thread's sequence: calls so long without an
 // idle wait, n of them so far, begin a new one.
-func cut(classes *syscalltrace.Classes, e *syscalltrace.Event, n int) bool {
+func cut(classes *threadtrace.Classes, e *threadtrace.Event, n int) bool {
 	return n >= maxSequence || unit.Waits(classes.Of(e.Number), e.Duration)
 }
 

@@ -8,20 +8,20 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
-const arch = syscalltrace.ArchAMD64
+const arch = threadtrace.ArchAMD64
 
 // call makes the event of a finished call, at a time that Add does not look at.
-func call(t testing.TB, name string, stack uint32) syscalltrace.Event {
+func call(t testing.TB, name string, stack uint32) threadtrace.Event {
 	t.Helper()
 	s, err := parseSymbol(arch, name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return syscalltrace.Event{
-		Kind: syscalltrace.KindCall, Number: int32(s >> errnoBits), Return: ret(s), Stack: stack, Duration: 1000,
+	return threadtrace.Event{
+		Kind: threadtrace.KindCall, Number: int32(s >> errnoBits), Return: ret(s), Stack: stack, Duration: 1000,
 	}
 }
 
@@ -40,21 +40,21 @@ func ret(s Symbol) int32 {
 // trace builds the events of one thread.
 type trace struct {
 	t testing.TB
-	syscalltrace.Batch
+	threadtrace.Batch
 	stacks map[string]uint32
 }
 
 func newTrace(t testing.TB, thread int32) *trace {
-	return &trace{t: t, Batch: syscalltrace.Batch{ThreadID: thread}, stacks: map[string]uint32{}}
+	return &trace{t: t, Batch: threadtrace.Batch{ThreadID: thread}, stacks: map[string]uint32{}}
 }
 
 // do adds calls made under a stack of functions, outermost first.
 func (tr *trace) do(functions, calls string) {
 	id := tr.stacks[functions]
 	if id == 0 {
-		st := syscalltrace.Stack{Complete: true, Frames: []syscalltrace.Frame{{Function: "write", Module: "libc.so.6", Origin: syscalltrace.OriginLibrary}}}
+		st := threadtrace.Stack{Complete: true, Frames: []threadtrace.Frame{{Function: "write", Module: "libc.so.6", Origin: threadtrace.OriginLibrary}}}
 		for _, f := range strings.Fields(functions) {
-			st.Frames = slices.Insert(st.Frames, 1, syscalltrace.Frame{Function: f, Module: "server"})
+			st.Frames = slices.Insert(st.Frames, 1, threadtrace.Frame{Function: f, Module: "server"})
 		}
 		tr.Stacks = append(tr.Stacks, st)
 		id = uint32(len(tr.Stacks))
@@ -142,14 +142,14 @@ func TestTheOrderOfThreadsDoesNotMatter(t *testing.T) {
 	for range 5 {
 		m := NewMiner(arch, Sequences)
 		// Each thread's calls in pieces, the threads in any order.
-		left := make([][]syscalltrace.Event, len(traces))
+		left := make([][]threadtrace.Event, len(traces))
 		for i, tr := range traces {
 			left[i] = tr.Events
 		}
-		for slices.ContainsFunc(left, func(e []syscalltrace.Event) bool { return len(e) > 0 }) {
+		for slices.ContainsFunc(left, func(e []threadtrace.Event) bool { return len(e) > 0 }) {
 			i := r.IntN(len(left))
 			n := min(len(left[i]), 1+r.IntN(50))
-			m.Add(&syscalltrace.Batch{ThreadID: traces[i].ThreadID, Events: left[i][:n], Stacks: traces[i].Stacks})
+			m.Add(&threadtrace.Batch{ThreadID: traces[i].ThreadID, Events: left[i][:n], Stacks: traces[i].Stacks})
 			left[i] = left[i][n:]
 		}
 		m.Finish()
@@ -355,7 +355,7 @@ func TestWhatWasKnownIsNotForgotten(t *testing.T) {
 	}
 	// Halves make the whole.
 	whole := requests(t, 1, 2000, rand.New(rand.NewPCG(6, 0)))
-	at := slices.IndexFunc(whole.Events[len(whole.Events)/2:], func(e syscalltrace.Event) bool { return e.Number == call(t, "epoll_wait", 0).Number })
+	at := slices.IndexFunc(whole.Events[len(whole.Events)/2:], func(e threadtrace.Event) bool { return e.Number == call(t, "epoll_wait", 0).Number })
 	at += len(whole.Events) / 2
 	a, b := *whole, *whole
 	a.Events, b.Events = whole.Events[:at], whole.Events[at:]
@@ -486,7 +486,7 @@ func TestLostCallsEndASequence(t *testing.T) {
 	m = NewMiner(arch, Sequences)
 	tr = newTrace(t, 1)
 	tr.do("main loop serve", "read write getpid read")
-	tr.Events[1].Kind, tr.Events[1].Cut = syscalltrace.KindInFlight, true
+	tr.Events[1].Kind, tr.Events[1].Cut = threadtrace.KindInFlight, true
 	tr.Events[2].Cut = true
 	m.Add(&tr.Batch)
 	m.Finish()

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 // Symbol is one letter of an episode: a system call together with how it
@@ -25,10 +25,10 @@ const (
 )
 
 // counts are the calls whose result is a count.
-const counts = syscalltrace.ClassInput | syscalltrace.ClassOutput | syscalltrace.ClassReadiness | syscalltrace.ClassFutex
+const counts = threadtrace.ClassInput | threadtrace.ClassOutput | threadtrace.ClassReadiness | threadtrace.ClassFutex
 
 // symbolOf is the symbol of a finished call; false when its number is none.
-func symbolOf(classes *syscalltrace.Classes, number, ret int32) (Symbol, bool) {
+func symbolOf(classes *threadtrace.Classes, number, ret int32) (Symbol, bool) {
 	if number < 0 || number > maxNumber {
 		return 0, false
 	}
@@ -36,7 +36,7 @@ func symbolOf(classes *syscalltrace.Classes, number, ret int32) (Symbol, bool) {
 }
 
 // ending is how a call ended: zero for most that succeed.
-func ending(classes *syscalltrace.Classes, number, ret int32) Symbol {
+func ending(classes *threadtrace.Classes, number, ret int32) Symbol {
 	switch {
 	case ret < 0 && ret > -nothing:
 		return Symbol(-ret)
@@ -48,19 +48,19 @@ func ending(classes *syscalltrace.Classes, number, ret int32) Symbol {
 
 // text writes a symbol as people read it: "read", "read:EAGAIN", "read:0".
 func (s Symbol) text(arch string) string {
-	name := syscalltrace.Name(arch, int32(s>>errnoBits))
+	name := threadtrace.Name(arch, int32(s>>errnoBits))
 	if errno := int32(s & errnoMask); errno != 0 {
 		if errno == nothing {
 			return name + ":0"
 		}
-		return name + ":" + syscalltrace.ErrnoName(errno)
+		return name + ":" + threadtrace.ErrnoName(errno)
 	}
 	return name
 }
 
 func parseSymbol(arch, text string) (Symbol, error) {
 	name, errno, failed := strings.Cut(text, ":")
-	number, ok := syscalltrace.Number(arch, name)
+	number, ok := threadtrace.Number(arch, name)
 	if !ok || number < 0 || number > maxNumber {
 		return 0, fmt.Errorf("%.40q is no system call of architecture %q", name, arch)
 	}
@@ -82,7 +82,7 @@ func parseSymbol(arch, text string) (Symbol, error) {
 var errnos = sync.OnceValue(func() map[string]Symbol {
 	codes := make(map[string]Symbol, errnoMask)
 	for code := int32(1); code < nothing; code++ {
-		codes[syscalltrace.ErrnoName(code)] = Symbol(code)
+		codes[threadtrace.ErrnoName(code)] = Symbol(code)
 	}
 	codes["0"] = nothing
 	return codes

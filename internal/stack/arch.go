@@ -70,20 +70,3 @@ func (r *registers) get(reg uint8) (uint64, bool) {
 	}
 	return r.value[reg], true
 }
-
-// memory is a piece of a stack: data[0] is at address base.
-type memory struct {
-	base uint64
-	data []byte
-}
-
-// word reads the eight bytes at addr.
-func (m *memory) word(addr uint64) (uint64, bool) {
-	off := addr - m.base
-	if off > uint64(len(m.data)) || uint64(len(m.data))-off < 8 {
-		return 0, false
-	}
-	b := m.data[off : off+8 : off+8]
-	return uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
-		uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56, true
-}

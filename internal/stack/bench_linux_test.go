@@ -27,13 +27,13 @@ func BenchmarkUnwind(b *testing.B) {
 			b.Fatal(err)
 		}
 		u := stack.NewUnwinder(stack.Options{})
-		st, err := u.Unwind(int32(s.PID), regs, data)
+		st, err := u.Unwind(int32(s.PID), regs, stack.Copy{Bytes: data})
 		if err != nil {
 			b.Fatal(err)
 		}
 		b.Run(sv.name, func(b *testing.B) {
 			for b.Loop() {
-				if _, err := u.Unwind(int32(s.PID), regs, data); err != nil {
+				if _, err := u.Unwind(int32(s.PID), regs, stack.Copy{Bytes: data}); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -42,7 +42,7 @@ func BenchmarkUnwind(b *testing.B) {
 		})
 		b.Run(sv.name+"/first", func(b *testing.B) {
 			for b.Loop() {
-				if _, err := stack.NewUnwinder(stack.Options{}).Unwind(int32(s.PID), regs, data); err != nil {
+				if _, err := stack.NewUnwinder(stack.Options{}).Unwind(int32(s.PID), regs, stack.Copy{Bytes: data}); err != nil {
 					b.Fatal(err)
 				}
 			}

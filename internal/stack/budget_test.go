@@ -20,7 +20,7 @@ import (
 func TestForgottenProcessIsFreed(t *testing.T) {
 	u := NewUnwinder(Options{})
 	pid := int32(os.Getpid())
-	if _, err := u.Unwind(pid, Registers{IP: uint64(reflect.ValueOf(NewUnwinder).Pointer()) + 4, SP: 0x1000}, nil); err != nil {
+	if _, err := u.Unwind(pid, Registers{IP: uint64(reflect.ValueOf(NewUnwinder).Pointer()) + 4, SP: 0x1000}, Copy{}); err != nil {
 		t.Fatal(err)
 	}
 	held := weak.Make(u.processes[pid])
@@ -45,7 +45,7 @@ func TestPerfMapsShareABudget(t *testing.T) {
 		fmt.Fprintf(&text, "%x 10 %s\n", 0x1000+i*16, strings.Repeat("n", 96))
 	}
 	for pid := range int32(3) {
-		p := &process{pid: pid, used: uint64(pid)}
+		p := &process{pid: pid, used: uint64(pid), perf: &perfMap{}}
 		u.processes[pid] = p
 		if err := p.perf.update(strings.NewReader(text.String()), int64(text.Len())); err != nil {
 			t.Fatal(err)
@@ -68,36 +68,42 @@ func TestPerfMapsShareABudget(t *testing.T) {
 func TestOneStackIsWithinTheBudget(t *testing.T) {
 	u := NewUnwinder(Options{MaxModuleBytes: 1})
 	pid := int32(os.Getpid())
-	p, err := u.process(pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var vdso *mapping
-	for i := range p.maps {
-		if p.maps[i].isVDSO() {
-			vdso = &p.maps[i]
+	find := func(p *process) *mapping {
+		for i := range p.maps {
+			if p.maps[i].isVDSO() {
+				return &p.maps[i]
+			}
 		}
-	}
-	if vdso == nil {
-		t.Skip("no vDSO")
+		return nil
 	}
 	// Its first frame is in this program, its caller, by frame pointer, in
 	// the vDSO: what matters is that both modules are of one walk.
-	u.walkStart = u.tick + 1
-	if u.program(p) == nil || u.program(p).img == nil {
-		t.Fatal("the first module is loaded, whatever its size")
-	}
-	r := u.initial(Registers{IP: vdso.start + 0x100, SP: 0x1000})
-	if places, complete := u.walk(p, &r, &memory{base: 0x1000}, nil); complete || len(places) != 1 || places[0].mod != nil {
-		t.Errorf("%+v", places)
+	err := u.patiently(pid, maxWork, func(p *process) {
+		vdso := find(p)
+		if vdso == nil {
+			return
+		}
+		if mod := u.program(p); u.wants() {
+			return
+		} else if mod == nil || mod.img == nil {
+			t.Fatal("the first module is loaded, whatever its size")
+		}
+		r := u.initial(Registers{IP: vdso.start + 0x100, SP: 0x1000})
+		if places, complete := u.walk(p, &r, &memory{base: 0x1000}, nil); complete || len(places) != 1 || places[0].mod != nil {
+			t.Errorf("%+v", places)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	if s := u.Stats(); s.ModuleRefusals != 1 || !strings.Contains(fmt.Sprint(u.LastError()), "budget") {
 		t.Errorf("%+v, %v", s, u.LastError())
 	}
 	// In a walk of its own there is room.
-	u.walkStart = u.tick + 1
-	if mod := u.moduleFor(p, vdso); mod == nil || mod.img == nil {
-		t.Error("the next walk is refused, too")
+	var mod *module
+	err = u.patiently(pid, maxWork, func(p *process) { mod = u.moduleFor(p, find(p)) })
+	if err != nil || mod == nil || mod.img == nil {
+		t.Errorf("the next walk is refused, too: %v", err)
 	}
 }
 

@@ -49,6 +49,7 @@ type interpreter struct {
 	regs    [maxRegs]regRule
 	initial [maxRegs]regRule
 	stack   []interpreterState
+	steps   int
 }
 
 type interpreterState struct {
@@ -62,6 +63,10 @@ var errInstructions = errors.New("malformed call frame instructions")
 
 // maxRemembered bounds DW_CFA_remember_state nesting; compilers use one or two.
 const maxRemembered = 16
+
+// maxInstructions bounds the call frame instructions executed for one row: the
+// longest functions known have a few thousand.
+const maxInstructions = 1 << 16
 
 // rowAt evaluates the table of the function that holds addr.
 func (t *frameTable) rowAt(e *frameEntry, addr uint64) (*row, error) {
@@ -97,6 +102,9 @@ func (t *frameTable) rowAt(e *frameEntry, addr uint64) (*row, error) {
 func (in *interpreter) run(code []byte, loc, target uint64) error {
 	r := reader{data: code}
 	for r.left() > 0 {
+		if in.steps++; in.steps > maxInstructions {
+			return errInstructions
+		}
 		op := r.u8()
 		low := op & 0x3f
 		switch op >> 6 {

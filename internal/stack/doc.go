@@ -8,8 +8,13 @@
 // pclntab or a perf map. A function without a name is shown as module+0xstart,
 // since a wrong name is worse than none.
 //
-// Nothing read from a target is trusted: sections have size limits, parsers
-// return errors, and a module that cannot be read is remembered as such. All
-// caches are bounded (see Options). The package reads /proc and files only;
-// it never stops a thread and never keeps the copied stack bytes.
+// Nothing read from a target is trusted. Everything is opened through one door
+// (package rootfs). What one module may take is bounded in memory and CPU time,
+// and so is what one process may cost; who is beyond is left alone for a while,
+// and named (see Quarantine). All caches are bounded (see Options). The package
+// never stops a thread and never keeps the copied stack bytes.
+//
+// Reading and walking are apart: a walk runs under the lock, in memory and in
+// bounded time, and what it lacks is read without the lock before it begins anew.
+// So a target whose files are slow, or that hang, holds up nobody else.
 package stack

@@ -9,6 +9,17 @@ import (
 // maxFDEs bounds the functions of one module (a browser has a million).
 const maxFDEs = 4 << 20
 
+// maxCommons bounds the CIEs of one module: linkers merge equal ones, and leave a
+// few hundred.
+const maxCommons = 1 << 16
+
+const (
+	// entrySize and commonSize are what an FDE and a CIE take, and what they took
+	// in the slice before that grew (bytes).
+	entrySize  = 2 * 24
+	commonSize = 256
+)
+
 // commonInfo is a CIE: what the FDEs of one compiler setting share.
 type commonInfo struct {
 	codeAlign    uint64
@@ -64,11 +75,11 @@ func (t *frameTable) bytes() int64 {
 
 // parseFrames reads .eh_frame data that is mapped at addr. What comes before
 // a malformed record is kept; an error means that nothing could be read.
-func parseFrames(data []byte, addr uint64) (*frameTable, error) {
+func parseFrames(a *allowance, data []byte, addr uint64) (*frameTable, error) {
 	t := &frameTable{data: data}
 	commons := map[int]int{}
 	r := reader{data: data}
-	for r.left() >= 4 {
+	for r.left() >= 4 && a.goOn(1) {
 		record := r.pos
 		length := uint64(r.u32())
 		if length == 0 {
@@ -85,11 +96,17 @@ func parseFrames(data []byte, addr uint64) (*frameTable, error) {
 		entry := reader{data: data[:end], pos: body}
 		id := entry.u32()
 		if id == 0 {
+			if len(t.commons) == maxCommons || !a.take(commonSize) {
+				break
+			}
 			if c, err := parseCommon(&entry, addr); err == nil {
 				commons[record] = len(t.commons)
 				t.commons = append(t.commons, c)
 			}
 		} else if ci, ok := commons[body-int(id)]; ok && len(t.entries) < maxFDEs {
+			if len(t.entries) == cap(t.entries) && !a.take(uint64(max(len(t.entries), 64))*entrySize) {
+				break
+			}
 			t.addEntry(&entry, ci, addr, end)
 		}
 		r.pos = end

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"os"
 	"testing"
+
+	"github.com/perfscope/perfscope/internal/rootfs"
 )
 
 // smallELF finds ELF files that every Linux machine has; the test binary's
@@ -14,7 +16,7 @@ func smallELF(f *testing.F) {
 			f.Add(data)
 		}
 	}
-	if data, err := readVDSO(); err == nil {
+	if data, err := readVDSO(&rootfs.Door{}); err == nil {
 		f.Add(data)
 	}
 	f.Add([]byte("\x7fELF\x02\x01\x01"))
@@ -44,12 +46,12 @@ func FuzzLoadImage(f *testing.F) {
 }
 
 func FuzzFrames(f *testing.F) {
-	if data, err := readVDSO(); err == nil {
+	if data, err := readVDSO(&rootfs.Door{}); err == nil {
 		f.Add(data, uint64(0x1000))
 	}
 	f.Add([]byte{0x14, 0, 0, 0, 0, 0, 0, 0, 1, 'z', 'R', 0, 1, 0x78, 16, 1, 0x1b, 0x0c, 7, 8, 0x90, 1, 0, 0}, uint64(0))
 	f.Fuzz(func(_ *testing.T, data []byte, addr uint64) {
-		t, err := parseFrames(data, addr)
+		t, err := parseFrames(newAllowance(threadTime), data, addr)
 		if err != nil {
 			return
 		}

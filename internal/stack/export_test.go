@@ -11,43 +11,35 @@ type WalkedFrame struct {
 }
 
 // WalkForTest is Unwind without names.
-func (u *Unwinder) WalkForTest(pid int32, regs Registers, stackBytes []byte) ([]WalkedFrame, error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	p, err := u.process(pid)
-	if err != nil {
-		return nil, err
-	}
-	r := u.initial(regs)
-	places, _ := u.walk(p, &r, &memory{base: regs.SP, data: stackBytes}, nil)
-	out := make([]WalkedFrame, 0, len(places))
-	for _, at := range places {
-		w := WalkedFrame{Addr: at.addr}
-		if at.mod != nil {
-			w.Module, w.Native = at.mod.name, at.site.kind == stepCFI
-			w.Start, w.End = u.functionRange(p, at.addr)
+func (u *Unwinder) WalkForTest(pid int32, regs Registers, stackBytes []byte) (out []WalkedFrame, err error) {
+	err = u.patiently(pid, maxWork, func(p *process) {
+		r := u.initial(regs)
+		places, _ := u.walk(p, &r, &memory{base: regs.SP, data: stackBytes}, nil)
+		out = make([]WalkedFrame, 0, len(places))
+		for _, at := range places {
+			w := WalkedFrame{Addr: at.addr}
+			if at.mod != nil {
+				w.Module, w.Native = at.mod.name, at.site.kind == stepCFI
+				w.Start, w.End = u.functionRange(p, at.addr)
+			}
+			out = append(out, w)
 		}
-		out = append(out, w)
-	}
-	return out, nil
+	})
+	return out, err
 }
 
 // FunctionForTest is the range of the function that holds addr, zero when
 // unknown; plt is set in stubs.
 func (u *Unwinder) FunctionForTest(pid int32, addr uint64) (start, end uint64, plt bool) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	p, err := u.process(pid)
-	if err != nil {
-		return 0, 0, false
-	}
-	if m := p.find(addr); m != nil {
-		if mod := u.moduleFor(p, m); mod != nil && mod.img != nil {
-			linked, _ := mod.img.address(addr - m.start + m.offset)
-			plt = mod.img.inPLT(linked)
+	_ = u.patiently(pid, maxWork, func(p *process) {
+		if m := p.find(addr); m != nil {
+			if mod := u.moduleFor(p, m); mod != nil && mod.img != nil {
+				linked, _ := mod.img.address(addr - m.start + m.offset)
+				plt = mod.img.inPLT(linked)
+			}
 		}
-	}
-	start, end = u.functionRange(p, addr)
+		start, end = u.functionRange(p, addr)
+	})
 	return start, end, plt
 }
 

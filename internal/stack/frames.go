@@ -6,7 +6,8 @@ import (
 
 	"github.com/ianlancetaylor/demangle"
 
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/internal/cleantext"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 // nameSite fills in the frames of a place in a module, once.
@@ -18,7 +19,7 @@ func (u *Unwinder) nameSite(at *place) {
 	if at.site.kind == stepCFI && at.site.row.signal {
 		// The kernel's return from a handler (__restore_rt), which few symbol
 		// tables name: the frames outside it were interrupted, not called.
-		at.site.frames = []syscalltrace.Frame{{Function: "[signal]", Module: at.mod.name, Origin: syscalltrace.OriginLibrary}}
+		at.site.frames = []threadtrace.Frame{{Function: "[signal]", Module: at.mod.name, Origin: threadtrace.OriginLibrary}}
 		return
 	}
 	at.site.frames = at.mod.framesAt(at.linked)
@@ -26,13 +27,13 @@ func (u *Unwinder) nameSite(at *place) {
 
 // framesAt names the code at addr: inlined functions first, last the function
 // that holds the code.
-func (mod *module) framesAt(addr uint64) []syscalltrace.Frame {
+func (mod *module) framesAt(addr uint64) []threadtrace.Frame {
 	img := mod.img
 	if fn, ok := img.goTable.find(addr); ok {
-		var out []syscalltrace.Frame
+		var out []threadtrace.Frame
 		for _, p := range img.goTable.position(&fn, addr) {
-			out = append(out, syscalltrace.Frame{
-				Function: p.name, Module: mod.name, File: p.file, Line: p.line,
+			out = append(out, threadtrace.Frame{
+				Function: cleantext.Clean(p.name, cleantext.MaxFunction), Module: mod.name, File: cleantext.Clean(p.file, cleantext.MaxPath), Line: p.line,
 				Origin: goOrigin(p.name), Inlined: true,
 			})
 		}
@@ -40,10 +41,10 @@ func (mod *module) framesAt(addr uint64) []syscalltrace.Frame {
 		return out
 	}
 	if img.inPLT(addr) {
-		return []syscalltrace.Frame{{Function: mod.name + "@plt", Module: mod.name, Origin: syscalltrace.OriginLibrary}}
+		return []threadtrace.Frame{{Function: mod.name + "@plt", Module: mod.name, Origin: threadtrace.OriginLibrary}}
 	}
 	name, start := img.symbolAt(addr)
-	frame := syscalltrace.Frame{Module: mod.name, Origin: mod.origin}
+	frame := threadtrace.Frame{Module: mod.name, Origin: mod.origin}
 	switch {
 	case name != "":
 		frame.Function = displayName(name)
@@ -56,18 +57,18 @@ func (mod *module) framesAt(addr uint64) []syscalltrace.Frame {
 		// another "function" at each instruction.
 		frame.Function = mod.name
 	}
-	var out []syscalltrace.Frame
+	var out []threadtrace.Frame
 	positions := img.lines.at(addr)
 	for i, p := range positions {
 		if i == len(positions)-1 {
-			frame.File, frame.Line = p.file, p.line
+			frame.File, frame.Line = cleantext.Clean(p.file, cleantext.MaxPath), p.line
 			break
 		}
 		if p.function == "" {
 			continue
 		}
-		out = append(out, syscalltrace.Frame{
-			Function: displayName(p.function), Module: mod.name, File: p.file, Line: p.line,
+		out = append(out, threadtrace.Frame{
+			Function: displayName(p.function), Module: mod.name, File: cleantext.Clean(p.file, cleantext.MaxPath), Line: p.line,
 			Origin: mod.origin, Inlined: true,
 		})
 	}
@@ -100,10 +101,7 @@ func displayName(raw string) string {
 	if strings.HasPrefix(name, "_Z") || strings.HasPrefix(name, "_R") {
 		name = demangle.Filter(name, demangle.NoParams, demangle.NoEnclosingParams, demangle.MaxLength(10))
 	}
-	if len(name) > maxPerfName {
-		name = name[:maxPerfName]
-	}
-	return printable(name)
+	return cleantext.Clean(name, cleantext.MaxFunction)
 }
 
 func isCloneMark(s string) bool {
@@ -115,8 +113,8 @@ func isCloneMark(s string) bool {
 }
 
 // symbolise turns a walk into frames.
-func (u *Unwinder) symbolise(p *process, places []place, complete bool) syscalltrace.Stack {
-	st := syscalltrace.Stack{Complete: complete, Frames: make([]syscalltrace.Frame, 0, len(places))}
+func (u *Unwinder) symbolise(p *process, places []place, complete bool) threadtrace.Stack {
+	st := threadtrace.Stack{Complete: complete, Frames: make([]threadtrace.Frame, 0, len(places))}
 	for i := range places {
 		at := &places[i]
 		switch {
@@ -127,14 +125,14 @@ func (u *Unwinder) symbolise(p *process, places []place, complete bool) syscallt
 			if name, ok := p.perf.find(at.addr); ok {
 				st.Frames = append(st.Frames, jitFrame(name, p.runtimeName))
 			} else {
-				st.Frames = append(st.Frames, syscalltrace.Frame{Function: "[jit]", Module: "[jit]", Origin: syscalltrace.OriginUnknown})
+				st.Frames = append(st.Frames, threadtrace.Frame{Function: "[jit]", Module: "[jit]", Origin: threadtrace.OriginUnknown})
 			}
 		default:
 			name := "[unknown]"
 			if m := p.find(at.addr); m != nil && m.isFile() {
-				name = m.name() // a module that could not be read
+				name = cleantext.Clean(m.name(), cleantext.MaxFunction) // a module that could not be read
 			}
-			st.Frames = append(st.Frames, syscalltrace.Frame{Function: "[unknown]", Module: name, Origin: syscalltrace.OriginUnknown})
+			st.Frames = append(st.Frames, threadtrace.Frame{Function: "[unknown]", Module: name, Origin: threadtrace.OriginUnknown})
 		}
 	}
 	nameMain(st.Frames)
@@ -144,7 +142,7 @@ func (u *Unwinder) symbolise(p *process, places []place, complete bool) syscallt
 // nameMain names the program's main where its symbol is stripped: the C
 // library's __libc_start_call_main, named or not, calls nothing else of the
 // program's.
-func nameMain(frames []syscalltrace.Frame) {
+func nameMain(frames []threadtrace.Frame) {
 	for i := len(frames) - 1; i > 1 && i >= len(frames)-3; i-- {
 		if !strings.HasPrefix(frames[i].Function, "__libc_start_main") {
 			continue

@@ -19,6 +19,16 @@ const (
 	goSPWrite  = 1 << 1 // switches stacks: cannot be walked through
 )
 
+const (
+	// maxGoFunctions bounds the functions of one program: those of a large one
+	// are 200,000.
+	maxGoFunctions = 1 << 20
+	// maxGoValues bounds the steps through one table of values by address.
+	maxGoValues = 1 << 18
+	// maxGoPackage is how much of a name is looked at for its package (bytes).
+	maxGoPackage = 256
+)
+
 // goTable is Go's own table of functions: names, lines, inlining and, what
 // matters most, the size of the frame at every instruction, which holds in
 // prologues and frameless leaves where a frame pointer does not.
@@ -37,6 +47,7 @@ type goTable struct {
 	appFuncs   int    // cached by applicationFunctions, -1 unknown
 	usesLR     bool
 	moduleHint bool // text came from the module data
+	version    string
 }
 
 // goFunc is one function of the table.
@@ -50,14 +61,14 @@ type goFunc struct {
 func (t *goTable) bytes() int64 { return int64(len(t.data) + len(t.inline)) }
 
 // loadGoTable finds and checks the pclntab; nil when there is none.
-func loadGoTable(f *elf.File, arch *architecture) *goTable {
+func loadGoTable(a *allowance, f *elf.File, arch *architecture) *goTable {
 	var s *elf.Section
 	for _, name := range []string{".gopclntab", ".data.rel.ro.gopclntab"} {
 		if s = f.Section(name); s != nil {
 			break
 		}
 	}
-	data := sectionData(s, maxSection)
+	data := sectionData(a, s, maxSection)
 	if data == nil {
 		return nil
 	}
@@ -66,10 +77,11 @@ func loadGoTable(f *elf.File, arch *architecture) *goTable {
 		return nil
 	}
 	t.usesLR = arch.lr != 0
-	t.locate(f, s.Addr, arch)
+	t.locate(a, f, s.Addr, arch)
 	if t.text == 0 {
 		return nil
 	}
+	t.version = goVersion(a, f)
 	return t
 }
 
@@ -97,7 +109,7 @@ func parseGoTable(data []byte) *goTable {
 		funcnames: from(word(3)), cutab: from(word(4)), filetab: from(word(5)),
 		pctab: from(word(6)), functab: from(word(7)),
 	}
-	if n == 0 || n > maxSymbols || uint64(len(t.functab)) < n*8+4 || t.quantum == 0 {
+	if n == 0 || n > maxGoFunctions || uint64(len(t.functab)) < n*8+4 || t.quantum == 0 {
 		return nil
 	}
 	t.nfunc = int(n)
@@ -107,15 +119,16 @@ func parseGoTable(data []byte) *goTable {
 // locate finds runtime.text and the inline trees through the module data,
 // the linker's record of where everything is. Its fields may be filled in by
 // relocations only.
-func (t *goTable) locate(f *elf.File, tableAddr uint64, arch *architecture) {
+func (t *goTable) locate(a *allowance, f *elf.File, tableAddr uint64, arch *architecture) {
 	const textField, gofuncField, oldGofuncField = 176, 320, 304
 	for _, name := range []string{".go.module", ".noptrdata", ".data.rel.ro", ".data"} {
 		s := f.Section(name)
-		data := sectionData(s, 16<<20)
+		data := sectionData(a, s, 16<<20)
 		if data == nil {
 			continue
 		}
-		relocate(f, s.Addr, data, arch)
+		a.give(uint64(len(data)))
+		relocate(a, f, s.Addr, data, arch)
 		for off := 0; off+oldGofuncField+8 <= len(data); off += 8 {
 			if binary.LittleEndian.Uint64(data[off:]) != tableAddr {
 				continue
@@ -128,7 +141,7 @@ func (t *goTable) locate(f *elf.File, tableAddr uint64, arch *architecture) {
 			t.text, t.moduleHint = text, true
 			if t.v120 && off+gofuncField+8 <= len(data) {
 				gofunc := binary.LittleEndian.Uint64(data[off+gofuncField:])
-				t.inline = sectionFrom(f, gofunc)
+				t.inline = sectionFrom(a, f, gofunc)
 			}
 			return
 		}
@@ -142,12 +155,12 @@ func (t *goTable) locate(f *elf.File, tableAddr uint64, arch *architecture) {
 }
 
 // sectionFrom reads the section around addr, from addr on.
-func sectionFrom(f *elf.File, addr uint64) []byte {
+func sectionFrom(a *allowance, f *elf.File, addr uint64) []byte {
 	for _, s := range f.Sections {
 		if s.Addr == 0 || addr < s.Addr || addr-s.Addr >= s.Size {
 			continue
 		}
-		data := sectionData(s, maxSection)
+		data := sectionData(a, s, maxSection)
 		if data == nil {
 			return nil
 		}
@@ -159,9 +172,10 @@ func sectionFrom(f *elf.File, addr uint64) []byte {
 
 // relocate applies the load-address relocations of .rela.dyn that fall into
 // data, for a load address of zero.
-func relocate(f *elf.File, addr uint64, data []byte, arch *architecture) {
+func relocate(a *allowance, f *elf.File, addr uint64, data []byte, arch *architecture) {
 	for _, name := range []string{".rela.dyn", ".rela"} {
-		rela := section(f, name, 64<<20)
+		rela := section(a, f, name, maxSection)
+		a.give(uint64(len(rela)))
 		for ; len(rela) >= 24; rela = rela[24:] {
 			off := binary.LittleEndian.Uint64(rela)
 			if uint32(binary.LittleEndian.Uint64(rela[8:])) != arch.relative ||
@@ -222,9 +236,9 @@ func (t *goTable) pcValue(f *goFunc, off uint32, addr uint64) (int32, bool) {
 	}
 	r := reader{data: t.pctab, pos: int(off)}
 	value, pc := int32(-1), f.entry
-	for first := true; ; first = false {
+	for step := 0; step < maxGoValues; step++ {
 		delta := uint32(r.uleb())
-		if delta == 0 && !first {
+		if delta == 0 && step > 0 {
 			return 0, false
 		}
 		value += int32(-(delta & 1) ^ (delta >> 1))
@@ -236,6 +250,7 @@ func (t *goTable) pcValue(f *goFunc, off uint32, addr uint64) (int32, bool) {
 			return value, true
 		}
 	}
+	return 0, false
 }
 
 // line is the source position of addr, of the innermost inlined function.
@@ -322,7 +337,12 @@ func (t *goTable) applicationFunctions() int {
 	}
 	t.appFuncs = 0
 	for i := range t.nfunc {
-		if fn, ok := t.function(i); ok && goOrigin(fn.name) == 0 {
+		off := binary.LittleEndian.Uint32(t.functab[i*8+4:])
+		if uint64(off)+8 > uint64(len(t.functab)) {
+			continue
+		}
+		name := textUpTo(t.funcnames, binary.LittleEndian.Uint32(t.functab[off+4:]), maxGoPackage)
+		if name != "" && goOrigin(name) == 0 {
 			t.appFuncs++
 		}
 	}

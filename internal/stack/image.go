@@ -5,22 +5,25 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 )
 
 // segment is a loadable piece of an ELF file.
 type segment struct{ offset, size, vaddr uint64 }
 
-// textSection is an executable section, to tell PLT entries from functions.
-type textSection struct {
-	start, end uint64
-	plt        bool
-}
+// span is a range of addresses.
+type span struct{ start, end uint64 }
+
+// maxStubs bounds the sections of stubs (linkers make up to four).
+const maxStubs = 16
 
 // image is what is kept of one ELF file: enough to walk and name its code.
 type image struct {
 	segments []segment
-	text     []textSection
+	stubs    []span      // PLT sections
+	text     uint64      // bytes of code, stubs left out
 	frames   *frameTable // nil without .eh_frame
+	badRows  int         // damaged or endless rows met in them
 	goTable  *goTable    // nil unless Go code is in it
 	symbols  []*symbolTable
 	lines    *lineReader // nil without debug information
@@ -28,6 +31,10 @@ type image struct {
 	entry    uint64      // where the program starts, zero in libraries
 	gnuID    string
 	goID     string
+	count    int // of functions, if asked for
+	// variables has where those wanted are, as linked.
+	variables map[string]uint64
+	short     error // why it was read in part; nil when it was not
 	// size estimates the bytes held, caches included.
 	size int64
 }
@@ -39,6 +46,12 @@ type imageOptions struct {
 	debugFile func(buildID string) (io.ReaderAt, func())
 	// lines loads file and line from debug information.
 	lines bool
+	// allow bounds the cost; nil is a new allowance.
+	allow *allowance
+	// count has the functions counted.
+	count bool
+	// variables are the names of those wanted.
+	variables []string
 }
 
 // loadImage reads an ELF file. The parsers below it may panic on hostile
@@ -49,11 +62,12 @@ func loadImage(r io.ReaderAt, opts imageOptions) (img *image, err error) {
 			img, err = nil, fmt.Errorf("malformed ELF file: %v", p)
 		}
 	}()
-	f, err := elf.NewFile(r)
-	if err != nil {
-		return nil, err
+	a := opts.allow
+	if a == nil {
+		a = newAllowance(threadTime)
 	}
-	if err := refuseHoles(f, r); err != nil {
+	f, err := openELF(r)
+	if err != nil {
 		return nil, err
 	}
 	if f.Class != elf.ELFCLASS64 || f.Machine != opts.arch.machine || f.Data != elf.ELFDATA2LSB {
@@ -69,26 +83,38 @@ func loadImage(r io.ReaderAt, opts imageOptions) (img *image, err error) {
 		return nil, errors.New("no executable segment")
 	}
 	for _, s := range f.Sections {
-		if s.Flags&elf.SHF_EXECINSTR != 0 && len(img.text) < 4096 {
-			plt := s.Name == ".plt" || s.Name == ".plt.sec" || s.Name == ".plt.got" || s.Name == ".iplt"
-			img.text = append(img.text, textSection{s.Addr, s.Addr + s.Size, plt})
+		switch {
+		case s.Flags&elf.SHF_EXECINSTR == 0:
+		case s.Name == ".plt" || s.Name == ".plt.sec" || s.Name == ".plt.got" || s.Name == ".iplt":
+			if len(img.stubs) < maxStubs {
+				img.stubs = append(img.stubs, span{s.Addr, s.Addr + s.Size})
+			}
+		default:
+			img.text += s.Size
 		}
 	}
-	img.gnuID, img.goID = buildIDs(f)
-	if img.frames, err = frameTableOf(f); err == nil {
+	img.gnuID, img.goID = buildIDs(a, f)
+	if img.frames, err = frameTableOf(a, f); err == nil {
 		img.size += img.frames.bytes()
 	}
 	img.untabled = img.lacksTables()
-	img.goTable = loadGoTable(f, opts.arch)
+	img.goTable = loadGoTable(a, f, opts.arch)
 	if img.goTable != nil {
 		img.size += img.goTable.bytes()
 	}
-	img.loadSymbols(f, opts)
+	img.loadSymbols(a, f, opts)
+	if a.late != nil {
+		return nil, a.late
+	}
+	img.short = a.short
+	if opts.count {
+		img.count = img.functions()
+	}
 	return img, nil
 }
 
 // loadSymbols fills the tables in the order in which they are asked.
-func (img *image) loadSymbols(f *elf.File, opts imageOptions) {
+func (img *image) loadSymbols(a *allowance, f *elf.File, opts imageOptions) {
 	add := func(t *symbolTable) bool {
 		if t == nil {
 			return false
@@ -97,20 +123,25 @@ func (img *image) loadSymbols(f *elf.File, opts imageOptions) {
 		img.size += t.bytes()
 		return true
 	}
-	full := add(symbolsOf(f, elf.SHT_SYMTAB))
-	add(symbolsOf(f, elf.SHT_DYNSYM))
+	full := add(symbolsOf(a, f, elf.SHT_SYMTAB, nil))
+	img.variables = map[string]uint64{}
+	for _, name := range opts.variables {
+		img.variables[name] = 0
+	}
+	add(symbolsOf(a, f, elf.SHT_DYNSYM, img.variables))
+	maps.DeleteFunc(img.variables, func(_ string, at uint64) bool { return at == 0 })
 	if opts.lines {
-		img.lines = newLineReader(f)
+		img.lines = newLineReader(a, f)
 	}
 	if img.gnuID != "" && opts.debugFile != nil && (!full || (opts.lines && img.lines == nil)) {
 		if r, done := opts.debugFile(img.gnuID); r != nil {
-			if d, err := elf.NewFile(r); err == nil && refuseHoles(d, r) == nil {
-				if id, _ := buildIDs(d); id == img.gnuID {
+			if d, err := openELF(r); err == nil {
+				if id, _ := buildIDs(a, d); id == img.gnuID {
 					if !full {
-						full = add(symbolsOf(d, elf.SHT_SYMTAB))
+						full = add(symbolsOf(a, d, elf.SHT_SYMTAB, nil))
 					}
 					if opts.lines && img.lines == nil {
-						img.lines = newLineReader(d)
+						img.lines = newLineReader(a, d)
 					}
 				}
 			}
@@ -118,7 +149,7 @@ func (img *image) loadSymbols(f *elf.File, opts imageOptions) {
 		}
 	}
 	if !full {
-		add(miniDebugSymbols(f))
+		add(miniDebugSymbols(a, f))
 	}
 	if img.lines != nil {
 		img.size += img.lines.bytes()
@@ -131,16 +162,11 @@ func (img *image) lacksTables() bool {
 	if img.frames == nil {
 		return true
 	}
-	var covered, text uint64
+	var covered uint64
 	for i := range img.frames.entries {
 		covered += uint64(img.frames.entries[i].size)
 	}
-	for _, s := range img.text {
-		if !s.plt {
-			text += s.end - s.start
-		}
-	}
-	return covered < text/5
+	return covered < img.text/5
 }
 
 // address turns an offset in the file into the address the file was linked at.
@@ -162,9 +188,9 @@ func (img *image) address(offset uint64) (uint64, bool) {
 
 // inPLT reports whether addr is in a stub that jumps into another module.
 func (img *image) inPLT(addr uint64) bool {
-	for _, s := range img.text {
+	for _, s := range img.stubs {
 		if addr >= s.start && addr < s.end {
-			return s.plt
+			return true
 		}
 	}
 	return false

@@ -3,14 +3,14 @@ package stack
 import (
 	"strings"
 
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 // jitFrame makes a frame of a perf map's entry. The forms are those that V8
 // (--perf-basic-prof), the JVM (jcmd Compiler.perfmap, perf-map-agent) and
 // CPython (-X perf) write; names of any other compiler are kept as they are.
-func jitFrame(name, runtimeName string) syscalltrace.Frame {
-	f := syscalltrace.Frame{Function: name, Module: "[jit]"}
+func jitFrame(name, runtimeName string) threadtrace.Frame {
+	f := threadtrace.Frame{Function: name, Module: "[jit]"}
 	switch runtimeName {
 	case "nodejs":
 		v8Frame(&f, name)
@@ -21,7 +21,7 @@ func jitFrame(name, runtimeName string) syscalltrace.Frame {
 			fn, file, _ := strings.Cut(rest, ":")
 			f.Function, f.File = fn, file
 			if strings.HasPrefix(file, "<") || strings.Contains(file, "/lib/python") && !strings.Contains(file, "-packages/") {
-				f.Origin = syscalltrace.OriginLibrary
+				f.Origin = threadtrace.OriginLibrary
 			}
 		}
 	}
@@ -35,7 +35,7 @@ var jvmLibraries = []string{"java.", "javax.", "jakarta.", "jdk.", "sun.", "com.
 // jvmFrame reads "int java.lang.String.hashCode()" (the JVM's own map) and
 // "Ljava/lang/String;::hashCode" (perf-map-agent). The JVM names its stubs
 // without a class.
-func jvmFrame(f *syscalltrace.Frame, name string) {
+func jvmFrame(f *threadtrace.Frame, name string) {
 	var method string
 	if class, m, ok := strings.Cut(name, ";::"); ok && strings.HasPrefix(class, "L") {
 		m, _, _ = strings.Cut(m, "(")
@@ -43,13 +43,13 @@ func jvmFrame(f *syscalltrace.Frame, name string) {
 	} else if before, _, ok := strings.Cut(name, "("); ok && strings.Contains(before, ".") {
 		method = before[strings.LastIndexByte(before, ' ')+1:]
 	} else {
-		f.Origin = syscalltrace.OriginRuntime // Interpreter, StubRoutines, adapters, blobs
+		f.Origin = threadtrace.OriginRuntime // Interpreter, StubRoutines, adapters, blobs
 		return
 	}
 	f.Function = withoutHidden(method)
 	for _, p := range jvmLibraries {
 		if strings.HasPrefix(method, p) {
-			f.Origin = syscalltrace.OriginLibrary
+			f.Origin = threadtrace.OriginLibrary
 		}
 	}
 }

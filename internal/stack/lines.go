@@ -40,7 +40,7 @@ type lineRow struct {
 
 // newLineReader reads the debug sections; nil without them or when they are
 // too large to be cheap.
-func newLineReader(f *elf.File) (lr *lineReader) {
+func newLineReader(a *allowance, f *elf.File) (lr *lineReader) {
 	defer func() {
 		if recover() != nil { // debug/dwarf panics on some malformed input
 			lr = nil
@@ -53,7 +53,7 @@ func newLineReader(f *elf.File) (lr *lineReader) {
 	var held int64
 	read := map[string][]byte{}
 	for _, name := range []string{"abbrev", "info", "line", "ranges", "str", "addr", "line_str", "str_offsets", "rnglists"} {
-		b := section(f, ".debug_"+name, maxDebugInfo)
+		b := section(a, f, ".debug_"+name, maxDebugInfo)
 		read[name] = b
 		held += int64(len(b))
 	}

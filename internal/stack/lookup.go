@@ -1,11 +1,12 @@
 package stack
 
 import (
+	"bytes"
 	"cmp"
 	"debug/elf"
 	"encoding/binary"
+	"io"
 	"slices"
-	"strings"
 )
 
 const (
@@ -36,18 +37,16 @@ func (t *symbolTable) bytes() int64 { return int64(len(t.strings)) + int64(len(t
 func (t *symbolTable) name(s *symbol) string { return textAt(t.strings, s.name) }
 
 // textAt reads the NUL-terminated string at off.
-func textAt(table []byte, off uint32) string {
+func textAt(table []byte, off uint32) string { return textUpTo(table, off, maxSymbolName) }
+
+func textUpTo(table []byte, off uint32, most int) string {
 	if uint64(off) >= uint64(len(table)) {
 		return ""
 	}
 	b := table[off:]
-	if len(b) > maxSymbolName {
-		b = b[:maxSymbolName]
-	}
-	for i, c := range b {
-		if c == 0 {
-			return string(b[:i])
-		}
+	b = b[:min(len(b), most)]
+	if i := bytes.IndexByte(b, 0); i >= 0 {
+		b = b[:i]
 	}
 	return string(b)
 }
@@ -77,39 +76,109 @@ func (t *symbolTable) find(addr, start uint64) (string, uint64, bool) {
 	return "", 0, false
 }
 
-// parseSymbols keeps the functions of an Elf64_Sym table.
-func parseSymbols(data, names []byte) *symbolTable {
+// readSymbols keeps the functions of an Elf64_Sym table, a piece at a time, as
+// many as the allowance has room for, and where the variables wanted are.
+func readSymbols(a *allowance, r io.Reader, names []byte, wanted map[string]uint64) *symbolTable {
 	t := &symbolTable{strings: names}
-	for ; len(data) >= symbolEntrySize && len(t.symbols) < maxSymbols; data = data[symbolEntrySize:] {
-		info := data[4]
-		kind := elf.ST_TYPE(info)
-		section := elf.SectionIndex(binary.LittleEndian.Uint16(data[6:]))
-		addr := binary.LittleEndian.Uint64(data[8:])
-		size := binary.LittleEndian.Uint64(data[16:])
-		if section == elf.SHN_UNDEF || section == elf.SHN_ABS || addr == 0 || size > 1<<32-1 {
-			continue
+	piece := make([]byte, 4096*symbolEntrySize)
+	for len(t.symbols) < maxSymbols {
+		n, err := io.ReadFull(r, piece)
+		for data := piece[:n]; len(data) >= symbolEntrySize; data = data[symbolEntrySize:] {
+			if s, ok := t.entry(data); ok {
+				if len(t.symbols) == cap(t.symbols) && !a.take(uint64(max(len(t.symbols), 1024))*symbolSize) {
+					break
+				}
+				t.symbols = append(t.symbols, s)
+			} else if len(wanted) > 0 {
+				t.variable(data, wanted)
+			}
 		}
-		if kind != elf.STT_FUNC && kind != elf.STT_GNU_IFUNC && kind != elf.STT_NOTYPE {
-			continue
+		if err != nil || !a.goOn(checkEvery) {
+			break
 		}
-		name := binary.LittleEndian.Uint32(data)
-		if uint64(name) >= uint64(len(names)) || names[name] == 0 || names[name] == '$' {
-			continue // '$x', '$d': arm64 mapping symbols
-		}
-		t.symbols = append(t.symbols, symbol{addr: addr, size: uint32(size), name: name, rank: rank(info, size, names[name:])})
 	}
-	slices.SortStableFunc(t.symbols, func(a, b symbol) int {
-		if c := cmp.Compare(a.addr, b.addr); c != 0 {
-			return c
-		}
-		if c := cmp.Compare(b.rank, a.rank); c != 0 {
-			return c
-		}
-		return strings.Compare(t.name(&a), t.name(&b))
-	})
-	t.symbols = slices.CompactFunc(t.symbols, func(a, b symbol) bool { return a.addr == b.addr })
-	t.symbols = slices.Clip(t.symbols)
+	t.sort(a)
 	return t
+}
+
+// symbolSize is what a symbol takes, and what it took in the slice before that
+// grew (bytes).
+const symbolSize = 2 * 24
+
+// entry reads an Elf64_Sym; ok is false when it is no function.
+func (t *symbolTable) entry(data []byte) (s symbol, ok bool) {
+	info := data[4]
+	kind := elf.ST_TYPE(info)
+	section := elf.SectionIndex(binary.LittleEndian.Uint16(data[6:]))
+	addr := binary.LittleEndian.Uint64(data[8:])
+	size := binary.LittleEndian.Uint64(data[16:])
+	if section == elf.SHN_UNDEF || section == elf.SHN_ABS || addr == 0 || size > 1<<32-1 {
+		return s, false
+	}
+	if kind != elf.STT_FUNC && kind != elf.STT_GNU_IFUNC && kind != elf.STT_NOTYPE {
+		return s, false
+	}
+	name := binary.LittleEndian.Uint32(data)
+	if uint64(name) >= uint64(len(t.strings)) || t.strings[name] == 0 || t.strings[name] == '$' {
+		return s, false // '$x', '$d': arm64 mapping symbols
+	}
+	return symbol{addr: addr, size: uint32(size), name: name, rank: rank(info, size, t.strings[name:])}, true
+}
+
+// variable notes the address of an Elf64_Sym that is a variable wanted.
+func (t *symbolTable) variable(data []byte, wanted map[string]uint64) {
+	const longest = 64
+	section := elf.SectionIndex(binary.LittleEndian.Uint16(data[6:]))
+	if elf.ST_TYPE(data[4]) != elf.STT_OBJECT || section == elf.SHN_UNDEF || section == elf.SHN_ABS {
+		return
+	}
+	name := textUpTo(t.strings, binary.LittleEndian.Uint32(data), longest)
+	if _, ok := wanted[name]; ok {
+		wanted[name] = binary.LittleEndian.Uint64(data[8:])
+	}
+}
+
+const (
+	// maxAliases bounds the names of one address that are compared with each
+	// other, comparedName how much of each (bytes).
+	maxAliases   = 64
+	comparedName = 256
+)
+
+// sort orders the symbols by address and keeps one of each: that of the highest
+// rank, of several the first by name. No name is looked at but those of aliases.
+func (t *symbolTable) sort(a *allowance) {
+	if !a.goOn(checkEvery) {
+		t.symbols = nil
+		return
+	}
+	slices.SortFunc(t.symbols, func(x, y symbol) int {
+		return cmp.Or(cmp.Compare(x.addr, y.addr), cmp.Compare(y.rank, x.rank), cmp.Compare(x.name, y.name))
+	})
+	kept := t.symbols[:0]
+	for i := 0; i < len(t.symbols) && a.goOn(1); {
+		best := t.symbols[i]
+		j := i + 1
+		for ; j < len(t.symbols) && t.symbols[j].addr == best.addr; j++ {
+			s := &t.symbols[j]
+			if j-i < maxAliases && s.rank == best.rank && bytes.Compare(t.front(s), t.front(&best)) < 0 {
+				best = *s
+			}
+		}
+		kept = append(kept, best)
+		i = j
+	}
+	t.symbols = slices.Clip(slices.Clone(kept))
+}
+
+// front is as much of a name as is compared.
+func (t *symbolTable) front(s *symbol) []byte {
+	b := t.strings[s.name:]
+	b = b[:min(len(b), comparedName)]
+	if i := bytes.IndexByte(b, 0); i >= 0 {
+		b = b[:i]
+	}
+	return b
 }
 
 // rank prefers, among aliases, sized functions over labels, public spelling

@@ -8,14 +8,21 @@ import (
 	"strings"
 )
 
-// maxMappings bounds the executable mappings kept of one process.
-const maxMappings = 16384
+const (
+	// maxMappings bounds the executable mappings kept of one process, and
+	// maxPathBytes their paths: those beyond it are of no file.
+	maxMappings  = 16384
+	maxPathBytes = 1 << 20
+	// mappingSize estimates a mapping without its path (bytes).
+	mappingSize = 128
+)
 
 // mapping is an executable piece of a process's address space.
 type mapping struct {
 	start, end uint64
 	offset     uint64 // in the file
 	inode      uint64
+	dev        string // "fd:01"
 	path       string // as /proc/PID/maps gives it, without " (deleted)"
 	deleted    bool
 	module     *module // nil until first needed
@@ -51,6 +58,7 @@ func (m *mapping) isMemory() bool {
 // by address. Lines it does not understand are skipped.
 func parseMaps(text []byte) []mapping {
 	var out []mapping
+	shared := texts{room: maxPathBytes}
 	for len(text) > 0 && len(out) < maxMappings {
 		line := text
 		if i := bytes.IndexByte(text, '\n'); i >= 0 {
@@ -59,11 +67,55 @@ func parseMaps(text []byte) []mapping {
 			text = nil
 		}
 		if m, ok := parseMapping(string(line)); ok {
+			shared.keep(&m)
 			out = append(out, m)
 		}
 	}
 	slices.SortFunc(out, func(a, b mapping) int { return cmp.Compare(a.start, b.start) })
 	return out
+}
+
+// texts shares the paths and devices of the mappings of a process, of which
+// there are few.
+type texts struct {
+	known map[string]string
+	room  int
+}
+
+func (t *texts) keep(m *mapping) {
+	if t.known == nil {
+		t.known = map[string]string{}
+	}
+	share := func(s string) (string, bool) {
+		if have, ok := t.known[s]; ok || s == "" {
+			return have, true
+		}
+		if len(s) > t.room {
+			return "", false
+		}
+		t.room -= len(s)
+		s = strings.Clone(s)
+		t.known[s] = s
+		return s, true
+	}
+	var ok bool
+	if m.path, ok = share(m.path); !ok {
+		m.inode = 0
+	}
+	m.dev, _ = share(m.dev)
+}
+
+// mapsBytes estimates what mappings take.
+func mapsBytes(maps []mapping) int64 {
+	n := int64(len(maps)) * mappingSize
+	last := ""
+	for i := range maps {
+		if path := maps[i].path; path != last {
+			n += int64(len(path)) // once for each run of a file's mappings
+			last = path
+		}
+	}
+	return min(n, int64(len(maps))*mappingSize+maxPathBytes)
 }
 
 // parseMapping reads "start-end perms offset dev inode path".
@@ -98,6 +150,7 @@ func parseMapping(line string) (mapping, bool) {
 	if m.end <= m.start {
 		return m, false
 	}
+	m.dev = fields[3]
 	m.path = strings.TrimLeft(rest, " ")
 	if p, ok := strings.CutSuffix(m.path, " (deleted)"); ok {
 		m.path, m.deleted = p, true

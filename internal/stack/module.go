@@ -2,21 +2,30 @@ package stack
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"time"
 
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/internal/cleantext"
+	"github.com/perfscope/perfscope/internal/rootfs"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 const (
 	// maxSites bounds the code addresses remembered per module.
 	maxSites = 1 << 16
-	// siteSize estimates one remembered address (bytes).
-	siteSize = 320
+	// maxBadRows is how many rows of a table may be damaged before it is no longer
+	// believed.
+	maxBadRows = 32
+	// siteSize estimates one remembered address with its row and its names (bytes),
+	// weighEvery is after how many more of them a module is weighed again.
+	siteSize, weighEvery = 448, 1024
 	// retryUnreadable is after how long a module that could not be read is
-	// tried again.
-	retryUnreadable = time.Minute
+	// tried again; each failure doubles it, up to maxRetry.
+	retryUnreadable, maxRetry = time.Minute, time.Hour
+	// retryBusy is after how long, when it was others that hung.
+	retryBusy = 5 * time.Second
 )
 
 // moduleKey tells modules apart. The name is part of it because one file may
@@ -31,12 +40,25 @@ type moduleKey struct {
 type module struct {
 	key    moduleKey
 	name   string // base name, as Frame.Module shows it
-	origin syscalltrace.Origin
+	origin threadtrace.Origin
 	img    *image
 	err    error // why img could not be loaded
 	tried  time.Time
-	used   uint64 // tick of the last use
+	rest   time.Duration // until it is tried again
+	used   uint64        // tick of the last use
 	sites  map[uint64]*site
+	// weighed is the number of sites when it was last seen to that all modules
+	// together keep to their bound.
+	weighed int
+	// reading is closed when who reads it is done; nil when nobody does.
+	reading chan struct{}
+	// What of the image outlasts it; read says that it is known.
+	read        bool
+	gnuID, goID string
+	isGo        bool
+	functions   int
+	variables   map[string]uint64
+	segments    []segment
 }
 
 // stepKind says how a site's frame is left.
@@ -58,18 +80,14 @@ type site struct {
 	row      *row   // stepCFI
 	size     uint64 // stepGo: frame size
 	switches bool   // stepGo: the function switches stacks
-	frames   []syscalltrace.Frame
+	frames   []threadtrace.Frame
 	named    bool
 }
 
-// moduleFor returns the module behind a mapping, opening it on first use;
-// nil when there is no file or it cannot be opened.
+// moduleFor returns the module behind a mapping; nil when there is no file or it
+// cannot be opened. What of it is not there yet is wanted.
 func (u *Unwinder) moduleFor(p *process, m *mapping) *module {
-	if m.module == nil && !m.failed {
-		m.module = u.openModule(p, m)
-		m.failed = m.module == nil
-	}
-	mod := m.module
+	mod := u.known(p, m)
 	if mod == nil {
 		return nil
 	}
@@ -83,45 +101,85 @@ func (u *Unwinder) moduleFor(p *process, m *mapping) *module {
 	}
 	u.tick++
 	mod.used = u.tick
-	if mod.img == nil && (mod.err == nil || u.now().Sub(mod.tried) > retryUnreadable) {
+	if mod.img == nil && (mod.err == nil || u.now().Sub(mod.tried) > mod.rest) {
 		u.load(p, m, mod)
+	}
+	if len(mod.sites) >= mod.weighed+weighEvery {
+		mod.weighed = len(mod.sites)
+		u.shrinkModules(mod)
 	}
 	return mod
 }
 
-// openModule finds or makes the shared module of a mapping.
-func (u *Unwinder) openModule(p *process, m *mapping) *module {
-	key := moduleKey{name: m.name()}
-	switch {
-	case m.isVDSO():
-	case m.isFile() && !m.isMemory():
-		f, k, err := p.openFile(m)
-		if err != nil {
-			u.stats.UnreadableModules++
-			u.lastError = err
-			return nil
-		}
-		defer func() { _ = f.Close() }()
-		key.file = k
-		if m.path == p.exe {
-			key.name = programName(p.pid, p.exe, k)
-		}
-	default:
-		return nil
+// moduleOnce is moduleFor for who needs no tables, if they have been read once.
+func (u *Unwinder) moduleOnce(p *process, m *mapping) *module {
+	if mod := u.known(p, m); mod != nil && mod.read {
+		return mod
 	}
+	return u.moduleFor(p, m)
+}
+
+// known is the module of a mapping, without its tables; it wants the file to be
+// opened when that has not been done yet.
+func (u *Unwinder) known(p *process, m *mapping) *module {
+	if m.module == nil && !m.failed {
+		switch {
+		case m.isVDSO():
+			m.module = u.moduleOf(moduleKey{name: m.name()}, p, m)
+		case m.isFile() && !m.isMemory():
+			u.want = u.openModule(p, m)
+		default:
+			m.failed = true
+		}
+	}
+	return m.module
+}
+
+// openModule finds out which file is behind a mapping.
+func (u *Unwinder) openModule(p *process, m *mapping) work {
+	at, mapped, generation := p.mappedIn(), *m, p.generation
+	return func() func() {
+		key := moduleKey{name: mapped.name()}
+		f, err := u.openFile(at, &mapped)
+		if err == nil {
+			key.file = keyOf(f.Info)
+			_ = f.Close()
+			if mapped.path == at.exe {
+				key.name = programName(u.door, at.pid, at.exe, key.file)
+			}
+			key.name = cleantext.Clean(key.name, cleantext.MaxFunction)
+		}
+		return func() {
+			m := p.find(mapped.start)
+			if m == nil || p.generation != generation {
+				return // they have changed meanwhile
+			}
+			if m.failed = err != nil; m.failed {
+				u.stats.UnreadableModules++
+				u.lastError = err
+				return
+			}
+			m.module = u.moduleOf(key, p, m)
+		}
+	}
+}
+
+// moduleOf finds or makes the shared module of a key.
+func (u *Unwinder) moduleOf(key moduleKey, p *process, m *mapping) *module {
 	if mod := u.modules[key]; mod != nil {
 		return mod
 	}
 	mod := &module{key: key, name: key.name}
 	mod.origin = moduleOrigin(m.path, p.runtimeName, m.path == p.exe)
 	if m.isVDSO() {
-		mod.origin = syscalltrace.OriginLibrary
+		mod.origin = threadtrace.OriginLibrary
 	}
 	u.modules[key] = mod
+	u.shrinkModules(mod) // the files themselves are bounded, too
 	return mod
 }
 
-// load reads the module's file and makes room for it.
+// load wants the module's file to be read, unless there is no room for it.
 func (u *Unwinder) load(p *process, m *mapping, mod *module) {
 	if u.protected() > u.opts.MaxModuleBytes {
 		u.refused = true
@@ -130,37 +188,79 @@ func (u *Unwinder) load(p *process, m *mapping, mod *module) {
 			m.path, p.pid, u.opts.MaxModuleBytes>>20)
 		return
 	}
-	mod.tried = u.now()
-	opts := imageOptions{arch: u.arch, lines: u.opts.Lines && mod.origin == syscalltrace.OriginApplication}
-	if m.isVDSO() {
-		data, err := readVDSO()
-		if err == nil {
-			mod.img, err = loadImage(bytes.NewReader(data), opts)
+	at, mapped := p.mappedIn(), *m
+	u.want = func() func() {
+		u.mu.Lock()
+		if other := mod.reading; other != nil {
+			u.mu.Unlock()
+			<-other // bounded as this would be
+			return func() {}
 		}
-		mod.err = err
-	} else {
-		f, key, err := p.openFile(m)
-		if err == nil {
-			defer func() { _ = f.Close() }()
-			if key != mod.key.file {
-				err = fmt.Errorf("module %s changed while it was mapped", m.path)
-			}
+		done := make(chan struct{})
+		mod.reading = done
+		u.mu.Unlock()
+		img, err := u.readModule(at, &mapped, mod)
+		return func() {
+			mod.reading = nil
+			close(done)
+			u.keepImage(at, &mapped, mod, img, err)
 		}
-		if err == nil {
-			opts.debugFile = func(id string) (io.ReaderAt, func()) {
-				return openDebugFile(p.pid, u.opts.DebugDirs, id)
-			}
-			mod.img, err = loadImage(f, opts)
-		}
-		mod.err = err
 	}
-	if mod.err != nil {
+}
+
+// readModule reads a module's tables, one module at a time.
+func (u *Unwinder) readModule(at *mappedIn, m *mapping, mod *module) (*image, error) {
+	u.loading <- struct{}{}
+	defer func() { <-u.loading }()
+	opts := imageOptions{
+		arch: u.arch, lines: u.opts.Lines && mod.origin == threadtrace.OriginApplication,
+		allow: newAllowance(u.cpu), count: mod.origin == threadtrace.OriginApplication, variables: u.opts.Variables,
+	}
+	if m.isVDSO() {
+		data, err := readVDSO(u.door)
+		if err != nil {
+			return nil, err
+		}
+		return loadImage(bytes.NewReader(data), opts)
+	}
+	f, err := u.openFile(at, m)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	if keyOf(f.Info) != mod.key.file {
+		return nil, fmt.Errorf("module %s changed while it was mapped", m.path)
+	}
+	opts.debugFile = func(id string) (io.ReaderAt, func()) {
+		return openDebugFile(u.door, at.pid, u.opts.DebugDirs, id)
+	}
+	return loadImage(f, opts)
+}
+
+// keepImage keeps what was read, and makes room for it.
+func (u *Unwinder) keepImage(at *mappedIn, m *mapping, mod *module, img *image, err error) {
+	mod.tried, mod.err = u.now(), err
+	if err != nil {
+		mod.rest = min(max(2*mod.rest, retryUnreadable), maxRetry)
+		if errors.Is(err, rootfs.ErrBusy) {
+			mod.rest = retryBusy // it is none of its own fault
+		}
 		u.stats.UnreadableModules++
-		u.lastError = mod.err
+		u.lastError = fmt.Errorf("module %s of process %d: %w", m.path, at.pid, err)
+		if errors.Is(err, errTooDear) || errors.Is(err, rootfs.ErrStuck) {
+			u.quarantine(Quarantine{"module", m.path, at.pid, err, mod.rest})
+		}
 		return
 	}
+	if img.short != nil && !mod.read {
+		u.lastError = fmt.Errorf("module %s of process %d: %w", m.path, at.pid, img.short)
+		u.quarantine(Quarantine{"module", m.path, at.pid, img.short, 0})
+	}
 	u.stats.ModuleLoads++
-	mod.sites = map[uint64]*site{}
+	mod.img, mod.rest, mod.sites, mod.weighed = img, 0, map[uint64]*site{}, 0
+	mod.read, mod.gnuID, mod.goID, mod.isGo, mod.functions = true, img.gnuID, img.goID, img.goTable != nil, img.count
+	mod.variables, mod.segments = img.variables, img.segments
+	u.modules[mod.key] = mod
 	u.shrinkModules(mod)
 }
 
@@ -195,11 +295,19 @@ func (u *Unwinder) shrinkModules(keep *module) {
 		}
 		if oldest == nil || (bytes <= u.opts.MaxModuleBytes && loaded <= u.opts.MaxModules) {
 			u.stats.ModuleBytes, u.stats.Modules = bytes, loaded
-			return
+			break
 		}
 		oldest.img, oldest.sites = nil, nil
 		delete(u.modules, oldest.key)
 		u.stats.ModuleEvictions++
+	}
+	// Those never loaded, or unreadable, take little; there may be many.
+	if most := 4 * u.opts.MaxModules; len(u.modules) > most {
+		for key, mod := range u.modules {
+			if mod.img == nil && mod != keep && mod.reading == nil {
+				delete(u.modules, key)
+			}
+		}
 	}
 }
 
@@ -208,8 +316,7 @@ func (mod *module) bytes() int64 {
 	if mod.img == nil {
 		return 0
 	}
-	n := mod.img.size + int64(len(mod.sites))*siteSize
-	return n
+	return mod.img.size + int64(len(mod.sites))*siteSize
 }
 
 // siteAt returns what is known of the code address addr (as linked).
@@ -218,7 +325,7 @@ func (mod *module) siteAt(addr uint64) *site {
 		return s
 	}
 	if len(mod.sites) >= maxSites {
-		clear(mod.sites)
+		mod.sites, mod.weighed = map[uint64]*site{}, 0
 	}
 	s := mod.img.newSite(addr)
 	mod.sites[addr] = s
@@ -240,7 +347,13 @@ func (img *image) newSite(addr uint64) *site {
 	}
 	if img.frames != nil {
 		if e, ok := img.frames.find(addr); ok {
-			if r, err := img.frames.rowAt(e, addr); err == nil {
+			r, err := img.frames.rowAt(e, addr)
+			if err != nil {
+				// One that never ends is as dear each time.
+				if img.badRows++; img.badRows > maxBadRows {
+					img.frames = nil
+				}
+			} else {
 				if r.ra.kind == ruleUndefined {
 					return &site{kind: stepEnd}
 				}

@@ -3,7 +3,7 @@ package stack
 import (
 	"strings"
 
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 // goStandard are the top-level directories of Go's standard library.
@@ -33,23 +33,23 @@ func goPackage(name string) string {
 
 // goOrigin tells whose code a Go function is. The runtime and its syscall
 // wrappers are runtime; the rest of the standard library is library.
-func goOrigin(name string) syscalltrace.Origin {
+func goOrigin(name string) threadtrace.Origin {
 	pkg := goPackage(name)
 	switch {
 	case pkg == "", strings.HasPrefix(name, "type:"), strings.HasPrefix(name, "go:"):
-		return syscalltrace.OriginRuntime // linker-made: runtime entry points, type..eq
+		return threadtrace.OriginRuntime // linker-made: runtime entry points, type..eq
 	case pkg == "main":
-		return syscalltrace.OriginApplication
+		return threadtrace.OriginApplication
 	case pkg == "runtime", pkg == "syscall", pkg == "internal/poll",
 		hasPathPrefix(pkg, "runtime"), hasPathPrefix(pkg, "internal/runtime"),
 		hasPathPrefix(pkg, "internal/syscall"), hasPathPrefix(pkg, "golang.org/x/sys"):
-		return syscalltrace.OriginRuntime
+		return threadtrace.OriginRuntime
 	}
 	first, _, _ := strings.Cut(pkg, "/")
 	if goStandard[first] {
-		return syscalltrace.OriginLibrary
+		return threadtrace.OriginLibrary
 	}
-	return syscalltrace.OriginApplication
+	return threadtrace.OriginApplication
 }
 
 func hasPathPrefix(path, prefix string) bool {
@@ -85,30 +85,31 @@ func isLoaderDirectory(dir string) bool {
 
 // moduleOrigin tells whose code a native module is, by its path. isProgram
 // is set for the process's executable.
-func moduleOrigin(path, runtimeName string, isProgram bool) syscalltrace.Origin {
+func moduleOrigin(path, runtimeName string, isProgram bool) threadtrace.Origin {
 	dir, base := "", path
 	if i := strings.LastIndexByte(path, '/'); i >= 0 {
 		dir, base = path[:i], path[i+1:]
 	}
 	if isProgram {
 		switch runtimeName {
-		case "jvm", "nodejs", "cpython", "dotnet", "ruby":
-			return syscalltrace.OriginRuntime // the interpreter, not the program
+		case "jvm", "nodejs", "cpython", "dotnet", "ruby", "php":
+			return threadtrace.OriginRuntime // the interpreter, not the program
 		}
-		return syscalltrace.OriginApplication
+		return threadtrace.OriginApplication
 	}
 	switch {
 	case strings.Contains(path, "/lib/server/libjvm"), strings.Contains(dir, "/jvm/"),
 		base == "libjvm.so", base == "libcoreclr.so", base == "libclrjit.so",
 		strings.HasPrefix(base, "libnode.so"), strings.HasPrefix(base, "libpython"),
 		strings.HasPrefix(base, "libruby"), strings.HasPrefix(base, "libv8"):
-		return syscalltrace.OriginRuntime
+		return threadtrace.OriginRuntime
 	case runtimeName == "jvm" && (base == "libjava.so" || base == "libnio.so" || base == "libnet.so" || base == "libjli.so"):
-		return syscalltrace.OriginRuntime
-	case runtimeName == "cpython" && strings.Contains(dir, "/lib-dynload"):
-		return syscalltrace.OriginLibrary
+		return threadtrace.OriginRuntime
+	case runtimeName == "cpython" && (strings.Contains(dir, "/lib-dynload") || strings.Contains(dir, "-packages/")),
+		runtimeName == "ruby" && (strings.Contains(dir, "/ruby/") || strings.Contains(dir, "/gems/")):
+		return threadtrace.OriginLibrary // an extension, of those that the functions with names call
 	case isLoaderDirectory(dir) && isLibraryName(base), strings.HasPrefix(base, "ld-linux"), strings.HasPrefix(base, "ld-musl"):
-		return syscalltrace.OriginLibrary
+		return threadtrace.OriginLibrary
 	}
-	return syscalltrace.OriginApplication
+	return threadtrace.OriginApplication
 }

@@ -1,13 +1,14 @@
 package stack
 
 import (
+	"bytes"
 	"debug/elf"
 	"encoding/binary"
 	"os"
 	"strings"
 	"testing"
 
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 func TestParseMapping(t *testing.T) {
@@ -38,6 +39,7 @@ func TestParseMapping(t *testing.T) {
 			if ok != tt.ok {
 				t.Fatalf("ok = %v, want %v", ok, tt.ok)
 			}
+			got.dev = "" // in all of them
 			if ok && (got != tt.want || got.name() != tt.module) {
 				t.Errorf("got %+v (%s), want %+v (%s)", got, got.name(), tt.want, tt.module)
 			}
@@ -105,8 +107,8 @@ func TestPerfMapWrittenAnew(t *testing.T) {
 }
 
 func TestOrigins(t *testing.T) {
-	const app, lib, rt = syscalltrace.OriginApplication, syscalltrace.OriginLibrary, syscalltrace.OriginRuntime
-	for path, want := range map[string]syscalltrace.Origin{
+	const app, lib, rt = threadtrace.OriginApplication, threadtrace.OriginLibrary, threadtrace.OriginRuntime
+	for path, want := range map[string]threadtrace.Origin{
 		"/usr/lib/x86_64-linux-gnu/libc.so.6":                             lib,
 		"/lib/aarch64-linux-gnu/libz.so.1.2.13":                           lib,
 		"/lib64/ld-linux-x86-64.so.2":                                     lib,
@@ -127,7 +129,7 @@ func TestOrigins(t *testing.T) {
 			t.Errorf("%s is %d, want %d", path, got, want)
 		}
 	}
-	for name, want := range map[string]syscalltrace.Origin{
+	for name, want := range map[string]threadtrace.Origin{
 		"main.main": app, "example.com/x/y.(*T).Do": app, "myapp/store.Get": app,
 		"slices.SortFunc[go.shape.[]example.com/x.T,go.shape.int]": lib,
 		"net/http.(*conn).serve":                                   lib, "vendor/golang.org/x/net/http2.x": lib,
@@ -142,28 +144,37 @@ func TestOrigins(t *testing.T) {
 	if got := moduleOrigin("/usr/bin/node", "nodejs", true); got != rt {
 		t.Errorf("node itself is %d, want runtime", got)
 	}
+	for _, extension := range []struct{ path, runtime string }{
+		{"/usr/lib/python3.11/lib-dynload/_ssl.cpython-311-x86_64-linux-gnu.so", "cpython"},
+		{"/usr/lib/python3/dist-packages/aiohttp/_http_parser.so", "cpython"},
+		{"/usr/lib/x86_64-linux-gnu/ruby/3.1.0/io/wait.so", "ruby"},
+	} {
+		if got := moduleOrigin(extension.path, extension.runtime, false); got != lib {
+			t.Errorf("%s is %d, want a library", extension.path, got)
+		}
+	}
 }
 
 func TestJITNames(t *testing.T) {
 	tests := []struct {
 		runtime, name string
-		want          syscalltrace.Frame
+		want          threadtrace.Frame
 	}{
-		{"jvm", "int com.acme.Shop.total(java.util.List)", syscalltrace.Frame{Function: "com.acme.Shop.total"}},
-		{"jvm", "int java.lang.String.hashCode()", syscalltrace.Frame{Function: "java.lang.String.hashCode", Origin: syscalltrace.OriginLibrary}},
-		{"jvm", "Lcom/acme/Shop;::total", syscalltrace.Frame{Function: "com.acme.Shop.total"}},
-		{"jvm", "void com.acme.Shop.<init>(java.lang.String)", syscalltrace.Frame{Function: "com.acme.Shop.<init>"}},
-		{"jvm", "void com.acme.Shop$$Lambda$14/0x0000000800c03000.run()", syscalltrace.Frame{Function: "com.acme.Shop$$Lambda.run"}},
-		{"jvm", "void com.acme.Shop$$Lambda/0x00007f1c00c03000.run()", syscalltrace.Frame{Function: "com.acme.Shop$$Lambda.run"}},
+		{"jvm", "int com.acme.Shop.total(java.util.List)", threadtrace.Frame{Function: "com.acme.Shop.total"}},
+		{"jvm", "int java.lang.String.hashCode()", threadtrace.Frame{Function: "java.lang.String.hashCode", Origin: threadtrace.OriginLibrary}},
+		{"jvm", "Lcom/acme/Shop;::total", threadtrace.Frame{Function: "com.acme.Shop.total"}},
+		{"jvm", "void com.acme.Shop.<init>(java.lang.String)", threadtrace.Frame{Function: "com.acme.Shop.<init>"}},
+		{"jvm", "void com.acme.Shop$$Lambda$14/0x0000000800c03000.run()", threadtrace.Frame{Function: "com.acme.Shop$$Lambda.run"}},
+		{"jvm", "void com.acme.Shop$$Lambda/0x00007f1c00c03000.run()", threadtrace.Frame{Function: "com.acme.Shop$$Lambda.run"}},
 		{"jvm", "void java.lang.invoke.LambdaForm$MH/0x0000000800c4e400.invoke(java.lang.Object)",
-			syscalltrace.Frame{Function: "java.lang.invoke.LambdaForm$MH.invoke", Origin: syscalltrace.OriginLibrary}},
+			threadtrace.Frame{Function: "java.lang.invoke.LambdaForm$MH.invoke", Origin: threadtrace.OriginLibrary}},
 		{"jvm", "void jakarta.servlet.http.HttpServlet.service(jakarta.servlet.ServletRequest, jakarta.servlet.ServletResponse)",
-			syscalltrace.Frame{Function: "jakarta.servlet.http.HttpServlet.service", Origin: syscalltrace.OriginLibrary}},
-		{"jvm", "Interpreter", syscalltrace.Frame{Function: "Interpreter", Origin: syscalltrace.OriginRuntime}},
-		{"jvm", "vtable stub", syscalltrace.Frame{Function: "vtable stub", Origin: syscalltrace.OriginRuntime}},
-		{"jvm", "I2C/C2I adapters(0xbbbb)", syscalltrace.Frame{Function: "I2C/C2I adapters(0xbbbb)", Origin: syscalltrace.OriginRuntime}},
-		{"cpython", "py::total:/srv/shop.py", syscalltrace.Frame{Function: "total", File: "/srv/shop.py"}},
-		{"", "luajit_fn", syscalltrace.Frame{Function: "luajit_fn"}},
+			threadtrace.Frame{Function: "jakarta.servlet.http.HttpServlet.service", Origin: threadtrace.OriginLibrary}},
+		{"jvm", "Interpreter", threadtrace.Frame{Function: "Interpreter", Origin: threadtrace.OriginRuntime}},
+		{"jvm", "vtable stub", threadtrace.Frame{Function: "vtable stub", Origin: threadtrace.OriginRuntime}},
+		{"jvm", "I2C/C2I adapters(0xbbbb)", threadtrace.Frame{Function: "I2C/C2I adapters(0xbbbb)", Origin: threadtrace.OriginRuntime}},
+		{"cpython", "py::total:/srv/shop.py", threadtrace.Frame{Function: "total", File: "/srv/shop.py"}},
+		{"", "luajit_fn", threadtrace.Frame{Function: "luajit_fn"}},
 	}
 	for _, tt := range tests {
 		tt.want.Module = "[jit]"
@@ -213,9 +224,10 @@ func symbolBytes(symbols ...[4]uint64) (data, names []byte) {
 func TestSymbolMustCoverTheAddress(t *testing.T) {
 	fn := uint64(elf.ST_INFO(elf.STB_GLOBAL, elf.STT_FUNC))
 	label := uint64(elf.ST_INFO(elf.STB_GLOBAL, elf.STT_NOTYPE))
-	table := parseSymbols(symbolBytes(
+	data, names := symbolBytes(
 		[4]uint64{1, fn, 0x1000, 0x20}, [4]uint64{0, fn, 0x1000, 0x20},
-		[4]uint64{2, fn, 0x2000, 0x10}, [4]uint64{3, label, 0x3000, 0}))
+		[4]uint64{2, fn, 0x2000, 0x10}, [4]uint64{3, label, 0x3000, 0})
+	table := readSymbols(newAllowance(threadTime), bytes.NewReader(data), names, nil)
 	tests := []struct {
 		name        string
 		addr, start uint64
@@ -284,12 +296,22 @@ func FuzzPerfMap(f *testing.F) {
 	f.Add([]byte("ffffffffffffffff 1 x\n0 0 \n0x10 0x10 y z\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var m perfMap
-		m.merge(parsePerfMap(text))
-		m.merge(parsePerfMap(text))
-		for i := 1; i < len(m.symbols); i++ {
-			if m.symbols[i].start < m.symbols[i-1].end {
-				t.Fatal("entries overlap")
-			}
+		_ = m.merge(text)
+		_ = m.merge(text)
+		var last jitSymbol
+		size := int64(0)
+		if m.now.tree != nil {
+			m.now.tree.Ascend(func(s jitSymbol) bool {
+				if s.start < last.end {
+					t.Fatal("entries overlap")
+				}
+				last = s
+				size += s.bytes()
+				return true
+			})
+		}
+		if size != m.now.size {
+			t.Fatalf("%d bytes are counted, not %d", m.now.size, size)
 		}
 	})
 }

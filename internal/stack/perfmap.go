@@ -2,27 +2,42 @@ package stack
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
+	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
+
+	"github.com/google/btree"
+
+	"github.com/perfscope/perfscope/internal/cleantext"
 )
 
 const (
-	// maxPerfMap bounds what is read of one perf map in all (bytes).
-	maxPerfMap = 64 << 20
-	// maxPerfName bounds one name (bytes); longer ones are cut.
-	maxPerfName = 512
+	// maxPerfMap bounds what is read of one perf map in all (bytes), and
+	// perfMapStep what is read of it at one look.
+	maxPerfMap  = 64 << 20
+	perfMapStep = 4 << 20
+	// maxPerfEntries and maxPerfBytes bound what is held of one.
+	maxPerfEntries = 320_000
+	maxPerfBytes   = 24 << 20
+	// maxPerfLine bounds one line (bytes): of a longer one nothing is believed.
+	maxPerfLine = 4096
 	// perfMapInterval is how often a map is looked at for new entries, and
-	// perfMapMissing how often while code is met that is not in it.
+	// perfMapMissing how often while code is met that is not in it, at first:
+	// each time that nothing new is found doubles it, up to perfMapPatience.
 	perfMapInterval = time.Second
 	perfMapMissing  = 100 * time.Millisecond
+	perfMapPatience = 5 * time.Second
 	// perfMapTail is how much of the end of what was read is kept, to tell a
 	// map that grew from one that was written anew (bytes).
 	perfMapTail = 256
+	// perfEntrySize estimates an entry without its name (bytes).
+	perfEntrySize = 64
+	// mergeBatch is how many entries are merged while names must wait.
+	mergeBatch = 512
 )
 
 // jitSymbol is one compiled function.
@@ -31,77 +46,166 @@ type jitSymbol struct {
 	name       string
 }
 
+func (s jitSymbol) bytes() int64 { return perfEntrySize + int64(len(s.name)) }
+
+func byStart(a, b jitSymbol) bool { return a.start < b.start }
+
+// jitTable holds functions of which no two overlap, by address.
+type jitTable struct {
+	tree *btree.BTreeG[jitSymbol]
+	size int64
+}
+
+func (t *jitTable) len() int {
+	if t.tree == nil {
+		return 0
+	}
+	return t.tree.Len()
+}
+
+// find returns the function at addr.
+func (t *jitTable) find(addr uint64) (found jitSymbol, ok bool) {
+	if t.tree == nil {
+		return found, false
+	}
+	t.tree.DescendLessOrEqual(jitSymbol{start: addr}, func(s jitSymbol) bool {
+		found, ok = s, addr < s.end
+		return false
+	})
+	return found, ok
+}
+
+// put lays a newer function over the older ones, whose code is gone. The cost is
+// that of the function and of those it replaces.
+func (t *jitTable) put(s jitSymbol) {
+	if t.tree == nil {
+		t.tree = btree.NewG(32, byStart)
+	}
+	for {
+		old, ok := t.find(s.start)
+		if !ok {
+			t.tree.AscendGreaterOrEqual(jitSymbol{start: s.start}, func(next jitSymbol) bool {
+				old, ok = next, next.start < s.end
+				return false
+			})
+		}
+		if !ok {
+			break
+		}
+		t.tree.Delete(old)
+		t.size -= old.bytes()
+	}
+	t.tree.ReplaceOrInsert(s)
+	t.size += s.bytes()
+}
+
 // perfMap is the table that JIT compilers write for profilers: lines of
 // "START SIZE name", in hexadecimal, appended as functions are compiled. A
 // later entry replaces older ones at its addresses, whose code is gone. V8 and
 // CPython append; the JVM writes all of it anew whenever it is asked to (jcmd
-// Compiler.perfmap), and is often met half way.
+// Compiler.perfmap), and is often met half way. One goroutine updates it at a
+// time, others may find names meanwhile.
 type perfMap struct {
-	symbols []jitSymbol // sorted, no two overlap
+	mu  sync.RWMutex
+	now jitTable
 	// previous are those of the map before it was written anew: they fill in
 	// while the new one is incomplete, and for code that has just gone.
-	previous []jitSymbol
-	read     int64  // bytes consumed
-	tail     []byte // the last of them
-	looked   time.Time
-	size     int64 // estimates the memory held
-	// generation changes whenever symbols do.
+	previous jitTable
+	// generation changes whenever a name may.
 	generation uint32
+
+	// updating is held by the one who updates, and guards what follows.
+	updating sync.Mutex
+
+	read    int64  // bytes consumed
+	tail    []byte // the last of them
+	skips   bool   // the line under way is too long
+	looked  time.Time
+	wait    time.Duration // until it is looked at for what is missing
+	updated bool          // the last look found something
+	full    error         // why later entries are not read
+	told    bool          // somebody was told so
 }
 
 // find names the function at addr.
 func (m *perfMap) find(addr uint64) (string, bool) {
-	if name, ok := findJIT(m.symbols, addr); ok {
-		return name, true
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if s, ok := m.now.find(addr); ok {
+		return s.name, true
 	}
-	return findJIT(m.previous, addr)
+	if s, ok := m.previous.find(addr); ok {
+		return s.name, true
+	}
+	return "", false
 }
 
-func findJIT(symbols []jitSymbol, addr uint64) (string, bool) {
-	i, _ := slices.BinarySearchFunc(symbols, addr, func(s jitSymbol, a uint64) int {
-		if s.start <= a {
-			return -1
-		}
-		return 1
-	})
-	if i == 0 || addr >= symbols[i-1].end {
-		return "", false
-	}
-	return symbols[i-1].name, true
+// len is the number of functions.
+func (m *perfMap) len() int {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.now.len()
 }
 
-// update reads what was appended since the last time; a map that was written
-// anew is read from its start.
+// bytes estimates the memory held.
+func (m *perfMap) bytes() int64 {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.now.size + m.previous.size
+}
+
+var errPerfMapFull = fmt.Errorf("perf map has more than %d functions, or %d MiB: later ones are not read", maxPerfEntries, maxPerfBytes>>20)
+
+// update reads what was appended since the last time, perfMapStep at most; a map
+// that was written anew is read from its start. It costs what it reads.
 func (m *perfMap) update(r io.ReaderAt, size int64) error {
+	m.updated = false
 	if size < m.read || !m.continues(r) {
-		m.symbols, m.previous, m.read, m.tail = nil, m.symbols, 0, nil
+		m.mu.Lock()
+		m.now, m.previous = jitTable{}, m.now
+		m.mu.Unlock()
+		m.read, m.tail, m.skips, m.full = 0, nil, false, nil
 	}
-	if size == m.read {
-		return nil
+	if m.full != nil || size == m.read {
+		return m.full
 	}
-	if size > maxPerfMap {
-		if m.read >= maxPerfMap {
-			return errors.New("perf map is larger than 64 MiB; later entries are not read")
-		}
-		size = maxPerfMap
+	if m.read >= maxPerfMap {
+		m.full = fmt.Errorf("perf map is larger than %d MiB; later entries are not read", maxPerfMap>>20)
+		return m.full
 	}
-	data := make([]byte, size-m.read)
+	data := make([]byte, min(size-m.read, perfMapStep))
 	n, err := r.ReadAt(data, m.read)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	data = data[:n]
+	data = m.lines(data[:n])
+	return m.merge(data)
+}
+
+// lines consumes whole lines, and what can be part of none.
+func (m *perfMap) lines(data []byte) []byte {
 	end := bytes.LastIndexByte(data, '\n') + 1 // the last line may be half written
+	if len(data)-end > maxPerfLine {
+		end = len(data) // a hole, or a line that is too long
+	}
 	if end == 0 {
 		return nil
 	}
+	whole := data[:end]
 	m.read += int64(end)
-	m.tail = append([]byte(nil), data[max(0, end-perfMapTail):end]...)
-	m.merge(parsePerfMap(data[:end]))
-	if !slices.Equal(m.symbols, m.previous) {
-		m.generation++ // the same again would name everything as before
+	m.tail = bytes.Clone(whole[max(0, end-perfMapTail):])
+	if m.skips {
+		i := bytes.IndexByte(whole, '\n')
+		if i < 0 {
+			return nil
+		}
+		whole, m.skips = whole[i+1:], false
 	}
-	return nil
+	if len(whole) > 0 && whole[len(whole)-1] != '\n' {
+		m.skips = true
+		whole = whole[:bytes.LastIndexByte(whole, '\n')+1]
+	}
+	return whole
 }
 
 // continues reports whether what was read last is still there.
@@ -111,81 +215,58 @@ func (m *perfMap) continues(r io.ReaderAt) bool {
 	return (err == nil || errors.Is(err, io.EOF)) && bytes.Equal(now[:n], m.tail)
 }
 
-// parsePerfMap reads lines; those it does not understand are skipped.
-func parsePerfMap(text []byte) []jitSymbol {
-	var out []jitSymbol
-	for line := range bytes.Lines(text) {
-		from, rest, ok := strings.Cut(string(bytes.TrimRight(line, "\r\n")), " ")
-		length, name, ok2 := strings.Cut(rest, " ")
-		if !ok || !ok2 || name == "" {
-			continue
-		}
-		start, err := strconv.ParseUint(strings.TrimPrefix(from, "0x"), 16, 64)
-		size, err2 := strconv.ParseUint(strings.TrimPrefix(length, "0x"), 16, 64)
-		if err != nil || err2 != nil || size == 0 || start+size < start {
-			continue
-		}
-		out = append(out, jitSymbol{start, start + size, printable(name)})
-	}
-	return out
-}
-
-// printable cuts a name from an untrusted source and drops control characters.
-func printable(name string) string {
-	if len(name) > maxPerfName {
-		name = name[:maxPerfName]
-	}
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return -1
-		}
-		return r
-	}, strings.ToValidUTF8(name, "?"))
-}
-
-// merge lays newer entries over the older ones.
-func (m *perfMap) merge(newer []jitSymbol) {
-	type aged struct {
-		jitSymbol
-		age int // larger is newer
-	}
-	all := make([]aged, 0, len(m.symbols)+len(newer))
-	for _, s := range m.symbols {
-		all = append(all, aged{s, -1})
-	}
-	for i, s := range newer {
-		all = append(all, aged{s, i})
-	}
-	slices.SortStableFunc(all, func(a, b aged) int { return cmp.Compare(a.start, b.start) })
-	var out []aged
-	for _, s := range all {
-		drop := false
-		for len(out) > 0 && out[len(out)-1].end > s.start {
-			last := out[len(out)-1]
-			if last.age > s.age {
-				drop = true
+// merge lays the functions of some lines over the older ones.
+func (m *perfMap) merge(text []byte) error {
+	batch := make([]jitSymbol, 0, mergeBatch)
+	put := func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		for _, s := range batch {
+			if m.now.len() >= maxPerfEntries || m.now.size+s.bytes() > maxPerfBytes {
+				m.full = errPerfMapFull
 				break
 			}
-			out = out[:len(out)-1]
+			// The same again names everything as before.
+			if old, ok := m.previous.find(s.start); !ok || old != s {
+				m.updated = true
+			}
+			m.now.put(s)
 		}
-		if !drop {
-			out = append(out, s)
+		batch = batch[:0]
+	}
+	for line := range bytes.Lines(text) {
+		if s, ok := parsePerfLine(line); ok {
+			batch = append(batch, s)
+		}
+		if len(batch) == cap(batch) {
+			if put(); m.full != nil {
+				break
+			}
 		}
 	}
-	m.symbols = make([]jitSymbol, len(out))
-	for i := range out {
-		m.symbols[i] = out[i].jitSymbol
+	put()
+	if m.updated {
+		m.mu.Lock()
+		m.generation++ // only now: a stack named meanwhile is named again
+		m.mu.Unlock()
 	}
-	m.size = jitBytes(m.symbols) + jitBytes(m.previous)
+	return m.full
 }
 
-func jitBytes(symbols []jitSymbol) int64 {
-	n := int64(len(symbols)) * 32
-	for i := range symbols {
-		n += int64(len(symbols[i].name))
+// parsePerfLine reads one line; ok is false of those it does not understand.
+func parsePerfLine(line []byte) (s jitSymbol, ok bool) {
+	if len(line) > maxPerfLine {
+		return s, false
 	}
-	return n
+	from, rest, ok := strings.Cut(string(bytes.TrimRight(line, "\r\n")), " ")
+	length, name, ok2 := strings.Cut(rest, " ")
+	if !ok || !ok2 {
+		return s, false
+	}
+	start, err := strconv.ParseUint(strings.TrimPrefix(from, "0x"), 16, 64)
+	size, err2 := strconv.ParseUint(strings.TrimPrefix(length, "0x"), 16, 64)
+	if name = strings.Clone(cleantext.Clean(name, cleantext.MaxFunction)); err != nil || err2 != nil || size == 0 || start+size < start || name == "" {
+		return s, false
+	}
+	return jitSymbol{start, start + size, name}, true
 }
-
-// bytes estimates the memory held.
-func (m *perfMap) bytes() int64 { return m.size }

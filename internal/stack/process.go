@@ -5,12 +5,11 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io/fs"
-	"os"
 	"path"
 	"strings"
 	"time"
 
-	"github.com/perfscope/perfscope/internal/procread"
+	"github.com/perfscope/perfscope/internal/rootfs"
 )
 
 const (
@@ -36,7 +35,9 @@ type process struct {
 	mapsHash    uint64
 	read        time.Time
 	generation  uint32 // changes when maps or perf map do
-	perf        perfMap
+	perf        *perfMap
+	code        map[uint64]code // before return addresses
+	mapBytes    int64
 	functions   int           // -1 unknown
 	patience    time.Duration // until an unknown address makes maps be read
 	used        uint64
@@ -44,94 +45,133 @@ type process struct {
 
 var hashSeed = maphash.MakeSeed()
 
-// process returns the state of pid, reading its maps when it is new or old.
+// process returns the state of pid, once its maps have been read and are not old.
 func (u *Unwinder) process(pid int32) (*process, error) {
 	u.tick++
 	p := u.processes[pid]
-	if p == nil {
-		u.serial++
-		p = &process{serial: u.serial, pid: pid, functions: -1, patience: firstRefresh}
-		if err := u.readProcess(p); err != nil {
-			return nil, err
-		}
-		u.add(p)
-	} else if u.now().Sub(p.read) > staleAfter {
-		if err := u.readProcess(p); err != nil {
-			u.forget(pid)
-			return nil, err
-		}
+	if p == nil || u.now().Sub(p.read) > staleAfter {
+		u.want = u.readProcess(pid, p)
+		return nil, nil //nolint:nilnil // it is work
 	}
 	p.used = u.tick
 	return p, nil
 }
 
 func (u *Unwinder) add(p *process) {
-	if len(u.processes) >= u.opts.MaxProcesses {
-		u.dropOldestProcess()
+	for len(u.processes) >= u.opts.MaxProcesses {
+		u.dropOldestProcess(nil)
 	}
 	u.processes[p.pid] = p
 }
 
-// openFile opens the file behind a mapping of a process, through the process
-// it inherited it from when it has ended.
-func (p *process) openFile(m *mapping) (*os.File, fileKey, error) {
-	f, key, err := openMapping(p.pid, m, p.exe)
-	if err != nil && p.heir != 0 {
-		if f, key, err := openMapping(p.heir, m, p.exe); err == nil {
-			return f, key, nil
-		}
-	}
-	return f, key, err
-}
-
-func (u *Unwinder) dropOldestProcess() {
+// dropOldestProcess lets the process go that was used least recently; false is
+// that there is none but keep.
+func (u *Unwinder) dropOldestProcess(keep *process) bool {
 	var oldest *process
 	for _, p := range u.processes {
-		if oldest == nil || p.used < oldest.used {
+		if p != keep && (oldest == nil || p.used < oldest.used) {
 			oldest = p
 		}
 	}
 	if oldest != nil {
 		u.forget(oldest.pid)
 	}
+	return oldest != nil
 }
 
-// readProcess reads maps and program; unchanged maps keep their modules.
-func (u *Unwinder) readProcess(p *process) error {
-	pid, read := p.pid, u.readMaps
-	text, err := procread.Do(&u.patient, pid, func() ([]byte, error) { return read(pid) })
-	if p.maps != nil && (errors.Is(err, procread.ErrStuck) || errors.Is(err, procread.ErrQuarantined) || errors.Is(err, procread.ErrBusy)) {
+// setMaps replaces the mappings of a process, and makes room for them.
+func (u *Unwinder) setMaps(p *process, maps []mapping) {
+	u.mapBytes -= p.mapBytes
+	p.maps, p.mapBytes, p.last = maps, mapsBytes(maps), 0
+	if u.mapBytes += p.mapBytes; u.processes[p.pid] != p {
+		u.mapBytes -= p.mapBytes // it is added later
+		return
+	}
+	for u.mapBytes > u.opts.MaxMapBytes && u.dropOldestProcess(p) {
+		u.stats.ProcessEvictions++
+	}
+}
+
+// openFile opens the file behind a mapping of a process, through the process
+// it inherited it from when it has ended.
+func (u *Unwinder) openFile(at *mappedIn, m *mapping) (*rootfs.File, error) {
+	f, err := openMapping(u.door, at.pid, m, at.exe)
+	if err != nil && at.heir != 0 && !rootfs.IsStuck(err) {
+		if f, err := openMapping(u.door, at.heir, m, at.exe); err == nil {
+			return f, nil
+		}
+	}
+	return f, err
+}
+
+// mappedIn is what work needs to know of the process a mapping is of.
+type mappedIn struct {
+	pid, heir int32
+	exe       string
+}
+
+func (p *process) mappedIn() *mappedIn { return &mappedIn{p.pid, p.heir, p.exe} }
+
+// readProcess reads maps and program; unchanged maps keep their modules. p is nil
+// when the process is not known yet.
+func (u *Unwinder) readProcess(pid int32, p *process) work {
+	read := u.readMaps
+	return func() func() {
+		text, err := read(pid)
+		exe, hash := "", uint64(0)
+		var maps []mapping
+		if err == nil {
+			exe, hash = exePath(u.door, pid), maphash.Bytes(hashSeed, text)
+			if p == nil || hash != p.mapsHash || exe != p.exe {
+				maps = parseMaps(text)
+			}
+		}
+		return func() {
+			if p != nil && u.processes[pid] != p {
+				return // forgotten meanwhile
+			}
+			u.keepProcess(pid, p, maps, exe, hash, err)
+		}
+	}
+}
+
+func (u *Unwinder) keepProcess(pid int32, p *process, maps []mapping, exe string, hash uint64, err error) {
+	switch {
+	case err == nil:
+	case p != nil && p.maps != nil && rootfs.IsStuck(err):
 		p.read = u.now()
-		return nil // what is known of it is still mostly true
+		return // what is known of it is still mostly true
+	default:
+		hint := ""
+		if errors.Is(err, fs.ErrPermission) {
+			hint = ": give the collector CAP_SYS_PTRACE or run it as the process's user"
+		}
+		u.forget(pid)
+		u.failure = fmt.Errorf("memory map of process %d: %w%s", pid, err, hint)
+		return
 	}
-	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("memory map of process %d: %w: give the collector CAP_SYS_PTRACE or run it as the process's user", p.pid, err)
-	}
-	if err != nil {
-		return fmt.Errorf("memory map of process %d: %w", p.pid, err)
+	if p == nil {
+		u.serial++
+		p = &process{serial: u.serial, pid: pid, functions: -1, patience: firstRefresh, used: u.tick, perf: &perfMap{}}
+		u.add(p)
 	}
 	p.read = u.now()
-	exe := exePath(p.pid)
-	hash := maphash.Bytes(hashSeed, text)
-	if hash == p.mapsHash && exe == p.exe {
+	if maps == nil && hash == p.mapsHash {
 		for i := range p.maps {
 			p.maps[i].failed = false // what could not be opened is tried again
 		}
-		return nil
+		return
 	}
 	old := p.maps
 	sameProgram := exe == p.exe
-	p.maps, p.last, p.mapsHash, p.exe = parseMaps(text), 0, hash, exe
+	p.exe, p.mapsHash, p.code = exe, hash, nil
+	u.setMaps(p, maps)
 	p.generation++
 	p.functions = -1
 	if sameProgram {
 		keepModules(p.maps, old)
 	}
 	p.runtimeName = runtimeByPath(p.exe, p.maps)
-	if p.runtimeName == "" && u.isGo(p) {
-		p.runtimeName = "go"
-	}
-	return nil
 }
 
 // keepModules carries modules over to mappings that did not change.
@@ -159,8 +199,14 @@ func runtimeByPath(exe string, maps []mapping) string {
 		return "nodejs"
 	case strings.HasPrefix(base, "python"):
 		return "cpython"
-	case base == "ruby":
+	}
+	switch strings.TrimRight(base, "0123456789.") { // Debian's are ruby3.1, php-fpm8.2
+	case "ruby":
 		return "ruby"
+	case "php", "php-fpm", "php-cgi":
+		return "php"
+	case "perl":
+		return "perl"
 	}
 	for i := range maps {
 		switch name := maps[i].name(); {
@@ -173,12 +219,6 @@ func runtimeByPath(exe string, maps []mapping) string {
 		}
 	}
 	return ""
-}
-
-// isGo reports whether the program carries Go's tables.
-func (u *Unwinder) isGo(p *process) bool {
-	mod := u.program(p)
-	return mod != nil && mod.img != nil && mod.img.goTable != nil
 }
 
 // program is the module of the process's executable.
@@ -220,9 +260,7 @@ func (u *Unwinder) mappingAt(p *process, addr uint64) *mapping {
 	if m == nil && u.now().Sub(p.read) > p.patience {
 		u.stats.Refreshes++
 		p.patience = min(2*p.patience, refreshInterval)
-		if u.readProcess(p) == nil {
-			m = p.find(addr)
-		}
+		u.want = u.readProcess(p.pid, p)
 	}
 	return m
 }
@@ -237,35 +275,61 @@ func (u *Unwinder) knowCompiled(p *process, places []place) {
 		}
 		compiled = true
 		if _, ok := p.perf.find(places[i].addr); !ok {
-			u.updatePerfMap(p, perfMapMissing)
+			u.lookAtPerfMap(p, max(p.perf.wait, perfMapMissing))
 			return
 		}
 	}
 	if compiled {
-		u.updatePerfMap(p, perfMapInterval)
+		u.lookAtPerfMap(p, max(p.perf.wait, perfMapInterval))
 	}
 }
 
-// updatePerfMap looks, once per interval, for newly compiled functions.
-func (u *Unwinder) updatePerfMap(p *process, interval time.Duration) {
+// lookAtPerfMap looks, once per interval, for newly compiled functions.
+func (u *Unwinder) lookAtPerfMap(p *process, interval time.Duration) {
 	now := u.now()
 	if now.Sub(p.perf.looked) < interval {
 		return
 	}
-	p.perf.looked = now
-	f, size, err := openPerfMap(p.pid)
+	perf, pid := p.perf, p.pid
+	u.want = func() func() {
+		err := u.readPerfMap(perf, pid)
+		return func() { u.keepPerfMap(p, perf, err) }
+	}
+}
+
+// readPerfMap reads the next piece of a perf map; most processes have none.
+func (u *Unwinder) readPerfMap(perf *perfMap, pid int32) error {
+	perf.updating.Lock()
+	defer perf.updating.Unlock()
+	f, err := openPerfMap(u.door, pid)
 	if err != nil {
-		return // most processes have none
+		perf.updated = false
+		return nil
 	}
 	defer func() { _ = f.Close() }()
-	before := p.perf.generation
-	if err := p.perf.update(f, size); err != nil {
+	return perf.update(f, f.Size)
+}
+
+func (u *Unwinder) keepPerfMap(p *process, perf *perfMap, err error) {
+	if p.perf != perf {
+		return // dropped meanwhile
+	}
+	perf.looked = u.now()
+	if err != nil {
+		if perf.full != nil && !perf.told {
+			perf.told = true
+			u.quarantine(Quarantine{"perf_map", p.exe, p.pid, err, 0})
+		}
 		u.lastError = err
 	}
-	if p.perf.generation != before {
-		p.generation++
-		u.shrinkPerfMaps(p)
+	if !perf.updated {
+		perf.wait = min(max(2*perf.wait, perfMapMissing), perfMapPatience)
+		return
 	}
+	perf.wait = 0
+	p.generation++
+	p.code = nil
+	u.shrinkPerfMaps(p)
 }
 
 // perfMapRest is after how long a perf map that was dropped for want of room
@@ -291,8 +355,7 @@ func (u *Unwinder) shrinkPerfMaps(keep *process) {
 		if oldest == nil {
 			oldest = keep // alone beyond the bound
 		}
-		// Its generation counts on: no stack named before is believed.
-		oldest.perf = perfMap{generation: oldest.perf.generation + 1, looked: u.now().Add(perfMapRest)}
+		oldest.perf = &perfMap{looked: u.now().Add(perfMapRest)}
 		oldest.generation++
 		u.stats.PerfMapEvictions++
 	}

@@ -1,7 +1,5 @@
 package stack
 
-import "github.com/perfscope/perfscope/internal/procread"
-
 // maxScan bounds the stack words looked at for a return address.
 const maxScan = 128
 
@@ -45,9 +43,8 @@ func (u *Unwinder) calls(p *process, ra uint64, at *place) bool {
 	if mod == nil || mod.img == nil {
 		return false
 	}
-	pid := p.pid
-	code, err := procread.Do(&u.patient, pid, func() ([6]byte, error) { return readCode(pid, ra-6) })
-	if err != nil {
+	code, ok := u.codeBefore(p, ra)
+	if !ok {
 		return false
 	}
 	if code[1] == 0xe8 { // call rel32

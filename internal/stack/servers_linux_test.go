@@ -17,7 +17,7 @@ import (
 
 	"github.com/perfscope/perfscope/internal/stack"
 	"github.com/perfscope/perfscope/internal/stack/stacktest"
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 const stackBytes = 32 << 10
@@ -97,7 +97,7 @@ func take(t *testing.T, u *stack.Unwinder, pid, n int) survey {
 				if err != nil {
 					continue // the thread ended
 				}
-				st, err := u.Unwind(int32(p), regs, data)
+				st, err := u.Unwind(int32(p), regs, stack.Copy{Bytes: data})
 				if err != nil {
 					continue
 				}
@@ -152,7 +152,7 @@ func checkCalls(t *testing.T, u *stack.Unwinder, pid int, regs stack.Registers, 
 	}
 }
 
-func render(st syscalltrace.Stack) string {
+func render(st threadtrace.Stack) string {
 	var b strings.Builder
 	for _, f := range st.Frames {
 		fmt.Fprintf(&b, "%s(%s) ", f.Function, f.Module)
@@ -303,15 +303,15 @@ func TestNamesOfBlockedCalls(t *testing.T) {
 }
 
 // stacksOf takes the stacks of all threads of a process and its children.
-func stacksOf(u *stack.Unwinder, pid int) []syscalltrace.Stack {
-	var out []syscalltrace.Stack
+func stacksOf(u *stack.Unwinder, pid int) []threadtrace.Stack {
+	var out []threadtrace.Stack
 	for _, p := range family(pid) {
 		for _, tid := range stacktest.Threads(p) {
 			regs, data, err := stacktest.Capture(p, tid, stackBytes)
 			if err != nil {
 				continue // the thread ended
 			}
-			if st, err := u.Unwind(int32(p), regs, data); err == nil {
+			if st, err := u.Unwind(int32(p), regs, stack.Copy{Bytes: data}); err == nil {
 				out = append(out, st)
 			}
 		}
@@ -321,15 +321,15 @@ func stacksOf(u *stack.Unwinder, pid int) []syscalltrace.Stack {
 
 // matches compares the innermost frame and the application frames, which
 // must follow each other without one skipped.
-func matches(st syscalltrace.Stack, innermost string, app []string) bool {
+func matches(st threadtrace.Stack, innermost string, app []string) bool {
 	// glibc's debug symbols know more names than its dynamic table.
-	if len(st.Frames) == 0 || (st.Frames[0].Origin == syscalltrace.OriginApplication) ||
+	if len(st.Frames) == 0 || (st.Frames[0].Origin == threadtrace.OriginApplication) ||
 		(!strings.HasSuffix(st.Frames[0].Function, innermost) && !strings.HasPrefix(st.Frames[0].Function, "libc.so.6+")) {
 		return false
 	}
 	var got []string
 	for _, f := range st.Frames {
-		if f.Origin == syscalltrace.OriginApplication {
+		if f.Origin == threadtrace.OriginApplication {
 			got = append(got, f.Function)
 		}
 	}

@@ -8,17 +8,17 @@ import (
 	"testing"
 	"time"
 
-	"github.com/perfscope/perfscope/internal/procread"
+	"github.com/perfscope/perfscope/internal/rootfs"
 )
 
 // TestStuckProcess has a process whose memory map nobody can read.
 func TestStuckProcess(t *testing.T) {
 	now := time.Now()
 	u := NewUnwinder(Options{Now: func() time.Time { return now }})
-	u.patient.Timeout = 20 * time.Millisecond
+	u.door.Timeout = 20 * time.Millisecond
 	self, parent := int32(os.Getpid()), int32(os.Getppid())
 	unwind := func(pid int32) error {
-		_, err := u.Unwind(pid, Registers{IP: 0x10, SP: 0x1000}, nil)
+		_, err := u.Unwind(pid, Registers{IP: 0x10, SP: 0x1000}, Copy{})
 		return err
 	}
 	if err := unwind(parent); err != nil {
@@ -26,11 +26,15 @@ func TestStuckProcess(t *testing.T) {
 	}
 	let := make(chan struct{})
 	defer close(let)
+	readable := u.readMaps
 	u.readMaps = func(pid int32) ([]byte, error) {
-		if pid != self {
-			<-let
+		if pid == self {
+			return readable(pid)
 		}
-		return readMaps(pid)
+		return rootfs.Do(u.door, pid, func() ([]byte, error) {
+			<-let
+			return nil, nil
+		})
 	}
 	// What is known of a process outlasts that it is stuck.
 	now = now.Add(2 * staleAfter)
@@ -39,10 +43,10 @@ func TestStuckProcess(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if err := unwind(1); !errors.Is(err, procread.ErrStuck) {
+	if err := unwind(1); !errors.Is(err, rootfs.ErrStuck) {
 		t.Errorf("got %v", err)
 	}
-	if err := unwind(1); !errors.Is(err, procread.ErrQuarantined) {
+	if err := unwind(1); !errors.Is(err, rootfs.ErrQuarantined) {
 		t.Errorf("got %v", err)
 	}
 	if err := unwind(self); err != nil {

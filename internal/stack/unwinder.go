@@ -2,6 +2,7 @@ package stack
 
 import (
 	"container/list"
+	"errors"
 	"hash/maphash"
 	"math"
 	"slices"
@@ -10,8 +11,8 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/perfscope/perfscope/internal/procread"
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/internal/rootfs"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 // Registers are a thread's registers at the instant its stack was copied.
@@ -32,23 +33,33 @@ type Options struct {
 	MaxProcesses int
 	// MaxModules bounds the files whose tables are held (default 1024).
 	MaxModules int
-	// MaxModuleBytes bounds the memory of those tables (default 256 MiB).
-	// It can be exceeded by one module: a walk whose modules are beyond it
-	// loads no other, and is incomplete.
+	// MaxModuleBytes bounds the memory of those tables (default 64 MiB).
+	// It can be exceeded by one module, of 48 MiB at most: a walk whose modules
+	// are beyond it loads no other, and is incomplete. One module is read at a
+	// time, with as much memory again.
 	MaxModuleBytes int64
 	// MaxStacks bounds the symbolised stacks kept (default 16384).
 	MaxStacks int
-	// MaxStackBytes bounds the memory of those stacks (default 64 MiB).
+	// MaxStackBytes bounds the memory of those stacks (default 24 MiB).
 	MaxStackBytes int64
-	// MaxPerfMapBytes bounds the memory of all perf maps (default 128 MiB);
-	// a single one is read up to 64 MiB.
+	// MaxPerfMapBytes bounds the memory of all perf maps (default 48 MiB); a
+	// single one takes up to 24 MiB.
 	MaxPerfMapBytes int64
+	// MaxMapBytes bounds the memory of the memory maps of all processes (default
+	// 16 MiB).
+	MaxMapBytes int64
 	// DebugDirs are the directories of separate debug files (default
 	// /usr/lib/debug), below the target's root first, then the host's.
 	DebugDirs []string
 	// Lines looks up file, line and inlined functions of the program's own
 	// modules in DWARF data up to 64 MiB. Go's lines come from its own table and are always given.
 	Lines bool
+	// Variables are the names of variables of dynamic symbol tables that are asked
+	// for by Variables.
+	Variables []string
+	// Quarantine is told of each process, module and perf map that is left alone
+	// because it costs too much; it must not block. It may be nil.
+	Quarantine func(Quarantine)
 	// Now replaces the clock in tests.
 	Now func() time.Time
 }
@@ -60,7 +71,7 @@ type Stats struct {
 	Stacks, Complete, CacheHits uint64
 	// Failed counts calls of Unwind that gave an error.
 	Failed uint64
-	// Stuck counts reads of a process that hung; see package procread.
+	// Stuck counts reads that hung; see package rootfs.
 	Stuck uint64
 	// Refreshes counts maps read again because of an unknown address.
 	Refreshes uint64
@@ -69,26 +80,34 @@ type Stats struct {
 	ModuleLoads, ModuleEvictions, UnreadableModules uint64
 	// ModuleRefusals counts modules not loaded because those of one walk
 	// were beyond MaxModuleBytes; PerfMapEvictions perf maps dropped.
-	ModuleRefusals, PerfMapEvictions uint64
+	// ProcessEvictions counts processes let go for the memory of their maps,
+	// Quarantined what was left alone because it cost too much.
+	ModuleRefusals, PerfMapEvictions, ProcessEvictions, Quarantined uint64
 	// Processes, Modules and CachedStacks are what is held now.
 	Processes, Modules, CachedStacks int
 	// ModuleBytes, StackBytes and PerfMapBytes estimate the memory held now.
-	ModuleBytes, StackBytes, PerfMapBytes int64
+	ModuleBytes, StackBytes, PerfMapBytes, MapBytes int64
 }
 
+// Bytes estimates all memory held.
+func (s Stats) Bytes() int64 { return s.ModuleBytes + s.StackBytes + s.PerfMapBytes + s.MapBytes }
+
 // Unwinder turns stack copies into named stacks. It is safe for concurrent
-// use; calls are served one at a time.
+// use. Walks are served one at a time, in memory and in bounded time; what has to
+// be read for them is read in between, see work.go.
 type Unwinder struct {
 	mu   sync.Mutex
 	opts Options
 	arch *architecture
-	// patient reads the memory map and the memory of processes; readMaps is
-	// replaced in tests.
-	patient   procread.Reader
+	door *rootfs.Door
+	// readMaps reads the memory map of a process; replaced in tests.
 	readMaps  func(pid int32) ([]byte, error)
 	now       func() time.Time
+	cpu       func() time.Duration
 	processes map[int32]*process
 	modules   map[moduleKey]*module
+	accounts  accounts
+	mapBytes  int64  // of all processes
 	tick      uint64 // counts uses, to order them
 	serial    uint64 // of the process made last
 	refused   bool   // the walk under way met a module that was refused
@@ -98,6 +117,14 @@ type Unwinder struct {
 	places    []place
 	stacks    map[uint64]*list.Element
 	recent    *list.List // of *cachedStack, most recent first
+
+	// want is the work that the walk under way lacks, codes the addresses whose
+	// machine code it lacks, failure why the work was in vain.
+	want    work
+	codes   []uint64
+	failure error
+	// loading is held by the one who reads a module.
+	loading chan struct{}
 }
 
 // cachedStack is a symbolised walk.
@@ -107,7 +134,7 @@ type cachedStack struct {
 	serial     uint64
 	generation uint32
 	addrs      []uint64
-	stack      syscalltrace.Stack
+	stack      threadtrace.Stack
 	size       int64
 }
 
@@ -122,13 +149,16 @@ func NewUnwinder(opts Options) *Unwinder {
 	def(&opts.MaxModules, 1024)
 	def(&opts.MaxStacks, 16384)
 	if opts.MaxModuleBytes <= 0 {
-		opts.MaxModuleBytes = 256 << 20
+		opts.MaxModuleBytes = 64 << 20
 	}
 	if opts.MaxStackBytes <= 0 {
-		opts.MaxStackBytes = 64 << 20
+		opts.MaxStackBytes = 24 << 20
 	}
 	if opts.MaxPerfMapBytes <= 0 {
-		opts.MaxPerfMapBytes = 128 << 20
+		opts.MaxPerfMapBytes = 48 << 20
+	}
+	if opts.MaxMapBytes <= 0 {
+		opts.MaxMapBytes = 16 << 20
 	}
 	if opts.DebugDirs == nil {
 		opts.DebugDirs = []string{"/usr/lib/debug"}
@@ -136,33 +166,54 @@ func NewUnwinder(opts Options) *Unwinder {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
+	door := &rootfs.Door{}
 	return &Unwinder{
-		opts: opts, arch: hostArchitecture(), now: opts.Now, readMaps: readMaps,
-		processes: map[int32]*process{}, modules: map[moduleKey]*module{},
-		stacks: map[uint64]*list.Element{}, recent: list.New(),
+		opts: opts, arch: hostArchitecture(), door: door, now: opts.Now, cpu: threadTime,
+		readMaps:  func(pid int32) ([]byte, error) { return door.ReadMemory(pid, "maps", maxMapsText) },
+		processes: map[int32]*process{}, modules: map[moduleKey]*module{}, accounts: accounts{},
+		stacks: map[uint64]*list.Element{}, recent: list.New(), loading: make(chan struct{}, 1),
 	}
 }
 
 // Unwind walks the user stack of a thread of pid from regs, reading stack
-// memory only from stackBytes, which were copied from regs.SP upwards, and
+// memory only from copied, which begins at regs.SP, and
 // names its frames, innermost first. The stack returned is shared with later
-// calls: do not modify it. stackBytes are not kept. An error means that
-// nothing is known of the process (it is gone, or not ours to read).
-func (u *Unwinder) Unwind(pid int32, regs Registers, stackBytes []byte) (syscalltrace.Stack, error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.walkStart, u.refused = u.tick+1, false
-	p, err := u.process(pid)
-	if err != nil {
+// calls: do not modify it. The bytes are not kept. An error means that
+// nothing is known of the process (it is gone, or not ours to read), or that it is
+// left alone. It may take as long as the reading of files takes.
+func (u *Unwinder) Unwind(pid int32, regs Registers, copied Copy) (threadtrace.Stack, error) {
+	return u.unwind(pid, regs, copied, maxWork)
+}
+
+// Try is Unwind with what is held in memory, in well under a millisecond; it gives
+// ErrWork when that is not enough.
+func (u *Unwinder) Try(pid int32, regs Registers, copied Copy) (threadtrace.Stack, error) {
+	return u.unwind(pid, regs, copied, 0)
+}
+
+func (u *Unwinder) unwind(pid int32, regs Registers, copied Copy, most int) (st threadtrace.Stack, err error) {
+	err = u.patiently(pid, most, func(p *process) { st = u.stackOf(p, regs, copied) })
+	if err != nil && !errors.Is(err, ErrWork) {
+		u.mu.Lock()
 		u.stats.Failed++
-		return syscalltrace.Stack{}, err
+		u.mu.Unlock()
 	}
+	return st, err
+}
+
+// stackOf walks and names a stack; the result means nothing if work is wanted.
+func (u *Unwinder) stackOf(p *process, regs Registers, copied Copy) threadtrace.Stack {
 	r := u.initial(regs)
-	mem := memory{base: regs.SP, data: stackBytes}
+	mem := copied.at(regs.SP)
 	places, complete := u.walk(p, &r, &mem, u.places[:0])
 	u.places = places
 	defer clear(places) // modules may be dropped
-	u.knowCompiled(p, places)
+	if !u.wants() {
+		u.knowCompiled(p, places)
+	}
+	if u.wants() {
+		return threadtrace.Stack{}
+	}
 	u.stats.Stacks++
 	if complete {
 		u.stats.Complete++
@@ -173,13 +224,13 @@ func (u *Unwinder) Unwind(pid int32, regs Registers, stackBytes []byte) (syscall
 		if c.serial == p.serial && c.generation == p.generation && c.stack.Complete == complete && c.matches(places) {
 			u.recent.MoveToFront(e)
 			u.stats.CacheHits++
-			return c.stack, nil
+			return c.stack
 		}
 		u.dropStack(e)
 	}
 	st := u.symbolise(p, places, complete)
 	u.keepStack(&cachedStack{hash: hash, serial: p.serial, generation: p.generation, stack: st}, places)
-	return st, nil
+	return st
 }
 
 // initial is the register file at the start of a walk.
@@ -232,7 +283,7 @@ func (u *Unwinder) keepStack(c *cachedStack, places []place) {
 		c.addrs[i] = places[i].addr
 	}
 	// Names are shared with the modules' sites and not counted again.
-	c.size = 256 + int64(len(c.addrs))*8 + int64(len(c.stack.Frames))*int64(unsafe.Sizeof(syscalltrace.Frame{}))
+	c.size = 256 + int64(len(c.addrs))*8 + int64(len(c.stack.Frames))*int64(unsafe.Sizeof(threadtrace.Frame{}))
 	u.stats.StackBytes += c.size
 	u.stacks[c.hash] = u.recent.PushFront(c)
 	for u.recent.Len() > 1 && (u.recent.Len() > u.opts.MaxStacks || u.stats.StackBytes > u.opts.MaxStackBytes) {
@@ -247,27 +298,29 @@ func (u *Unwinder) dropStack(e *list.Element) {
 }
 
 // Inherit takes it that child has just been forked by parent: it has the same
-// mappings. Its stacks can be named even when it has ended before anybody could
-// read its own.
+// mappings. If those are known its stacks can be named even when it has ended
+// before anybody could read its own. Nothing is read.
 func (u *Unwinder) Inherit(parent, child int32) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.walkStart = math.MaxUint64 // no walk is under way
-	from, err := u.process(parent)
-	if err != nil {
+	u.forget(child)
+	u.tick++
+	from := u.processes[parent]
+	if from == nil {
 		return // the child's own are read, if there is time
 	}
 	u.serial++
 	p := &process{
 		serial: u.serial, pid: child, heir: parent, exe: from.exe, runtimeName: from.runtimeName,
-		maps: slices.Clone(from.maps), mapsHash: from.mapsHash, read: u.now(),
+		mapsHash: from.mapsHash, read: u.now(), perf: &perfMap{},
 		functions: from.functions, patience: firstRefresh, used: u.tick,
 	}
 	if from.heir != 0 {
 		p.heir = from.heir // who forked a child is often gone before it
 	}
-	u.forget(child)
+	maps := slices.Clone(from.maps)
 	u.add(p)
+	u.setMaps(p, maps)
 }
 
 // Forget drops what is known of a process: call it when the process exits or
@@ -276,99 +329,77 @@ func (u *Unwinder) Forget(pid int32) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.forget(pid)
+	delete(u.accounts, pid)
 }
 
 func (u *Unwinder) forget(pid int32) {
 	if p := u.processes[pid]; p != nil {
-		// The count of its functions may be under way.
-		p.maps, p.perf = nil, perfMap{}
+		// Work for it may be under way.
+		u.mapBytes -= p.mapBytes
+		p.maps, p.mapBytes, p.perf = nil, 0, &perfMap{}
 		p.generation++
 		delete(u.processes, pid)
 	}
 }
 
-// Refresh reads the maps of a process again, at most once per second.
-func (u *Unwinder) Refresh(pid int32) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.walkStart = math.MaxUint64
-	if p := u.processes[pid]; p != nil && u.now().Sub(p.read) > refreshInterval {
-		if u.readProcess(p) != nil {
-			u.forget(pid)
+// Facts are what is told of a process beside its stacks.
+type Facts struct {
+	// Functions is the number of functions in the program's own modules (system
+	// libraries and language runtimes left out); zero when they cannot be read.
+	Functions int
+	// BuildIDKind is "gnu" (BuildID is in hexadecimal) or "go", and empty when
+	// the program has none.
+	BuildIDKind, BuildID string
+	// Runtime names the language runtime: "go", "jvm", "nodejs", "cpython",
+	// "ruby", "php", "dotnet", or "" for plain native code.
+	Runtime string
+}
+
+// Facts reads the modules of a process, which takes time; the stacks of all
+// others are unwound meanwhile. What of it cannot be read is zero; an error means that
+// nothing is known of the process.
+func (u *Unwinder) Facts(pid int32) (f Facts, err error) {
+	err = u.patiently(pid, 3*maxCounted, func(p *process) {
+		f = Facts{Runtime: p.runtimeName}
+		if mod := u.program(p); mod != nil && !u.wants() {
+			switch {
+			case mod.gnuID != "":
+				f.BuildIDKind, f.BuildID = "gnu", mod.gnuID
+			case mod.goID != "":
+				f.BuildIDKind, f.BuildID = "go", strings.TrimRight(mod.goID, "\x00")
+			}
+			if f.Runtime == "" && mod.isGo {
+				f.Runtime = "go"
+			}
 		}
-	}
+		if p.functions < 0 && !u.wants() {
+			u.countFunctions(p)
+		}
+		f.Functions = max(p.functions, 0) + p.perf.len()
+	})
+	return f, err
 }
 
-// Functions is the number of functions in the program's own modules (system
-// libraries and language runtimes left out); zero when they cannot be read.
-// The first time it reads all of the modules; stacks are unwound meanwhile.
-func (u *Unwinder) Functions(pid int32) int {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	p, err := u.process(pid)
-	if err != nil {
-		return 0
-	}
-	if p.functions < 0 {
-		u.countFunctions(p)
-	}
-	return max(p.functions, 0) + len(p.perf.symbols)
-}
+// maxCounted bounds the mappings whose functions are counted.
+const maxCounted = 1024
 
-// countFunctions gives way between two modules. When the mappings change
-// meanwhile it gives up, until it is asked again.
+// countFunctions counts those of the modules that are known; the first that is
+// not is wanted.
 func (u *Unwinder) countFunctions(p *process) {
-	var seen []*module
+	seen := map[*module]bool{}
 	count := 0
-	for i, generation := 0, p.generation; i < len(p.maps); i++ {
-		u.walkStart = math.MaxUint64 // no walk is under way
-		mod := u.moduleFor(p, &p.maps[i])
-		if mod != nil && mod.img != nil && mod.origin == syscalltrace.OriginApplication && !slices.Contains(seen, mod) {
-			seen = append(seen, mod)
-			count += mod.img.functions()
-		}
-		u.mu.Unlock()
-		u.mu.Lock()
-		if p.generation != generation {
+	for i := range min(len(p.maps), maxCounted) {
+		u.walkStart = math.MaxUint64 // of the others none is needed any more
+		mod := u.moduleOnce(p, &p.maps[i])
+		if u.wants() {
 			return
+		}
+		if mod != nil && !seen[mod] && mod.origin == threadtrace.OriginApplication {
+			seen[mod] = true
+			count += mod.functions
 		}
 	}
 	p.functions = count
-}
-
-// BuildID is the build id of the process's program: kind is "gnu" (id in
-// hexadecimal) or "go", and empty when it has none.
-func (u *Unwinder) BuildID(pid int32) (kind, id string) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.walkStart = math.MaxUint64 // no walk is under way
-	p, err := u.process(pid)
-	if err != nil {
-		return "", ""
-	}
-	mod := u.program(p)
-	switch {
-	case mod == nil || mod.img == nil:
-		return "", ""
-	case mod.img.gnuID != "":
-		return "gnu", mod.img.gnuID
-	case mod.img.goID != "":
-		return "go", strings.TrimRight(mod.img.goID, "\x00")
-	}
-	return "", ""
-}
-
-// Runtime names the language runtime of a process: "go", "jvm", "nodejs",
-// "cpython", "ruby", "dotnet", or "" for plain native code.
-func (u *Unwinder) Runtime(pid int32) string {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.walkStart = math.MaxUint64 // no walk is under way
-	p, err := u.process(pid)
-	if err != nil {
-		return ""
-	}
-	return p.runtimeName
 }
 
 // Stats gives the counters and the present sizes.
@@ -377,7 +408,7 @@ func (u *Unwinder) Stats() Stats {
 	defer u.mu.Unlock()
 	s := u.stats
 	s.Processes, s.CachedStacks = len(u.processes), u.recent.Len()
-	s.Modules, s.ModuleBytes, s.Stuck = 0, 0, u.patient.Stuck()
+	s.Modules, s.ModuleBytes, s.Stuck, s.MapBytes = 0, 0, u.door.Stuck(), u.mapBytes
 	for _, mod := range u.modules {
 		if mod.img != nil {
 			s.Modules++

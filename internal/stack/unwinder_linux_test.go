@@ -16,7 +16,7 @@ import (
 
 	"github.com/perfscope/perfscope/internal/stack"
 	"github.com/perfscope/perfscope/internal/stack/stacktest"
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 // here is an address inside this test's own code.
@@ -27,7 +27,7 @@ func here(n int) stack.Registers {
 func TestOwnProcess(t *testing.T) {
 	u := stack.NewUnwinder(stack.Options{})
 	pid := int32(os.Getpid())
-	st, err := u.Unwind(pid, here(4), nil)
+	st, err := u.Unwind(pid, here(4), stack.Copy{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,17 +35,14 @@ func TestOwnProcess(t *testing.T) {
 	if len(st.Frames) != 1 || st.Frames[0].Function != want || st.Complete || !strings.HasSuffix(st.Frames[0].File, "unwinder_linux_test.go") {
 		t.Errorf("got %+v", st)
 	}
-	if got := u.Runtime(pid); got != "go" {
-		t.Errorf("runtime is %q, want go", got)
-	}
-	if u.Functions(pid) == 0 {
-		t.Error("no functions")
+	if f, _ := u.Facts(pid); f.Runtime != "go" || f.Functions == 0 {
+		t.Errorf("its facts are %+v", f)
 	}
 }
 
 func TestUnknownProcess(t *testing.T) {
 	u := stack.NewUnwinder(stack.Options{})
-	_, err := u.Unwind(1<<30, here(0), nil)
+	_, err := u.Unwind(1<<30, here(0), stack.Copy{})
 	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "1073741824") {
 		t.Errorf("error %v does not say that the process is gone", err)
 	}
@@ -63,32 +60,33 @@ func TestInherit(t *testing.T) {
 	}
 	parent, child := int32(os.Getpid()), int32(cmd.Process.Pid)
 	u := stack.NewUnwinder(stack.Options{})
-	if _, err := u.Unwind(child, here(4), nil); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := u.Unwind(child, here(4), stack.Copy{}); !errors.Is(err, fs.ErrNotExist) {
 		t.Fatalf("the child is there still: %v", err)
 	}
+	_, _ = u.Facts(parent) // it is known, as any process that is followed
 	u.Inherit(parent, child)
 	u.Forget(parent) // a subshell, which may have ended as well
 	grandchild := int32(1 << 30)
 	u.Inherit(child, grandchild)
 	for _, pid := range []int32{grandchild, child} {
-		st, err := u.Unwind(pid, here(4), nil)
+		st, err := u.Unwind(pid, here(4), stack.Copy{})
 		if err != nil || len(st.Frames) != 1 || !strings.HasSuffix(st.Frames[0].Function, ".TestOwnProcess") {
 			t.Errorf("%+v, %v", st, err)
 		}
-		if u.Runtime(pid) != "go" {
+		if f, _ := u.Facts(pid); f.Runtime != "go" {
 			t.Error("its runtime is not known")
 		}
 	}
 	u.Forget(child)
-	if _, err := u.Unwind(child, here(4), nil); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := u.Unwind(child, here(4), stack.Copy{}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("forgotten, and got %v", err)
 	}
 }
 
 func TestUnknownAddress(t *testing.T) {
 	u := stack.NewUnwinder(stack.Options{})
-	st, err := u.Unwind(int32(os.Getpid()), stack.Registers{IP: 0x10, SP: 0x1000}, nil)
-	if err != nil || len(st.Frames) != 1 || st.Frames[0].Origin != syscalltrace.OriginUnknown || st.Complete {
+	st, err := u.Unwind(int32(os.Getpid()), stack.Registers{IP: 0x10, SP: 0x1000}, stack.Copy{})
+	if err != nil || len(st.Frames) != 1 || st.Frames[0].Origin != threadtrace.OriginUnknown || st.Complete {
 		t.Errorf("%+v, %v", st, err)
 	}
 }
@@ -98,7 +96,7 @@ func TestCachesAreBounded(t *testing.T) {
 	pid := int32(os.Getpid())
 	for round := range 2 {
 		for i := range 10 {
-			if _, err := u.Unwind(pid, here(i), nil); err != nil {
+			if _, err := u.Unwind(pid, here(i), stack.Copy{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -106,7 +104,7 @@ func TestCachesAreBounded(t *testing.T) {
 			t.Errorf("round %d: %+v", round, s)
 		}
 	}
-	if _, err := u.Unwind(pid, here(9), nil); err != nil {
+	if _, err := u.Unwind(pid, here(9), stack.Copy{}); err != nil {
 		t.Fatal(err)
 	}
 	if s := u.Stats(); s.CacheHits != 1 {
@@ -118,7 +116,7 @@ func TestCachesAreBounded(t *testing.T) {
 	}
 	parent := int32(os.Getppid())
 	for _, p := range []int32{pid, parent, pid} {
-		_ = u.Functions(p)
+		_, _ = u.Facts(p)
 		if s := u.Stats(); s.Processes > 1 || s.Modules > 1 {
 			t.Errorf("%+v", s)
 		}
@@ -132,7 +130,7 @@ func TestConcurrentUse(t *testing.T) {
 	for g := range 4 {
 		wg.Go(func() {
 			for i := range 50 {
-				if _, err := u.Unwind(pid, here(i%8+g), nil); err != nil {
+				if _, err := u.Unwind(pid, here(i%8+g), stack.Copy{}); err != nil {
 					t.Error(err)
 				}
 				u.Stats()
@@ -217,22 +215,22 @@ mkdir -p dbg/.build-id/${id%${id#??}}; cp debug dbg/.build-id/${id%${id#??}}/${i
 				t.Fatal(err)
 			}
 			u := stack.NewUnwinder(tt.opts)
-			st, err := u.Unwind(int32(cmd.Process.Pid), regs, data)
+			st, err := u.Unwind(int32(cmd.Process.Pid), regs, stack.Copy{Bytes: data})
 			if err != nil || !st.Complete {
 				t.Errorf("complete %v, error %v, %s", st.Complete, err, render(st))
 			}
 			if got := own(st, tt.binary); !reflect.DeepEqual(got, tt.want) {
 				t.Errorf("got %v, want %v: %s", got, tt.want, render(st))
 			}
-			if kind, id := u.BuildID(int32(cmd.Process.Pid)); kind != "gnu" || len(id) != 40 {
-				t.Errorf("build id %s %q", kind, id)
+			if f, _ := u.Facts(int32(cmd.Process.Pid)); f.BuildIDKind != "gnu" || len(f.BuildID) != 40 {
+				t.Errorf("its facts are %+v", f)
 			}
 		})
 	}
 }
 
 // own renders the frames of one module: (name) is inlined, :n a line.
-func own(st syscalltrace.Stack, module string) []string {
+func own(st threadtrace.Stack, module string) []string {
 	var out []string
 	for _, f := range st.Frames {
 		if f.Module != module {
@@ -300,7 +298,7 @@ gcc -O2 -o plt main.c ./libnap.so -Wl,-rpath,"$PWD"; gcc -O2 -fno-plt -o noplt m
 		if err != nil {
 			t.Fatal(err)
 		}
-		st, err := stack.NewUnwinder(stack.Options{}).Unwind(int32(cmd.Process.Pid), regs, data)
+		st, err := stack.NewUnwinder(stack.Options{}).Unwind(int32(cmd.Process.Pid), regs, stack.Copy{Bytes: data})
 		if err != nil {
 			t.Fatal(err)
 		}

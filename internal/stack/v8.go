@@ -6,31 +6,30 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/perfscope/perfscope/internal/procread"
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 // v8Frame reads an entry of V8's perf map: "JS:*handle /srv/app.js:10:5", in
 // older versions "LazyCompile:*handle …". The mark before the name is the
 // optimisation tier. Everything else is V8's own: Builtin:, BytecodeHandler:,
 // Stub:, RegExp:.
-func v8Frame(f *syscalltrace.Frame, name string) {
+func v8Frame(f *threadtrace.Frame, name string) {
 	kind, rest, _ := strings.Cut(name, ":")
 	switch kind {
 	case "JS", "LazyCompile", "Function", "Script", "Eval":
 	default:
-		f.Origin = syscalltrace.OriginRuntime
+		f.Origin = threadtrace.OriginRuntime
 		return
 	}
 	function, script, line := v8Position(strings.TrimLeft(rest, "*~^+"))
 	f.File, f.Line = script, line
 	switch {
 	case strings.HasPrefix(script, "node:internal/"):
-		f.Module, f.Origin = script, syscalltrace.OriginRuntime
+		f.Module, f.Origin = script, threadtrace.OriginRuntime
 	case strings.HasPrefix(script, "node:"):
-		f.Module, f.Origin = script, syscalltrace.OriginLibrary
+		f.Module, f.Origin = script, threadtrace.OriginLibrary
 	case script == "" || strings.HasPrefix(script, "native "):
-		f.Origin = syscalltrace.OriginRuntime
+		f.Origin = threadtrace.OriginRuntime
 	default:
 		f.Module = scriptName(script)
 	}
@@ -87,7 +86,7 @@ func (u *Unwinder) inV8(p *process, at *place) bool {
 		return false
 	}
 	if at.mod != nil {
-		return at.mod.origin == syscalltrace.OriginRuntime
+		return at.mod.origin == threadtrace.OriginRuntime
 	}
 	// Newer versions copy them to where the compiled code is.
 	name, _ := p.perf.find(at.addr)
@@ -136,15 +135,14 @@ func (u *Unwinder) returnsToV8(p *process, ra uint64, script bool) bool {
 	case m == nil:
 		return false
 	case m.isFile() && !m.isMemory():
-		if mod := u.moduleFor(p, m); mod == nil || mod.origin != syscalltrace.OriginRuntime {
+		if mod := u.moduleFor(p, m); mod == nil || mod.origin != threadtrace.OriginRuntime {
 			return false
 		}
 	case !script:
 		return false
 	}
-	pid := p.pid
-	code, err := procread.Do(&u.patient, pid, func() ([6]byte, error) { return readCode(pid, ra-6) })
-	return err == nil && endsInCall(code)
+	code, ok := u.codeBefore(p, ra)
+	return ok && endsInCall(code)
 }
 
 // endsInCall reports whether machine code of amd64 ends in a call instruction

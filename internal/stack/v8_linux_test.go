@@ -12,7 +12,7 @@ import (
 
 	"github.com/perfscope/perfscope/internal/stack"
 	"github.com/perfscope/perfscope/internal/stack/stacktest"
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 // TestNode takes stacks of JavaScript that spends its time in V8's builtins,
@@ -54,7 +54,7 @@ func TestNode(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				st, err := u.Unwind(int32(pid), regs, data)
+				st, err := u.Unwind(int32(pid), regs, stack.Copy{Bytes: data})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -104,9 +104,9 @@ func startNode(t *testing.T, node string, flags []string, script string) (pid in
 	return pid
 }
 
-func applicationNames(st syscalltrace.Stack) (out []string) {
+func applicationNames(st threadtrace.Stack) (out []string) {
 	for _, f := range st.Frames {
-		if f.Origin == syscalltrace.OriginApplication {
+		if f.Origin == threadtrace.OriginApplication {
 			out = append(out, f.Function)
 		}
 	}

@@ -3,29 +3,29 @@ package stack
 import (
 	"testing"
 
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 func TestV8Names(t *testing.T) {
-	const library, runtime = syscalltrace.OriginLibrary, syscalltrace.OriginRuntime
+	const library, runtime = threadtrace.OriginLibrary, threadtrace.OriginRuntime
 	tests := []struct {
 		entry string
-		want  syscalltrace.Frame
+		want  threadtrace.Frame
 	}{
-		{"JS:*handle /srv/app.js:10:5", syscalltrace.Frame{Function: "handle", Module: "app.js", File: "/srv/app.js", Line: 10}},
-		{"LazyCompile:~handle /srv/app.js:10:5", syscalltrace.Frame{Function: "handle", Module: "app.js", File: "/srv/app.js", Line: 10}},
-		{"JS:^ file:///srv/app.mjs:3:1", syscalltrace.Frame{Function: "(anonymous) app.mjs:3", Module: "app.mjs", File: "/srv/app.mjs", Line: 3}},
-		{"JS:~get size /srv/my shop/cart.js:7:11", syscalltrace.Frame{Function: "get size", Module: "cart.js", File: "/srv/my shop/cart.js", Line: 7}},
-		{"JS:*parse /srv/node_modules/qs/lib/parse.js:9:1", syscalltrace.Frame{Function: "parse", Module: "qs/lib/parse.js", File: "/srv/node_modules/qs/lib/parse.js", Line: 9}},
-		{"JS:*list /srv/routes/index.js:4:1", syscalltrace.Frame{Function: "list", Module: "routes/index.js", File: "/srv/routes/index.js", Line: 4}},
-		{"Eval:~ /srv/app.js:1:1", syscalltrace.Frame{Function: "(anonymous) app.js:1", Module: "app.js", File: "/srv/app.js", Line: 1}},
-		{"JS:*emit node:events:466:44", syscalltrace.Frame{Function: "emit", Module: "node:events", File: "node:events", Line: 466, Origin: library}},
-		{"JS:*processTimers node:internal/timers:500:1", syscalltrace.Frame{Function: "processTimers", Module: "node:internal/timers", File: "node:internal/timers", Line: 500, Origin: runtime}},
-		{"JS:~map native array.js:1:1", syscalltrace.Frame{Function: "map", Module: "[jit]", File: "native array.js", Line: 1, Origin: runtime}},
-		{"JS:~", syscalltrace.Frame{Function: "(anonymous)", Module: "[jit]", Origin: runtime}},
-		{"Builtin:ArrayMap", syscalltrace.Frame{Function: "Builtin:ArrayMap", Module: "[jit]", Origin: runtime}},
-		{"BytecodeHandler:LdaZero", syscalltrace.Frame{Function: "BytecodeHandler:LdaZero", Module: "[jit]", Origin: runtime}},
-		{"RegExp:^(a+)+$", syscalltrace.Frame{Function: "RegExp:^(a+)+$", Module: "[jit]", Origin: runtime}},
+		{"JS:*handle /srv/app.js:10:5", threadtrace.Frame{Function: "handle", Module: "app.js", File: "/srv/app.js", Line: 10}},
+		{"LazyCompile:~handle /srv/app.js:10:5", threadtrace.Frame{Function: "handle", Module: "app.js", File: "/srv/app.js", Line: 10}},
+		{"JS:^ file:///srv/app.mjs:3:1", threadtrace.Frame{Function: "(anonymous) app.mjs:3", Module: "app.mjs", File: "/srv/app.mjs", Line: 3}},
+		{"JS:~get size /srv/my shop/cart.js:7:11", threadtrace.Frame{Function: "get size", Module: "cart.js", File: "/srv/my shop/cart.js", Line: 7}},
+		{"JS:*parse /srv/node_modules/qs/lib/parse.js:9:1", threadtrace.Frame{Function: "parse", Module: "qs/lib/parse.js", File: "/srv/node_modules/qs/lib/parse.js", Line: 9}},
+		{"JS:*list /srv/routes/index.js:4:1", threadtrace.Frame{Function: "list", Module: "routes/index.js", File: "/srv/routes/index.js", Line: 4}},
+		{"Eval:~ /srv/app.js:1:1", threadtrace.Frame{Function: "(anonymous) app.js:1", Module: "app.js", File: "/srv/app.js", Line: 1}},
+		{"JS:*emit node:events:466:44", threadtrace.Frame{Function: "emit", Module: "node:events", File: "node:events", Line: 466, Origin: library}},
+		{"JS:*processTimers node:internal/timers:500:1", threadtrace.Frame{Function: "processTimers", Module: "node:internal/timers", File: "node:internal/timers", Line: 500, Origin: runtime}},
+		{"JS:~map native array.js:1:1", threadtrace.Frame{Function: "map", Module: "[jit]", File: "native array.js", Line: 1, Origin: runtime}},
+		{"JS:~", threadtrace.Frame{Function: "(anonymous)", Module: "[jit]", Origin: runtime}},
+		{"Builtin:ArrayMap", threadtrace.Frame{Function: "Builtin:ArrayMap", Module: "[jit]", Origin: runtime}},
+		{"BytecodeHandler:LdaZero", threadtrace.Frame{Function: "BytecodeHandler:LdaZero", Module: "[jit]", Origin: runtime}},
+		{"RegExp:^(a+)+$", threadtrace.Frame{Function: "RegExp:^(a+)+$", Module: "[jit]", Origin: runtime}},
 	}
 	for _, tt := range tests {
 		if got := jitFrame(tt.entry, "nodejs"); got != tt.want {

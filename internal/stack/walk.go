@@ -28,6 +28,9 @@ func (u *Unwinder) walk(p *process, regs *registers, mem *memory, out []place) (
 			ip--
 		}
 		m := u.mappingAt(p, ip)
+		if u.wants() {
+			return out, false
+		}
 		if m == nil {
 			if len(out) == 0 {
 				out = append(out, place{addr: ip})
@@ -43,7 +46,7 @@ func (u *Unwinder) walk(p *process, regs *registers, mem *memory, out []place) (
 			}
 			at.linked, at.mod, at.site = addr, mod, mod.siteAt(addr)
 			kind = at.site.kind
-		} else if u.refused {
+		} else if u.refused || u.wants() {
 			return append(out, at), false
 		} else {
 			at.jit = !m.isFile() || m.isMemory()

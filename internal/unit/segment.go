@@ -3,7 +3,7 @@ package unit
 import (
 	"math/bits"
 
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 const (
@@ -26,7 +26,7 @@ const (
 // Segmenter cuts the events of one thread into units. Events must come in
 // time order. It is not safe for concurrent use; it holds one unit.
 type Segmenter struct {
-	classes *syscalltrace.Classes
+	classes *threadtrace.Classes
 	current Unit
 	begun   bool
 	// lastEnd is the end of the last call inside the unit or of the wait
@@ -39,18 +39,18 @@ type Segmenter struct {
 }
 
 // NewSegmenter starts a thread's segmentation.
-func NewSegmenter(classes *syscalltrace.Classes, threadID int32) *Segmenter {
+func NewSegmenter(classes *threadtrace.Classes, threadID int32) *Segmenter {
 	return &Segmenter{classes: classes, current: Unit{ThreadID: threadID}}
 }
 
 // Add folds an event, of which it keeps nothing, into the current unit. When
 // that ends a unit, emit gets it; the unit is valid only during the call.
-func (s *Segmenter) Add(e *syscalltrace.Event, emit func(*Unit)) {
+func (s *Segmenter) Add(e *threadtrace.Event, emit func(*Unit)) {
 	switch e.Kind {
-	case syscalltrace.KindCall:
+	case threadtrace.KindCall:
 		s.resume(e)
 		s.call(e, emit)
-	case syscalltrace.KindSample:
+	case threadtrace.KindSample:
 		if s.off {
 			return
 		}
@@ -58,14 +58,14 @@ func (s *Segmenter) Add(e *syscalltrace.Event, emit func(*Unit)) {
 		s.current.OnCPU += e.Duration
 		s.current.addStack(StackTime{Stack: e.Stack, Number: e.Number, Time: e.Duration})
 		s.current.End = max(s.current.End, e.Time)
-	case syscalltrace.KindBlocked:
+	case threadtrace.KindBlocked:
 		// In an idle wait the thread is between units.
 		if s.begun && !s.waits(e.Number, e.Elapsed) {
 			s.current.addStack(StackTime{Stack: e.Stack, Number: e.Number, Waiting: true, Time: e.Duration})
 			s.current.Blocked += e.Duration
 			s.current.End = max(s.current.End, e.Time)
 		}
-	case syscalltrace.KindInFlight:
+	case threadtrace.KindInFlight:
 		switch waits := s.waits(e.Number, e.Duration); {
 		case !s.begun:
 		case !waits:
@@ -91,7 +91,7 @@ func (s *Segmenter) Break(at int64, emit func(*Unit)) {
 
 // resume begins again after a Break. A call that is not a wait is in the
 // middle of a unit.
-func (s *Segmenter) resume(e *syscalltrace.Event) {
+func (s *Segmenter) resume(e *threadtrace.Event) {
 	if s.off && !s.waits(e.Number, e.Duration) {
 		s.begin(e.Time)
 		s.current.Cut = true
@@ -118,7 +118,7 @@ func (s *Segmenter) Mark() {
 	}
 }
 
-func (s *Segmenter) call(e *syscalltrace.Event, emit func(*Unit)) {
+func (s *Segmenter) call(e *threadtrace.Event, emit func(*Unit)) {
 	if s.waits(e.Number, e.Duration) {
 		s.finish(e.Time, emit)
 		s.lastEnd, s.lastWait = e.End(), e.End()
@@ -138,7 +138,7 @@ func (s *Segmenter) call(e *syscalltrace.Event, emit func(*Unit)) {
 	}
 	s.begin(e.Time)
 	var bytes int64
-	if e.Return > 0 && s.classes.Is(e.Number, syscalltrace.ClassInput|syscalltrace.ClassOutput) {
+	if e.Return > 0 && s.classes.Is(e.Number, threadtrace.ClassInput|threadtrace.ClassOutput) {
 		bytes = int64(e.Return)
 	}
 	s.current.add(KeyOf(e.Number, e.Return), e.Duration, bytes)
@@ -157,13 +157,13 @@ func (s *Segmenter) waits(number int32, duration int64) bool {
 
 // Waits reports whether a call of a class that took so long (nanoseconds) is
 // an idle wait: the end of one unit and the start of the next.
-func Waits(c syscalltrace.Class, duration int64) bool {
+func Waits(c threadtrace.Class, duration int64) bool {
 	switch {
-	case c&syscalltrace.ClassFutex != 0:
+	case c&threadtrace.ClassFutex != 0:
 		return duration >= waitedAtLeast
-	case c&syscalltrace.ClassIdle != 0:
+	case c&threadtrace.ClassIdle != 0:
 		return true
-	case c&syscalltrace.ClassReadLike != 0:
+	case c&threadtrace.ClassReadLike != 0:
 		return duration >= blockedAtLeast
 	}
 	return false

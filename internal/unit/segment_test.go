@@ -4,26 +4,26 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 const ms = int64(1e6)
 
 func number(t testing.TB, name string) int32 {
 	t.Helper()
-	nr, ok := syscalltrace.Number("amd64", name)
+	nr, ok := threadtrace.Number("amd64", name)
 	if !ok {
 		t.Fatalf("no call %q", name)
 	}
 	return nr
 }
 
-func call(t testing.TB, name string, at, took int64, ret int32) syscalltrace.Event {
-	return syscalltrace.Event{Kind: syscalltrace.KindCall, Time: at, Duration: took, Number: number(t, name), Return: ret}
+func call(t testing.TB, name string, at, took int64, ret int32) threadtrace.Event {
+	return threadtrace.Event{Kind: threadtrace.KindCall, Time: at, Duration: took, Number: number(t, name), Return: ret}
 }
 
-func segment(events []syscalltrace.Event) (units []*Unit, s *Segmenter) {
-	s = NewSegmenter(syscalltrace.NewClasses("amd64"), 7)
+func segment(events []threadtrace.Event) (units []*Unit, s *Segmenter) {
+	s = NewSegmenter(threadtrace.NewClasses("amd64"), 7)
 	for _, e := range events {
 		s.Add(&e, func(u *Unit) { units = append(units, u.Clone()) })
 	}
@@ -33,7 +33,7 @@ func segment(events []syscalltrace.Event) (units []*Unit, s *Segmenter) {
 func TestUnitsEndAtIdleWaits(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
-		wait  syscalltrace.Event
+		wait  threadtrace.Event
 		units int
 	}{
 		{"an event loop's wait", call(t, "epoll_wait", 100*ms, 5*ms, 1), 1},
@@ -45,7 +45,7 @@ func TestUnitsEndAtIdleWaits(t *testing.T) {
 		{"a slow write is work", call(t, "write", 100*ms, 20*ms, 10), 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			events := []syscalltrace.Event{
+			events := []threadtrace.Event{
 				call(t, "epoll_wait", 0, ms, 1),
 				call(t, "recvfrom", 2*ms, 1000, 64),
 				call(t, "recvfrom", 3*ms, 1000, -11),
@@ -77,9 +77,9 @@ func TestUnitsEndAtIdleWaits(t *testing.T) {
 }
 
 func TestLoopWithoutCallsIsAnOpenUnit(t *testing.T) {
-	events := []syscalltrace.Event{call(t, "epoll_wait", 0, ms, 1)}
+	events := []threadtrace.Event{call(t, "epoll_wait", 0, ms, 1)}
 	for i := int64(1); i <= 50; i++ {
-		events = append(events, syscalltrace.Event{Kind: syscalltrace.KindSample, Time: i * 20 * ms, Duration: 20 * ms, Number: syscalltrace.NoCall, Stack: 3})
+		events = append(events, threadtrace.Event{Kind: threadtrace.KindSample, Time: i * 20 * ms, Duration: 20 * ms, Number: threadtrace.NoCall, Stack: 3})
 	}
 	units, s := segment(events)
 	u := s.Open(1000 * ms)
@@ -90,7 +90,7 @@ func TestLoopWithoutCallsIsAnOpenUnit(t *testing.T) {
 
 // A thread that never waits is cut at gaps far beyond its usual ones.
 func TestGapsCutWhatNeverWaits(t *testing.T) {
-	var events []syscalltrace.Event
+	var events []threadtrace.Event
 	at := int64(0)
 	for i := range 4000 {
 		at += ms
@@ -107,7 +107,7 @@ func TestGapsCutWhatNeverWaits(t *testing.T) {
 // Whatever comes: no call is lost, units do not overlap, sizes are bounded.
 func TestSegmenterProperties(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 9))
-	classes := syscalltrace.NewClasses("amd64")
+	classes := threadtrace.NewClasses("amd64")
 	for range 40 {
 		s := NewSegmenter(classes, 1)
 		at, calls, idle, counted, last := int64(0), 0, 0, 0, int64(0)
@@ -123,7 +123,7 @@ func TestSegmenterProperties(t *testing.T) {
 		}
 		for range 2000 {
 			at += rng.Int64N(2 * ms)
-			e := syscalltrace.Event{Kind: syscalltrace.KindCall, Time: at, Duration: rng.Int64N(2 * ms), Number: rng.Int32N(400), Return: rng.Int32N(40) - 20, Stack: rng.Uint32N(30)}
+			e := threadtrace.Event{Kind: threadtrace.KindCall, Time: at, Duration: rng.Int64N(2 * ms), Number: rng.Int32N(400), Return: rng.Int32N(40) - 20, Stack: rng.Uint32N(30)}
 			at += e.Duration
 			calls++
 			if s.waits(e.Number, e.Duration) {
@@ -141,7 +141,7 @@ func TestSegmenterProperties(t *testing.T) {
 }
 
 func BenchmarkSegmenter(b *testing.B) {
-	s := NewSegmenter(syscalltrace.NewClasses("amd64"), 1)
+	s := NewSegmenter(threadtrace.NewClasses("amd64"), 1)
 	wait, read, write := number(b, "epoll_wait"), number(b, "read"), number(b, "write")
 	b.ReportAllocs()
 	at := int64(0)
@@ -154,15 +154,15 @@ func BenchmarkSegmenter(b *testing.B) {
 		case 3:
 			nr = write
 		}
-		s.Add(&syscalltrace.Event{Kind: syscalltrace.KindCall, Time: at, Duration: 500, Number: nr, Return: 10}, func(*Unit) {})
+		s.Add(&threadtrace.Event{Kind: threadtrace.KindCall, Time: at, Duration: 500, Number: nr, Return: 10}, func(*Unit) {})
 	}
 }
 
 // What was judged while a unit was open is not judged again when it ends.
 func TestMarkLeavesTheRecentPart(t *testing.T) {
-	events := []syscalltrace.Event{call(t, "epoll_wait", 0, ms, 1)}
-	sample := func(at int64) *syscalltrace.Event {
-		return &syscalltrace.Event{Kind: syscalltrace.KindSample, Time: at, Duration: 20 * ms, Number: syscalltrace.NoCall, Stack: 3}
+	events := []threadtrace.Event{call(t, "epoll_wait", 0, ms, 1)}
+	sample := func(at int64) *threadtrace.Event {
+		return &threadtrace.Event{Kind: threadtrace.KindSample, Time: at, Duration: 20 * ms, Number: threadtrace.NoCall, Stack: 3}
 	}
 	_, s := segment(append(events, *sample(40 * ms), *sample(60 * ms)))
 	if u := s.Open(100 * ms); u.Recent() != 40*ms {

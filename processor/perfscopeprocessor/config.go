@@ -8,38 +8,26 @@ import (
 
 	"go.opentelemetry.io/collector/component"
 
-	"github.com/perfscope/perfscope/internal/window"
+	"github.com/perfscope/perfscope/pkg/inference"
+	"github.com/perfscope/perfscope/processor/internal/anomalylog"
+	"github.com/perfscope/perfscope/processor/internal/spanhold"
 )
 
-// Output says where anomalies go.
-type Output string
+// Output says where what is found goes.
+type Output = anomalylog.Output
 
-// The outputs.
+// The outputs: log records and span events, or only one of them.
 const (
-	// OutputBoth writes log records and span events.
-	OutputBoth Output = "both"
-	// OutputLogs writes log records only; spans pass through untouched.
-	OutputLogs Output = "logs"
-	// OutputSpanEvents writes span events only.
-	OutputSpanEvents Output = "span_events"
+	OutputBoth       = anomalylog.OutputBoth
+	OutputLogs       = anomalylog.OutputLogs
+	OutputSpanEvents = anomalylog.OutputSpanEvents
 )
 
-// Mode says what the processor works on.
-type Mode string
-
-// The modes.
-const (
-	// ModeAnalyze judges services by their syscall records.
-	ModeAnalyze Mode = "analyze"
-	// ModeCorrelate finds who is to blame among the anomalies that other
-	// instances told, for whole traces: a gateway's work.
-	ModeCorrelate Mode = "correlate"
-)
+// SpanWaitConfig bounds how spans are held.
+type SpanWaitConfig = spanhold.Config
 
 // Config of the processor. The defaults are meant to be used.
 type Config struct {
-	// Mode is what the processor works on: analyze or correlate.
-	Mode Mode `mapstructure:"mode"`
 	// Window is how much of a service's past is kept to compare with.
 	Window time.Duration `mapstructure:"window"`
 	// Hop is how often a service is judged.
@@ -54,12 +42,21 @@ type Config struct {
 	// MaxServices bounds the service instances whose past is held; beyond it
 	// the one heard of least recently is dropped.
 	MaxServices int `mapstructure:"max_services"`
+	// MaxBytes bounds the memory of all of them together (estimated); beyond it the
+	// largest is dropped.
+	MaxBytes int64 `mapstructure:"max_bytes"`
 	// MaxUnitsPerService bounds the execution units held per service instance.
 	MaxUnitsPerService int `mapstructure:"max_units_per_service"`
 	// MaxSuspects bounds the functions listed in one anomaly.
 	MaxSuspects int `mapstructure:"max_suspects"`
+	// FalseAlarms is how many are accepted of one service.
+	FalseAlarms Rate `mapstructure:"false_alarms"`
+	// SlowRequests has the slow requests of a kind held against its fast ones.
+	SlowRequests bool `mapstructure:"slow_requests"`
 	// Signatures tell functions by their calls, where there are no stacks.
 	Signatures SignaturesConfig `mapstructure:"signatures"`
+	// Memory is what is known of services across restarts.
+	Memory MemoryConfig `mapstructure:"memory"`
 	// SpanWait is how spans wait for the judgement of their service.
 	SpanWait SpanWaitConfig `mapstructure:"span_wait"`
 
@@ -79,30 +76,36 @@ type SignaturesConfig struct {
 	_ struct{}
 }
 
-// SpanWaitConfig bounds how spans are held.
-type SpanWaitConfig struct {
-	// Timeout is for how long a span is held at most; zero holds none, and
-	// annotates those only that come after the judgement.
-	Timeout time.Duration `mapstructure:"timeout"`
-	// MaxSpans bounds the spans held at once, per pipeline, and MaxBytes their
-	// size on the wire; beyond them the oldest are let go early.
-	MaxSpans int `mapstructure:"max_spans"`
-	MaxBytes int `mapstructure:"max_bytes"`
+// MemoryConfig says how what is known of services lasts.
+type MemoryConfig struct {
+	// Directory is where it is kept, in files of its own.
+	Directory string `mapstructure:"directory"`
+	// Storage is the collector's storage extension that keeps it instead. Without either
+	// it lasts as long as the collector.
+	Storage *component.ID `mapstructure:"storage"`
+	// MaxBytes bounds what is kept of all services together; what was not written for
+	// longest goes first.
+	MaxBytes int64 `mapstructure:"max_bytes"`
+	// ExpectedFile names anomalies that were expected, one ID a line.
+	ExpectedFile string `mapstructure:"expected_file"`
 
 	_ struct{}
 }
 
 func createDefaultConfig() component.Config {
-	w := window.DefaultConfig()
+	w := inference.DefaultConfig()
 	return &Config{
-		Mode:               ModeAnalyze,
 		Window:             w.Window,
 		Hop:                w.Hop,
 		Output:             OutputBoth,
 		MaxServices:        256,
+		MaxBytes:           256 << 20,
 		MaxUnitsPerService: w.MaxUnits,
 		MaxSuspects:        w.MaxSuspects,
-		SpanWait:           SpanWaitConfig{Timeout: 10 * time.Second, MaxSpans: 200_000, MaxBytes: 64 << 20},
+		FalseAlarms:        defaultFalseAlarms,
+		Memory:             MemoryConfig{MaxBytes: 256 << 20},
+		SlowRequests:       w.SlowRequests,
+		SpanWait:           spanhold.DefaultConfig(10 * time.Second),
 	}
 }
 
@@ -110,10 +113,14 @@ func createDefaultConfig() component.Config {
 func (c *Config) Validate() error {
 	var errs []error
 	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	switch c.Mode {
-	case ModeAnalyze, ModeCorrelate:
-	default:
-		fail("mode is %q; it must be analyze or correlate", c.Mode)
+	for _, d := range []struct {
+		key   string
+		value time.Duration
+	}{{"hop", c.Hop}, {"window", c.Window}, {"span_wait::timeout", c.SpanWait.Timeout}} {
+		if d.value > 0 && d.value < time.Microsecond {
+			// A number alone is read as nanoseconds.
+			fail("%s is %d, which has no unit; write %ds", d.key, d.value, d.value)
+		}
 	}
 	if c.Hop < time.Second || c.Hop > time.Minute {
 		fail("hop is %s; it must be from 1s to 1m", c.Hop)
@@ -121,13 +128,12 @@ func (c *Config) Validate() error {
 	if c.Window < 12*c.Hop || c.Window > time.Hour {
 		fail("window is %s; it must be from 12 times hop (%s) to 1h", c.Window, 12*c.Hop)
 	}
-	switch c.Output {
-	case OutputBoth, OutputLogs, OutputSpanEvents:
-	default:
-		fail("output is %q; it must be both, logs or span_events", c.Output)
-	}
+	errs = append(errs, c.Output.Check()...)
 	if c.MaxServices < 1 || c.MaxServices > 100_000 {
 		fail("max_services is %d; it must be from 1 to 100000", c.MaxServices)
+	}
+	if c.MaxBytes < 1<<20 || c.MaxBytes > 1<<40 {
+		fail("max_bytes is %d; it must be from 1048576 (1 MiB) to 1099511627776", c.MaxBytes)
 	}
 	if c.MaxUnitsPerService < 100 || c.MaxUnitsPerService > 10_000_000 {
 		fail("max_units_per_service is %d; it must be from 100 to 10000000", c.MaxUnitsPerService)
@@ -137,6 +143,9 @@ func (c *Config) Validate() error {
 	if c.MaxSuspects < 1 || c.MaxSuspects > 100 {
 		fail("max_suspects is %d; it must be from 1 to 100", c.MaxSuspects)
 	}
+	if _, err := c.FalseAlarms.perDay(); err != nil {
+		fail("false_alarms is %q; %w", c.FalseAlarms, err)
+	}
 	for _, pattern := range c.Signatures.Files {
 		if _, err := filepath.Match(pattern, ""); err != nil || pattern == "" {
 			fail("signatures::files has %q; it must be a path or a pattern of paths, such as /var/lib/perfscope/signatures/*.signatures", pattern)
@@ -145,24 +154,21 @@ func (c *Config) Validate() error {
 	if c.Signatures.Storage != nil && !c.Signatures.Learn {
 		fail("signatures::storage is set, and signatures::learn is not; there is nothing to store without it")
 	}
-	if c.SpanWait.Timeout < 0 || c.SpanWait.Timeout > time.Minute {
-		fail("span_wait::timeout is %s; it must be from 0 (hold no spans) to 1m", c.SpanWait.Timeout)
+	if c.Memory.MaxBytes < inference.MaxMemory || c.Memory.MaxBytes > 1<<40 {
+		fail("memory::max_bytes is %d; it must be from %d (what one service may take) to 1099511627776", c.Memory.MaxBytes, inference.MaxMemory)
 	}
-	if c.Mode == ModeCorrelate && c.SpanWait.Timeout == 0 {
-		fail("span_wait::timeout is 0s; with mode: correlate it must be above 0, since the spans of a trace come one after the other")
+	if c.Memory.Directory != "" && c.Memory.Storage != nil {
+		fail("memory::directory and memory::storage are both set; what is known of services is kept in one place")
 	}
-	if c.SpanWait.MaxSpans < 0 || c.SpanWait.MaxSpans > 10_000_000 {
-		fail("span_wait::max_spans is %d; it must be from 0 (hold no spans) to 10000000", c.SpanWait.MaxSpans)
-	}
-	if c.SpanWait.MaxBytes < 0 || c.SpanWait.MaxBytes > 4<<30 {
-		fail("span_wait::max_bytes is %d; it must be from 0 (hold no spans) to 4294967296", c.SpanWait.MaxBytes)
-	}
+	errs = append(errs, c.SpanWait.Check()...)
 	return errors.Join(errs...)
 }
 
-func (c *Config) windowConfig() window.Config {
-	w := window.DefaultConfig()
+func (c *Config) windowConfig() inference.Config {
+	w := inference.DefaultConfig()
 	w.Window, w.Hop = c.Window, c.Hop
+	w.SlowRequests = c.SlowRequests
 	w.MaxUnits, w.MaxSuspects = c.MaxUnitsPerService, c.MaxSuspects
+	w.FalseAlarms, _ = c.FalseAlarms.perDay() // validated
 	return w
 }

@@ -10,7 +10,9 @@ import (
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/confmaptest"
 
-	"github.com/perfscope/perfscope/internal/window"
+	"github.com/perfscope/perfscope/pkg/inference"
+	"github.com/perfscope/perfscope/processor/internal/anomalylog"
+	"github.com/perfscope/perfscope/processor/internal/spanhold"
 )
 
 func load(t *testing.T, key string) (*Config, error) {
@@ -30,7 +32,7 @@ func TestDefaultConfig(t *testing.T) {
 	require.NoError(t, confmap.Validate(cfg))
 	assert.Equal(t, createDefaultConfig(), cfg)
 	assert.NoError(t, cfg.windowConfig().Validate())
-	assert.Equal(t, window.DefaultConfig(), cfg.windowConfig())
+	assert.Equal(t, inference.DefaultConfig(), cfg.windowConfig())
 }
 
 func TestEveryOption(t *testing.T) {
@@ -38,10 +40,11 @@ func TestEveryOption(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, confmap.Validate(cfg))
 	assert.Equal(t, &Config{
-		Mode: ModeCorrelate, Window: 10 * time.Minute, Hop: 10 * time.Second, Output: OutputSpanEvents, EveryHop: true, ForwardSyscalls: true,
-		MaxServices: 16, MaxUnitsPerService: 5000, MaxSuspects: 5,
+		Window: 10 * time.Minute, Hop: 10 * time.Second, Output: anomalylog.OutputSpanEvents, EveryHop: true, ForwardSyscalls: true,
+		MaxServices: 16, MaxBytes: 100_000_000, MaxUnitsPerService: 5000, MaxSuspects: 5, FalseAlarms: "1/7d",
 		Signatures: SignaturesConfig{Files: []string{"/srv/*.signatures"}, Learn: true, Storage: &fileStorage},
-		SpanWait:   SpanWaitConfig{Timeout: 20 * time.Second, MaxSpans: 1000, MaxBytes: 1_000_000},
+		Memory:     MemoryConfig{Storage: &fileStorage, MaxBytes: 10_000_000, ExpectedFile: "/srv/expected"},
+		SpanWait:   spanhold.Config{Timeout: 20 * time.Second, MaxSpans: 1000, MaxBytes: 1_000_000},
 	}, cfg)
 	assert.NoError(t, cfg.windowConfig().Validate())
 }
@@ -51,10 +54,11 @@ func TestValidateNamesEachKey(t *testing.T) {
 	require.NoError(t, err)
 	err = confmap.Validate(cfg)
 	for _, part := range []string{
-		"mode is \"guess\"; it must be analyze or correlate", "hop is 10ms; it must be from 1s to 1m",
+		"hop is 10ms; it must be from 1s to 1m",
 		"output is \"everywhere\"; it must be both, logs or span_events",
-		"max_services is 0", "max_units_per_service is 1;", "max_suspects is 1000",
+		"max_services is 0", "max_bytes is 1;", "max_units_per_service is 1;", "max_suspects is 1000", "false_alarms is \"never\"",
 		`signatures::files has "["; it must be a path`, `signatures::files has ""`, "signatures::storage is set, and signatures::learn is not",
+		"memory::max_bytes is 1; it must be from 2097152", "memory::directory and memory::storage are both set",
 		"span_wait::timeout is -1s", "span_wait::max_spans is -1",
 		"span_wait::max_bytes is -1",
 	} {
@@ -62,8 +66,7 @@ func TestValidateNamesEachKey(t *testing.T) {
 	}
 	cfg, err = load(t, "perfscope/all")
 	require.NoError(t, err)
-	cfg.Window, cfg.SpanWait.Timeout = time.Minute, 0
-	assert.ErrorContains(t, cfg.Validate(), "span_wait::timeout is 0s; with mode: correlate it must be above 0")
+	cfg.Window = time.Minute
 	assert.ErrorContains(t, cfg.Validate(), "window is 1m0s; it must be from 12 times hop (2m0s) to 1h")
 	cfg.Window, cfg.Hop, cfg.MaxUnitsPerService = time.Hour, time.Second, 200
 	assert.ErrorContains(t, cfg.Validate(), "at least window divided by hop (3600)")

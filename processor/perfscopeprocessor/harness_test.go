@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componentstatus"
 	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -23,10 +24,11 @@ import (
 	"go.opentelemetry.io/collector/processor/processortest"
 
 	"github.com/perfscope/perfscope/internal/signature"
-	"github.com/perfscope/perfscope/internal/suspect"
-	"github.com/perfscope/perfscope/internal/syscalllog"
-	"github.com/perfscope/perfscope/internal/syscalltrace"
-	"github.com/perfscope/perfscope/internal/window"
+	"github.com/perfscope/perfscope/pkg/inference"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace/tracelog"
+	"github.com/perfscope/perfscope/processor/internal/anomalylog"
+	"github.com/perfscope/perfscope/processor/internal/logsink"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -41,26 +43,27 @@ const (
 type scripted struct {
 	batches int
 	// at has the anomalies by the end of their hop.
-	at map[int64]suspect.Anomaly
+	at map[int64]inference.Anomaly
 	// doubt is from when on hops are in doubt, until the first that is told.
 	doubt  int64
 	closed int64
 	panics bool
 }
 
-func (s *scripted) AddBatch(b *syscalltrace.Batch) {
+func (s *scripted) AddBatch(b *threadtrace.Batch) {
 	if s.panics {
 		panic("a defect")
 	}
 	s.batches += len(b.Events)
 }
-func (s *scripted) AddCoverage(syscalltrace.Coverage) {}
-func (s *scripted) UseSignatures(*signature.Matcher)  {}
-func (s *scripted) Stats() window.Stats {
-	return window.Stats{Units: s.batches, Bytes: int64(s.batches) * 10, HopsJudged: uint64(s.closed / sec)}
+func (s *scripted) AddCoverage(threadtrace.Coverage) {}
+func (s *scripted) AddMachine(*threadtrace.Machine)  {}
+func (s *scripted) UseSignatures(*signature.Matcher) {}
+func (s *scripted) Stats() inference.Stats {
+	return inference.Stats{Units: s.batches, Bytes: int64(s.batches) * 10, HopsJudged: uint64(s.closed / sec)}
 }
 
-func (s *scripted) Advance(now int64) (found []suspect.Anomaly) {
+func (s *scripted) Advance(now int64) (found []inference.Anomaly) {
 	for end := s.closed + 5*sec; s.closed != 0 && end <= now; end += 5 * sec {
 		if a, ok := s.at[end]; ok {
 			found = append(found, a)
@@ -81,11 +84,13 @@ func (s *scripted) Decided(now int64) int64 {
 // pipelines are a logs and a traces pipeline with one configuration.
 type pipelines struct {
 	cfg     *Config
-	sharing *sharing
+	sharing *sharedEngines
 	set     processor.Settings
 	logs    *logsHandle
 	traces  *tracesHandle
+	// outLogs gets all records but those of cleared anomalies.
 	outLogs *consumertest.LogsSink
+	cleared *consumertest.LogsSink
 	outSpan *consumertest.TracesSink
 	host    *statusHost
 	tel     *componenttest.Telemetry
@@ -101,24 +106,35 @@ type pipelines struct {
 func newPipelines(t testing.TB, analysis func() analyzer, adjust func(*Config)) *pipelines {
 	t.Helper()
 	p := &pipelines{
-		cfg: createDefaultConfig().(*Config), outLogs: &consumertest.LogsSink{}, outSpan: &consumertest.TracesSink{},
+		cfg: createDefaultConfig().(*Config), outLogs: &consumertest.LogsSink{}, cleared: &consumertest.LogsSink{}, outSpan: &consumertest.TracesSink{},
 		host: &statusHost{}, tel: componenttest.NewTelemetry(), now: time.Unix(0, epoch), tick: make(chan time.Time),
 	}
 	t.Cleanup(func() { _ = p.tel.Shutdown(context.Background()) })
 	if adjust != nil {
 		adjust(p.cfg)
 	}
-	p.sharing = &sharing{engines: map[*Config]*sharedEngine{}, prepare: func(e *engine) {
+	p.sharing = &sharedEngines{prepare: func(e *engine) {
 		if analysis != nil {
-			e.newAnalyzer = func(window.Config, string) analyzer { return analysis() }
+			e.newAnalyzer = func(inference.Config, string) analyzer { return analysis() }
 		}
 		e.clock, e.ticks, p.engine = p.clock, p.tick, e
 	}}
 	p.set = processortest.NewNopSettings(component.MustNewType("perfscope"))
 	p.set.TelemetrySettings = p.tel.NewTelemetrySettings()
-	p.logs = newLogsHandle(p.sharing, p.set, p.cfg, p.outLogs)
+	p.logs = newLogsHandle(p.sharing, p.set, p.cfg, apart(p.outLogs, p.cleared))
 	p.traces = newTracesHandle(p.sharing, p.set, p.cfg, p.outSpan)
 	return p
+}
+
+// apart gives the records of cleared anomalies to another sink.
+func apart(others, cleared consumer.Logs) consumer.Logs {
+	next, _ := consumer.NewLogs(func(ctx context.Context, ld plog.Logs) error {
+		if n, _ := logsink.Count(ld, anomalylog.IsCleared); n > 0 {
+			return cleared.ConsumeLogs(ctx, ld)
+		}
+		return others.ConsumeLogs(ctx, ld)
+	})
+	return next
 }
 
 func (p *pipelines) start(t testing.TB) *pipelines {
@@ -156,7 +172,7 @@ func (p *pipelines) second(t testing.TB, service string, start int64) {
 // sync waits until all that was delivered is analysed.
 func (p *pipelines) sync(t testing.TB) {
 	t.Helper()
-	require.Eventually(t, func() bool { return len(p.engine.queue) == 0 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(p.engine.queue) == 0 }, time.Minute, time.Millisecond)
 	// A tick is taken only when the goroutine is through with the last flush.
 	p.tick <- p.clock()
 }
@@ -175,11 +191,11 @@ func secondOf(service string, pid, start int64) plog.Logs {
 	rl := ld.ResourceLogs().AppendEmpty()
 	resource(rl.Resource().Attributes(), service, pid)
 	recs := rl.ScopeLogs().AppendEmpty().LogRecords()
-	syscalllog.AppendBatch(recs, syscalllog.FormatPacked, "amd64", &syscalltrace.Batch{
+	tracelog.AppendBatch(recs, tracelog.FormatPacked, "amd64", &threadtrace.Batch{
 		ThreadID: int32(pid), ThreadName: "main",
-		Events: []syscalltrace.Event{{Time: start, Duration: sec / 2, Number: 232}, {Time: start + sec/2, Duration: 1000, Number: 0}},
+		Events: []threadtrace.Event{{Time: start, Duration: sec / 2, Number: 232}, {Time: start + sec/2, Duration: 1000, Number: 0}},
 	})
-	syscalllog.AppendCoverage(recs, &syscalltrace.Coverage{Start: start, End: start + sec, Traced: time.Second, Threads: 1})
+	tracelog.AppendCoverage(recs, &threadtrace.Coverage{Start: start, End: start + sec, Traced: time.Second, Threads: 1})
 	return ld
 }
 
@@ -201,19 +217,19 @@ func spansOf(service string, bounds ...[2]int64) ptrace.Traces {
 }
 
 // anomalyAt is a full anomaly of the hop that begins at start.
-func anomalyAt(start int64) suspect.Anomaly {
-	return suspect.Anomaly{
-		ID: "2a", Onset: start - 5*sec, Start: start, End: start + 5*sec, Kind: suspect.KindPopulationShift,
+func anomalyAt(start int64) inference.Anomaly {
+	return inference.Anomaly{
+		ID: "2a", State: inference.StateRaised, Confidence: 17.4, Lost: 3.1, Seen: 3, FirstSeen: epoch - 86400*sec, Onset: start - 5*sec, Start: start, End: start + 5*sec, Kind: inference.KindPopulationShift,
 		Score: 3.5, Impact: 0.62, Pattern: "sync_per_operation",
-		Suspects: []suspect.Suspect{
-			{Function: "flushAppendOnlyFile", Module: "redis-server", File: "aof.c", Line: 1123, Score: 0.91, Evidence: []string{string(suspect.EvidenceBlocked), string(suspect.EvidenceSyscall)}},
-			{Function: "bad\xffname", Module: "redis-server", Score: 0.2, Evidence: []string{string(suspect.EvidenceOnCPU)}},
+		Suspects: []inference.Suspect{
+			{Function: "flushAppendOnlyFile", Module: "redis-server", File: "aof.c", Line: 1123, Score: 0.91, Evidence: []string{string(inference.EvidenceBlocked), string(inference.EvidenceSyscall)}},
+			{Function: "bad\xffname", Module: "redis-server", Score: 0.2, Evidence: []string{string(inference.EvidenceOnCPU)}},
 		},
-		Deviations: []suspect.Deviation{{
-			Call: "fdatasync", Normal: suspect.Figures{RatePerSecond: 1, MeanSeconds: 0.001},
-			Abnormal: suspect.Figures{RatePerSecond: 4000, MeanSeconds: 0.0002, ErrorShare: 0.5},
+		Deviations: []inference.Deviation{{
+			Call: "fdatasync", Normal: inference.Figures{RatePerSecond: 1, MeanSeconds: 0.001},
+			Abnormal: inference.Figures{RatePerSecond: 4000, MeanSeconds: 0.0002, ErrorShare: 0.5},
 		}},
-		Units: []suspect.Span{{ThreadID: 100, Start: start, End: start + 2*sec}, {ThreadID: 100, Start: start + 3*sec, End: start + 4*sec}},
+		Units: []inference.Span{{ThreadID: 100, Start: start, End: start + 2*sec}, {ThreadID: 100, Start: start + 3*sec, End: start + 4*sec}},
 		Path:  []string{"main", "aeMain", "beforeSleep", "flushAppendOnlyFile"}, Scope: 0.002,
 		Order:   []string{"readQueryFromClient", "flushAppendOnlyFile"},
 		Summary: "redis waits for the disk on every command, in flushAppendOnlyFile.",

@@ -7,9 +7,12 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 
+	"github.com/perfscope/perfscope/internal/cleantext"
 	"github.com/perfscope/perfscope/internal/correlate"
-	"github.com/perfscope/perfscope/internal/syscalllog"
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace/tracelog"
+	"github.com/perfscope/perfscope/processor/internal/logsink"
+	"github.com/perfscope/perfscope/processor/internal/spanmatch"
 )
 
 // maxAhead is how far the records' clock may be ahead of this host's. One wild
@@ -21,11 +24,16 @@ type flush struct {
 	identity correlate.Identity
 	resource pcommon.Map
 	arch     string
-	batches  []*syscalltrace.Batch
-	covers   []*syscalltrace.Coverage
+	batches  []*threadtrace.Batch
+	covers   []*threadtrace.Coverage
+	machines []*threadtrace.Machine
 	// latest is the newest instant the records tell of.
 	latest int64
-	from   *logsHandle
+	from   *logsink.Sink
+	// bytes estimates its memory, left is how many attributes of the resource were
+	// left out.
+	bytes int64
+	left  int
 }
 
 // events counts what is held and what was lost on the way.
@@ -44,104 +52,139 @@ func (f *flush) events() (taken int, lost uint64) {
 	return taken, lost
 }
 
-// count tells the syscall records of a payload from the others.
-func count(ld plog.Logs) (syscalls, others int) {
-	for _, rl := range ld.ResourceLogs().All() {
-		for _, sl := range rl.ScopeLogs().All() {
-			for _, rec := range sl.LogRecords().All() {
-				if syscalllog.IsRecord(rec) {
-					syscalls++
-				} else {
-					others++
-				}
-			}
-		}
+// maxFlush is the memory of a flush (bytes, estimated) from which on what else a
+// resource has is another one: a few bytes of a packed record may become thousands.
+const maxFlush = 16 << 20
+
+// weigh estimates the memory of a batch (bytes).
+func weigh(b *threadtrace.Batch) int64 {
+	const event, stack, frame, context = 64, 32, 80, 48
+	n := int64(len(b.Events)*event + len(b.Stacks)*stack + len(b.Contexts)*context)
+	for i := range b.Stacks {
+		n += int64(len(b.Stacks[i].Frames) * frame)
 	}
-	return syscalls, others
+	return n
 }
 
-// without copies a payload without some of its records.
-func without(ld plog.Logs, left func(plog.LogRecord) bool) plog.Logs {
-	out := plog.NewLogs()
-	for _, rl := range ld.ResourceLogs().All() {
-		var rlOut plog.ResourceLogs
-		begun := false
-		for _, sl := range rl.ScopeLogs().All() {
-			var slOut plog.ScopeLogs
-			scoped := false
-			for _, rec := range sl.LogRecords().All() {
-				if left(rec) {
-					continue
-				}
-				if !begun {
-					begun, rlOut = true, out.ResourceLogs().AppendEmpty()
-					rl.Resource().CopyTo(rlOut.Resource())
-					rlOut.SetSchemaUrl(rl.SchemaUrl())
-				}
-				if !scoped {
-					scoped, slOut = true, rlOut.ScopeLogs().AppendEmpty()
-					sl.Scope().CopyTo(slOut.Scope())
-					slOut.SetSchemaUrl(sl.SchemaUrl())
-				}
-				rec.CopyTo(slOut.LogRecords().AppendEmpty())
-			}
-		}
-	}
-	return out
-}
+// coverageSize estimates the memory of a coverage record (bytes).
+const coverageSize = 512
 
-// decode reads the syscall records of one resource; nil when it has none that
-// can be read.
-func decode(rl plog.ResourceLogs, now time.Time) (*flush, []error) {
-	attrs := rl.Resource().Attributes()
-	f := &flush{}
-	if v, ok := attrs.Get("host.arch"); ok {
-		f.arch = v.AsString()
+// decode reads the syscall records of one resource and hands them on in flushes of
+// bounded size; the errors are of records that were left out. It ends early with the
+// error of pass.
+func decode(rl plog.ResourceLogs, now time.Time, pass func(*flush) error) (errs []error, err error) {
+	d := decoder{attrs: rl.Resource().Attributes(), now: now, pass: pass}
+	d.begin()
+	if v, ok := d.attrs.Get("host.arch"); ok {
+		d.f.arch = v.AsString()
 	}
-	limit := now.Add(maxAhead).UnixNano()
-	var errs []error
-	h := syscalllog.Handler{
-		Arch: f.arch,
-		Batch: func(arch string, b *syscalltrace.Batch) {
-			latest := int64(0)
-			for i := range b.Events {
-				latest = max(latest, b.Events[i].End())
-			}
-			if latest > limit {
-				errs = append(errs, aheadError(fmt.Sprintf("thread %d", b.ThreadID), latest, now))
-				return
-			}
-			if f.arch == "" {
-				f.arch = arch
-			}
-			f.latest = max(f.latest, latest)
-			f.batches = append(f.batches, b)
-		},
-		Coverage: func(c *syscalltrace.Coverage) {
-			if c.End > limit {
-				errs = append(errs, aheadError("the coverage", c.End, now))
-				return
-			}
-			f.latest = max(f.latest, c.End)
-			f.covers = append(f.covers, c)
-		},
-	}
+	h := tracelog.Handler{Arch: d.f.arch, Batch: d.batch, Coverage: d.coverage, Machine: d.machine}
 	for _, sl := range rl.ScopeLogs().All() {
-		errs = append(errs, syscalllog.Decode(sl.LogRecords(), h)...)
+		d.errs = append(d.errs, tracelog.Decode(sl.LogRecords(), h)...)
 	}
-	if len(f.batches) == 0 && len(f.covers) == 0 {
-		return nil, errs
+	d.end()
+	return d.errs, d.failed
+}
+
+// decoder gathers the flush at hand.
+type decoder struct {
+	attrs  pcommon.Map
+	now    time.Time
+	pass   func(*flush) error
+	f      *flush
+	errs   []error
+	failed error
+}
+
+// begin begins a flush, of the same architecture as the one before.
+func (d *decoder) begin() {
+	arch := ""
+	if d.f != nil {
+		arch = d.f.arch
 	}
-	f.identity = identityOf(attrs)
+	d.f = &flush{arch: arch}
+}
+
+func (d *decoder) batch(arch string, b *threadtrace.Batch) {
+	latest := int64(0)
+	for i := range b.Events {
+		latest = max(latest, b.Events[i].End())
+	}
+	switch {
+	case d.failed != nil:
+		return
+	case d.ahead(latest):
+		d.errs = append(d.errs, aheadError(fmt.Sprintf("thread %d", b.ThreadID), latest, d.now))
+		return
+	}
+	if d.f.arch == "" {
+		d.f.arch = arch
+	}
+	d.f.latest = max(d.f.latest, latest)
+	d.f.batches = append(d.f.batches, b)
+	d.grow(weigh(b))
+}
+
+func (d *decoder) coverage(c *threadtrace.Coverage) {
+	switch {
+	case d.failed != nil:
+		return
+	case d.ahead(c.End):
+		d.errs = append(d.errs, aheadError("the coverage", c.End, d.now))
+		return
+	}
+	d.f.latest = max(d.f.latest, c.End)
+	d.f.covers = append(d.f.covers, c)
+	d.grow(coverageSize)
+}
+
+func (d *decoder) machine(m *threadtrace.Machine) {
+	switch {
+	case d.failed != nil:
+		return
+	case d.ahead(m.End):
+		d.errs = append(d.errs, aheadError("the machine", m.End, d.now))
+		return
+	}
+	const reading = 64 // bytes, estimated, without the name
+	d.f.machines = append(d.f.machines, m)
+	bytes := int64(coverageSize + reading*(len(m.Readings)+len(m.Users)))
+	for i := range m.Readings {
+		bytes += int64(len(m.Readings[i].Resource))
+	}
+	for i := range m.Users {
+		bytes += int64(len(m.Users[i].Name))
+	}
+	d.grow(bytes)
+}
+
+func (d *decoder) ahead(at int64) bool { return at > d.now.Add(maxAhead).UnixNano() }
+
+// grow ends the flush when it is large.
+func (d *decoder) grow(bytes int64) {
+	if d.f.bytes += bytes; d.f.bytes >= maxFlush {
+		d.end()
+		d.begin()
+	}
+}
+
+// end hands the flush on, if anything is in it.
+func (d *decoder) end() {
+	f := d.f
+	if len(f.batches) == 0 && len(f.covers) == 0 && len(f.machines) == 0 || d.failed != nil {
+		return
+	}
+	f.identity = spanmatch.Identity(d.attrs)
 	if f.identity.Name == "" {
 		// Only another tool's records come without: better under the
 		// program's name than mixed with all others.
-		if v, ok := attrs.Get("process.executable.name"); ok {
-			f.identity.Name = v.AsString()
+		if v, ok := d.attrs.Get("process.executable.name"); ok {
+			f.identity.Name = cleantext.Clean(v.AsString(), cleantext.MaxName)
 		}
 	}
-	f.resource = copied(attrs)
-	return f, errs
+	f.resource, f.left = spanmatch.Bounded(d.attrs)
+	f.bytes += spanmatch.MaxResource
+	d.failed = d.pass(f)
 }
 
 func aheadError(what string, latest int64, now time.Time) error {

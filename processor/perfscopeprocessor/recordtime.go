@@ -15,7 +15,7 @@ type RecordTime struct{ newest atomic.Int64 } // ns since the epoch
 func (t *RecordTime) Now() time.Time { return time.Unix(0, t.newest.Load()) }
 
 // FactoryOption changes what a factory makes.
-type FactoryOption func(*sharing)
+type FactoryOption func(*sharedEngines)
 
 // WithRecordTime lets the time of the records, which it writes to t, decide
 // which services are idle, instead of the wall clock. A recording then gives
@@ -25,7 +25,7 @@ type FactoryOption func(*sharing)
 // It is for one component in one program that replays a recording; in a
 // collector, a service that falls silent for good would never be judged.
 func WithRecordTime(t *RecordTime) FactoryOption {
-	return func(s *sharing) {
+	return func(s *sharedEngines) {
 		s.prepare = func(e *engine) { e.records = t }
 	}
 }

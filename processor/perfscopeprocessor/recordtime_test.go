@@ -12,7 +12,7 @@ import (
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/pdata/plog"
 
-	"github.com/perfscope/perfscope/internal/suspect"
+	"github.com/perfscope/perfscope/pkg/inference"
 )
 
 // byRecords has a logs pipeline whose engine runs by the time of its records,
@@ -21,7 +21,7 @@ func byRecords(t *testing.T) (p *pipelines, told func() []time.Time) {
 	t.Helper()
 	var clock RecordTime
 	p = newPipelines(t, func() analyzer {
-		return &scripted{at: map[int64]suspect.Anomaly{epoch + 10*sec: anomalyAt(epoch + 5*sec)}}
+		return &scripted{at: map[int64]inference.Anomaly{epoch + 10*sec: anomalyAt(epoch + 5*sec)}}
 	}, nil)
 	ofTest := p.sharing.prepare
 	WithRecordTime(&clock)(p.sharing)
@@ -33,10 +33,12 @@ func byRecords(t *testing.T) (p *pipelines, told func() []time.Time) {
 	}
 	p.setClock(epoch + 3600*sec) // it is from the past
 	var at []time.Time
-	p.logs.next, _ = consumer.NewLogs(func(context.Context, plog.Logs) error {
+	notes, err := consumer.NewLogs(func(context.Context, plog.Logs) error {
 		at = append(at, clock.Now())
 		return nil
 	})
+	require.NoError(t, err)
+	p.logs.sink.Next = apart(notes, p.cleared)
 	p.start(t)
 	return p, func() []time.Time {
 		p.stop(t)

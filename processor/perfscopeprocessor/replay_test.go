@@ -1,7 +1,6 @@
 package perfscopeprocessor
 
 import (
-	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -10,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/plog"
 
-	"github.com/perfscope/perfscope/internal/syscalllog"
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace/tracelog"
 )
 
 const (
@@ -21,15 +20,15 @@ const (
 
 // recording is an event loop that serves some hundred requests a second and,
 // from faultAt on, computes in rehash most of the time.
-func recording(format syscalllog.Format) (out []plog.Logs) {
-	stack := func(functions ...string) syscalltrace.Stack {
-		s := syscalltrace.Stack{Complete: true}
+func recording(format tracelog.Format) (out []plog.Logs) {
+	stack := func(functions ...string) threadtrace.Stack {
+		s := threadtrace.Stack{Complete: true}
 		for _, f := range functions {
-			s.Frames = append(s.Frames, syscalltrace.Frame{Function: f, Module: "server"})
+			s.Frames = append(s.Frames, threadtrace.Frame{Function: f, Module: "server"})
 		}
 		return s
 	}
-	stacks := []syscalltrace.Stack{
+	stacks := []threadtrace.Stack{
 		stack("serve", "loop", "main", "_start"),
 		stack("poll", "loop", "main", "_start"),
 		stack("rehash", "serve", "loop", "main", "_start"),
@@ -37,7 +36,7 @@ func recording(format syscalllog.Format) (out []plog.Logs) {
 	for s := range int64(recorded) {
 		start := epoch + s*sec
 		busy, hot := 6+s%3, s >= faultAt
-		b := &syscalltrace.Batch{ThreadID: 100, ThreadName: "server", Stacks: stacks}
+		b := &threadtrace.Batch{ThreadID: 100, ThreadName: "server", Stacks: stacks}
 		requests := 90 + s*7%20
 		for i := range requests {
 			at := start + i*sec/requests
@@ -46,12 +45,12 @@ func recording(format syscalllog.Format) (out []plog.Logs) {
 				ref = 1
 			}
 			b.Events = append(b.Events,
-				syscalltrace.Event{Time: at, Duration: 5_000_000, Number: 232, Return: 1},
-				syscalltrace.Event{Time: at + 5_100_000, Duration: 2_000 + s%5*100, Number: 0, Return: 40, Stack: ref},
-				syscalltrace.Event{Time: at + 5_200_000, Duration: 9_000, Number: 1, Return: 200, Stack: ref})
+				threadtrace.Event{Time: at, Duration: 5_000_000, Number: 232, Return: 1},
+				threadtrace.Event{Time: at + 5_100_000, Duration: 2_000 + s%5*100, Number: 0, Return: 40, Stack: ref},
+				threadtrace.Event{Time: at + 5_200_000, Duration: 9_000, Number: 1, Return: 200, Stack: ref})
 		}
 		for i := range int64(49) {
-			ev := syscalltrace.Event{Kind: syscalltrace.KindSample, Time: start + i*sec/49, Duration: sec / 49, Number: syscalltrace.NoCall, Stack: 1}
+			ev := threadtrace.Event{Kind: threadtrace.KindSample, Time: start + i*sec/49, Duration: sec / 49, Number: threadtrace.NoCall, Stack: 1}
 			switch {
 			case hot && i < 44:
 				ev.Stack = 3
@@ -62,10 +61,10 @@ func recording(format syscalllog.Format) (out []plog.Logs) {
 		}
 		if !hot {
 			for i := range int64(4) {
-				b.Events = append(b.Events, syscalltrace.Event{Kind: syscalltrace.KindBlocked, Time: start + i*sec/5, Duration: sec / 5, Elapsed: sec / 100, Number: 232, Stack: 2})
+				b.Events = append(b.Events, threadtrace.Event{Kind: threadtrace.KindBlocked, Time: start + i*sec/5, Duration: sec / 5, Elapsed: sec / 100, Number: 232, Stack: 2})
 			}
 		}
-		slices.SortStableFunc(b.Events, func(a, b syscalltrace.Event) int { return int(a.Time - b.Time) })
+		slices.SortStableFunc(b.Events, func(a, b threadtrace.Event) int { return int(a.Time - b.Time) })
 		cpu := time.Duration(busy) * time.Second / 49
 		if hot {
 			cpu = 44 * time.Second / 49
@@ -74,8 +73,8 @@ func recording(format syscalllog.Format) (out []plog.Logs) {
 		rl := ld.ResourceLogs().AppendEmpty()
 		resource(rl.Resource().Attributes(), "server", 100)
 		recs := rl.ScopeLogs().AppendEmpty().LogRecords()
-		syscalllog.AppendBatch(recs, format, "amd64", b)
-		syscalllog.AppendCoverage(recs, &syscalltrace.Coverage{
+		tracelog.AppendBatch(recs, format, "amd64", b)
+		tracelog.AppendCoverage(recs, &threadtrace.Coverage{
 			Start: start, End: start + sec, Traced: time.Second, SamplePeriod: time.Second / 49,
 			SnapshotPeriod: 200 * time.Millisecond, CPUTime: cpu, Threads: 1, Functions: 1000,
 		})
@@ -106,7 +105,7 @@ func replay(t *testing.T, file []plog.Logs, between func(p *pipelines, i int)) (
 }
 
 func TestAReplayGivesTheSameResultAtAnySpeed(t *testing.T) {
-	file := recording(syscalllog.FormatPacked)
+	file := recording(tracelog.FormatPacked)
 	begun := time.Now()
 	want := replay(t, file, nil)
 	t.Logf("%d s replayed in %s, %d anomalies", recorded, time.Since(begun), len(want))
@@ -132,24 +131,22 @@ func TestAReplayGivesTheSameResultAtAnySpeed(t *testing.T) {
 		stored = append(stored, through(ld))
 	}
 	assert.Equal(t, want, replay(t, stored, nil), "from a file")
-	assert.Equal(t, want, replay(t, recording(syscalllog.FormatEvent), nil), "in the other format")
+	assert.Equal(t, want, replay(t, recording(tracelog.FormatEvent), nil), "in the other format")
 }
 
 func BenchmarkIntake(b *testing.B) {
-	file := recording(syscalllog.FormatPacked)
+	file := recording(tracelog.FormatPacked)
 	events := 0
 	for _, ld := range file {
-		f, errs := decode(ld.ResourceLogs().At(0), time.Unix(0, epoch+3600*sec))
-		if len(errs) > 0 {
-			b.Fatal(fmt.Sprint(errs))
+		for _, f := range decoded(b, ld.ResourceLogs().At(0), time.Unix(0, epoch+3600*sec)) {
+			n, _ := f.events()
+			events += n
 		}
-		n, _ := f.events()
-		events += n
 	}
 	b.ReportAllocs()
 	for b.Loop() {
 		for _, ld := range file {
-			_, _ = decode(ld.ResourceLogs().At(0), time.Unix(0, epoch+3600*sec))
+			_, _ = decode(ld.ResourceLogs().At(0), time.Unix(0, epoch+3600*sec), func(*flush) error { return nil })
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(events), "ns/event")

@@ -3,81 +3,68 @@ package perfscopeprocessor
 import (
 	"cmp"
 	"maps"
-	"net/netip"
 	"slices"
-	"strconv"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
-	"github.com/perfscope/perfscope/internal/correlate"
+	"github.com/perfscope/perfscope/internal/profile"
+	"github.com/perfscope/perfscope/processor/internal/otlpprofile"
+	"github.com/perfscope/perfscope/processor/internal/spanmatch"
 )
-
-// identityOf reads whose telemetry a resource's is.
-func identityOf(attrs pcommon.Map) correlate.Identity {
-	text := func(key string) string {
-		if v, ok := attrs.Get(key); ok {
-			return v.AsString()
-		}
-		return ""
-	}
-	id := correlate.Identity{
-		Name:      text("service.name"),
-		Namespace: text("service.namespace"),
-		Instance:  text("service.instance.id"),
-		HostID:    text("host.id"),
-		HostName:  text("host.name"),
-		Container: text("container.id"),
-		Pod:       text("k8s.pod.uid"),
-	}
-	if v, ok := attrs.Get("process.pid"); ok {
-		// Some exporters turn every attribute into a string.
-		id.PID, _ = strconv.ParseInt(v.AsString(), 10, 64)
-	}
-	return id
-}
 
 // maxProcesses bounds the processes whose resources are kept per service
 // instance; a prefork server beyond it is described by the latest of them.
 const maxProcesses = 64
 
-// maxSockets bounds the sockets and addresses known per service instance; the
-// receiver gives fewer per process.
-const maxSockets = 1024
-
-// Attributes that say where a service can be called.
-const (
-	attrListening = "perfscope.process.listening"
-	attrHostIP    = "host.ip"
-)
-
 // processes are the resources of a service instance's processes.
 type processes struct {
 	known []process
+	bytes int64 // of their attributes
 }
 
 type process struct {
 	pid   int64
 	attrs pcommon.Map // a copy of our own
-	seen  int64       // latest event time
+	is    profile.Process
+	size  int64
+	seen  int64 // latest event time
 }
 
-// note enters that a process was heard of. It copies the attributes only when
-// they are new.
-func (p *processes) note(pid int64, attrs pcommon.Map, at int64) {
+// note enters that a process was heard of, and reports whether it is new, or another
+// than before. It copies the attributes only when they are new.
+func (p *processes) note(pid int64, attrs pcommon.Map, at int64) (news bool) {
 	for i := range p.known {
 		if k := &p.known[i]; k.pid == pid {
 			k.seen = max(k.seen, at)
-			if !k.attrs.Equal(attrs) {
-				k.attrs = copied(attrs)
+			if k.attrs.Equal(attrs) {
+				return false
 			}
-			return
+			was := k.is
+			p.bytes -= k.size
+			k.attrs, k.is, k.size = copied(attrs), otlpprofile.ProcessOf(attrs), spanmatch.AttributesSize(attrs)
+			p.bytes += k.size
+			return k.is != was
 		}
 	}
 	if len(p.known) >= maxProcesses {
 		oldest := slices.MinFunc(p.known, func(a, b process) int { return cmp.Or(cmp.Compare(a.seen, b.seen), cmp.Compare(a.pid, b.pid)) })
-		p.known = slices.DeleteFunc(p.known, func(k process) bool { return k.pid == oldest.pid })
+		p.drop(func(k *process) bool { return k.pid == oldest.pid })
 	}
-	p.known = append(p.known, process{pid: pid, attrs: copied(attrs), seen: at})
+	size := spanmatch.AttributesSize(attrs)
+	p.known = append(p.known, process{pid: pid, attrs: copied(attrs), is: otlpprofile.ProcessOf(attrs), size: size, seen: at})
+	p.bytes += size
+	return true
+}
+
+// drop forgets some.
+func (p *processes) drop(which func(*process) bool) {
+	p.known = slices.DeleteFunc(p.known, func(k process) bool {
+		if !which(&k) {
+			return false
+		}
+		p.bytes -= k.size
+		return true
+	})
 }
 
 // forgetBefore drops the processes not heard of since an instant, but for the
@@ -87,7 +74,7 @@ func (p *processes) forgetBefore(at int64) {
 	for i := range p.known {
 		latest = max(latest, p.known[i].seen)
 	}
-	p.known = slices.DeleteFunc(p.known, func(k process) bool { return k.seen < at && k.seen < latest })
+	p.drop(func(k *process) bool { return k.seen < at && k.seen < latest })
 }
 
 // common writes what the resources of all processes agree on, which is the
@@ -107,6 +94,16 @@ func (p *processes) common(dst pcommon.Map) {
 	}
 }
 
+// runtime is the language runtime of the processes, the first that is known.
+func (p *processes) runtime() string {
+	for i := range p.known {
+		if v, ok := p.known[i].attrs.Get("process.runtime.name"); ok && v.AsString() != "" {
+			return v.AsString()
+		}
+	}
+	return ""
+}
+
 func (p *processes) pids() map[int64]struct{} {
 	pids := make(map[int64]struct{}, len(p.known))
 	for i := range p.known {
@@ -121,49 +118,17 @@ func (p *processes) pids() map[int64]struct{} {
 func (p *processes) listening(dst pcommon.Map) {
 	sockets := map[string]struct{}{}
 	for i := range p.known {
-		for _, text := range textsOf(p.known[i].attrs, attrListening) {
+		for _, text := range spanmatch.Texts(p.known[i].attrs, spanmatch.AttrListening) {
 			sockets[text] = struct{}{}
 		}
 	}
 	if len(sockets) == 0 {
 		return
 	}
-	list := dst.PutEmptySlice(attrListening)
+	list := dst.PutEmptySlice(spanmatch.AttrListening)
 	for _, text := range slices.Sorted(maps.Keys(sockets)) {
 		list.AppendEmpty().SetStr(text)
 	}
-}
-
-// reach reads from a resource where its service can be called: the sockets it
-// listens on, and the addresses of its host.
-func reach(attrs pcommon.Map) (sockets []correlate.Socket, addresses []netip.Addr) {
-	for _, text := range textsOf(attrs, attrListening) {
-		if s, ok := correlate.ParseSocket(text); ok && len(sockets) < maxSockets {
-			sockets = append(sockets, s)
-		}
-	}
-	for _, text := range textsOf(attrs, attrHostIP) {
-		if a, err := netip.ParseAddr(text); err == nil && len(addresses) < maxSockets {
-			addresses = append(addresses, a.Unmap())
-		}
-	}
-	return sockets, addresses
-}
-
-// textsOf reads a list of strings; one that is only a string counts as one.
-func textsOf(attrs pcommon.Map, key string) []string {
-	v, ok := attrs.Get(key)
-	if !ok {
-		return nil
-	}
-	if v.Type() != pcommon.ValueTypeSlice {
-		return []string{v.AsString()}
-	}
-	out := make([]string, v.Slice().Len())
-	for i, e := range v.Slice().All() {
-		out[i] = e.AsString()
-	}
-	return out
 }
 
 func copied(m pcommon.Map) pcommon.Map {

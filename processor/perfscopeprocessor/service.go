@@ -3,21 +3,21 @@ package perfscopeprocessor
 import (
 	"context"
 	"fmt"
-	"hash/fnv"
 	"runtime/debug"
 	"time"
 
 	"go.opentelemetry.io/collector/component/componentstatus"
 	"go.opentelemetry.io/collector/pdata/pcommon"
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 
 	"github.com/perfscope/perfscope/internal/correlate"
+	"github.com/perfscope/perfscope/internal/evidence"
+	"github.com/perfscope/perfscope/internal/profile"
 	"github.com/perfscope/perfscope/internal/signature"
-	"github.com/perfscope/perfscope/internal/suspect"
-	"github.com/perfscope/perfscope/internal/syscalltrace"
-	"github.com/perfscope/perfscope/internal/window"
+	"github.com/perfscope/perfscope/pkg/inference"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+	"github.com/perfscope/perfscope/processor/internal/logsink"
+	"github.com/perfscope/perfscope/processor/internal/spanmatch"
 )
 
 const (
@@ -31,16 +31,21 @@ const (
 	// maxThreads bounds the thread ids known per service; spans of threads
 	// beyond are matched by time alone.
 	maxThreads = 4096
+	// setBackBy is how far behind the newest event a flush is that is not merely
+	// late, setBackFlushes how many of them in a row say that the clock was set back.
+	setBackBy      = time.Minute
+	setBackFlushes = 5
 )
 
-// analyzer is what the engine needs of window.Service.
+// analyzer is what the engine needs of inference.Analyzer.
 type analyzer interface {
-	AddBatch(*syscalltrace.Batch)
-	AddCoverage(syscalltrace.Coverage)
+	AddBatch(*threadtrace.Batch)
+	AddCoverage(threadtrace.Coverage)
+	AddMachine(*threadtrace.Machine)
 	UseSignatures(*signature.Matcher)
-	Advance(now int64) []suspect.Anomaly
+	Advance(now int64) []inference.Anomaly
 	Decided(now int64) int64
-	Stats() window.Stats
+	Stats() inference.Stats
 }
 
 // service is one service instance; only the engine's goroutine touches it.
@@ -56,34 +61,93 @@ type service struct {
 	latest, judged, decided int64
 	// flushed is the longest flush seen.
 	flushed time.Duration
+	// behind counts the flushes in a row that are far behind latest.
+	behind int
 	// heard is the engine's time, turn its count, at the last flush.
 	heard time.Time
 	turn  uint64
 	// requests are those of the flush at hand.
 	requests []correlate.Request
+	// requested are spans of which it is not known yet whether they were seen.
+	requested []inference.Request
 	// sink is the pipeline that the service's records come by.
-	sink  *logsHandle
-	stats window.Stats
+	sink  *logsink.Sink
+	stats inference.Stats
+	// fresh are the bytes of records since what it holds was looked at.
+	fresh int64
+	// open is the anomaly that is not cleared, as it was last reported; nil when
+	// there is none.
+	open *inference.Anomaly
+	// lacks is what it lacks of its host with others, recorded whether its open anomaly
+	// has a record of its own.
+	lacks    sharedCause
+	recorded bool
+	// choice decides whose samples count, profiles is what it decided last;
+	// samplePeriod is what one of a profile stands for. looks is set once the receiver
+	// has looked at a blocked thread.
+	choice       profile.Choice
+	profiles     bool
+	samplePeriod time.Duration
+	looks        bool
+	// lasting is what of it outlives it.
+	lasting lasting
+	// prospects is what is said of whether it can be judged.
+	prospects prospects
+
+	// What is shown of it: the name in addresses, who it is, its last anomalies and what
+	// happened to it.
+	id, instance, host, build string
+	told                      []inference.Anomaly
+	marks                     []evidence.Mark
 }
 
-// fold takes the events of a flush, of which nothing is left then.
-func (s *service) fold(f *flush) {
+func newService(key string, f *flush) *service {
+	i := &f.identity
+	return &service{
+		key: key, name: i.Name, arch: f.arch, threads: map[int32]int64{},
+		id: evidence.ID(i.Name, i.Instance, key), instance: i.Instance, host: i.HostName,
+	}
+}
+
+// fold takes the events of a flush, of which nothing is left then, and reports whether
+// a process is new.
+func (s *service) fold(f *flush) (news bool) {
 	for _, c := range f.covers {
 		s.flushed = max(s.flushed, time.Duration(c.End-c.Start))
+		s.looks = s.looks || c.SnapshotPeriod > 0
+		if s.choice.Profiles && s.samplePeriod > 0 {
+			c.SamplePeriod = s.samplePeriod
+		}
 		s.analyzer.AddCoverage(*c)
 	}
+	for _, m := range f.machines {
+		s.analyzer.AddMachine(m)
+	}
 	s.latest = max(s.latest, f.latest)
-	s.processes.note(f.identity.PID, f.resource, f.latest)
+	news = s.processes.note(f.identity.PID, f.resource, f.latest)
+	s.watchProcesses(f)
 	for _, b := range f.batches {
 		if _, known := s.threads[b.ThreadID]; known || len(s.threads) < maxThreads {
 			s.threads[b.ThreadID] = max(s.threads[b.ThreadID], f.latest)
 		}
+		s.ownSamples(b)
+		s.prospects.see(b)
 		s.analyzer.AddBatch(b)
-		for _, c := range b.Contexts {
-			s.requests = append(s.requests, correlate.Request{Thread: b.ThreadID, Time: c.Time, Trace: c.TraceID, Parent: c.ParentID})
-		}
+		s.linked(b)
 		b.Release()
 	}
+	return news
+}
+
+// setBack reports whether the clock of its records was set back, from the newest
+// instant of each flush.
+func (s *service) setBack(latest int64) bool {
+	if latest >= s.latest-int64(setBackBy) {
+		s.behind = 0
+		return false
+	}
+	s.behind++
+	return s.behind >= setBackFlushes
 }
 
 // grace is how far behind the newest event hops close, in nanoseconds.
@@ -105,7 +169,7 @@ func (s *service) facts() correlate.Facts {
 	f := correlate.Facts{Until: s.decided, Threads: s.threadSet(), PIDs: s.processes.pids()}
 	attrs := pcommon.NewMap()
 	s.processes.common(attrs)
-	f.Sockets, f.Addresses = reach(attrs)
+	f.Sockets, f.Addresses = spanmatch.Reach(attrs)
 	return f
 }
 
@@ -128,46 +192,12 @@ func (e *engine) guard(s *service, analysis func()) {
 		e.telemetry.ProcessorPerfscopeAnalysisPanics.Add(context.Background(), 1)
 		e.log.Error("The analysis of a service failed by a defect of PerfScope; the service starts anew without a past. Please report this.",
 			zap.String("service.name", s.name), zap.Any("panic", r), zap.ByteString("stack", debug.Stack()))
-		e.account(s, window.Stats{})
+		e.account(s, inference.Stats{})
+		e.clear(s, inference.EndUnwatched)
 		s.analyzer = e.newAnalyzer(e.cfg.windowConfig(), s.arch)
 		if s.sink != nil {
-			s.sink.report(componentstatus.NewRecoverableErrorEvent(fmt.Errorf("the analysis of service %q failed by a defect: %v", s.name, r)))
+			s.sink.Report(componentstatus.NewRecoverableErrorEvent(fmt.Errorf("the analysis of service %q failed by a defect: %v", s.name, r)))
 		}
 	}()
 	analysis()
-}
-
-// tell enters an anomaly in the ledger and sends its log record.
-func (e *engine) tell(s *service, a *suspect.Anomaly) {
-	ctx := context.Background()
-	a.ID = episodeID(s.key, a.ID)
-	e.telemetry.ProcessorPerfscopeAnomalies.Add(ctx, 1, metric.WithAttributeSet(attribute.NewSet(attribute.String("kind", string(a.Kind)))))
-	attrs := pcommon.NewMap()
-	describe(a, attrs)
-	verdict := correlate.Verdict[pcommon.Map]{
-		Episode: a.ID, Start: a.Start, End: a.End, Score: a.Score, Units: a.Units, Value: attrs,
-	}
-	e.ledger.Add(s.key, verdict)
-	if e.cfg.Output == OutputSpanEvents {
-		return
-	}
-	result := "repeat"
-	if !a.Repeat || e.cfg.EveryHop {
-		ref := e.exemplar(s.key, verdict)
-		if q, known := e.ledger.RequestIn(s.key, &verdict); ref == nil && known {
-			// A service without spans of its own: its caller's.
-			ref = &spanRef{trace: q.Trace, span: q.Parent}
-		}
-		result = e.send(s.sink, s.name, anomalyLogs(a, attrs, &s.processes, ref, e.version))
-	}
-	e.telemetry.ProcessorPerfscopeAnomalyRecords.Add(ctx, 1, metric.WithAttributeSet(attribute.NewSet(attribute.String("result", result))))
-}
-
-// episodeID tells the episodes of all services apart; the analysis of one
-// knows nothing of the others, and what slows two down begins in the same hop.
-// It depends on the records only: a replay gives the same.
-func episodeID(service, id string) string {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(service + "\x00" + id)) // never fails
-	return fmt.Sprintf("%016x", h.Sum64())
 }

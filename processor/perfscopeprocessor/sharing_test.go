@@ -39,12 +39,12 @@ func TestAnyOrderOfShutdown(t *testing.T) {
 			require.NoError(t, p.traces.ConsumeTraces(ctx, td))
 			require.Zero(t, p.outSpan.SpanCount())
 			require.NoError(t, c.first(p))
-			assert.Len(t, p.sharing.engines, 1)
+			assert.Equal(t, 1, p.sharing.engines.Len())
 			// The other pipeline still delivers, and this one may, too.
 			_ = p.logs.ConsumeLogs(ctx, secondOf("redis", 100, epoch+10*sec))
 			_ = p.traces.ConsumeTraces(ctx, spansOf("shop", [2]int64{epoch, epoch}))
 			require.NoError(t, c.then(p))
-			assert.Empty(t, p.sharing.engines)
+			assert.Zero(t, p.sharing.engines.Len())
 			assert.Equal(t, 2, p.outSpan.SpanCount())
 			assert.Equal(t, 1, p.outLogs.LogRecordCount())
 			for _, out := range p.outSpan.AllTraces() {
@@ -114,14 +114,15 @@ func TestPipelinesEndWhileOthersDeliver(t *testing.T) {
 	require.NoError(t, second.Shutdown(ctx))
 	close(stop)
 	wg.Wait()
-	assert.Empty(t, p.sharing.engines)
+	assert.Zero(t, p.sharing.engines.Len())
 }
 
 func TestShutdownDoesNotWaitForANextComponentForEver(t *testing.T) {
 	p := newPipelines(t, oneAnomaly, nil)
 	stuck := make(chan struct{})
-	p.logs.next, _ = consumer.NewLogs(func(ctx context.Context, _ plog.Logs) error {
-		close(stuck)
+	var once sync.Once
+	p.logs.sink.Next, _ = consumer.NewLogs(func(ctx context.Context, _ plog.Logs) error {
+		once.Do(func() { close(stuck) })
 		<-ctx.Done()
 		return ctx.Err()
 	})
@@ -139,7 +140,7 @@ func TestShutdownDoesNotWaitForANextComponentForEver(t *testing.T) {
 func TestAFullQueueMakesTheSenderWait(t *testing.T) {
 	p := newPipelines(t, oneAnomaly, nil)
 	release := make(chan struct{})
-	p.logs.next, _ = consumer.NewLogs(func(context.Context, plog.Logs) error { <-release; return nil })
+	p.logs.sink.Next, _ = consumer.NewLogs(func(context.Context, plog.Logs) error { <-release; return nil })
 	p.start(t)
 	short, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
 	defer cancel()

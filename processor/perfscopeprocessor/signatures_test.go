@@ -16,8 +16,9 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/perfscope/perfscope/internal/signature"
-	"github.com/perfscope/perfscope/internal/syscalllog"
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace/tracelog"
+	"github.com/perfscope/perfscope/processor/internal/anomalylog"
 )
 
 const build = "60f4"
@@ -34,19 +35,19 @@ type saver struct {
 
 func (s *saver) second(t *testing.T, start int64) plog.Logs {
 	t.Helper()
-	frames := func(names ...string) (st syscalltrace.Stack) {
+	frames := func(names ...string) (st threadtrace.Stack) {
 		for _, name := range names {
-			st.Frames = append(st.Frames, syscalltrace.Frame{Function: name, Module: "server"})
+			st.Frames = append(st.Frames, threadtrace.Frame{Function: name, Module: "server"})
 		}
 		return st
 	}
-	b := &syscalltrace.Batch{ThreadID: 100, Stacks: []syscalltrace.Stack{
+	b := &threadtrace.Batch{ThreadID: 100, Stacks: []threadtrace.Stack{
 		frames("loop", "main"), frames("receive", "loop", "main"), frames("save", "loop", "main"), frames("answer", "loop", "main"),
 	}}
 	do := func(name string, at, took int64, stack uint32) {
-		number, ok := syscalltrace.Number("amd64", name)
+		number, ok := threadtrace.Number("amd64", name)
 		require.True(t, ok)
-		e := syscalltrace.Event{Time: at, Duration: took, Number: number, Return: 100}
+		e := threadtrace.Event{Time: at, Duration: took, Number: number, Return: 100}
 		s.seen++
 		if s.stacks && s.seen%3 == 0 { // a sample
 			e.Stack = stack
@@ -72,8 +73,8 @@ func (s *saver) second(t *testing.T, start int64) plog.Logs {
 	attrs.PutStr("process.executable.path", "/usr/bin/server")
 	attrs.PutStr("process.executable.build_id.gnu", s.build)
 	recs := rl.ScopeLogs().AppendEmpty().LogRecords()
-	syscalllog.AppendBatch(recs, syscalllog.FormatPacked, "amd64", b)
-	syscalllog.AppendCoverage(recs, &syscalltrace.Coverage{Start: start, End: start + sec, Traced: 1e9, CPUTime: 30e6, Threads: 1})
+	tracelog.AppendBatch(recs, tracelog.FormatPacked, "amd64", b)
+	tracelog.AppendCoverage(recs, &threadtrace.Coverage{Start: start, End: start + sec, Traced: 1e9, CPUTime: 30e6, Threads: 1})
 	return ld
 }
 
@@ -98,12 +99,12 @@ func suspectOf(t *testing.T, p *pipelines) (function string, evidence []any) {
 	p.stop(t)
 	require.NotEmpty(t, p.outLogs.AllLogs(), "nothing was found")
 	rec := p.outLogs.AllLogs()[0].ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0)
-	suspects, ok := rec.Attributes().Get(attrSuspects)
+	suspects, ok := rec.Attributes().Get(anomalylog.AttrSuspects)
 	if !ok {
 		return "", nil
 	}
 	first := suspects.Slice().At(0).Map().AsRaw()
-	return first["code.function.name"].(string), first[attrEvidence].([]any)
+	return first["code.function.name"].(string), first[anomalylog.AttrEvidence].([]any)
 }
 
 // mined is what an extraction under the same load gives.
@@ -113,8 +114,8 @@ func mined(t *testing.T, buildID string) *signature.File {
 	s := saver{build: buildID, saves: 3, waits: 1e6, stacks: true}
 	for i := range int64(20) {
 		ld := s.second(t, epoch+i*sec)
-		errs := syscalllog.Decode(ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords(), syscalllog.Handler{
-			Batch: func(_ string, b *syscalltrace.Batch) { m.Add(b) },
+		errs := tracelog.Decode(ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords(), tracelog.Handler{
+			Batch: func(_ string, b *threadtrace.Batch) { m.Add(b) },
 		})
 		require.Empty(t, errs)
 	}

@@ -10,8 +10,9 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
-	"github.com/perfscope/perfscope/internal/syscalllog"
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace/tracelog"
+	"github.com/perfscope/perfscope/processor/internal/anomalylog"
 )
 
 var (
@@ -23,10 +24,10 @@ var (
 func receivingSecond(service string, pid, start int64) plog.Logs {
 	ld := secondOf(service, pid, start)
 	recs := ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords()
-	recs.RemoveIf(func(r plog.LogRecord) bool { return r.EventName() == syscalllog.EventBatch })
-	syscalllog.AppendBatch(recs, syscalllog.FormatPacked, "amd64", &syscalltrace.Batch{
-		ThreadID: int32(pid), Events: []syscalltrace.Event{{Time: start, Duration: sec / 2, Number: 232}},
-		Contexts: []syscalltrace.Context{{Time: start + sec/2, TraceID: traceOfTest, ParentID: callerSpan}},
+	recs.RemoveIf(func(r plog.LogRecord) bool { return r.EventName() == tracelog.EventBatch })
+	tracelog.AppendBatch(recs, tracelog.FormatPacked, "amd64", &threadtrace.Batch{
+		ThreadID: int32(pid), Events: []threadtrace.Event{{Time: start, Duration: sec / 2, Number: 232}},
+		Contexts: []threadtrace.Context{{Time: start + sec/2, TraceID: traceOfTest, ParentID: callerSpan}},
 	})
 	return ld
 }
@@ -49,7 +50,7 @@ func deliverRequest(t *testing.T, p *pipelines) {
 func anomalyEvent(t *testing.T, span ptrace.Span) map[string]any {
 	t.Helper()
 	for _, ev := range span.Events().All() {
-		if ev.Name() == eventAnomaly {
+		if ev.Name() == anomalylog.Event {
 			return ev.Attributes().AsRaw()
 		}
 	}
@@ -87,8 +88,8 @@ func TestSpanIsMatchedByItsTraceContext(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			said := send(c.change)
-			assert.Equal(t, c.resource, said[attrMatchResource])
-			assert.Equal(t, c.by, said[attrMatchBy])
+			assert.Equal(t, c.resource, said[anomalylog.AttrMatchResource])
+			assert.Equal(t, c.by, said[anomalylog.AttrMatchBy])
 		})
 	}
 	p.stop(t)
@@ -106,11 +107,11 @@ func TestCallerIsMatchedByItsTraceContext(t *testing.T) {
 	}
 	spans.At(0).SetSpanID(callerSpan)
 	require.NoError(t, p.traces.ConsumeTraces(ctx, td))
-	require.Eventually(t, func() bool { return p.outSpan.SpanCount() == 2 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return p.outSpan.SpanCount() == 2 }, time.Minute, time.Millisecond)
 	out := p.outSpan.AllTraces()[0].ResourceSpans().At(0).ScopeSpans().At(0).Spans()
 	said := anomalyEvent(t, out.At(0))
-	assert.Equal(t, "redis", said[attrPeerService])
-	assert.Equal(t, "trace_context", said[attrMatchResource])
+	assert.Equal(t, "redis", said[anomalylog.AttrPeerService])
+	assert.Equal(t, "trace_context", said[anomalylog.AttrMatchResource])
 	assert.Nil(t, anomalyEvent(t, out.At(1)), "it called somebody else")
 	// Nobody's span was held when the anomaly was told: its request is named.
 	rec := p.outLogs.AllLogs()[0].ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0)

@@ -4,7 +4,7 @@ import (
 	"math/bits"
 	"slices"
 
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 const (
@@ -19,7 +19,7 @@ const (
 // whichever thread needs one next, so that what is kept follows the events held
 // and not the number of threads.
 type buffers struct {
-	free [bufferClasses][][]syscalltrace.Event
+	free [bufferClasses][][]threadtrace.Event
 	// spare is how many of a class nobody has needed since the last trim.
 	spare [bufferClasses]int
 	// kept is the room in them, in events, most its bound.
@@ -30,7 +30,7 @@ type buffers struct {
 func class(n int) int { return min(bits.Len(uint(max(n, leastBuffer)-1)/leastBuffer), bufferClasses-1) }
 
 // get returns an empty buffer for n events.
-func (b *buffers) get(n int) []syscalltrace.Event {
+func (b *buffers) get(n int) []threadtrace.Event {
 	c := class(n)
 	if free := b.free[c]; len(free) > 0 {
 		buf := free[len(free)-1]
@@ -40,18 +40,18 @@ func (b *buffers) get(n int) []syscalltrace.Event {
 		b.kept -= cap(buf)
 		return buf
 	}
-	return make([]syscalltrace.Event, 0, max(n, leastBuffer<<c))
+	return make([]threadtrace.Event, 0, max(n, leastBuffer<<c))
 }
 
 // grow returns a buffer twice as large with the same events, at least for n.
-func (b *buffers) grow(old []syscalltrace.Event, n int) []syscalltrace.Event {
+func (b *buffers) grow(old []threadtrace.Event, n int) []threadtrace.Event {
 	buf := append(b.get(max(2*cap(old), n)), old...)
 	b.put(old)
 	return buf
 }
 
 // put takes a buffer back, unless there are enough.
-func (b *buffers) put(buf []syscalltrace.Event) {
+func (b *buffers) put(buf []threadtrace.Event) {
 	// One that append has made fits into the class below.
 	if c := bits.Len(uint(cap(buf)/leastBuffer)) - 1; c >= 0 && c < bufferClasses && b.kept+cap(buf) <= b.most {
 		b.free[c] = append(b.free[c], buf[:0])

@@ -5,17 +5,17 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 func TestBuffers(t *testing.T) {
 	b := buffers{most: 100}
 	first := b.get(20)
 	assert.Equal(t, 32, cap(first), "the class with room for twenty")
-	first = append(first, syscalltrace.Event{Number: 7})
+	first = append(first, threadtrace.Event{Number: 7})
 	grown := b.grow(first, 0)
 	assert.Equal(t, 64, cap(grown))
-	assert.Equal(t, []syscalltrace.Event{{Number: 7}}, grown, "what it held")
+	assert.Equal(t, []threadtrace.Event{{Number: 7}}, grown, "what it held")
 	assert.Equal(t, 32, b.kept, "the smaller one is free again")
 	again := b.get(17)
 	assert.Same(t, &first[:1][0], &again[:1][0], "the one given back")
@@ -23,7 +23,7 @@ func TestBuffers(t *testing.T) {
 	b.put(again)
 	b.put(grown)
 	assert.Equal(t, 96, b.kept)
-	b.put(make([]syscalltrace.Event, 0, 16))
+	b.put(make([]threadtrace.Event, 0, 16))
 	assert.Equal(t, 96, b.kept, "there is no room for more")
 	b.put(nil)
 	assert.Equal(t, 96, b.kept)
@@ -32,7 +32,7 @@ func TestBuffers(t *testing.T) {
 // TestBuffersAreTrimmed: what nobody needs between two trims goes.
 func TestBuffersAreTrimmed(t *testing.T) {
 	b := buffers{most: 1000}
-	var all [][]syscalltrace.Event
+	var all [][]threadtrace.Event
 	for range 4 {
 		all = append(all, b.get(16))
 	}

@@ -80,6 +80,46 @@ type Config struct {
 	Ring RingConfig `mapstructure:"ring"`
 	// Limits bound what the receiver holds.
 	Limits LimitsConfig `mapstructure:"limits"`
+	// DropPrivileges gives up, once everything is loaded, the capabilities of the
+	// whole collector that the receiver does not need.
+	DropPrivileges bool `mapstructure:"drop_privileges"`
+	// Host says who the host is, where that cannot be read.
+	Host HostConfig `mapstructure:"host"`
+	// Kubernetes says where the names of pods come from.
+	Kubernetes KubernetesConfig `mapstructure:"kubernetes"`
+}
+
+// HostConfig says who the host is. What is empty is read from the host.
+type HostConfig struct {
+	// Name and ID are host.name and host.id.
+	Name string `mapstructure:"name"`
+	ID   string `mapstructure:"id"`
+	// Root is where the host's root directory is mounted.
+	Root string `mapstructure:"root"`
+}
+
+// PodSource is where the names of pods come from.
+type PodSource string
+
+const (
+	// PodSourceNone knows none.
+	PodSourceNone PodSource = "none"
+	// PodSourceFiles takes them from the names of the kubelet's log files.
+	PodSourceFiles PodSource = "files"
+	// PodSourceAPI asks the API server, which knows labels, too.
+	PodSourceAPI PodSource = "api"
+)
+
+// KubernetesConfig says where the names of pods come from.
+type KubernetesConfig struct {
+	// Source is none, files or api.
+	Source PodSource `mapstructure:"source"`
+	// LogDirectory is /var/log of the node; for files.
+	LogDirectory string `mapstructure:"log_directory"`
+	// Node is the node's name; for api.
+	Node string `mapstructure:"node"`
+	// RefreshInterval is the time between two looks.
+	RefreshInterval time.Duration `mapstructure:"refresh_interval"`
 }
 
 // TargetConfig selects processes: every field that is set must hold.
@@ -100,6 +140,13 @@ type TargetConfig struct {
 	Port int `mapstructure:"port"`
 	// OTelServiceName is a glob over the name in the target's environment.
 	OTelServiceName string `mapstructure:"otel_service_name"`
+	// K8sNamespace, K8sPod, K8sDeployment and K8sContainer are globs over names.
+	K8sNamespace  string `mapstructure:"k8s_namespace"`
+	K8sPod        string `mapstructure:"k8s_pod"`
+	K8sDeployment string `mapstructure:"k8s_deployment"`
+	K8sContainer  string `mapstructure:"k8s_container"`
+	// K8sLabels are globs over the values of the pod's labels.
+	K8sLabels map[string]string `mapstructure:"k8s_labels"`
 	// ServiceName overrides the service's name; it selects nothing.
 	ServiceName string `mapstructure:"service_name"`
 }
@@ -110,6 +157,9 @@ type WatchConfig struct {
 	SampleFrequency int `mapstructure:"sample_frequency"`
 	// SnapshotInterval is the time between two looks at every thread; zero is off.
 	SnapshotInterval time.Duration `mapstructure:"snapshot_interval"`
+	// GoroutineInterval is the time between two looks at the goroutines of each Go
+	// process; zero is off.
+	GoroutineInterval time.Duration `mapstructure:"goroutine_interval"`
 }
 
 // FocusConfig sets for how long calls are recorded without a pause when what
@@ -121,7 +171,7 @@ type FocusConfig struct {
 	CoolDown time.Duration `mapstructure:"cool_down"`
 }
 
-// StacksConfig sets the stacks of calls.
+// StacksConfig sets the stacks of calls, and what is read for all stacks.
 type StacksConfig struct {
 	// Every takes the stack of one call in that many per thread; zero is none.
 	Every int `mapstructure:"every"`
@@ -130,6 +180,9 @@ type StacksConfig struct {
 	// MaxRate bounds the stacks of calls per second and thread, about, and
 	// four times it per CPU; zero is no bound.
 	MaxRate int `mapstructure:"max_rate"`
+	// Interpreters reads the functions of interpreted programs, out of the memory of
+	// their processes.
+	Interpreters bool `mapstructure:"interpreters"`
 }
 
 // JVMConfig sets what is asked of the Java virtual machines among the targets.
@@ -169,11 +222,13 @@ func createDefaultConfig() component.Config {
 		IncludeChildren:   true,
 		OverheadBudget:    0.01,
 		Focus:             FocusConfig{Length: 10 * time.Second, CoolDown: time.Minute},
-		Watch:             WatchConfig{SampleFrequency: 97, SnapshotInterval: 200 * time.Millisecond},
+		Watch:             WatchConfig{SampleFrequency: 97, SnapshotInterval: 200 * time.Millisecond, GoroutineInterval: 400 * time.Millisecond},
 		TraceContext:      TraceContextNone,
-		Stacks:            StacksConfig{Every: 16, MaxBytes: 32 << 10, MaxRate: 240},
+		Stacks:            StacksConfig{Every: 16, MaxBytes: 32 << 10, MaxRate: 240, Interpreters: true},
 		Ring:              RingConfig{RecordsPerCPU: 128 << 10, StackBytes: 8 << 20},
+		Kubernetes:        KubernetesConfig{Source: PodSourceNone, LogDirectory: "/var/log", RefreshInterval: 10 * time.Second},
 		Limits:            LimitsConfig{Processes: 1024, PendingEvents: 256 << 10, QueuedFlushes: 8},
+		DropPrivileges:    true,
 	}
 }
 
@@ -182,7 +237,11 @@ func (c *Config) Validate() error {
 	var errs []error
 	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	between := func(key string, value, low, high time.Duration) {
-		if value < low || value > high {
+		switch {
+		case value > 0 && value < time.Microsecond:
+			// A number alone is read as nanoseconds.
+			fail("%s: %d has no unit: write %ds or %dms", key, value, value, value)
+		case value < low || value > high:
 			fail("%s: must be between %v and %v, not %v", key, low, high, value)
 		}
 	}
@@ -217,6 +276,9 @@ func (c *Config) Validate() error {
 	if c.Watch.SnapshotInterval != 0 {
 		between("watch::snapshot_interval (0 is off)", c.Watch.SnapshotInterval, 20*time.Millisecond, 10*time.Second)
 	}
+	if c.Watch.GoroutineInterval != 0 {
+		between("watch::goroutine_interval (0 is off)", c.Watch.GoroutineInterval, 100*time.Millisecond, 10*time.Second)
+	}
 	if c.Mode == ModeWatch && c.Watch.SampleFrequency == 0 && c.Watch.SnapshotInterval == 0 {
 		fail("watch: mode watch needs sample_frequency or snapshot_interval above 0, nothing would be recorded")
 	}
@@ -237,6 +299,7 @@ func (c *Config) Validate() error {
 	within("limits::processes", c.Limits.Processes, 1, 4096)
 	within("limits::pending_events", c.Limits.PendingEvents, 1024, 16<<20)
 	within("limits::queued_flushes", c.Limits.QueuedFlushes, 1, 1024)
+	errs = append(errs, c.validateKubernetes()...)
 	if len(c.Targets) == 0 {
 		fail("targets: must have at least one rule, such as - executable: /usr/bin/redis-server")
 	}
@@ -254,6 +317,40 @@ func (c *Config) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// validateKubernetes holds the rules by pod against what is known of pods.
+func (c *Config) validateKubernetes() (errs []error) {
+	k := c.Kubernetes
+	if k.Source != PodSourceNone && k.Source != PodSourceFiles && k.Source != PodSourceAPI {
+		errs = append(errs, fmt.Errorf("kubernetes::source: must be none, files or api, not %q", k.Source))
+	}
+	if k.RefreshInterval < time.Second || k.RefreshInterval > time.Hour {
+		errs = append(errs, fmt.Errorf("kubernetes::refresh_interval: must be between 1s and 1h0m0s, not %v", k.RefreshInterval))
+	}
+	for _, set := range []struct {
+		key   string
+		rules []TargetConfig
+	}{{"targets", c.Targets}, {"exclude", c.Exclude}} {
+		for i, t := range set.rules {
+			switch {
+			case len(t.K8sLabels) > 0 && k.Source != PodSourceAPI:
+				errs = append(errs, fmt.Errorf("%s[%d]: k8s_labels needs kubernetes::source to be api: labels are known to the API server only", set.key, i))
+			case t.pod() != nil && k.Source == PodSourceNone:
+				errs = append(errs, fmt.Errorf("%s[%d]: rules by pod need kubernetes::source to be files (the node's /var/log, mounted) or api", set.key, i))
+			}
+		}
+	}
+	return errs
+}
+
+// pod is the rule's part about pods, nil when there is none.
+func (t TargetConfig) pod() *process.PodRule {
+	r := process.PodRule{Namespace: t.K8sNamespace, Pod: t.K8sPod, Deployment: t.K8sDeployment, Container: t.K8sContainer, Labels: t.K8sLabels}
+	if r.Namespace == "" && r.Pod == "" && r.Deployment == "" && r.Container == "" && len(r.Labels) == 0 {
+		return nil
+	}
+	return &r
 }
 
 // maxPendingRecords bounds the events held that become a log record each.
@@ -278,7 +375,7 @@ func (t TargetConfig) rule() process.Rule {
 	return process.Rule{
 		Executable: t.Executable, Command: t.Command, PID: t.PID, Cgroup: t.Cgroup,
 		ContainerID: t.ContainerID, SystemdUnit: t.SystemdUnit, Port: uint16(t.Port), //nolint:gosec // validated
-		OTelServiceName: t.OTelServiceName, ServiceName: t.ServiceName,
+		OTelServiceName: t.OTelServiceName, ServiceName: t.ServiceName, Kubernetes: t.pod(),
 	}
 }
 

@@ -35,11 +35,15 @@ func TestConfigFile(t *testing.T) {
 				{OTelServiceName: "shop-*"},
 			},
 			Exclude: []TargetConfig{{Executable: "/usr/bin/rsync"}}, TraceContext: TraceContextNone,
-			Watch:  WatchConfig{SampleFrequency: 19, SnapshotInterval: 500 * time.Millisecond},
+			Watch:  WatchConfig{SampleFrequency: 19, SnapshotInterval: 500 * time.Millisecond, GoroutineInterval: time.Second},
 			Stacks: StacksConfig{Every: 1, MaxBytes: 32768, MaxRate: 1000},
 			JVM:    JVMConfig{PerfMapInterval: 30 * time.Second},
 			Ring:   RingConfig{RecordsPerCPU: 65536, StackBytes: 16 << 20},
-			Limits: LimitsConfig{Processes: 64, PendingEvents: 100000, QueuedFlushes: 2},
+			Limits: LimitsConfig{Processes: 64, PendingEvents: 100000, QueuedFlushes: 2}, DropPrivileges: true,
+			Host: HostConfig{Name: "node-1"},
+			Kubernetes: KubernetesConfig{
+				Source: PodSourceFiles, LogDirectory: "/host/var/log", RefreshInterval: 30 * time.Second,
+			},
 		},
 	}
 	for id, want := range tests {
@@ -78,6 +82,7 @@ func TestConfigErrors(t *testing.T) {
 		{"discovery", func(c *Config) { c.DiscoveryInterval = time.Hour }, "discovery_interval: must be between 100ms and 10m0s, not 1h0m0s"},
 		{"in flight", func(c *Config) { c.InFlightAfter = -1 }, "in_flight_after: must be between"},
 		{"frequency", func(c *Config) { c.Watch.SampleFrequency = 5000 }, "watch::sample_frequency: must be between 0 and 999, not 5000"},
+		{"goroutines", func(c *Config) { c.Watch.GoroutineInterval = time.Millisecond }, "watch::goroutine_interval (0 is off): must be between 100ms and 10s"},
 		{"snapshots", func(c *Config) { c.Watch.SnapshotInterval = time.Millisecond }, "watch::snapshot_interval (0 is off): must be between 20ms and 10s"},
 		{"nothing to watch", func(c *Config) { c.Mode, c.Watch = ModeWatch, WatchConfig{} }, "watch: mode watch needs"},
 		{"stack bytes", func(c *Config) { c.Stacks.MaxBytes = 1 << 20 }, "stacks::max_bytes: must be between 1024 and 32768, not 1048576"},
@@ -99,6 +104,38 @@ func TestConfigErrors(t *testing.T) {
 			require.ErrorContains(t, err, tt.want)
 			assert.Equal(t, err.Error(), c.Validate().Error(), "validation changed the configuration")
 			assert.NotContains(t, strings.TrimSpace(err.Error()), "\n", "one fault gave several errors")
+		})
+	}
+}
+
+func TestADurationWithoutAUnitIsNamed(t *testing.T) {
+	cfg := createDefaultConfig().(*Config)
+	cfg.Targets = []TargetConfig{{Executable: "x"}}
+	require.NoError(t, confmap.NewFromStringMap(map[string]any{"flush_interval": 5}).Unmarshal(cfg))
+	require.ErrorContains(t, cfg.Validate(), "flush_interval: 5 has no unit: write 5s or 5ms")
+}
+
+func TestRulesByPodNeedASource(t *testing.T) {
+	for name, tc := range map[string]struct {
+		rule   TargetConfig
+		source PodSource
+		want   string
+	}{
+		"no source":         {TargetConfig{K8sNamespace: "shop"}, PodSourceNone, "targets[0]: rules by pod need kubernetes::source"},
+		"labels from files": {TargetConfig{K8sLabels: map[string]string{"a": "b"}}, PodSourceFiles, "targets[0]: k8s_labels needs kubernetes::source to be api"},
+		"an unknown source": {TargetConfig{Executable: "x"}, "kubelet", "must be none, files or api"},
+		"files":             {TargetConfig{K8sDeployment: "orders"}, PodSourceFiles, ""},
+		"labels":            {TargetConfig{K8sLabels: map[string]string{"a": ""}}, PodSourceAPI, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := createDefaultConfig().(*Config)
+			cfg.Targets, cfg.Kubernetes.Source = []TargetConfig{tc.rule}, tc.source
+			err := cfg.Validate()
+			if tc.want == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, tc.want)
 		})
 	}
 }

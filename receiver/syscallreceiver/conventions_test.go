@@ -7,7 +7,7 @@ import (
 )
 
 // TestConventions holds docs/semantic-conventions.md against the resource of
-// the records; internal/syscalllog does it for the records themselves.
+// the records; pkg/threadtrace/tracelog does it for the records themselves.
 func TestConventions(t *testing.T) {
 	doctest.HasAll(t, doctest.Conventions, "resource.go")
 	doctest.HasAll(t, "README.md", "resource.go")

@@ -19,7 +19,7 @@ import (
 
 	"github.com/perfscope/perfscope/internal/process"
 	"github.com/perfscope/perfscope/internal/stack"
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 // fakeTracer is a kernel that the test plays.
@@ -133,37 +133,71 @@ func (f *fakeTracer) give(what func(*gatherer)) {
 	what(f.g)
 }
 
+// LastRead is now.
+func (f *fakeTracer) LastRead() time.Time { return time.Now() }
+
 // fakeUnwinder reads frames off the stack bytes: one byte per frame. A zero
 // instruction pointer fails.
 type fakeUnwinder struct {
+	mu                   sync.Mutex
 	forgotten, inherited []int32
-	// slow is called by what reads symbols; may be nil.
-	slow func()
+	// slow is called by what reads files; may be nil.
+	slow func(pid int32)
+	// patient has every stack need a file.
+	patient bool
 }
 
-func (u *fakeUnwinder) Unwind(_ int32, regs stack.Registers, b []byte) (syscalltrace.Stack, error) {
-	if regs.IP == 0 {
-		return syscalltrace.Stack{}, errors.New("no code there")
+func (u *fakeUnwinder) Try(pid int32, regs stack.Registers, copied stack.Copy) (threadtrace.Stack, error) {
+	if u.patient {
+		return threadtrace.Stack{}, stack.ErrWork
 	}
-	s := syscalltrace.Stack{Complete: true}
-	for _, c := range b {
-		s.Frames = append(s.Frames, syscalltrace.Frame{Function: "f" + strconv.Itoa(int(c)), Module: "server", Line: int32(c)})
+	return u.unwind(regs, copied)
+}
+
+func (u *fakeUnwinder) Unwind(pid int32, regs stack.Registers, copied stack.Copy) (threadtrace.Stack, error) {
+	if u.slow != nil {
+		u.slow(pid)
+	}
+	return u.unwind(regs, copied)
+}
+
+func (u *fakeUnwinder) unwind(regs stack.Registers, copied stack.Copy) (threadtrace.Stack, error) {
+	if regs.IP == 0 {
+		return threadtrace.Stack{}, errors.New("no code there")
+	}
+	s := threadtrace.Stack{Complete: true}
+	for _, c := range copied.Bytes {
+		s.Frames = append(s.Frames, threadtrace.Frame{Function: "f" + strconv.Itoa(int(c)), Module: "server", Line: int32(c)})
 	}
 	return s, nil
 }
 
-func (u *fakeUnwinder) Inherit(_, child int32) { u.inherited = append(u.inherited, child) }
-func (u *fakeUnwinder) Forget(pid int32)       { u.forgotten = append(u.forgotten, pid) }
-
-func (u *fakeUnwinder) Functions(int32) int {
-	if u.slow != nil {
-		u.slow()
-	}
-	return 42
+func (u *fakeUnwinder) Inherit(_, child int32) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.inherited = append(u.inherited, child)
 }
 
-func (u *fakeUnwinder) BuildID(int32) (string, string) { return "gnu", "abcdef" }
-func (u *fakeUnwinder) Runtime(int32) string           { return "" }
+func (u *fakeUnwinder) Forget(pid int32) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.forgotten = append(u.forgotten, pid)
+}
+
+func (u *fakeUnwinder) Facts(pid int32) (stack.Facts, error) {
+	if u.slow != nil {
+		u.slow(pid)
+	}
+	return stack.Facts{Functions: 42, BuildIDKind: "gnu", BuildID: "abcdef"}, nil
+}
+
+func (u *fakeUnwinder) Variables(int32) (string, map[string]uint64, error) { return "", nil, nil }
+
+func (u *fakeUnwinder) GoFunction(int32, string) (stack.GoFunction, error) {
+	return stack.GoFunction{}, stack.ErrNotGo
+}
+
+func (u *fakeUnwinder) Stats() stack.Stats { return stack.Stats{} }
 
 // fakeProc makes a proc file system with processes of the program /bin/NAME.
 type fakeProc struct {
@@ -228,9 +262,16 @@ func newBench(t testing.TB, change func(*Config)) *bench {
 	proc := newFakeProc(t)
 	proc.add(100, 1, "server")
 	b := &bench{tracer: newFakeTracer(), unwinder: &fakeUnwinder{}, clock: epoch}
+	counted := nopStats(t)
+	named := newSymbols(b.unwinder, nil, counted, zap.NewNop())
+	named.start()
+	t.Cleanup(func() {
+		named.stop()
+		named.wait()
+	})
 	b.gatherer = &gatherer{
-		cfg: cfg, logger: zap.NewNop(), tracer: b.tracer, unwind: b.unwinder, host: testHost, arch: "amd64",
-		stats: nopStats(t), names: process.NewThreadNames(proc.root), targets: map[int32]*target{},
+		cfg: cfg, logger: zap.NewNop(), tracer: b.tracer, symbols: named, host: testHost, arch: "amd64",
+		stats: counted, names: process.NewThreadNames(proc.root), targets: map[int32]*target{},
 		dedup: newStackIndex(), buffers: buffers{most: cfg.maxPending()}, last: epoch, samplePeriod: 20 * time.Millisecond, traced: traced{was: true, is: true},
 		now:   func() int64 { return b.clock },
 		tell:  func(n notice) { b.told = append(b.told, n) },
@@ -257,6 +298,7 @@ func server(pid int32) *process.Process {
 
 func (b *bench) find(processes ...*process.Process) {
 	b.reconcile(b.clock, processes)
+	b.symbols.settle()
 	b.settle()
 }
 
@@ -264,17 +306,17 @@ func (b *bench) wait(d time.Duration) { b.clock += int64(d) }
 
 // call is a finished call that began at milliseconds after the epoch.
 func call(pid, tid int32, at, took int64, number, ret int32, stackID uint32) event {
-	return event{pid, tid, syscalltrace.Event{
-		Kind: syscalltrace.KindCall, Time: epoch + at*1e6, Duration: took * 1e6, Number: number, Return: ret, Stack: stackID,
+	return event{pid, tid, threadtrace.Event{
+		Kind: threadtrace.KindCall, Time: epoch + at*1e6, Duration: took * 1e6, Number: number, Return: ret, Stack: stackID,
 	}}
 }
 
 func raw(id uint32, pid, tid int32, frames ...byte) rawStack {
-	return rawStack{ID: id, PID: pid, TID: tid, Regs: stack.Registers{IP: 1}, Bytes: frames}
+	return rawStack{ID: id, PID: pid, TID: tid, Regs: stack.Registers{IP: 1}, Copy: stack.Copy{Bytes: frames}}
 }
 
 // framesOf names a stack's functions.
-func framesOf(s syscalltrace.Stack) string {
+func framesOf(s threadtrace.Stack) string {
 	var names []string
 	for _, f := range s.Frames {
 		names = append(names, f.Function)

@@ -8,8 +8,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 
-	"github.com/perfscope/perfscope/internal/syscalllog"
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace/tracelog"
 )
 
 // scopeName is the instrumentation scope of the records.
@@ -43,40 +43,49 @@ type load struct {
 	identity *identity
 	pid      int32
 	threads  []threadLoad
-	// stacks are those that came with it, before those of the flush before.
-	stacks, before map[uint32]syscalltrace.Stack
-	events         int
+	events   int
 	// coverage is nil in an early parcel. The first has what was lost.
-	coverage []*syscalltrace.Coverage
+	coverage []*threadtrace.Coverage
+	lacked   lacked
 }
 
 // threadLoad is what one thread did.
 type threadLoad struct {
 	thread  *thread
 	tid     int32
-	events  []syscalltrace.Event
+	events  []threadtrace.Event
 	dropped uint64
 	wait    wait
 	// contexts are those of the requests it received.
-	contexts []syscalltrace.Context
+	contexts []threadtrace.Context
 }
 
 // flush delivers everything held, with the calls in flight and a coverage
 // record per process, and lets go what has ended.
 func (g *gatherer) flush() {
+	g.symbols.settle()
 	inFlight := g.tracer.InFlight(g.cfg.InFlightAfter)
 	ts := g.tracer.Stats()
 	gone := g.collect(inFlight, &ts)
 	g.ship()
-	for _, pid := range gone {
-		g.unwind.Forget(pid)
-		g.names.Forget(pid)
+	for _, t := range gone {
+		g.symbols.forget(t.pid, t)
+		g.names.Forget(t.pid)
 	}
+	g.stats.held.Store(g.symbols.unwind.Stats().Bytes() + g.symbols.held.Load())
+	g.stats.flushed.Store(time.Now().UnixNano())
+}
+
+// close has the flushes from now on keep nothing.
+func (g *gatherer) close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closing = true
 }
 
 // collect makes the parcel of a flush; gone are the processes to be forgotten
 // after it.
-func (g *gatherer) collect(inFlight []event, ts *tracerStats) (gone []int32) {
+func (g *gatherer) collect(inFlight []event, ts *tracerStats) (gone []*target) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, e := range inFlight {
@@ -86,31 +95,39 @@ func (g *gatherer) collect(inFlight []event, ts *tracerStats) (gone []int32) {
 	g.shareLosses(ts.Dropped)
 	g.chargeGroups(ts.Skipped)
 	p := &parcel{last: true, at: now}
-	for _, pid := range slices.Sorted(maps.Keys(g.targets)) {
-		t := g.targets[pid]
+	for _, t := range slices.Concat(g.former, g.byPID()) {
 		if g.waits(t) {
 			continue
 		}
-		l := g.take(t)
-		start := min(max(g.last, t.since), now)
-		l.coverage = g.traced.cover(start, now, t.cpu)
-		for _, c := range l.coverage {
-			c.SamplePeriod, c.SnapshotPeriod = ts.SamplePeriod, ts.SnapshotPeriod
+		g.cover(t, now, ts)
+		if g.describing(t, now) {
+			continue
 		}
+		l := g.take(t)
+		l.coverage, t.coverage = t.coverage, nil
+		l.lacked, t.lacked = t.lacked, lacked{}
 		l.coverage[0].Dropped = maps.Clone(t.dropped)
-		t.received, t.cpu = 0, 0
 		clear(t.dropped)
 		p.add(l)
+		g.symbols.count.Add(-int64(t.named.turn()))
+		t.parkedStacks.turn()
 		for tid, th := range t.threads {
 			// A snapshot may show a thread a little after its end.
 			if th.idle++; th.ended && th.idle > 1 || th.idle > maxIdle {
 				delete(t.threads, tid)
 			}
 		}
-		if t.ended {
+		switch {
+		case t.closing > 0:
+			t.closing++ // its last calls may be in the rings still
+		case t.ended:
 			g.forget(t)
+		default:
+			g.symbols.describe(t.pid, t)
 		}
 	}
+	g.dropFormer()
+	g.forgetExits(now)
 	g.post(p)
 	g.last = now
 	g.buffers.trim()
@@ -118,6 +135,32 @@ func (g *gatherer) collect(inFlight []event, ts *tracerStats) (gone []int32) {
 	gone, g.gone = g.gone, nil
 	g.stats.publish(g, len(inFlight), ts.Memory)
 	return gone
+}
+
+// cover adds the time since the last flush to what is covered of a target.
+func (g *gatherer) cover(t *target, now int64, ts *tracerStats) {
+	start := min(max(g.last, t.since), now)
+	pieces := g.traced.cover(start, now, t.usage)
+	for _, c := range pieces {
+		c.SamplePeriod, c.SnapshotPeriod = ts.SamplePeriod, ts.SnapshotPeriod
+	}
+	t.coverage = append(t.coverage, pieces...)
+	t.received, t.usage = 0, usage{}
+}
+
+// describing reports whether what a target did is kept for a later flush, because
+// it is being found out what it is.
+func (g *gatherer) describing(t *target, now int64) bool {
+	return t.asked.Load() && t.facts.Load() == nil && !t.ended && t.closing == 0 && !g.closing && now-t.since < int64(maxDescribing)
+}
+
+// byPID are the targets, in order.
+func (g *gatherer) byPID() []*target {
+	out := make([]*target, 0, len(g.targets))
+	for _, pid := range slices.Sorted(maps.Keys(g.targets)) {
+		out = append(out, g.targets[pid])
+	}
+	return out
 }
 
 // flushEvents delivers the events held, early, because there are many. Those
@@ -176,12 +219,6 @@ func (g *gatherer) take(t *target) load {
 		}
 	}
 	g.pending -= l.events
-	l.before, t.before = t.before, nil
-	if len(t.stacks) > 0 {
-		l.stacks, t.before = t.stacks, t.stacks
-		g.stacks -= len(t.stacks)
-		t.stacks = map[uint32]syscalltrace.Stack{}
-	}
 	return l
 }
 
@@ -217,6 +254,9 @@ func (g *gatherer) ship() {
 		p := g.outbox[0]
 		g.outbox = slices.Delete(g.outbox, 0, 1)
 		g.mu.Unlock()
+		if !p.last {
+			g.symbols.settle()
+		}
 		d, batches, threads := g.pack(p)
 		g.shipped(p, batches, threads, g.emit(d))
 	}
@@ -225,37 +265,46 @@ func (g *gatherer) ship() {
 // pack encodes a parcel.
 func (g *gatherer) pack(p *parcel) (d delivery, batches, threads int) {
 	d = delivery{logs: plog.NewLogs(), events: uint64(p.events)} //nolint:gosec // not negative
+	all := make([]plog.LogRecordSlice, len(p.loads))
 	for i := range p.loads {
 		l := &p.loads[i]
 		records := g.recordsOf(&d, l)
+		all[i] = records
 		for j := range l.threads {
 			th := &l.threads[j]
-			name := g.names.Name(l.pid, th.tid)
+			name, named := th.thread.name, &l.target.parkedStacks
+			if name == "" {
+				name, named = g.names.Name(l.pid, th.tid), &l.target.named
+				th.weigh(named)
+			}
 			g.late = sortEvents(th.events, g.late)
-			if g.suspicion != nil {
+			if g.suspicion != nil && named == &l.target.named {
 				g.suspicion.see(l.identity, g.arch, name, th.events)
 			}
 			// The first record has what is not of single events, too.
 			rest := th.events
 			for first := true; first || len(rest) > 0; first = false {
-				n := min(len(rest), syscalllog.MaxRecordEvents)
-				b := th.batch(name, rest[:n], l.stacks, l.before, g.dedup)
+				n := min(len(rest), tracelog.MaxRecordEvents)
+				b := th.batch(name, rest[:n], named, g.dedup)
 				if first {
 					b.Contexts, b.Dropped = th.contexts, th.dropped
 				}
 				rest = rest[n:]
-				syscalllog.AppendBatch(records, syscalllog.Format(g.cfg.Format), g.arch, b)
+				tracelog.AppendBatch(records, tracelog.Format(g.cfg.Format), g.arch, b)
 			}
 		}
 		batches += len(l.threads)
 		if l.coverage != nil {
-			alive, functions := g.names.CountThreads(l.pid), g.unwind.Functions(l.pid)
+			alive, functions := g.names.CountThreads(l.pid), l.target.known().Functions
 			for _, c := range l.coverage {
 				c.Threads, c.Functions = alive, functions
-				syscalllog.AppendCoverage(records, c)
+				tracelog.AppendCoverage(records, c)
 			}
 			threads += alive
 		}
+	}
+	if p.last && g.surroundings != nil {
+		g.surroundings.add(p, all)
 	}
 	if p.last && g.suspicion != nil {
 		g.suspicion.close(p.at)
@@ -265,10 +314,12 @@ func (g *gatherer) pack(p *parcel) (d delivery, batches, threads int) {
 
 func (g *gatherer) recordsOf(d *delivery, l *load) plog.LogRecordSlice {
 	rl := d.logs.ResourceLogs().AppendEmpty()
-	if l.identity.resource == nil {
+	facts := l.target.known()
+	facts.Functions = 0
+	if l.identity.resource == nil || l.identity.facts != facts {
 		attrs := pcommon.NewMap()
-		fillResource(attrs, l.identity.Process, g.host, g.arch, g.unwind)
-		l.identity.resource = &attrs
+		fillResource(attrs, l.identity.Process, g.host, g.arch, facts)
+		l.identity.resource, l.identity.facts = &attrs, facts
 	}
 	l.identity.resource.CopyTo(rl.Resource().Attributes())
 	sl := rl.ScopeLogs().AppendEmpty()
@@ -309,14 +360,16 @@ func (g *gatherer) waits(t *target) bool {
 	if t.who != nil && !t.judged {
 		return false
 	}
-	if t.waiting++; t.waiting <= maxWaiting {
+	if t.waiting++; t.waiting <= maxWaiting && t.closing == 0 {
 		return true
 	}
 	if t.who != nil {
 		g.reject(t)
 		return false
 	}
-	g.release(t)
+	if t.closing == 0 {
+		g.release(t) // else it is another's pid
+	}
 	g.discard(t, t.takeAfter(0), dropUnknownProcess)
 	g.forget(t)
 	return true
@@ -329,10 +382,10 @@ func (g *gatherer) inFlight(e event) {
 	if t == nil || t.ended {
 		return
 	}
-	e.Kind, e.Return, e.Elapsed, e.Stack = syscalltrace.KindInFlight, 0, 0, 0
+	e.Kind, e.Return, e.Elapsed, e.Stack, e.Delay = threadtrace.KindInFlight, 0, 0, 0, 0
 	// A wait that began within this call is the call's own: its last look.
-	if th := t.threads[e.TID]; th != nil && th.wait.id != 0 && th.wait.number == e.Number && th.wait.since >= e.Time-clockSlack {
-		e.Stack = th.wait.id
+	if th := t.threads[e.TID]; th != nil && th.wait.number == e.Number && th.wait.since >= e.Time-clockSlack {
+		e.Stack, e.Delay = th.wait.id, min(th.wait.delay, e.Duration)
 	}
 	g.add(t, e)
 }

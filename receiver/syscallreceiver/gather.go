@@ -3,21 +3,27 @@ package syscallreceiver
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/perfscope/perfscope/internal/process"
-	"github.com/perfscope/perfscope/internal/procread"
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/internal/stack"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 const (
 	// maxWaiting is for how many flushes the events of a process wait to
 	// learn whose they are.
 	maxWaiting = 3
+	// maxDescribing is for how long what a process does is kept, from when it is
+	// recorded on, because it is not known yet what it is: its resource, and the
+	// names in its stacks, should be there from the first record on.
+	maxDescribing = 2 * time.Second
 	// maxPendingStacks bounds the stacks held between two flushes (their
 	// frames are shared with the unwinder's cache).
 	maxPendingStacks = 32768
@@ -43,6 +49,8 @@ const (
 type notice struct {
 	pid  int32
 	kind noticeKind
+	// at is when the process ended, in nanoseconds since the epoch.
+	at int64
 }
 
 type noticeKind uint8
@@ -58,13 +66,13 @@ const (
 // called by the loop only and never under the lock: it may hold its own while
 // it calls the handler. No file is read under the lock either.
 type gatherer struct {
-	cfg    *Config
-	logger *zap.Logger
-	tracer tracer
-	unwind unwinder
-	host   process.Host
-	arch   string
-	stats  *stats
+	cfg     *Config
+	logger  *zap.Logger
+	tracer  tracer
+	symbols *symbols
+	host    process.Host
+	arch    string
+	stats   *stats
 	// emit hands a delivery on; it never blocks, and is false when the
 	// queue is full.
 	emit func(delivery) bool
@@ -73,22 +81,29 @@ type gatherer struct {
 	// ready has ship called soon; it never blocks.
 	ready func()
 	now   func() int64
+	// still reports whether a process is the one that was found; nil is yes.
+	still func(*process.Process) bool
 	// samplePeriod is the CPU time a sample stands for.
 	samplePeriod time.Duration
 
 	names *process.ThreadNames
 	// suspicion is nil when nobody would follow it; shipping guards it.
 	suspicion *suspicion
+	// surroundings is nil when the machine is not looked at; shipping guards it.
+	surroundings *surroundings
 	// shipping is held while parcels become deliveries, and guards dedup, late
 	// and the resources. It is taken before mu.
 	shipping sync.Mutex
 	dedup    *stackIndex
-	late     []syscalltrace.Event
+	late     []threadtrace.Event
 
 	mu      sync.Mutex
 	targets map[int32]*target
+	// former are those whose pid is another's by now, exits when processes ended,
+	// in nanoseconds since the epoch.
+	former  []*target
+	exits   map[int32]int64
 	pending int // events held
-	stacks  int // stacks held
 	buffers buffers
 	// contexts is the number of trace contexts held.
 	contexts int
@@ -98,7 +113,7 @@ type gatherer struct {
 	outbox []*parcel
 	posted int
 	// gone are the processes that the next flush has forgotten.
-	gone []int32
+	gone []*target
 	// lost and skipped are what the tracer last said it had lost, by reason,
 	// and left out, by group.
 	lost    map[string]uint64
@@ -106,6 +121,8 @@ type gatherer struct {
 	groups  groups
 	// traced is when calls were recorded.
 	traced traced
+	// closing is set when nothing may be kept any more.
+	closing bool
 	// orders are what the tracer is to be told, see settle.
 	orders []order
 }
@@ -115,6 +132,7 @@ type order struct {
 	pid   int32
 	add   bool
 	group uint16
+	who   *process.Process
 }
 
 func (g *gatherer) target(pid int32) *target {
@@ -126,10 +144,19 @@ func (g *gatherer) target(pid int32) *target {
 	return t
 }
 
+// owner is the process that had a pid at an instant.
+func (g *gatherer) owner(pid int32, at int64) *target {
+	t := g.target(pid)
+	for t.earlier != nil && at < t.since {
+		t = t.earlier
+	}
+	return t
+}
+
 // event takes one event of a thread.
 func (g *gatherer) event(e event) {
-	t := g.target(e.PID)
-	if e.Kind == syscalltrace.KindBlocked {
+	t := g.owner(e.PID, e.End())
+	if e.Kind == threadtrace.KindBlocked {
 		t.keepWait(e.TID, e.Event)
 	}
 	g.add(t, e)
@@ -147,8 +174,8 @@ func (g *gatherer) add(t *target, e event) {
 }
 
 // context takes the trace context of a request.
-func (g *gatherer) context(pid, tid int32, c syscalltrace.Context) {
-	t := g.target(pid)
+func (g *gatherer) context(pid, tid int32, c threadtrace.Context) {
+	t := g.owner(pid, c.Time)
 	if g.contexts >= maxPendingContexts {
 		g.stats.dropped[dropContexts]++
 		return
@@ -162,67 +189,105 @@ func (g *gatherer) context(pid, tid int32, c syscalltrace.Context) {
 
 // cut bounds a call that was entered before the hooks were attached, or before
 // its process was followed: it is known from the later of the two on.
-func (t *target) cut(e *syscalltrace.Event) {
+func (t *target) cut(e *threadtrace.Event) {
 	e.Cut = true
 	end := e.End()
 	e.Time = min(max(e.Time, t.since), end)
 	e.Duration = end - e.Time
 }
 
-// stack takes a copied piece of a user stack; its bytes are zeroed. The lock
-// must not be held: symbols are read.
+// stack takes a copied piece of a user stack, to be named by others.
 func (g *gatherer) stack(raw rawStack) {
-	// The bytes are the target's data: nothing of them may stay.
-	defer clear(raw.Bytes)
 	g.mu.Lock()
-	full := g.stacks >= maxPendingStacks
-	if full {
-		g.stats.stacks[stackDropped]++
+	t := g.owner(raw.PID, raw.Time)
+	if raw.Blocked {
+		// A flush may come between it and its snapshot.
+		t.thread(raw.TID).wait = wait{id: raw.ID}
 	}
 	g.mu.Unlock()
-	if full {
+	g.symbols.stack(t, raw, func(raw rawStack, s namedStack) { g.named(t, raw, s) })
+}
+
+// named takes a stack with its names.
+func (g *gatherer) named(t *target, raw rawStack, s namedStack) {
+	t.named.put(raw.ID, s)
+	if !raw.Blocked {
 		return
 	}
-	s, err := g.unwind.Unwind(raw.PID, raw.Regs, raw.Bytes)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if errors.Is(err, procread.ErrStuck) {
-		g.stats.stuck.Add(1)
-		g.logger.Warn("Stacks of a process cannot be unwound.", zap.Error(err))
+	if th := t.threads[raw.TID]; th != nil && th.wait.id == raw.ID {
+		th.wait.stack = s.Stack // all snapshots of this wait refer to it
 	}
-	switch {
-	case err != nil || len(s.Frames) == 0:
-		g.stats.stacks[stackFailed]++
-		return
-	case s.Complete:
-		g.stats.stacks[stackComplete]++
-	default:
-		g.stats.stacks[stackIncomplete]++
-	}
-	t := g.target(raw.PID)
-	t.stacks[raw.ID] = s
-	if raw.Blocked {
-		// A flush may come between it and its snapshot, and takes all stacks.
-		t.thread(raw.TID).wait = wait{id: raw.ID, stack: s}
-	}
-	g.stacks++
 }
 
 // forked takes the start of a process by a followed one.
 func (g *gatherer) forked(parent, child int32, at int64) {
 	t := g.target(child)
+	if t.who != nil && t.who.Found.UnixNano() < at {
+		t = g.supersede(t, at) // its end is told later
+	}
 	t.since, t.counted, t.followed = min(t.since, at), true, true
 	from := g.targets[parent]
 	if from != nil {
+		from = g.owner(parent, at)
 		t.group = from.group
 	}
 	if from != nil && from.who != nil && t.who == nil {
 		// Short-lived children are gone before /proc can be read.
-		p := *from.who.Process
-		p.PID, p.Parent, p.Created = child, parent, time.Unix(0, at).UTC()
-		t.who = &identity{Process: &p}
+		t.who = newIdentity(from.who.Fork(child, time.Unix(0, at)))
+		t.facts.Store(from.facts.Load())
 	}
-	g.tell(notice{child, noticeFork})
+	g.symbols.inherit(parent, child)
+	g.symbols.describe(child, t)
+	g.tell(notice{pid: child, kind: noticeFork})
+}
+
+// supersede begins with another process of the same pid, there since an instant.
+// What happened until then is told as the former's.
+func (g *gatherer) supersede(t *target, since int64) *target {
+	t.ended, t.followed, t.closing = true, false, 1
+	g.former = append(g.former, t)
+	next := newTarget(t.pid, since)
+	next.earlier = t
+	g.targets[t.pid] = next
+	g.symbols.forget(t.pid, t)
+	g.names.Forget(t.pid)
+	return next
+}
+
+// dropFormer lets those go of which everything has been told.
+func (g *gatherer) dropFormer() {
+	g.former = slices.DeleteFunc(g.former, func(t *target) bool {
+		if t.closing <= maxClosing {
+			return false
+		}
+		for next := g.targets[t.pid]; next != nil; next = next.earlier {
+			if next.earlier == t {
+				next.earlier = nil
+			}
+		}
+		g.letGo(t)
+		return true
+	})
+}
+
+const (
+	// maxClosing is for how many flushes a process is held whose pid is another's.
+	maxClosing = 2
+	// exitsKept is for how long the end of a process is remembered, longer than a
+	// scan takes; of maxExits only those of the last second are.
+	exitsKept = 30 * time.Second
+	maxExits  = 65536
+)
+
+// forgetExits forgets ends that nobody can be told of any more.
+func (g *gatherer) forgetExits(now int64) {
+	keep := exitsKept
+	if len(g.exits) > maxExits {
+		keep = time.Second
+	}
+	maps.DeleteFunc(g.exits, func(_ int32, at int64) bool { return now-at > int64(keep) })
 }
 
 // execed takes that a followed process runs another program from now on. What
@@ -233,32 +298,43 @@ func (g *gatherer) execed(pid int32, at int64) {
 		t.judged, t.execed, t.waiting = true, at, 0
 	}
 	g.names.Forget(pid)
-	g.tell(notice{pid, noticeExec})
+	g.symbols.forget(pid, t)
+	g.symbols.describe(pid, t)
+	g.tell(notice{pid: pid, kind: noticeExec})
 }
 
-// exited takes the end of a thread and the CPU time it has used; over is the
-// end of its process.
-func (g *gatherer) exited(pid, tid int32, over bool, cpu time.Duration) {
-	t := g.targets[pid]
-	if t == nil {
+// exited takes the end of a thread at an instant and what it has used;
+// over is the end of its process.
+func (g *gatherer) exited(pid, tid int32, over bool, at int64, total usage) {
+	if over {
+		if g.exits == nil {
+			g.exits = map[int32]int64{}
+		}
+		g.exits[pid] = max(g.exits[pid], at)
+		g.tell(notice{pid: pid, kind: noticeExit, at: at})
+	}
+	if g.targets[pid] == nil {
 		return
 	}
-	t.used(tid, cpu)
+	t := g.owner(pid, at)
+	t.used(tid, total)
 	t.threads[tid].ended = true
 	if over {
-		t.ended, t.followed = true, false
-		g.tell(notice{pid, noticeExit})
+		t.ended, t.followed, t.over = true, false, at
 	}
 }
 
-// answer takes what the discovery says of a process it was asked about.
-func (g *gatherer) answer(pid int32, p *process.Process) {
+// answer takes what the discovery says of a process that it looked at from an
+// instant on.
+func (g *gatherer) answer(pid int32, looked int64, p *process.Process) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	t := g.targets[pid]
 	switch {
 	case t == nil:
 		// It has ended, and its last flush is over.
+	case t.judged && looked < t.execed:
+		// It was asked because of the fork, the answer to the exec comes.
 	case p != nil:
 		g.identify(p)
 	case t.judged || t.who == nil || t.who.PID == t.who.Root:
@@ -286,7 +362,7 @@ func (g *gatherer) reconcile(start int64, found []*process.Process) {
 			g.reject(t)
 		}
 		if t.who != nil {
-			there[t.who.InstanceID] = true
+			there[t.who.key] = true
 		}
 	}
 	g.groups.keep(there)
@@ -294,20 +370,27 @@ func (g *gatherer) reconcile(start int64, found []*process.Process) {
 
 // identify says whose a process is, and has it recorded.
 func (g *gatherer) identify(p *process.Process) {
+	if over, ended := g.exits[p.PID]; ended && p.Found.UnixNano() <= over {
+		return // it has ended since it was found: who has the pid now is another
+	}
 	t := g.target(p.PID)
-	if old := t.who; old != nil && (old.InstanceID != p.InstanceID || old.Executable != p.Executable) {
+	if t.over != 0 || t.who != nil && t.who.IsAnother(p) {
+		t = g.supersede(t, g.now())
+	}
+	if old := t.who; old != nil && (old.key != p.Key() || old.Executable != p.Executable) {
 		// Another program from its exec on: what came before goes out first.
 		held := t.takeAfter(t.execed)
 		g.flushTarget(t)
 		t.give(held)
 	}
-	t.who, t.judged, t.waiting = &identity{Process: p}, false, 0
+	t.who, t.judged, t.waiting = newIdentity(p), false, 0
+	g.symbols.describe(p.PID, t)
 	if t.followed || t.ended {
 		return
 	}
 	t.followed = true
-	t.group = g.groups.of(p.InstanceID)
-	g.orders = append(g.orders, order{p.PID, true, t.group})
+	t.group = g.groups.of(t.who.key)
+	g.orders = append(g.orders, order{p.PID, true, t.group, p})
 	g.logger.Debug("Following a process.", zap.Int32("pid", p.PID), zap.String("service", p.ServiceName))
 }
 
@@ -351,6 +434,18 @@ func (g *gatherer) settle() {
 	}
 }
 
+// following counts the processes that are recorded.
+func (g *gatherer) following() (n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, t := range g.targets {
+		if t.followed {
+			n++
+		}
+	}
+	return n
+}
+
 // follow has the tracer record processes.
 func (g *gatherer) follow(orders []order) {
 	pids, groups := make([]int32, len(orders)), make([]uint16, len(orders))
@@ -358,12 +453,21 @@ func (g *gatherer) follow(orders []order) {
 		pids[i], groups[i] = o.pid, o.group
 	}
 	errs := g.tracer.AddProcesses(pids, groups)
+	for i, o := range orders {
+		// Between the look at it and now its pid may have become another's.
+		if errs[i] == nil && g.still != nil && !g.still(o.who) {
+			errs[i] = errors.Join(os.ErrProcessDone, g.tracer.RemoveProcess(o.pid))
+		}
+	}
 	g.mu.Lock()
 	for i, pid := range pids {
 		switch t := g.targets[pid]; {
 		case t == nil:
 		case errs[i] != nil:
 			t.followed = false // the next scan tries again, if it is still there
+			if errors.Is(errs[i], os.ErrProcessDone) && t.who != nil && t.who.Process == orders[i].who {
+				g.discard(t, t.takeAfter(t.since), dropNotTarget)
+			}
 		default:
 			t.since = g.now()
 		}
@@ -381,7 +485,7 @@ func (g *gatherer) follow(orders []order) {
 }
 
 // discard counts events that will not be delivered.
-func (g *gatherer) discard(t *target, held map[int32][]syscalltrace.Event, reason string) {
+func (g *gatherer) discard(t *target, held map[int32][]threadtrace.Event, reason string) {
 	n := 0
 	for _, events := range held {
 		n += len(events)
@@ -399,10 +503,28 @@ func (g *gatherer) drop(t *target, reason string, n uint64) {
 
 // forget lets all that is held of a process go.
 func (g *gatherer) forget(t *target) {
-	g.stacks -= len(t.stacks)
+	if t.closing > 0 {
+		t.closing = maxClosing + 1
+		return
+	}
+	g.letGo(t)
+	g.gone = append(g.gone, t)
+	delete(g.targets, t.pid)
+}
+
+func (g *gatherer) letGo(t *target) {
+	for range t.named.have {
+		g.symbols.count.Add(-int64(t.named.turn()))
+	}
 	for _, th := range t.threads {
 		g.contexts -= len(th.contexts)
 	}
-	g.gone = append(g.gone, t.pid)
-	delete(g.targets, t.pid)
+}
+
+// known is what symbols has found out of the process so far.
+func (t *target) known() stack.Facts {
+	if f := t.facts.Load(); f != nil {
+		return *f
+	}
+	return stack.Facts{}
 }

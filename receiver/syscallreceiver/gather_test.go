@@ -18,8 +18,9 @@ import (
 
 	"github.com/perfscope/perfscope/internal/capture"
 	"github.com/perfscope/perfscope/internal/process"
-	"github.com/perfscope/perfscope/internal/syscalllog"
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/internal/stack"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace/tracelog"
 	"github.com/perfscope/perfscope/receiver/syscallreceiver/internal/metadata"
 )
 
@@ -35,8 +36,8 @@ func nopStats(t testing.TB) *stats {
 type decoded struct {
 	pid      int64
 	instance string
-	batches  []*syscalltrace.Batch
-	coverage []*syscalltrace.Coverage
+	batches  []*threadtrace.Batch
+	coverage []*threadtrace.Coverage
 }
 
 func decode(t *testing.T, logs plog.Logs) []decoded {
@@ -51,10 +52,10 @@ func decode(t *testing.T, logs plog.Logs) []decoded {
 		if v, ok := rl.Resource().Attributes().Get("service.instance.id"); ok {
 			d.instance = v.Str()
 		}
-		require.Empty(t, syscalllog.Decode(rl.ScopeLogs().At(0).LogRecords(), syscalllog.Handler{
+		require.Empty(t, tracelog.Decode(rl.ScopeLogs().At(0).LogRecords(), tracelog.Handler{
 			Arch:     "amd64",
-			Batch:    func(_ string, b *syscalltrace.Batch) { d.batches = append(d.batches, b) },
-			Coverage: func(c *syscalltrace.Coverage) { d.coverage = append(d.coverage, c) },
+			Batch:    func(_ string, b *threadtrace.Batch) { d.batches = append(d.batches, b) },
+			Coverage: func(c *threadtrace.Coverage) { d.coverage = append(d.coverage, c) },
 		}))
 		out = append(out, d)
 	}
@@ -74,19 +75,19 @@ func (b *bench) record() {
 	b.stack(rawStack{ID: 8, PID: 100, TID: 100}) // cannot be unwound
 	b.tracer.give(func(g *gatherer) {
 		t := g.target(100)
-		t.used(100, time.Second)
-		t.used(101, time.Second)
+		t.used(100, usage{time.Second, time.Second})
+		t.used(101, usage{time.Second, 0})
 		t.counted = true
 		g.event(call(100, 100, 20, 1, 1, 64, 6))
 		g.event(call(100, 100, 10, 2, 0, -11, 5))
 		g.event(call(100, 100, 30, 1, 1, 64, 8))
-		g.event(event{100, 100, syscalltrace.Event{Kind: syscalltrace.KindSample, Time: epoch + 40e6, Duration: 20e6, Number: syscalltrace.NoCall, Stack: 6}})
+		g.event(event{100, 100, threadtrace.Event{Kind: threadtrace.KindSample, Time: epoch + 40e6, Duration: 20e6, Number: threadtrace.NoCall, Stack: 6}})
 		for _, at := range []int64{200e6, 400e6} { // two looks at one wait: its stack comes once
-			g.event(event{100, 101, syscalltrace.Event{Kind: syscalltrace.KindBlocked, Time: epoch + at, Duration: 200e6, Elapsed: at - 100e6, Number: 202, Stack: 7}})
+			g.event(event{100, 101, threadtrace.Event{Kind: threadtrace.KindBlocked, Time: epoch + at, Duration: 200e6, Elapsed: at - 100e6, Number: 202, Stack: 7}})
 		}
-		t.used(100, time.Second+30*time.Millisecond)
-		t.used(101, time.Second)
-		t.used(102, 5*time.Millisecond) // started since
+		t.used(100, usage{time.Second + 30*time.Millisecond, time.Second + 4*time.Millisecond})
+		t.used(101, usage{time.Second, 0})
+		t.used(102, usage{5 * time.Millisecond, 2 * time.Millisecond}) // started since
 	})
 	b.flush()
 }
@@ -130,7 +131,7 @@ func TestFlush(t *testing.T) {
 
 	require.Len(t, worker.Events, 3)
 	flight := worker.Events[0]
-	assert.Equal(t, syscalltrace.KindInFlight, flight.Kind)
+	assert.Equal(t, threadtrace.KindInFlight, flight.Kind)
 	assert.Equal(t, int64(400e6), flight.Duration)
 	for _, e := range worker.Events {
 		require.Equal(t, uint32(1), e.Stack, "%+v", e)
@@ -151,7 +152,7 @@ func TestFlush(t *testing.T) {
 	b.wait(500 * time.Millisecond)
 	b.tracer.inFlight = nil
 	b.tracer.give(func(g *gatherer) {
-		g.event(event{100, 101, syscalltrace.Event{Kind: syscalltrace.KindBlocked, Time: epoch + 600e6, Duration: 200e6, Elapsed: 500e6, Number: 202, Stack: 7}})
+		g.event(event{100, 101, threadtrace.Event{Kind: threadtrace.KindBlocked, Time: epoch + 600e6, Duration: 200e6, Elapsed: 500e6, Number: 202, Stack: 7}})
 		g.event(call(100, 101, 100, 600, 202, 0, 0))
 	})
 	b.flush()
@@ -161,7 +162,6 @@ func TestFlush(t *testing.T) {
 	assert.Equal(t, "f3 f9", framesOf(got[0].batches[0].Stacks[0]))
 	assert.Empty(t, got[0].coverage[0].Dropped)
 	assert.Zero(t, b.pending)
-	assert.Zero(t, b.stacks)
 }
 
 // The stack of a wait comes before the snapshot that shows the wait, and no
@@ -177,7 +177,7 @@ func TestFlushBetweenStackAndSnapshot(t *testing.T) {
 	for look := int64(1); look <= 2; look++ {
 		b.wait(200 * time.Millisecond)
 		b.tracer.give(func(g *gatherer) {
-			g.event(event{100, 101, syscalltrace.Event{Kind: syscalltrace.KindBlocked, Time: epoch + look*200e6, Duration: 200e6, Elapsed: look * 200e6, Number: 262, Stack: 7}})
+			g.event(event{100, 101, threadtrace.Event{Kind: threadtrace.KindBlocked, Time: epoch + look*200e6, Duration: 200e6, Elapsed: look * 200e6, Number: 262, Stack: 7}})
 		})
 		b.flush()
 		got := decode(t, b.deliveries[len(b.deliveries)-1].logs)
@@ -189,15 +189,22 @@ func TestFlushBetweenStackAndSnapshot(t *testing.T) {
 
 func TestStackBytesAreZeroed(t *testing.T) {
 	b := newBench(t, nil)
-	for _, r := range []rawStack{raw(1, 100, 100, 7, 7), {ID: 2, PID: 100, TID: 100, Bytes: []byte{7, 7}}} {
+	for _, r := range []rawStack{raw(1, 100, 100, 7, 7), {ID: 2, PID: 100, TID: 100, Copy: stack.Copy{Bytes: []byte{7, 7}}}} {
 		b.stack(r)
-		assert.Equal(t, []byte{0, 0}, r.Bytes)
 	}
-	b.stacks = maxPendingStacks
-	r := raw(3, 100, 100, 7, 7)
-	b.stack(r)
-	assert.Equal(t, []byte{0, 0}, r.Bytes)
-	assert.Equal(t, [stackResults]uint64{1, 0, 1, 1}, b.stats.stacks)
+	b.symbols.settle()
+	b.symbols.count.Store(maxPendingStacks)
+	b.stack(raw(3, 100, 100, 7, 7))
+	b.symbols.count.Store(0)
+	for result, want := range map[stackResult]uint64{stackComplete: 1, stackFailed: 1, stackDropped: 1} {
+		assert.Equal(t, want, b.stats.stacks[result].Load(), stackNames[result])
+	}
+	// What was copied is gone, whatever became of it.
+	assert.Zero(t, b.symbols.held.Load())
+	for range 10 {
+		kept := b.symbols.copies.Get().(*[]byte)
+		assert.NotContains(t, (*kept)[:cap(*kept)], byte(7))
+	}
 }
 
 func TestForkExecExit(t *testing.T) {
@@ -209,13 +216,14 @@ func TestForkExecExit(t *testing.T) {
 		g.forked(100, 201, epoch+1e6)
 		g.event(call(200, 200, 2, 1, 1, 1, 0))
 		g.event(call(201, 201, 2, 1, 1, 1, 0))
-		g.exited(200, 200, true, 30*time.Millisecond)
+		g.exited(200, 200, true, epoch+9e6, usage{cpu: 30 * time.Millisecond})
 		g.execed(201, epoch+10e6)
 		g.event(call(201, 201, 11, 1, 1, 1, 0))
 	})
-	assert.Equal(t, []notice{{200, noticeFork}, {201, noticeFork}, {200, noticeExit}, {201, noticeExec}}, b.told)
-	b.answer(200, nil)
-	b.answer(201, nil)
+	assert.Equal(t, []notice{{200, noticeFork, 0}, {201, noticeFork, 0}, {200, noticeExit, epoch + 9e6}, {201, noticeExec, 0}}, b.told)
+	b.answer(200, epoch+10e6, nil)
+	b.answer(201, epoch, server(201)) // before its exec
+	b.answer(201, epoch+10e6, nil)
 	b.settle()
 	b.flush()
 	got := decode(t, b.deliveries[0].logs)
@@ -248,7 +256,7 @@ func TestExecIntoAnotherService(t *testing.T) {
 	assert.Empty(t, b.deliveries, "events wait for the verdict")
 	other := server(100)
 	other.Executable, other.InstanceID = "/bin/other", "instance-2"
-	b.answer(100, other)
+	b.answer(100, epoch+11e6, other)
 	b.flush()
 	require.Len(t, b.deliveries, 2)
 	before, after := decode(t, b.deliveries[0].logs), decode(t, b.deliveries[1].logs)
@@ -307,15 +315,19 @@ func TestPendingEventsAreBounded(t *testing.T) {
 	}
 }
 
-// TestSlowSymbolsDoNotHoldUpTheRings has events come, and be delivered early,
-// while a flush is stuck in the reading of symbols.
-func TestSlowSymbolsDoNotHoldUpTheRings(t *testing.T) {
+// TestASlowFlushDoesNotHoldUpTheRings has events come, and be delivered early,
+// while a flush is under way.
+func TestASlowFlushDoesNotHoldUpTheRings(t *testing.T) {
 	const limit = 1024
 	b := newBench(t, func(c *Config) { c.Limits.PendingEvents = limit })
 	b.find(server(100))
 	stuck, let := make(chan struct{}), make(chan struct{})
 	var once sync.Once
-	b.unwinder.slow = func() { once.Do(func() { close(stuck); <-let }) }
+	emit := b.emit
+	b.emit = func(d delivery) bool {
+		once.Do(func() { close(stuck); <-let })
+		return emit(d)
+	}
 	b.event(call(100, 100, 0, 1, 1, 0, 0))
 	done := make(chan struct{})
 	go func() {
@@ -433,7 +445,7 @@ func TestThreadsAreForgotten(t *testing.T) {
 	b.find(server(100))
 	b.event(call(100, 100, 1, 1, 1, 1, 0))
 	b.event(call(100, 101, 1, 1, 1, 1, 0))
-	b.exited(100, 101, false, 0)
+	b.exited(100, 101, false, epoch+2e6, usage{})
 	b.flush()
 	b.flush()
 	assert.Len(t, b.targets[100].threads, 1)
@@ -536,8 +548,10 @@ func TestFlushBetweenStackAndCall(t *testing.T) {
 	assert.Equal(t, uint32(1), got[0].Events[0].Stack)
 	b.wait(time.Second)
 	b.flush()
-	assert.Zero(t, b.stacks)
-	assert.Empty(t, b.targets[100].before, "no longer than that")
+	b.flush()
+	assert.Zero(t, b.symbols.count.Load())
+	_, kept := b.targets[100].named.get(5)
+	assert.False(t, kept, "no longer than that")
 }
 
 // TestTraceContexts come with what their thread did, and are bounded.
@@ -546,7 +560,7 @@ func TestTraceContexts(t *testing.T) {
 		b := newBench(t, func(c *Config) { c.Format = format })
 		b.find(server(100))
 		b.wait(500 * time.Millisecond)
-		want := syscalltrace.Context{Time: epoch + 20e6, TraceID: [16]byte{1}, ParentID: [8]byte{2}}
+		want := threadtrace.Context{Time: epoch + 20e6, TraceID: [16]byte{1}, ParentID: [8]byte{2}}
 		b.tracer.give(func(g *gatherer) {
 			g.event(call(100, 100, 10, 10, 0, 300, 0))
 			g.context(100, 100, want)
@@ -558,7 +572,7 @@ func TestTraceContexts(t *testing.T) {
 		batches := decode(t, b.deliveries[0].logs)[0].batches
 		require.Len(t, batches, 2)
 		for _, batch := range batches {
-			assert.Equal(t, []syscalltrace.Context{want}, batch.Contexts)
+			assert.Equal(t, []threadtrace.Context{want}, batch.Contexts)
 		}
 		assert.Zero(t, b.contexts)
 		b.tracer.give(func(g *gatherer) {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/perfscope/perfscope/internal/capture"
 	"github.com/perfscope/perfscope/internal/stack"
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 // kernelTracer is the real tracer: capture.Tracer, whose records it turns into
@@ -23,7 +23,7 @@ type kernelTracer struct {
 // newKernelTracer loads the eBPF programs.
 func newKernelTracer(cfg *Config, g *gatherer, logger *zap.Logger) (tracer, error) {
 	c := capture.DefaultConfig()
-	c.Continuous = cfg.Mode == ModeContinuous
+	c.Continuous = false // the hooks are attached once there is a target
 	c.SampleHz = cfg.Watch.SampleFrequency
 	c.SnapshotInterval = cfg.Watch.SnapshotInterval
 	c.StackBytes = cfg.Stacks.MaxBytes
@@ -73,8 +73,8 @@ func (k *kernelTracer) InFlight(age time.Duration) []event {
 	calls, _ := k.tracer.InFlight(age)
 	out := make([]event, len(calls))
 	for i, c := range calls {
-		out[i] = event{c.PID, c.TID, syscalltrace.Event{
-			Kind: syscalltrace.KindInFlight, Time: c.Start, Duration: int64(c.Duration), Number: c.Number,
+		out[i] = event{c.PID, c.TID, threadtrace.Event{
+			Kind: threadtrace.KindInFlight, Time: c.Start, Duration: int64(c.Duration), Number: c.Number,
 		}}
 	}
 	return out
@@ -97,6 +97,8 @@ func (k *kernelTracer) Stats() tracerStats {
 	}
 	return out
 }
+
+func (k *kernelTracer) LastRead() time.Time { return k.tracer.LastRead() }
 
 func (k *kernelTracer) Degraded() []string {
 	var out []string
@@ -124,33 +126,44 @@ func (h *kernelHandler) Calls(batch []capture.Call) {
 		if t == nil || t.pid != c.PID {
 			t, th = g.target(c.PID), nil
 		}
+		if t.earlier != nil && c.Start+int64(c.Duration) < t.since {
+			t, th = g.owner(c.PID, c.Start+int64(c.Duration)), nil
+			g.call(t, t.thread(c.TID), c)
+			t = nil
+			continue
+		}
 		if th == nil || tid != c.TID {
 			th, tid = t.thread(c.TID), c.TID
 		}
-		e := th.room(&g.buffers)
-		*e = syscalltrace.Event{
-			Kind: syscalltrace.KindCall, Time: c.Start, Duration: int64(c.Duration),
-			Number: c.Number, Return: c.Return, Stack: c.StackID,
-		}
-		if c.Flags&capture.FlagUnreturned != 0 {
-			e.Return = 0
-		}
-		if c.Flags&capture.FlagCut != 0 {
-			t.cut(e)
-		}
-		t.received++
-		g.pending++
+		g.call(t, th, c)
 		if g.pending >= g.cfg.maxPending() {
 			g.flushEvents()
 			t = nil // it may be forgotten
 		}
 	}
-	g.stats.kinds[syscalltrace.KindCall] += uint64(len(batch))
+	g.stats.kinds[threadtrace.KindCall] += uint64(len(batch))
+}
+
+// call keeps a finished call of a thread.
+func (g *gatherer) call(t *target, th *thread, c *capture.Call) {
+	e := th.room(&g.buffers)
+	*e = threadtrace.Event{
+		Kind: threadtrace.KindCall, Time: c.Start, Duration: int64(c.Duration),
+		Number: c.Number, Return: c.Return, Stack: c.StackID, Delay: int64(c.Delay),
+	}
+	if c.Flags&capture.FlagUnreturned != 0 {
+		e.Return = 0
+	}
+	if c.Flags&capture.FlagCut != 0 {
+		t.cut(e)
+	}
+	t.received++
+	g.pending++
 }
 
 func (h *kernelHandler) Stack(s *capture.RawStack) {
 	h.g.stack(rawStack{
-		ID: s.ID, PID: s.PID, TID: s.TID, Blocked: s.Kind == capture.StackBlocked, Bytes: s.Bytes,
+		ID: s.ID, PID: s.PID, TID: s.TID, Time: s.Time, Blocked: s.Kind == capture.StackBlocked, Sampled: s.Kind == capture.StackAtSample, Copy: stack.Copy{Bytes: s.Bytes, Pages: s.Pages},
 		Regs: stack.Registers{IP: s.Regs.IP, SP: s.Regs.SP, BP: s.Regs.BP, LR: s.Regs.LR},
 	})
 }
@@ -158,8 +171,8 @@ func (h *kernelHandler) Stack(s *capture.RawStack) {
 func (h *kernelHandler) Sample(s capture.Sample) {
 	h.g.mu.Lock()
 	defer h.g.mu.Unlock()
-	h.g.event(event{s.PID, s.TID, syscalltrace.Event{
-		Kind: syscalltrace.KindSample, Time: s.Time, Number: s.Number, Stack: s.StackID,
+	h.g.event(event{s.PID, s.TID, threadtrace.Event{
+		Kind: threadtrace.KindSample, Time: s.Time, Number: s.Number, Stack: s.StackID,
 		Duration: int64(h.g.samplePeriod),
 	}})
 }
@@ -169,14 +182,14 @@ func (h *kernelHandler) Snapshot(s *capture.Snapshot) {
 	defer h.g.mu.Unlock()
 	for i := range s.Threads {
 		th := &s.Threads[i]
-		h.g.target(th.PID).used(th.TID, th.CPUTime)
-		// A thread that runs, or could, waits for nothing.
-		if th.Flags&capture.ThreadBlocked == 0 {
+		h.g.target(th.PID).used(th.TID, usage{th.CPUTime, th.RunDelay})
+		// A thread that runs, or could, waits for nothing; nor does one that is stopped.
+		if th.Flags&capture.ThreadBlocked == 0 || !h.g.target(th.PID).lacked.see(th.State, s.Interval) {
 			continue
 		}
-		h.g.event(event{th.PID, th.TID, syscalltrace.Event{
-			Kind: syscalltrace.KindBlocked, Time: s.Time, Duration: int64(s.Interval),
-			Elapsed: elapsed(th.Since, s.Time), Number: th.Number, Stack: th.StackID,
+		h.g.event(event{th.PID, th.TID, threadtrace.Event{
+			Kind: threadtrace.KindBlocked, Time: s.Time, Duration: int64(s.Interval),
+			Elapsed: elapsed(th.Since+int64(th.Delay), s.Time), Delay: int64(th.Delay), Number: th.Number, Stack: th.StackID,
 		}})
 	}
 	for i := range s.Threads {
@@ -204,8 +217,8 @@ func (h *kernelHandler) Tracing(e capture.Tracing) {
 		if t := h.g.targets[c.PID]; t == nil || t.ended {
 			continue
 		}
-		h.g.event(event{c.PID, c.TID, syscalltrace.Event{
-			Kind: syscalltrace.KindInFlight, Time: c.Start, Duration: int64(c.Duration), Number: c.Number, Cut: true,
+		h.g.event(event{c.PID, c.TID, threadtrace.Event{
+			Kind: threadtrace.KindInFlight, Time: c.Start, Duration: int64(c.Duration), Number: c.Number, Cut: true,
 		}})
 	}
 	h.g.traced.edge(e.On, e.Time)
@@ -214,22 +227,19 @@ func (h *kernelHandler) Tracing(e capture.Tracing) {
 func (h *kernelHandler) Context(c capture.Context) {
 	h.g.mu.Lock()
 	defer h.g.mu.Unlock()
-	h.g.context(c.PID, c.TID, syscalltrace.Context{Time: c.Time, TraceID: c.TraceID, ParentID: c.ParentID})
+	h.g.context(c.PID, c.TID, threadtrace.Context{Time: c.Time, TraceID: c.TraceID, ParentID: c.ParentID})
 }
 
 func (h *kernelHandler) Fork(f capture.Fork) {
 	if f.PID == f.ParentPID {
 		return // a new thread: its events will tell
 	}
-	// A child may have ended before its own mappings can be read.
-	h.g.unwind.Inherit(f.ParentPID, f.PID)
 	h.g.mu.Lock()
 	defer h.g.mu.Unlock()
 	h.g.forked(f.ParentPID, f.PID, f.Time)
 }
 
 func (h *kernelHandler) Exec(e capture.Exec) {
-	h.g.unwind.Forget(e.PID)
 	h.g.mu.Lock()
 	defer h.g.mu.Unlock()
 	h.g.execed(e.PID, e.Time)
@@ -238,5 +248,5 @@ func (h *kernelHandler) Exec(e capture.Exec) {
 func (h *kernelHandler) Exit(e capture.Exit) {
 	h.g.mu.Lock()
 	defer h.g.mu.Unlock()
-	h.g.exited(e.PID, e.TID, e.ProcessOver, e.CPUTime)
+	h.g.exited(e.PID, e.TID, e.ProcessOver, e.Time, usage{e.CPUTime, e.RunDelay})
 }

@@ -3,6 +3,7 @@ package syscallreceiver
 import (
 	"context"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -26,6 +27,10 @@ type pacer struct {
 	// suspects has room for one; who comes second is looked at as well.
 	suspects chan suspect
 
+	// present is set while there is a target; roused wakes who waits for one.
+	present atomic.Bool
+	roused  chan struct{}
+
 	last   tracerStats
 	lastAt time.Time
 	ownAt  time.Duration
@@ -39,7 +44,31 @@ type suspect struct{ service, why string }
 func newPacer(cfg *Config, t tracer, c *budget.Controller, s *stats, logger *zap.Logger) *pacer {
 	return &pacer{
 		tracer: t, budget: c, focus: cfg.Focus, logger: logger, stats: s, own: ownCPUTime, now: time.Now,
-		suspects: make(chan suspect, 1), stacks: 1,
+		suspects: make(chan suspect, 1), roused: make(chan struct{}, 1), stacks: 1,
+	}
+}
+
+// attend tells whether there is a target; it never blocks.
+func (p *pacer) attend(target bool) {
+	p.present.Store(target)
+	if target {
+		select {
+		case p.roused <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// rest waits until there is a target, with the hooks detached.
+func (p *pacer) rest(ctx context.Context) {
+	for !p.present.Load() && ctx.Err() == nil {
+		p.trace(false)
+		p.stats.traced.Store(0)
+		select {
+		case <-ctx.Done():
+		case <-p.roused:
+		}
+		p.lastAt, p.ownAt, p.last = p.now(), p.own(), p.tracer.Stats()
 	}
 }
 
@@ -54,7 +83,11 @@ func (p *pacer) suspect(service, why string) {
 // run paces until the context ends. Whoever closes the tracer detaches.
 func (p *pacer) run(ctx context.Context) {
 	p.lastAt, p.ownAt, p.last = p.now(), p.own(), p.tracer.Stats()
-	for ctx.Err() == nil {
+	for {
+		p.rest(ctx)
+		if ctx.Err() != nil {
+			return
+		}
 		plan := p.budget.Plan()
 		focused := false
 		p.trace(true)

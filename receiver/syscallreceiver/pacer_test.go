@@ -11,7 +11,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/perfscope/perfscope/internal/budget"
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 // paced runs a pacer for a while on a tracer that costs what the test says.
@@ -27,6 +27,7 @@ func paced(t *testing.T, length time.Duration, change func(*Config), own func() 
 	f := newFakeTracer()
 	p := newPacer(cfg, f, keep, nopStats(t), zap.New(core))
 	p.own = own
+	p.attend(true)
 	ctx, cancel := context.WithTimeout(t.Context(), length)
 	defer cancel()
 	done := make(chan struct{})
@@ -114,7 +115,7 @@ func TestSuspicion(t *testing.T) {
 		for range 5 {
 			b.wait(200 * time.Millisecond)
 			b.tracer.give(func(g *gatherer) {
-				g.event(event{100, 100, syscalltrace.Event{Kind: syscalltrace.KindBlocked, Time: b.clock, Duration: 200e6, Number: number}})
+				g.event(event{100, 100, threadtrace.Event{Kind: threadtrace.KindBlocked, Time: b.clock, Duration: 200e6, Number: number}})
 			})
 		}
 		b.flush()
@@ -128,4 +129,32 @@ func TestSuspicion(t *testing.T) {
 	require.Len(t, raised, 1)
 	assert.Contains(t, raised[0], "server: ")
 	assert.Contains(t, raised[0], `of "server", usually`)
+}
+
+// TestNoHooksWithoutATarget: they tax every process of the host.
+func TestNoHooksWithoutATarget(t *testing.T) {
+	cfg := createDefaultConfig().(*Config)
+	keep, err := budget.New(cfg.OverheadBudget, 2)
+	require.NoError(t, err)
+	f := newFakeTracer()
+	p := newPacer(cfg, f, keep, nopStats(t), zap.NewNop())
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		p.run(ctx)
+	}()
+	on := func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return len(f.switches) > 0 && f.switches[len(f.switches)-1]
+	}
+	time.Sleep(50 * time.Millisecond)
+	assert.False(t, on(), "attached with no target")
+	p.attend(true)
+	assert.Eventually(t, on, time.Minute, time.Millisecond)
+	p.attend(false)
+	assert.Eventually(t, func() bool { return !on() }, time.Minute, time.Millisecond)
+	cancel()
+	<-done
 }

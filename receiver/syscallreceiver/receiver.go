@@ -19,16 +19,24 @@ import (
 
 	"github.com/perfscope/perfscope/internal/budget"
 	"github.com/perfscope/perfscope/internal/jvm"
+	"github.com/perfscope/perfscope/internal/machine"
+	"github.com/perfscope/perfscope/internal/pods"
 	"github.com/perfscope/perfscope/internal/process"
+	"github.com/perfscope/perfscope/internal/rootfs"
+	"github.com/perfscope/perfscope/internal/stack"
 	"github.com/perfscope/perfscope/receiver/syscallreceiver/internal/metadata"
 )
 
 // parts are what tests replace.
 type parts struct {
 	tracer   func(*Config, *gatherer, *zap.Logger) (tracer, error)
-	unwinder func() unwinder
+	unwinder func(func(stack.Quarantine)) unwinder
+	// interpreters may be nil.
+	interpreters func(unwinder) interpreters
 	// proc is the proc file system, /proc when empty.
 	proc string
+	// surroundings are those of the real machine when nil, none with another proc.
+	surroundings *surroundings
 	// host is the machine, the real one when nil.
 	host *process.Host
 }
@@ -50,17 +58,26 @@ func newReceiver(set receiver.Settings, cfg *Config, next consumer.Logs, p parts
 
 // run is one time between Start and Shutdown.
 type run struct {
-	gatherer  *gatherer
-	scout     *scout
-	perfMaps  *perfMaps // nil when JVMs are asked for nothing
-	tracer    tracer
-	queue     *queue
-	telemetry *metadata.TelemetryBuilder
-	logger    *zap.Logger
-	host      component.Host
-	// pacer is nil when calls are recorded always or never.
-	pacer    *pacer
-	degraded error
+	gatherer   *gatherer
+	scout      *scout
+	alone      *alone
+	symbols    *symbols
+	perfMaps   *perfMaps    // nil when JVMs are asked for nothing
+	goroutines *goroutines  // nil when they are not looked at
+	keeper     *pods.Keeper // nil when nothing is known of pods
+	tracer     tracer
+	queue      *queue
+	telemetry  *metadata.TelemetryBuilder
+	logger     *zap.Logger
+	host       component.Host
+	// unshow ends that a page shows this.
+	unshow func()
+	// pacer is nil when calls are recorded always (continuous) or never; hooked
+	// is set while they are, guarded by settle.
+	pacer              *pacer
+	continuous, hooked bool
+	degraded           error
+	memory             *memoryLimit
 
 	stop context.CancelFunc // ends the loop and the scout
 	// scouted, looped and paced are closed when they have ended.
@@ -69,18 +86,34 @@ type run struct {
 	poked                  chan struct{}
 
 	statusMu sync.Mutex
-	status   string
-	troubled time.Time
+	// status is what was reported last, warned the text in the log.
+	status, warned string
+	troubled       time.Time
+	// unread and silent are how the last scan fared.
+	unread, silent error
 }
 
 // Start loads and attaches the eBPF programs and begins to look for targets.
 // Its error says what the host lacks.
-func (r *syscallReceiver) Start(ctx context.Context, host component.Host) error {
+func (r *syscallReceiver) Start(ctx context.Context, collector component.Host) error {
 	if r.run != nil {
 		return errors.New("the syscall receiver has been started already")
 	}
+	keeper, err := newKeeper(r.cfg.Kubernetes, r.set.Logger)
+	if err != nil {
+		return fmt.Errorf("the syscall receiver cannot tell pods: %w", err)
+	}
+	host := r.parts.host
+	if host == nil {
+		found := process.FindHost(process.HostOptions{Name: r.cfg.Host.Name, ID: r.cfg.Host.ID, Root: r.cfg.Host.Root})
+		host = &found
+	}
+	var pod process.Pods
+	if keeper != nil {
+		pod = keeper.Pod
+	}
 	finder, err := process.New(process.Config{
-		Root: r.parts.proc, Host: r.parts.host, Targets: rules(r.cfg.Targets), Exclude: rules(r.cfg.Exclude),
+		Root: r.parts.proc, Host: host, Pods: pod, Targets: rules(r.cfg.Targets), Exclude: rules(r.cfg.Exclude),
 		Children: r.cfg.IncludeChildren, MaxProcesses: r.cfg.Limits.Processes,
 	})
 	if err != nil {
@@ -98,23 +131,43 @@ func (r *syscallReceiver) Start(ctx context.Context, host component.Host) error 
 	}
 	now := func() int64 { return time.Now().UnixNano() }
 	counted := newStats(telemetry)
-	n := &run{logger: r.set.Logger, host: host, telemetry: telemetry, poked: make(chan struct{}, 1)}
+	n := &run{logger: r.set.Logger, host: collector, keeper: keeper, continuous: r.cfg.Mode == ModeContinuous, telemetry: telemetry, poked: make(chan struct{}, 1)}
 	n.scout = &scout{
 		finder: finder, interval: r.cfg.DiscoveryInterval, stats: counted, logger: r.set.Logger, now: now,
-		notices: make(chan notice, maxNotices), found: n.found, answer: n.answer, trouble: n.trouble,
+		busy: threadCPUTime, notices: make(chan notice, maxNotices), found: n.found, answer: n.answer, trouble: n.trouble,
 	}
+	n.alone = newAlone(counted)
+	unwind := r.parts.unwinder(n.alone.put)
+	var interpret interpreters
+	if r.cfg.Stacks.Interpreters && r.parts.interpreters != nil {
+		interpret = r.parts.interpreters(unwind)
+	}
+	n.symbols = newSymbols(unwind, interpret, counted, r.set.Logger)
+	n.scout.silence = newSilence(rules(r.cfg.Targets), finder.Nearest, r.set.Logger, time.Unix(0, now()))
+	n.scout.news = &news{logger: r.set.Logger, self: r.set.ID, rules: rules(r.cfg.Targets), services: map[string]*instances{}}
 	n.gatherer = &gatherer{
-		cfg: r.cfg, logger: r.set.Logger, unwind: r.parts.unwinder(), host: finder.Host(), arch: runtime.GOARCH, stats: counted,
+		cfg: r.cfg, logger: r.set.Logger, symbols: n.symbols, still: finder.Still, host: finder.Host(), arch: runtime.GOARCH, stats: counted,
 		tell: n.scout.tell, ready: n.poke, now: now, last: now(), names: process.NewThreadNames(r.parts.proc),
 		targets: map[int32]*target{}, dedup: newStackIndex(), buffers: buffers{most: r.cfg.maxPending()},
 	}
+	if n.gatherer.surroundings = r.parts.surroundings; n.gatherer.surroundings == nil && r.parts.proc == "" {
+		reader := machine.New("")
+		n.gatherer.surroundings = &surroundings{reader: reader}
+		if missing := reader.Missing(); len(missing) > 0 {
+			r.set.Logger.Info("The machine is seen in part.", zap.Strings("missing", missing))
+		}
+	}
 	if interval := r.cfg.JVM.PerfMapInterval; interval > 0 {
+		door := &rootfs.Door{Proc: r.parts.proc}
 		n.perfMaps = &perfMaps{
-			interval: interval, logger: r.set.Logger, runtime: n.gatherer.unwind.Runtime, told: map[int32]time.Time{},
+			interval: interval, logger: r.set.Logger, runtime: n.symbols.runtime, told: map[int32]time.Time{},
 			write: func(ctx context.Context, pid int32) error {
-				return jvm.WritePerfMap(ctx, cmp.Or(r.parts.proc, "/proc"), pid)
+				return jvm.WritePerfMap(ctx, door, pid)
 			},
 		}
+	}
+	if r.cfg.Watch.GoroutineInterval > 0 {
+		n.goroutines = newGoroutines(r.cfg, n.gatherer, &rootfs.Door{Proc: r.parts.proc}, r.set.Logger)
 	}
 	if hz := r.cfg.Watch.SampleFrequency; hz > 0 {
 		n.gatherer.samplePeriod = time.Second / time.Duration(hz)
@@ -135,33 +188,51 @@ func (r *syscallReceiver) Start(ctx context.Context, host component.Host) error 
 	}
 	n.queue = newQueue(r.cfg.Limits.QueuedFlushes, r.next, report, n.refused)
 	n.gatherer.emit = n.queue.offer
-	if err := counted.register(n.queue.length); err != nil {
+	if err := counted.register(n.queue.length, n.tracer.LastRead); err != nil {
 		telemetry.Shutdown()
 		return errors.Join(err, n.tracer.Close())
 	}
 	n.queue.start()
+	n.symbols.start()
 	if err := n.tracer.Start(ctx); err != nil {
+		n.symbols.stop()
 		n.queue.close(ctx)
 		telemetry.Shutdown()
 		return errors.Join(fmt.Errorf("the syscall receiver cannot record on this host: %w", err), n.tracer.Close())
 	}
-	if denied := n.tracer.Degraded(); len(denied) > 0 {
+	if denied := append(n.tracer.Degraded(), rootfs.Denied()...); len(denied) > 0 {
 		n.degraded = errors.New("a part of the capture is denied: " + strings.Join(denied, "; "))
 	}
+	if r.cfg.DropPrivileges && r.parts.proc == "" {
+		if err := dropPrivileges(); err != nil {
+			r.set.Logger.Warn("The collector keeps more privileges than it needs.", zap.Error(err))
+		}
+	}
+	n.memory = limitMemory(r.set.Logger)
+	w := newWatch(r.cfg, counted, n.degraded)
+	n.scout.chosen = w.count
+	n.unshow = w.show(collector)
 	n.start(r.cfg.FlushInterval)
 	r.run = n
 	return nil
 }
 
+// shutdownPatience bounds a shutdown: the Collector gives it no deadline, and
+// systemd kills after 90 s.
+const shutdownPatience = 10 * time.Second
+
 // Shutdown detaches everything and delivers what is held, as long as the
-// context allows. Its error says what did not end in time; that goes on to end
-// in the background.
+// context and shutdownPatience allow. Its error says what did not end in time;
+// that goes on to end in the background.
 func (r *syscallReceiver) Shutdown(ctx context.Context) error {
 	n := r.run
 	if n == nil {
 		return nil
 	}
 	r.run = nil
+	n.unshow()
+	ctx, cancel := context.WithTimeout(ctx, shutdownPatience)
+	defer cancel()
 	n.stop()
 	n.queue.patience(ctx)
 	var hung []string
@@ -174,6 +245,7 @@ func (r *syscallReceiver) Shutdown(ctx context.Context) error {
 	// Once for what the kernel counted, once for what was left in its rings.
 	flush := func() {
 		<-n.looped
+		n.gatherer.close()
 		n.gatherer.flush()
 	}
 	flushed := within(ctx, flush)
@@ -189,12 +261,17 @@ func (r *syscallReceiver) Shutdown(ctx context.Context) error {
 		flushed = flushed && within(ctx, flush)
 	}
 	if !flushed {
-		hung = append(hung, "a flush (the reading of symbols)")
+		hung = append(hung, "a flush")
+	}
+	n.symbols.stop()
+	if !within(ctx, n.symbols.wait) {
+		hung = append(hung, "the reading of symbols")
 	}
 	if !n.queue.close(ctx) {
 		hung = append(hung, "the next component, which does not heed the end of its context")
 	}
 	n.telemetry.Shutdown()
+	n.memory.close()
 	if len(hung) > 0 {
 		errs = append(errs, fmt.Errorf("the syscall receiver was shut down, but had to leave behind: %s", strings.Join(hung, "; ")))
 	}
@@ -209,6 +286,12 @@ func (n *run) start(flushInterval time.Duration) {
 		var asking sync.WaitGroup
 		if n.perfMaps != nil {
 			asking.Go(func() { n.perfMaps.run(ctx) })
+		}
+		if n.keeper != nil {
+			asking.Go(func() { n.keeper.Run(ctx) })
+		}
+		if n.goroutines != nil {
+			asking.Go(func() { n.goroutines.run(ctx) })
 		}
 		n.scout.run(ctx)
 		asking.Wait()
@@ -230,6 +313,10 @@ func (n *run) start(flushInterval time.Duration) {
 			case <-ticker.C:
 				n.gatherer.flush()
 				n.decide()
+				n.memory.follow(heapInUse())
+				if n.alone.tell(n.logger, time.Now()) {
+					n.report()
+				}
 			case <-n.poked:
 				n.gatherer.ship()
 			}
@@ -253,8 +340,8 @@ func (n *run) found(start int64, all []*process.Process) {
 	n.decide()
 }
 
-func (n *run) answer(pid int32, p *process.Process) {
-	n.gatherer.answer(pid, p)
+func (n *run) answer(pid int32, looked int64, p *process.Process) {
+	n.gatherer.answer(pid, looked, p)
 	n.decide()
 }
 
@@ -263,6 +350,22 @@ func (n *run) decide() {
 	n.settle.Lock()
 	defer n.settle.Unlock()
 	n.gatherer.settle()
+	n.attend(n.gatherer.following() > 0)
+}
+
+// attend has no hook on system calls attached while there is no target: it taxes
+// every process of the host.
+func (n *run) attend(targets bool) {
+	switch {
+	case n.pacer != nil:
+		n.pacer.attend(targets)
+	case n.continuous && targets != n.hooked:
+		if err := n.tracer.Trace(targets); err != nil {
+			n.logger.Warn("Cannot switch the recording of calls; it is tried again.", zap.Bool("on", targets), zap.Error(err))
+			return
+		}
+		n.hooked = targets
+	}
 }
 
 // refused counts the events the next component did not take.
@@ -274,33 +377,39 @@ func (n *run) refused(d delivery, err error) {
 // troubleLasts is for how long discovery must fare well to be well.
 const troubleLasts = time.Minute
 
-// trouble reports how the discovery fares, together with what the kernel
-// denies, when that changes.
-func (n *run) trouble(err error) {
-	if err != nil {
-		err = fmt.Errorf("not every process can be judged by the rules: %w; grant CAP_SYS_PTRACE (executable, sockets) and CAP_DAC_READ_SEARCH (environment), or run as root", err)
-	}
-	err = errors.Join(n.degraded, err)
-	text := "ok"
-	if err != nil {
-		// The example changes from scan to scan: report a kind once.
-		text = strings.SplitN(err.Error(), "/proc/", 2)[0]
-	}
+// trouble takes how the discovery fares.
+func (n *run) trouble(unread, silent error) {
+	n.statusMu.Lock()
+	n.unread, n.silent = unread, silent
+	n.statusMu.Unlock()
+	n.report()
+}
+
+// report reports how the discovery fares, together with what the kernel denies
+// and what is left alone, when that changes.
+func (n *run) report() {
 	n.statusMu.Lock()
 	defer n.statusMu.Unlock()
+	alone := n.alone.trouble(time.Now())
+	err := errors.Join(n.degraded, n.unread, alone, n.silent)
+	kind := cmp.Or(kinds(n.degraded, n.unread, alone, n.silent), "ok")
 	if err != nil {
 		n.troubled = time.Now()
 	}
 	// A process that cannot be read is judged again only now and then: one
-	// scan without trouble does not mean it is over.
-	if text == n.status || err == nil && time.Since(n.troubled) < troubleLasts {
+	// scan without trouble does not mean it is over. That there is a target does.
+	if kind == n.status || n.status != "silent" && err == nil && time.Since(n.troubled) < troubleLasts {
 		return
 	}
-	n.status = text
+	n.status = kind
 	if err == nil {
 		componentstatus.ReportStatus(n.host, componentstatus.NewEvent(componentstatus.StatusOK))
 		return
 	}
-	n.logger.Warn("Recording goes on with less.", zap.Error(err))
+	// That nothing is chosen has a line of its own.
+	if less := errors.Join(n.degraded, n.unread, alone); less != nil && less.Error() != n.warned {
+		n.warned = less.Error()
+		n.logger.Warn("Recording goes on with less.", zap.Error(less))
+	}
 	componentstatus.ReportStatus(n.host, componentstatus.NewRecoverableErrorEvent(err))
 }

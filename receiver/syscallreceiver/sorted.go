@@ -4,23 +4,23 @@ import (
 	"cmp"
 	"slices"
 
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
-func byTime(x, y syscalltrace.Event) int { return cmp.Compare(x.Time, y.Time) }
+func byTime(x, y threadtrace.Event) int { return cmp.Compare(x.Time, y.Time) }
 
 // sortEvents sorts a thread's events by time. Its calls come in order, what was seen
 // of it in between (samples, waits) in front of those of the same poll of the
 // rings: the few are taken out, sorted, and merged in from the end. spare is
 // room for them; what it has become is returned.
-func sortEvents(events, spare []syscalltrace.Event) []syscalltrace.Event {
+func sortEvents(events, spare []threadtrace.Event) []threadtrace.Event {
 	spare = spare[:0]
 	if inOrder(events) {
 		return spare
 	}
 	calls := 0
 	for i := range events {
-		if e := &events[i]; e.Kind == syscalltrace.KindCall {
+		if e := &events[i]; e.Kind == threadtrace.KindCall {
 			if calls < i {
 				events[calls] = *e
 			}
@@ -45,7 +45,7 @@ func sortEvents(events, spare []syscalltrace.Event) []syscalltrace.Event {
 	return spare
 }
 
-func inOrder(events []syscalltrace.Event) bool {
+func inOrder(events []threadtrace.Event) bool {
 	for i := 1; i < len(events); i++ {
 		if events[i].Time < events[i-1].Time {
 			return false

@@ -7,37 +7,37 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 // TestSortEvents holds the merging against a sort, of events as polls deliver them
 // and of any others. Return tells the events apart.
 func TestSortEvents(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	var spare []syscalltrace.Event
+	var spare []threadtrace.Event
 	for range 500 {
-		var events []syscalltrace.Event
+		var events []threadtrace.Event
 		wild := r.IntN(4) == 0
 		for poll := range int64(r.IntN(6)) {
 			for range r.IntN(4) {
-				kind := syscalltrace.KindSample + syscalltrace.Kind(r.IntN(2))
-				events = append(events, syscalltrace.Event{Kind: kind, Time: 100*poll + r.Int64N(100), Return: int32(len(events))})
+				kind := threadtrace.KindSample + threadtrace.Kind(r.IntN(2))
+				events = append(events, threadtrace.Event{Kind: kind, Time: 100*poll + r.Int64N(100), Return: int32(len(events))})
 			}
 			at := 100 * poll
 			for range r.IntN(20) {
 				if at += r.Int64N(5); wild {
 					at = r.Int64N(600)
 				}
-				events = append(events, syscalltrace.Event{Time: at, Return: int32(len(events))})
+				events = append(events, threadtrace.Event{Time: at, Return: int32(len(events))})
 			}
 		}
 		want := slices.Clone(events)
-		slices.SortFunc(want, func(a, b syscalltrace.Event) int {
+		slices.SortFunc(want, func(a, b threadtrace.Event) int {
 			// Of one instant the calls come first, then in the order they came.
 			if c := byTime(a, b); c != 0 {
 				return c
 			}
-			if seen := func(e syscalltrace.Event) bool { return e.Kind != syscalltrace.KindCall }; seen(a) != seen(b) {
+			if seen := func(e threadtrace.Event) bool { return e.Kind != threadtrace.KindCall }; seen(a) != seen(b) {
 				if seen(a) {
 					return 1
 				}

@@ -2,12 +2,15 @@ package syscallreceiver
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 	"github.com/perfscope/perfscope/receiver/syscallreceiver/internal/metadata"
 )
 
@@ -19,31 +22,51 @@ const (
 	stackIncomplete
 	stackFailed
 	stackDropped
+	stackQuarantined
 	stackResults
 )
 
-var stackNames = [stackResults]string{"complete", "incomplete", "failed", "dropped"}
+var stackNames = [stackResults]string{"complete", "incomplete", "failed", "dropped", "quarantined"}
+
+// lookResult is what became of a look at the goroutines of a process.
+type lookResult int
+
+const (
+	lookDone lookResult = iota
+	lookFailed
+	lookUnlocated
+	lookResults
+)
+
+var lookNames = [lookResults]string{"done", "failed", "unlocated"}
 
 var kindNames = [...]string{
-	syscalltrace.KindCall:     "call",
-	syscalltrace.KindInFlight: "in_flight",
-	syscalltrace.KindSample:   "sample",
-	syscalltrace.KindBlocked:  "blocked",
+	threadtrace.KindCall:     "call",
+	threadtrace.KindInFlight: "in_flight",
+	threadtrace.KindSample:   "sample",
+	threadtrace.KindBlocked:  "blocked",
 }
 
 // stats counts under the gatherer's lock and publishes at every flush, so that
 // an event costs no metric call.
 type stats struct {
-	telemetry *metadata.TelemetryBuilder
-	kinds     [len(kindNames)]uint64
-	stacks    [stackResults]uint64
+	telemetry  *metadata.TelemetryBuilder
+	kinds      [len(kindNames)]uint64
+	stacks     [stackResults]atomic.Uint64
+	looks      lookCounts
+	goroutines [lookResults]atomic.Uint64
 	// dropped counts events by reason, lostStacks stacks that the kernel
 	// could not hand over.
 	dropped, lostStacks map[string]uint64
 	batches, contexts   uint64
-	skipped, stuck      atomic.Int64
+	// postponed counts looks at single processes left to the next scan.
+	skipped, stuck, postponed atomic.Int64
+	// idleRules choose no process now, unreadable processes cannot be judged.
+	idleRules, unreadable atomic.Int64
 
-	processes, threads, inFlight, memory, pending atomic.Int64
+	processes, threads, inFlight, memory, pending, held atomic.Int64
+	// flushed is when the last flush ended, in nanoseconds since the epoch.
+	flushed atomic.Int64
 	// Shares, in millionths: of the host's CPU time that the hooks and this
 	// process take, and of the time in which calls were recorded.
 	hooks, own, traced atomic.Int64
@@ -53,8 +76,60 @@ func newStats(telemetry *metadata.TelemetryBuilder) *stats {
 	return &stats{telemetry: telemetry, dropped: map[string]uint64{}, lostStacks: map[string]uint64{}}
 }
 
+// stack counts one by what became of it; from any goroutine.
+func (s *stats) stack(r stackResult) { s.stacks[r].Add(1) }
+
+// interpreterLook counts a look at an interpreter by its result; from any goroutine.
+func (s *stats) interpreterLook(result string) { s.looks.add(result) }
+
+// lookCounts counts looks at interpreters by what became of them.
+type lookCounts struct {
+	mu sync.Mutex
+	n  map[string]uint64
+}
+
+func (c *lookCounts) add(result string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.n == nil {
+		c.n = map[string]uint64{}
+	}
+	c.n[result]++
+}
+
+func (c *lookCounts) take() map[string]uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := c.n
+	c.n = nil
+	return n
+}
+
+// goroutineLook counts one by what became of it; from any goroutine.
+func (s *stats) goroutineLook(r lookResult) { s.goroutines[r].Add(1) }
+
+// age is the time since an instant, as a gauge.
+func age(at func() time.Time) metric.Float64Callback {
+	return func(_ context.Context, o metric.Float64Observer) error {
+		if t := at(); !t.IsZero() {
+			o.Observe(max(0, time.Since(t).Seconds()))
+		}
+		return nil
+	}
+}
+
 // register publishes the gauges.
-func (s *stats) register(queue func() int) error {
+func (s *stats) register(queue func() int, lastRead func() time.Time) error {
+	flushed := func() time.Time {
+		if n := s.flushed.Load(); n > 0 {
+			return time.Unix(0, n)
+		}
+		return time.Time{}
+	}
+	if err := errors.Join(s.telemetry.RegisterReceiverSyscallReadAgeCallback(age(lastRead)),
+		s.telemetry.RegisterReceiverSyscallFlushAgeCallback(age(flushed))); err != nil {
+		return err
+	}
 	observe := func(v *atomic.Int64) metric.Int64Callback {
 		return func(_ context.Context, o metric.Int64Observer) error {
 			o.Observe(v.Load())
@@ -83,10 +158,13 @@ func (s *stats) register(queue func() int) error {
 		value    metric.Int64Callback
 	}{
 		{s.telemetry.RegisterReceiverSyscallProcessesCallback, observe(&s.processes)},
+		{s.telemetry.RegisterReceiverSyscallRulesUnmatchedCallback, observe(&s.idleRules)},
+		{s.telemetry.RegisterReceiverSyscallProcessesUnreadableCallback, observe(&s.unreadable)},
 		{s.telemetry.RegisterReceiverSyscallThreadsCallback, observe(&s.threads)},
 		{s.telemetry.RegisterReceiverSyscallCallsInFlightCallback, observe(&s.inFlight)},
 		{s.telemetry.RegisterReceiverSyscallCaptureMemoryCallback, observe(&s.memory)},
 		{s.telemetry.RegisterReceiverSyscallPendingEventsCallback, observe(&s.pending)},
+		{s.telemetry.RegisterReceiverSyscallSymbolMemoryCallback, observe(&s.held)},
 		{s.telemetry.RegisterReceiverSyscallQueueLengthCallback, func(_ context.Context, o metric.Int64Observer) error {
 			o.Observe(int64(queue()))
 			return nil
@@ -97,6 +175,12 @@ func (s *stats) register(queue func() int) error {
 		}
 	}
 	return nil
+}
+
+// quarantined counts what is left alone from now on.
+func (s *stats) quarantined(kind string) {
+	s.telemetry.ReceiverSyscallQuarantines.Add(context.Background(), 1,
+		metric.WithAttributeSet(attribute.NewSet(attribute.String("kind", kind))))
 }
 
 // refused counts events that the next component did not take.
@@ -116,8 +200,14 @@ func (s *stats) publish(g *gatherer, inFlight int, memory int64) {
 	for kind, n := range s.kinds {
 		count(s.telemetry.ReceiverSyscallEvents, n, "kind", kindNames[kind])
 	}
-	for result, n := range s.stacks {
-		count(s.telemetry.ReceiverSyscallStacks, n, "result", stackNames[result])
+	for result := range s.stacks {
+		count(s.telemetry.ReceiverSyscallStacks, s.stacks[result].Swap(0), "result", stackNames[result])
+	}
+	for result, n := range s.looks.take() {
+		count(s.telemetry.ReceiverSyscallInterpreterLooks, n, "result", result)
+	}
+	for result := range s.goroutines {
+		count(s.telemetry.ReceiverSyscallGoroutineLooks, s.goroutines[result].Swap(0), "result", lookNames[result])
 	}
 	for reason, n := range s.lostStacks {
 		count(s.telemetry.ReceiverSyscallStacks, n, "result", reason)
@@ -137,7 +227,10 @@ func (s *stats) publish(g *gatherer, inFlight int, memory int64) {
 	if n := s.stuck.Swap(0); n > 0 {
 		s.telemetry.ReceiverSyscallProcessesStuck.Add(ctx, n)
 	}
-	s.kinds, s.stacks, s.batches, s.contexts = [len(kindNames)]uint64{}, [stackResults]uint64{}, 0, 0
+	s.kinds, s.batches, s.contexts = [len(kindNames)]uint64{}, 0, 0
+	if n := s.postponed.Swap(0); n > 0 {
+		s.telemetry.ReceiverSyscallProcessesPostponed.Add(ctx, n)
+	}
 	clear(s.dropped)
 	clear(s.lostStacks)
 	s.processes.Store(int64(len(g.targets)))

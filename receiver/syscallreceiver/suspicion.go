@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/perfscope/perfscope/internal/habit"
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 const (
@@ -35,22 +35,22 @@ func newSuspicion(raise func(service, why string)) *suspicion {
 }
 
 // see takes what the watch saw of a thread.
-func (s *suspicion) see(id *identity, arch, thread string, events []syscalltrace.Event) {
-	w := s.services[id.InstanceID]
+func (s *suspicion) see(id *identity, arch, thread string, events []threadtrace.Event) {
+	w := s.services[id.key]
 	if w == nil {
 		if len(s.services) >= maxHabits {
 			return
 		}
 		w = &watched{name: id.ServiceName, arch: arch, habit: habit.NewService()}
-		s.services[id.InstanceID] = w
+		s.services[id.key] = w
 	}
 	w.idle = 0
 	role := strings.TrimRight(thread, "0123456789")
 	for i := range events {
 		switch e := &events[i]; e.Kind {
-		case syscalltrace.KindSample:
+		case threadtrace.KindSample:
 			w.habit.Add(habit.Feature{Role: role}, float64(e.Duration)/1e9)
-		case syscalltrace.KindBlocked:
+		case threadtrace.KindBlocked:
 			w.habit.Add(habit.Feature{Role: role, Waiting: true, Number: e.Number}, float64(e.Duration)/1e9)
 		}
 	}
@@ -72,7 +72,7 @@ func (s *suspicion) close(now int64) {
 func (w *watched) describe(c habit.Change) string {
 	what := "CPUs used by"
 	if c.Waiting {
-		what = "threads waiting in " + syscalltrace.Name(w.arch, c.Number) + ", of"
+		what = "threads waiting in " + threadtrace.Name(w.arch, c.Number) + ", of"
 	}
 	return fmt.Sprintf("%.2f %s %q, usually %.2f", c.Now, what, c.Role, c.Usual)
 }

@@ -3,12 +3,14 @@ package syscallreceiver
 import (
 	"hash/maphash"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/perfscope/perfscope/internal/process"
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/internal/stack"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 // target is what is held of one process.
@@ -32,17 +34,32 @@ type target struct {
 	waiting int
 	// since is from when on it is recorded, in nanoseconds since the epoch.
 	since int64
-	// cpu is the CPU time used since the last flush; counted tells that
-	// the threads it had at the start are accounted for.
-	cpu     time.Duration
+	// usage is what was used since the last flush; counted tells that the
+	// threads it had at the start are accounted for.
+	usage   usage
 	counted bool
-	threads map[int32]*thread
-	// stacks holds the stacks that came since the last flush, by id.
-	stacks map[uint32]syscalltrace.Stack
-	// before holds those of the flush before: a call comes a little after its
-	// stack, and a flush may come between them.
-	before map[uint32]syscalltrace.Stack
-	// received and dropped count since the last flush.
+	// coverage is that of the flushes in which it was kept, see describing.
+	coverage []*threadtrace.Coverage
+	threads  map[int32]*thread
+	// earlier is the process that had the pid before: what happened before since
+	// is its own. It is nil once all of that has been told.
+	earlier *target
+	// over is when it ended, in nanoseconds since the epoch, once that is known;
+	// closing counts the flushes since another has its pid.
+	over    int64
+	closing int
+
+	// named are its stacks, facts what else symbols knows of it; asked is set
+	// while that is under way, and epoch counts its programs.
+	named namedStacks
+	facts atomic.Pointer[stack.Facts]
+	asked atomic.Bool
+	epoch atomic.Uint32
+	// parked and parkedStacks are its goroutines' and their stacks.
+	parked       parked
+	parkedStacks namedStacks
+	// lacked, received and dropped count since the last flush.
+	lacked   lacked
 	received uint64
 	dropped  map[string]uint64
 }
@@ -50,24 +67,31 @@ type target struct {
 // identity is who a process is; it is shared with the parcels under way.
 type identity struct {
 	*process.Process
-	// resource is the same as attributes, made once, by the one who ships.
+	key string
+	// resource is the same as attributes, made by the one who ships of the facts
+	// known then.
 	resource *pcommon.Map
+	facts    stack.Facts
 }
+
+func newIdentity(p *process.Process) *identity { return &identity{Process: p, key: p.Key()} }
 
 // thread is what is held of one thread.
 type thread struct {
-	events []syscalltrace.Event
+	events []threadtrace.Event
+	// name is that of goroutines; a thread's own is asked of the kernel.
+	name string
 	// usual is how many there were at the last flush that had some.
 	usual int
 	// contexts are those of the requests it received.
-	contexts []syscalltrace.Context
+	contexts []threadtrace.Context
 	// dropped counts its events lost since the last flush.
 	dropped uint64
 	ended   bool
 	// idle counts the flushes in which nothing was heard of it.
 	idle int
-	// cpu is what it has used since its start, once counted.
-	cpu     time.Duration
+	// usage is what it has used since its start, once counted.
+	usage   usage
 	counted bool
 	// wait is the last wait a snapshot saw the thread in: the kernel
 	// copies a wait's stack once.
@@ -79,14 +103,14 @@ type wait struct {
 	id     uint32
 	number int32
 	since  int64 // in nanoseconds since the epoch
-	stack  syscalltrace.Stack
+	delay  int64 // of its call so far, ns
+	stack  threadtrace.Stack
 }
 
 func newTarget(pid int32, since int64) *target {
 	return &target{
 		pid: pid, since: since,
 		threads: map[int32]*thread{},
-		stacks:  map[uint32]syscalltrace.Stack{},
 		dropped: map[string]uint64{},
 	}
 }
@@ -102,7 +126,7 @@ func (t *target) thread(tid int32) *thread {
 
 // room makes room for one more event of the thread, to be kept until the next
 // flush.
-func (th *thread) room(b *buffers) *syscalltrace.Event {
+func (th *thread) room(b *buffers) *threadtrace.Event {
 	n := len(th.events)
 	if n == cap(th.events) {
 		th.events = b.grow(th.events, th.usual)
@@ -113,8 +137,8 @@ func (th *thread) room(b *buffers) *syscalltrace.Event {
 }
 
 // takeAfter takes out the events that ended after an instant.
-func (t *target) takeAfter(instant int64) map[int32][]syscalltrace.Event {
-	taken := map[int32][]syscalltrace.Event{}
+func (t *target) takeAfter(instant int64) map[int32][]threadtrace.Event {
+	taken := map[int32][]threadtrace.Event{}
 	for tid, th := range t.threads {
 		kept := th.events[:0]
 		for _, e := range th.events {
@@ -130,31 +154,39 @@ func (t *target) takeAfter(instant int64) map[int32][]syscalltrace.Event {
 }
 
 // give takes events back.
-func (t *target) give(events map[int32][]syscalltrace.Event) {
+func (t *target) give(events map[int32][]threadtrace.Event) {
 	for tid, list := range events {
 		th := t.thread(tid)
 		th.events = append(th.events, list...)
 	}
 }
 
-// used takes the CPU time a thread has used since its start.
-func (t *target) used(tid int32, total time.Duration) {
+// usage is what the scheduler says of threads.
+type usage struct {
+	// cpu is the CPU time used, delay the time runnable without a CPU.
+	cpu, delay time.Duration
+}
+
+// used takes what a thread has used since its start.
+func (t *target) used(tid int32, total usage) {
 	th := t.thread(tid)
 	th.idle = 0
 	switch {
 	case th.counted:
-		t.cpu += max(total-th.cpu, 0)
+		t.usage.cpu += max(total.cpu-th.usage.cpu, 0)
+		t.usage.delay += max(total.delay-th.usage.delay, 0)
 	case t.counted:
-		t.cpu += total // started since: all of it is new
+		t.usage.cpu += total.cpu // started since: all of it is new
+		t.usage.delay += total.delay
 	}
-	th.cpu, th.counted = total, true
+	th.usage, th.counted = total, true
 }
 
 // batch makes a batch of a part of what a thread did, with its stacks numbered
 // from one.
-func (th *threadLoad) batch(name string, events []syscalltrace.Event, stacks, before map[uint32]syscalltrace.Stack, dedup *stackIndex) *syscalltrace.Batch {
-	b := &syscalltrace.Batch{ThreadID: th.tid, ThreadName: name, Events: events}
-	if !slices.ContainsFunc(events, func(e syscalltrace.Event) bool { return e.Stack != 0 }) {
+func (th *threadLoad) batch(name string, events []threadtrace.Event, named *namedStacks, dedup *stackIndex) *threadtrace.Batch {
+	b := &threadtrace.Batch{ThreadID: th.tid, ThreadName: name, Events: events}
+	if !slices.ContainsFunc(events, func(e threadtrace.Event) bool { return e.Stack != 0 }) {
 		return b
 	}
 	dedup.reset()
@@ -169,10 +201,8 @@ func (th *threadLoad) batch(name string, events []syscalltrace.Event, stacks, be
 			e.Stack = n
 			continue
 		}
-		s, ok := stacks[id]
-		if !ok {
-			s, ok = before[id]
-		}
+		got, ok := named.get(id)
+		s := got.Stack
 		if !ok && th.wait.id == id {
 			s, ok = th.wait.stack, true
 		}
@@ -186,14 +216,14 @@ func (th *threadLoad) batch(name string, events []syscalltrace.Event, stacks, be
 }
 
 // keepWait remembers the stack of the wait a blocked event belongs to.
-func (t *target) keepWait(tid int32, e syscalltrace.Event) {
+func (t *target) keepWait(tid int32, e threadtrace.Event) {
 	th := t.thread(tid)
 	if th.wait.id != e.Stack || e.Stack == 0 {
 		th.wait = wait{id: e.Stack}
 	}
-	th.wait.number, th.wait.since = e.Number, e.Time-e.Elapsed
-	if s, ok := t.stacks[e.Stack]; ok && e.Stack != 0 {
-		th.wait.stack = s
+	th.wait.number, th.wait.since, th.wait.delay = e.Number, e.Time-e.Elapsed, e.Delay
+	if s, ok := t.named.get(e.Stack); ok && e.Stack != 0 {
+		th.wait.stack = s.Stack
 	}
 }
 
@@ -214,7 +244,7 @@ func (x *stackIndex) reset() {
 }
 
 // index is the number of the stack in the batch; it is added when it is new.
-func (x *stackIndex) index(id uint32, s syscalltrace.Stack, b *syscalltrace.Batch) uint32 {
+func (x *stackIndex) index(id uint32, s threadtrace.Stack, b *threadtrace.Batch) uint32 {
 	var h maphash.Hash
 	h.SetSeed(x.seed)
 	for i := range s.Frames {
@@ -236,6 +266,6 @@ func (x *stackIndex) index(id uint32, s syscalltrace.Stack, b *syscalltrace.Batc
 	return n
 }
 
-func equalStacks(a, b syscalltrace.Stack) bool {
+func equalStacks(a, b threadtrace.Stack) bool {
 	return a.Complete == b.Complete && slices.Equal(a.Frames, b.Frames)
 }

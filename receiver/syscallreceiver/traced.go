@@ -3,7 +3,7 @@ package syscallreceiver
 import (
 	"time"
 
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 // traced is when every call was recorded: the edges since the last flush.
@@ -27,13 +27,15 @@ func (t *traced) edge(on bool, at int64) {
 
 // cover cuts the time from start to end, in nanoseconds since the epoch, at the
 // edges: each piece was traced as a whole or not at all. There is at least one;
-// cpu, the CPU time used meanwhile, is spread evenly.
-func (t *traced) cover(start, end int64, cpu time.Duration) []*syscalltrace.Coverage {
-	var pieces []*syscalltrace.Coverage
+// what was used meanwhile is spread evenly.
+func (t *traced) cover(start, end int64, used usage) []*threadtrace.Coverage {
+	var pieces []*threadtrace.Coverage
 	piece := func(from, to int64, on bool) {
-		c := &syscalltrace.Coverage{Start: from, End: to, CPUTime: cpu}
+		c := &threadtrace.Coverage{Start: from, End: to, CPUTime: used.cpu, RunDelay: used.delay}
 		if end > start {
-			c.CPUTime = time.Duration(float64(cpu) * float64(to-from) / float64(end-start))
+			part := float64(to-from) / float64(end-start)
+			c.CPUTime = time.Duration(float64(used.cpu) * part)
+			c.RunDelay = time.Duration(float64(used.delay) * part)
 		}
 		if on {
 			c.Traced = time.Duration(to - from)

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 func TestCoverageIsCutAtTheEdges(t *testing.T) {
@@ -40,24 +40,26 @@ func TestCoverageIsCutAtTheEdges(t *testing.T) {
 				tr.edge(on, at*s+1) // said twice
 			}
 			var got []piece
-			var cpu time.Duration
-			for _, c := range tr.cover(10*s, 20*s, time.Second) {
+			var used usage
+			for _, c := range tr.cover(10*s, 20*s, usage{time.Second, time.Minute}) {
 				got = append(got, piece{c.Start / s, c.End / s, c.Traced > 0})
 				if c.Traced > 0 {
 					assert.Equal(t, c.End-c.Start, int64(c.Traced))
 				}
-				cpu += c.CPUTime
+				used.cpu += c.CPUTime
+				used.delay += c.RunDelay
 			}
 			assert.Equal(t, tt.want, got)
-			assert.InDelta(t, time.Second, cpu, 10)
+			assert.InDelta(t, time.Second, used.cpu, 10)
+			assert.InDelta(t, time.Minute, used.delay, 10)
 			tr.forget()
-			next := tr.cover(20*s, 21*s, 0)
+			next := tr.cover(20*s, 21*s, usage{})
 			require.Len(t, next, 1)
 			assert.Equal(t, on, next[0].Traced > 0)
 		})
 	}
 	var tr traced
-	assert.Len(t, tr.cover(5, 5, 0), 1, "a flush of no length has a record, too")
+	assert.Len(t, tr.cover(5, 5, usage{}), 1, "a flush of no length has a record, too")
 }
 
 // TestCutCalls: what was entered before the tracing, or before the process was
@@ -71,7 +73,7 @@ func TestCutCalls(t *testing.T) {
 		{120, 30, 120, 30}, // after
 		{20, 30, 50, 0},    // returned before it was followed
 	} {
-		e := syscalltrace.Event{Time: epoch + tt.at, Duration: tt.took}
+		e := threadtrace.Event{Time: epoch + tt.at, Duration: tt.took}
 		b.targets[100].cut(&e)
 		assert.True(t, e.Cut)
 		assert.Equal(t, tt.wantAt, e.Time-epoch)

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/perfscope/perfscope/internal/stack"
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 // tracer is what the receiver needs of the kernel side.
@@ -32,6 +32,8 @@ type tracer interface {
 	InFlight(age time.Duration) []event
 	// Stats counts since the start.
 	Stats() tracerStats
+	// LastRead is when the rings were last read; it waits for nobody.
+	LastRead() time.Time
 	// Degraded says what the host denies, one sentence each.
 	Degraded() []string
 }
@@ -62,27 +64,36 @@ type tracerStats struct {
 type event struct {
 	PID, TID int32
 	// Stack of it is the id of a rawStack, not yet an index.
-	syscalltrace.Event
+	threadtrace.Event
 }
 
 // rawStack is a piece of a user stack as the kernel copied it.
 type rawStack struct {
 	ID       uint32
 	PID, TID int32
+	// Time is in nanoseconds since the epoch.
+	Time int64
 	// Blocked is set on that of a wait, which comes before the snapshot that
 	// shows the wait, and once for all snapshots of it.
 	Blocked bool
+	// Sampled is set on that of a sample of a thread on a CPU.
+	Sampled bool
 	Regs    stack.Registers
-	// Bytes were copied from SP upward; valid during the call only.
-	Bytes []byte
+	// Copy begins at SP; valid during the call only, unless buf, which is what its
+	// bytes are kept in, is set.
+	stack.Copy
+	buf *[]byte
 }
 
-// unwinder makes frames of raw stacks; *stack.Unwinder is one.
+// unwinder makes frames of raw stacks; *stack.Unwinder is one. Only Unwind, Facts,
+// Variables and GoFunction may take as long as the reading of files takes.
 type unwinder interface {
-	Unwind(pid int32, regs stack.Registers, stackBytes []byte) (syscalltrace.Stack, error)
+	Try(pid int32, regs stack.Registers, copied stack.Copy) (threadtrace.Stack, error)
+	Unwind(pid int32, regs stack.Registers, copied stack.Copy) (threadtrace.Stack, error)
+	Facts(pid int32) (stack.Facts, error)
+	Variables(pid int32) (module string, at map[string]uint64, err error)
+	GoFunction(pid int32, name string) (stack.GoFunction, error)
 	Inherit(parent, child int32)
 	Forget(pid int32)
-	Functions(pid int32) int
-	BuildID(pid int32) (kind, id string)
-	Runtime(pid int32) string
+	Stats() stack.Stats
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,8 +28,14 @@ type Config struct {
 	// further ones that are merged into it.
 	Binary, File string
 	Overlays     []string
+	// Args are further arguments.
+	Args []string
+	// Wrapper is a command that executes Binary in its place; empty for none.
+	Wrapper []string
 	// Out is the directory for the collector's log and its anomalies.
 	Out string
+	// Remember has it go on from what an earlier one in Out knew of the services.
+	Remember bool
 	// Env are further variables of the collector.
 	Env []string
 	// User runs the collector under another account.
@@ -50,6 +57,10 @@ type Agent struct {
 // startTimeout bounds the time from exec to "everything is ready".
 const startTimeout = 30 * time.Second
 
+// stopPatience is for a collector that has much to judge on a machine that is
+// busy.
+const stopPatience = time.Minute
+
 // Start starts the collector and waits until its pipelines run.
 func Start(ctx context.Context, cfg Config) (*Agent, error) {
 	a := &Agent{
@@ -61,23 +72,34 @@ func Start(ctx context.Context, cfg Config) (*Agent, error) {
 			return nil, err
 		}
 	}
+	if !cfg.Remember {
+		if err := os.RemoveAll(filepath.Join(cfg.Out, "state")); err != nil {
+			return nil, err
+		}
+	}
 	port, err := server.FreePort()
 	if err != nil {
 		return nil, err
 	}
 	a.metrics = fmt.Sprintf("http://localhost:%d/metrics", port)
-	args := []string{"--config", cfg.File}
+	args := append(slices.Clone(cfg.Args), "--config", cfg.File)
 	for _, file := range cfg.Overlays {
 		args = append(args, "--config", file)
 	}
+	command := append(slices.Clone(cfg.Wrapper), cfg.Binary)
 	p, err := proc.Start(proc.Options{
-		Path: cfg.Binary, Args: args, Output: a.Log, User: cfg.User, Host: cfg.Host,
+		Path: command[0], Args: append(command[1:], args...), Output: a.Log, User: cfg.User, Host: cfg.Host,
 		Env: append([]string{
 			"PERFSCOPE_ANOMALY_FILE=" + a.AnomalyFile,
 			fmt.Sprintf("PERFSCOPE_METRICS_PORT=%d", port),
 			// The usual ports may be taken by the machine's own collector.
 			"PERFSCOPE_OTLP_GRPC_ENDPOINT=127.0.0.1:0",
 			"PERFSCOPE_OTLP_HTTP_ENDPOINT=127.0.0.1:0",
+			"PERFSCOPE_HEALTH_ENDPOINT=127.0.0.1:0",
+			"PERFSCOPE_PAGE_ENDPOINT=127.0.0.1:0",
+			"PERFSCOPE_STATE_DIRECTORY=" + filepath.Join(cfg.Out, "state"),
+			"PERFSCOPE_EXPECTED_FILE=" + filepath.Join(cfg.Out, "expected"),
+			"PERFSCOPE_REPORT_DIRECTORY=" + filepath.Join(cfg.Out, "reports"),
 		}, cfg.Env...),
 	})
 	if err != nil {
@@ -104,7 +126,7 @@ func Start(ctx context.Context, cfg Config) (*Agent, error) {
 
 // Stop ends the collector. An exit code other than zero is an error.
 func (a *Agent) Stop() error {
-	err := a.Process.Stop(15 * time.Second)
+	err := a.Process.Stop(stopPatience)
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		return fmt.Errorf("the collector ended with %w: %s", exit, a.lastLines())
@@ -115,6 +137,22 @@ func (a *Agent) Stop() error {
 // MetricsAddr is where the collector's own metrics are scraped, host:port.
 func (a *Agent) MetricsAddr() string {
 	return strings.TrimSuffix(strings.TrimPrefix(a.metrics, "http://"), "/metrics")
+}
+
+// Page is the address of the page, empty when its log does not tell it.
+func (a *Agent) Page() string {
+	log, err := os.ReadFile(a.Log)
+	if err != nil {
+		return ""
+	}
+	begun := bytes.LastIndex(log, []byte("The page is served.")) // of the last reload
+	if begun < 0 {
+		return ""
+	}
+	line, _, _ := bytes.Cut(log[begun:], []byte("\n"))
+	_, at, _ := bytes.Cut(line, []byte(`"address": "`))
+	address, _, _ := bytes.Cut(at, []byte(`"`))
+	return string(address)
 }
 
 // Metrics returns the collector's own metrics as text.

@@ -23,12 +23,18 @@ type Anomaly struct {
 	// Service and PID are the resource the record names.
 	Service string
 	PID     int
+	// Instance is its service.instance.id, Listening the sockets it listens
+	// on, address and port.
+	Instance  string
+	Listening []string
 	// Severity is the record's severity text, Warn whether it is WARN or
 	// above.
 	Severity string
 	Warn     bool
-	// ID is shared by the records of one episode.
-	ID string
+	// ID is shared by the records of one anomaly, State is raised, updated or
+	// cleared, Lost the time lost so far.
+	ID, State string
+	Lost      time.Duration
 	// TraceID and SpanID name, in hexadecimal, a span it is tied to; empty
 	// when there was none.
 	TraceID, SpanID string
@@ -45,6 +51,9 @@ type Anomaly struct {
 	Scope float64
 	// Path is the chain of callers into the first suspect, outermost first.
 	Path []string
+	// Cause is what the time was lost to, with Resource and Users, Hit who was hit.
+	Cause, Resource string
+	Users, Hit      []string
 }
 
 // Deviation is a system call whose use left its past.
@@ -127,13 +136,6 @@ func Follow(ctx context.Context, path string, pass func(Anomaly)) error {
 	}
 }
 
-// Said is the anomaly without what differs between its log record and its
-// events on spans: whose it is, how severe, and when it was read.
-func (a Anomaly) Said() Anomaly {
-	a.Seen, a.Service, a.PID, a.Severity, a.Warn, a.TraceID, a.SpanID = time.Time{}, "", 0, "", false, "", ""
-	return a
-}
-
 func anomaly(r record) Anomaly {
 	a := Anomaly{
 		Seen:     time.Now(),
@@ -141,9 +143,12 @@ func anomaly(r record) Anomaly {
 		End:      instant(r.attributes["perfscope.anomaly.end"]),
 		Service:  text(r.resource["service.name"]),
 		PID:      int(number(r.resource["process.pid"])),
+		Instance: text(r.resource["service.instance.id"]),
 		Severity: r.SeverityText,
 		Warn:     r.SeverityNumber >= severityWarn,
 		ID:       text(r.attributes["perfscope.anomaly.id"]),
+		State:    text(r.attributes["perfscope.anomaly.state"]),
+		Lost:     time.Duration(number(r.attributes["perfscope.anomaly.time_lost"]) * float64(time.Second)),
 		TraceID:  r.TraceID,
 		SpanID:   r.SpanID,
 		Kind:     text(r.attributes["perfscope.anomaly.kind"]),
@@ -152,6 +157,7 @@ func anomaly(r record) Anomaly {
 		Scope:    number(r.attributes["perfscope.search_scope"]),
 		Sentence: text(r.Body.value),
 	}
+	a.Listening = texts(r.resource["perfscope.process.listening"])
 	for _, s := range list(r.attributes["perfscope.suspects"]) {
 		m, _ := s.(map[string]any)
 		a.Suspects = append(a.Suspects, Suspect{
@@ -160,6 +166,9 @@ func anomaly(r record) Anomaly {
 			Score:    number(m["perfscope.suspect.score"]),
 			Evidence: texts(m["perfscope.suspect.evidence"]),
 		})
+	}
+	if name := text(r.attributes["code.function.name"]); len(a.Suspects) == 0 && name != "" {
+		a.Suspects = []Suspect{{Function: name}} // all that the event on a span says
 	}
 	for _, d := range list(r.attributes["perfscope.deviations"]) {
 		m, _ := d.(map[string]any)
@@ -170,6 +179,8 @@ func anomaly(r record) Anomaly {
 			Abnormal: figures(m["abnormal"]),
 		})
 	}
+	a.Cause, a.Resource = text(r.attributes["perfscope.cause.kind"]), text(r.attributes["perfscope.cause.resource"])
+	a.Users, a.Hit = texts(r.attributes["perfscope.cause.users"]), texts(r.attributes["perfscope.hit"])
 	a.Path = texts(r.attributes["perfscope.path"])
 	return a
 }
@@ -189,9 +200,13 @@ func instant(v any) time.Time {
 	return t
 }
 
-// Rank is the place of the first suspect that is in truth, counted from one;
-// zero when none is.
+// Rank is the place of the first suspect that is in truth, counted from one; zero when
+// none is. When the machine or a peer is the cause it is that among those that were hit:
+// a server that waits for a peer for ever is named with where it waits, too.
 func (a Anomaly) Rank(truth []string) int {
+	if len(a.Suspects) == 0 {
+		return 1 + slices.IndexFunc(a.Hit, func(hit string) bool { return Named(hit, truth) })
+	}
 	for i, s := range a.Suspects {
 		if Named(s.Function, truth) {
 			return i + 1

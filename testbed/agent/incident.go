@@ -16,6 +16,7 @@ type Cause struct {
 
 // Incident is one perfscope.incident log record of a gateway.
 type Incident struct {
+	ID, State  string
 	Start, End time.Time
 	Sentence   string
 	TraceID    string
@@ -54,6 +55,7 @@ func ReadIncidents(path string) ([]Incident, error) {
 				continue
 			}
 			out = append(out, Incident{
+				ID: text(r.attributes["perfscope.incident.id"]), State: text(r.attributes["perfscope.incident.state"]),
 				Start: instant(r.attributes["perfscope.incident.start"]), End: instant(r.attributes["perfscope.incident.end"]),
 				Sentence: text(r.Body.value), TraceID: r.TraceID, Causes: causes(r.attributes),
 			})

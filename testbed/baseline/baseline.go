@@ -8,8 +8,8 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/plog"
 
-	"github.com/perfscope/perfscope/internal/syscalllog"
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace/tracelog"
 	"github.com/perfscope/perfscope/testbed/agent"
 	"github.com/perfscope/perfscope/testbed/recording"
 )
@@ -44,6 +44,9 @@ type Ranks struct {
 	// SyscallTime is by the time that a function of the application is in
 	// system calls, waits for something to do among them.
 	SyscallTime int `json:"syscall_time"`
+	// Wall is by the time of all threads, running or waiting, in a function of the
+	// application with what it calls into.
+	Wall int `json:"wall,omitempty"`
 }
 
 // Rank ranks the functions of a recording. With recording.ErrTruncated the
@@ -54,7 +57,7 @@ func Rank(path string, q Question) (Ranks, error) {
 	}
 	lists := tally{
 		question: q,
-		self:     list{}, inclusive: list{}, slow: list{}, normal: list{}, syscalls: list{},
+		self:     list{}, inclusive: list{}, slow: list{}, normal: list{}, syscalls: list{}, wall: list{},
 	}
 	err := recording.Read(path, lists.add)
 	if err != nil && !errors.Is(err, recording.ErrTruncated) {
@@ -65,6 +68,7 @@ func Rank(path string, q Question) (Ranks, error) {
 		CPUInclusive:       lists.inclusive.rank(q.Truth),
 		CPUIncreaseNearest: lists.increase().rank(q.Truth),
 		SyscallTime:        lists.syscalls.rank(q.Truth),
+		Wall:               lists.wall.rank(q.Truth),
 	}, err
 }
 
@@ -101,8 +105,8 @@ func (l list) rank(truth []string) int {
 // tally has the lists in nanoseconds; slow and normal are the CPU time of the
 // nearest functions in either phase.
 type tally struct {
-	question                                Question
-	self, inclusive, slow, normal, syscalls list
+	question                                      Question
+	self, inclusive, slow, normal, syscalls, wall list
 }
 
 // increase is in nanoseconds per second.
@@ -121,9 +125,9 @@ func (t *tally) add(ld plog.Logs) error {
 			continue
 		}
 		arch, _ := attrs.Get("host.arch")
-		h := syscalllog.Handler{Arch: arch.AsString(), Batch: func(_ string, b *syscalltrace.Batch) { t.batch(b) }}
+		h := tracelog.Handler{Arch: arch.AsString(), Batch: func(_ string, b *threadtrace.Batch) { t.batch(b) }}
 		for _, sl := range rl.ScopeLogs().All() {
-			if errs := syscalllog.Decode(sl.LogRecords(), h); len(errs) > 0 {
+			if errs := tracelog.Decode(sl.LogRecords(), h); len(errs) > 0 {
 				return fmt.Errorf("the recording has a record that cannot be read: %w", errs[0])
 			}
 		}
@@ -131,24 +135,27 @@ func (t *tally) add(ld plog.Logs) error {
 	return nil
 }
 
-func (t *tally) batch(b *syscalltrace.Batch) {
+func (t *tally) batch(b *threadtrace.Batch) {
 	for i := range b.Events {
 		e := &b.Events[i]
-		if e.Kind != syscalltrace.KindSample && e.Kind != syscalltrace.KindBlocked || e.Stack == 0 || int(e.Stack) > len(b.Stacks) {
+		if e.Kind != threadtrace.KindSample && e.Kind != threadtrace.KindBlocked || e.Stack == 0 || int(e.Stack) > len(b.Stacks) {
 			continue
 		}
 		t.event(e, b.Stacks[e.Stack-1].Frames)
 	}
 }
 
-func (t *tally) event(e *syscalltrace.Event, frames []syscalltrace.Frame) {
+func (t *tally) event(e *threadtrace.Event, frames []threadtrace.Frame) {
 	slow, normal := t.question.Slow.contains(e.Time), t.question.Normal.contains(e.Time)
 	took := float64(e.Duration)
 	near, known := nearest(frames)
-	if slow && known && e.Number != syscalltrace.NoCall {
+	if slow && known && e.Number != threadtrace.NoCall {
 		t.syscalls[near] += took
 	}
-	if e.Kind != syscalltrace.KindSample {
+	if slow && known {
+		t.wall[near] += took
+	}
+	if e.Kind != threadtrace.KindSample {
 		return
 	}
 	if slow && known {
@@ -164,7 +171,7 @@ func (t *tally) event(e *syscalltrace.Event, frames []syscalltrace.Frame) {
 
 // callers adds a sample to the innermost function, and to each on the stack
 // once.
-func (t *tally) callers(frames []syscalltrace.Frame, took float64) {
+func (t *tally) callers(frames []threadtrace.Frame, took float64) {
 	seen := map[function]bool{}
 	for i := range frames {
 		// Inlined code is no function of its own to a profiler.
@@ -183,9 +190,9 @@ func (t *tally) callers(frames []syscalltrace.Frame, took float64) {
 }
 
 // nearest is the innermost function of the application.
-func nearest(frames []syscalltrace.Frame) (function, bool) {
+func nearest(frames []threadtrace.Frame) (function, bool) {
 	for i := range frames {
-		if f := &frames[i]; f.Origin == syscalltrace.OriginApplication && !f.Inlined {
+		if f := &frames[i]; f.Origin == threadtrace.OriginApplication && !f.Inlined {
 			return function{f.Function, f.Module}, true
 		}
 	}

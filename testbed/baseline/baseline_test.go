@@ -9,8 +9,8 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/plog"
 
-	"github.com/perfscope/perfscope/internal/syscalllog"
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace/tracelog"
 	"github.com/perfscope/perfscope/testbed/recording"
 )
 
@@ -21,12 +21,12 @@ const (
 )
 
 // on is a stack, innermost first; "libc:" and "inline:" say what a frame is.
-func on(names ...string) (s syscalltrace.Stack) {
+func on(names ...string) (s threadtrace.Stack) {
 	for _, name := range names {
-		f := syscalltrace.Frame{Function: name, Module: "server"}
+		f := threadtrace.Frame{Function: name, Module: "server"}
 		switch {
 		case len(name) > 5 && name[:5] == "libc:":
-			f.Function, f.Module, f.Origin = name[5:], "libc.so.6", syscalltrace.OriginLibrary
+			f.Function, f.Module, f.Origin = name[5:], "libc.so.6", threadtrace.OriginLibrary
 		case len(name) > 7 && name[:7] == "inline:":
 			f.Function, f.Inlined = name[7:], true
 		}
@@ -39,9 +39,9 @@ func on(names ...string) (s syscalltrace.Stack) {
 // another.
 type seen struct {
 	from, to, times int64
-	kind            syscalltrace.Kind
+	kind            threadtrace.Kind
 	call            int32
-	stack           syscalltrace.Stack
+	stack           threadtrace.Stack
 	pid             int
 }
 
@@ -58,10 +58,10 @@ func write(t *testing.T, all []seen) string {
 		t.Fatal(err)
 	}
 	for _, s := range all {
-		b := &syscalltrace.Batch{ThreadID: 1, Stacks: []syscalltrace.Stack{s.stack}}
+		b := &threadtrace.Batch{ThreadID: 1, Stacks: []threadtrace.Stack{s.stack}}
 		for at := s.from; at < s.to; at++ {
 			for i := range s.times {
-				b.Events = append(b.Events, syscalltrace.Event{
+				b.Events = append(b.Events, threadtrace.Event{
 					Kind: s.kind, Number: s.call, Stack: 1, Duration: second / 50,
 					Time: start + at*second + i*second/s.times,
 				})
@@ -71,7 +71,7 @@ func write(t *testing.T, all []seen) string {
 		rl := ld.ResourceLogs().AppendEmpty()
 		rl.Resource().Attributes().PutInt("process.pid", int64(max(s.pid, 1)))
 		rl.Resource().Attributes().PutStr("host.arch", "amd64")
-		syscalllog.AppendBatch(rl.ScopeLogs().AppendEmpty().LogRecords(), syscalllog.FormatPacked, "amd64", b)
+		tracelog.AppendBatch(rl.ScopeLogs().AppendEmpty().LogRecords(), tracelog.FormatPacked, "amd64", b)
 		if err := w.Write(ld); err != nil {
 			t.Fatal(err)
 		}
@@ -83,7 +83,7 @@ func write(t *testing.T, all []seen) string {
 }
 
 func TestRank(t *testing.T) {
-	const sample, blocked, none = syscalltrace.KindSample, syscalltrace.KindBlocked, syscalltrace.NoCall
+	const sample, blocked, none = threadtrace.KindSample, threadtrace.KindBlocked, threadtrace.NoCall
 	for name, c := range map[string]struct {
 		seen  []seen
 		pids  map[int]bool
@@ -96,13 +96,13 @@ func TestRank(t *testing.T) {
 				{10, 20, 5, sample, none, on("rehash", "serve", "main"), 1},
 			},
 			truth: "rehash",
-			want:  Ranks{CPUSelf: 2, CPUInclusive: 4, CPUIncreaseNearest: 1},
+			want:  Ranks{CPUSelf: 2, CPUInclusive: 4, CPUIncreaseNearest: 1, Wall: 2},
 		},
 		"its time is in a library": {
 			seen:  []seen{{10, 20, 5, sample, none, on("libc:memcpy", "rehash", "main"), 1}},
 			truth: "rehash",
 			// Two of three functions share the second place's value.
-			want: Ranks{CPUSelf: 0, CPUInclusive: 3 - 1, CPUIncreaseNearest: 1},
+			want: Ranks{CPUSelf: 0, CPUInclusive: 3 - 1, CPUIncreaseNearest: 1, Wall: 1},
 		},
 		"it waits in a call": {
 			seen: []seen{
@@ -111,7 +111,7 @@ func TestRank(t *testing.T) {
 				{10, 20, 1, sample, fdatasync, on("libc:fdatasync", "flush", "main"), 1},
 			},
 			truth: "flush",
-			want:  Ranks{CPUInclusive: 2, CPUIncreaseNearest: 1, SyscallTime: 2},
+			want:  Ranks{CPUInclusive: 2, CPUIncreaseNearest: 1, SyscallTime: 2, Wall: 2},
 		},
 		"what it did in the normal phase counts against it": {
 			seen: []seen{
@@ -120,7 +120,7 @@ func TestRank(t *testing.T) {
 				{10, 20, 2, sample, none, on("rehash", "main"), 1},
 			},
 			truth: "parse",
-			want:  Ranks{CPUSelf: 1, CPUInclusive: 2, CPUIncreaseNearest: 2},
+			want:  Ranks{CPUSelf: 1, CPUInclusive: 2, CPUIncreaseNearest: 2, Wall: 1},
 		},
 		"a function that takes less is in no list of increases": {
 			seen: []seen{
@@ -128,12 +128,12 @@ func TestRank(t *testing.T) {
 				{10, 20, 5, sample, none, on("parse", "main"), 1},
 			},
 			truth: "parse",
-			want:  Ranks{CPUSelf: 1, CPUInclusive: 2},
+			want:  Ranks{CPUSelf: 1, CPUInclusive: 2, Wall: 1},
 		},
 		"inlined code is its holder's, a clone is the function": {
 			seen:  []seen{{10, 20, 5, sample, none, on("inline:hash", "rehash.part.0", "main"), 1}},
 			truth: "rehash",
-			want:  Ranks{CPUSelf: 1, CPUInclusive: 2, CPUIncreaseNearest: 1},
+			want:  Ranks{CPUSelf: 1, CPUInclusive: 2, CPUIncreaseNearest: 1, Wall: 1},
 		},
 		"recursion counts once": {
 			seen: []seen{
@@ -141,7 +141,7 @@ func TestRank(t *testing.T) {
 				{10, 20, 1, sample, none, on("parse", "main"), 1},
 			},
 			truth: "walk",
-			want:  Ranks{CPUSelf: 1, CPUInclusive: 2, CPUIncreaseNearest: 1},
+			want:  Ranks{CPUSelf: 1, CPUInclusive: 2, CPUIncreaseNearest: 1, Wall: 1},
 		},
 		"other processes are left out": {
 			seen: []seen{
@@ -150,7 +150,7 @@ func TestRank(t *testing.T) {
 			},
 			pids:  map[int]bool{8: true},
 			truth: "rehash",
-			want:  Ranks{CPUSelf: 1, CPUInclusive: 1, CPUIncreaseNearest: 1},
+			want:  Ranks{CPUSelf: 1, CPUInclusive: 1, CPUIncreaseNearest: 1, Wall: 1},
 		},
 		"a tie gives the middle, rounded up": {
 			seen: []seen{
@@ -161,7 +161,7 @@ func TestRank(t *testing.T) {
 				{10, 20, 5, sample, none, on("c"), 1},
 			},
 			truth: "rehash", // places 2 to 5, 3.5 is their middle
-			want:  Ranks{CPUSelf: 4, CPUInclusive: 4, CPUIncreaseNearest: 4},
+			want:  Ranks{CPUSelf: 4, CPUInclusive: 4, CPUIncreaseNearest: 4, Wall: 4},
 		},
 		"outside of both phases nothing counts": {
 			seen:  []seen{{20, 30, 9, sample, none, on("rehash"), 1}},

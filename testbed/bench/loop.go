@@ -24,11 +24,15 @@ const loopCalls = 4000
 
 // Loop is a loop of a kind: getppid and readwrite make calls when they read a
 // line, and say how long they took; "paced CALLS THREADS" makes so many calls a
-// second until standard input is closed.
+// second until standard input is closed, and "goroutines N" has so many wait.
 func Loop(kind string) {
 	var calls, threads int
 	if n, _ := fmt.Sscanf(kind, "paced %d %d", &calls, &threads); n == 2 {
 		pace(calls, threads)
+		return
+	}
+	if n, _ := fmt.Sscanf(kind, "goroutines %d", &threads); n == 1 {
+		pass(threads)
 		return
 	}
 	runtime.LockOSThread()

@@ -46,6 +46,8 @@ func (r *Report) Markdown(w io.Writer) {
 	r.attached(p)
 	r.halfLoad(p)
 	r.userspace(p)
+	r.interpreted(p)
+	r.goroutines(p)
 	r.duty(p)
 	p("\nMeasured: %s.", dates(r.Date))
 }
@@ -189,6 +191,25 @@ func (r *Report) userspace(p printer) {
 	for _, s := range r.Scales {
 		p("| %d | %d | %d | %s | %.0f | %.0f | %.3f | %.0f | %.0f %% | %.0f |",
 			s.Services, s.Threads, s.Calls, s.Mode, s.Events, s.NSPerEvent, s.CPU, s.RSS, 100*s.GC, s.Lost)
+	}
+}
+
+// interpreted is the table of services of interpreters.
+func (r *Report) interpreted(p printer) {
+	if len(r.Interpreted) == 0 {
+		return
+	}
+	p("\n## Interpreters\n")
+	p("The whole collector beside a service in Python, whose threads compute and wait in turn,")
+	p("fifteen functions deep, twenty times a second each, with and without looks at which")
+	p("functions they are in (`stacks::interpreters`).\n")
+	p("| program | threads | mode | looks | collector, CPUs | MiB | events/s |\n|---|---|---|---|---|---|---|")
+	for _, s := range r.Interpreted {
+		looks := "off"
+		if s.Looks {
+			looks = "on"
+		}
+		p("| %s | %d | %s | %s | %.4f | %.0f | %.0f |", s.Program, s.Threads, s.Mode, looks, s.CPU, s.RSS, s.Events)
 	}
 }
 

@@ -244,5 +244,5 @@ func startAgent(ctx context.Context, o runner.Options, m Mode, env ...string) (*
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return nil, err
 	}
-	return agent.Start(ctx, agent.Config{Binary: o.Binary, File: o.Config, Out: out, Env: append(env, "PERFSCOPE_MODE="+string(m))})
+	return agent.Start(ctx, agent.Config{Binary: o.Binary, File: o.Config, Overlays: o.Overlays, Out: out, Env: append(env, "PERFSCOPE_MODE="+string(m))})
 }

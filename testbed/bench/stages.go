@@ -22,13 +22,14 @@ type Stage struct {
 var stages = []struct{ name, pkg, bench string }{
 	{"the ring of a CPU is read, in order with the others'", "./internal/capture", "^BenchmarkReader$"},
 	{"calls are held by thread, and packed into log records", "./receiver/syscallreceiver", "^BenchmarkCalls$/^threads=16$"},
+	{"stacks, at one in 16 calls, are handed to who unwinds them", "./receiver/syscallreceiver", "^BenchmarkSeparation$"},
 	{"records are read, and folded into units and hops", "./processor/perfscopeprocessor", "^BenchmarkFeatures$"},
 }
 
 const stageEvents = 100_000
 
 // benchLine is the last part of a benchmark's line, with -benchmem.
-var benchLine = regexp.MustCompile(`([\d.]+) ns/event\s+(\d+) B/op\s+(\d+) allocs/op`)
+var benchLine = regexp.MustCompile(`([\d.]+) ns/event(?:\s+[\d.]+ ns/stack)?\s+(\d+) B/op\s+(\d+) allocs/op`)
 
 // MeasureStages runs the benchmarks of the parts, with the Go tool chain, in the
 // repository.

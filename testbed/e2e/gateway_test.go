@@ -32,7 +32,7 @@ func TestGateway(t *testing.T) {
 	spanFile := filepath.Join(dir, "spans.json")
 	a, err := agent.Start(t.Context(), agent.Config{
 		Binary: binary, File: filepath.Join("..", "..", "config", "gateway.yaml"), Out: dir,
-		Overlays: []string{"yaml:processors::perfscope::span_wait::timeout: 2s"},
+		Overlays: []string{"yaml:processors::incident::span_wait::timeout: 2s"},
 		Env: []string{
 			"PERFSCOPE_GATEWAY_ENDPOINT=" + endpoint, "PERFSCOPE_SPAN_EXPORTERS=[file/spans]", "PERFSCOPE_SPAN_FILE=" + spanFile,
 		},
@@ -118,7 +118,10 @@ func abnormal(service, function string, now time.Time) plog.Logs {
 	rec := rl.ScopeLogs().AppendEmpty().LogRecords().AppendEmpty()
 	rec.SetEventName("perfscope.anomaly")
 	attrs := rec.Attributes()
+	rec.Body().SetStr(service + ": it is slow.")
 	attrs.PutStr("perfscope.anomaly.id", "of "+service)
+	attrs.PutStr("perfscope.anomaly.state", "raised")
+	attrs.PutStr("code.function.name", function)
 	attrs.PutDouble("perfscope.anomaly.score", 2)
 	attrs.PutStr("perfscope.anomaly.start", now.Add(-2*time.Second).UTC().Format(time.RFC3339Nano))
 	attrs.PutStr("perfscope.anomaly.end", now.Add(3*time.Second).UTC().Format(time.RFC3339Nano))

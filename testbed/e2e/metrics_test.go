@@ -23,8 +23,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
-	"github.com/perfscope/perfscope/internal/syscalllog"
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace/tracelog"
 	"github.com/perfscope/perfscope/testbed/agent"
 	"github.com/perfscope/perfscope/testbed/proc"
 	"github.com/perfscope/perfscope/testbed/server"
@@ -63,38 +63,59 @@ func TestPrometheusKnowsAnomalies(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	tell := func() {
+	tell := func(state string, severity plog.SeverityNumber) {
 		ld := abnormal("redis", "keysCommand", time.Now())
 		rec := ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0)
-		rec.SetSeverityNumber(plog.SeverityNumberWarn)
+		rec.SetSeverityNumber(severity)
+		rec.Attributes().PutStr("perfscope.anomaly.state", state)
+		rec.Attributes().PutDouble("perfscope.anomaly.time_lost", 7.5)
 		rec.SetTimestamp(0)
 		rec.Attributes().PutStr("code.function.name", "keysCommand")
 		if _, err := plogotlp.NewGRPCClient(conn).Export(t.Context(), plogotlp.NewExportRequestFromLogs(ld)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	tell()
-	tell()
-	for query, want := range map[string]string{
-		`perfscope_anomalies_total{service_name="redis",host_name="redis-host",code_function_name="keysCommand"}`: "2",
-		`perfscope_anomaly_score{service_name="redis"}`:                                                           "2",
-		`ALERTS{alertname="PerfScopeAnomaly",alertstate="firing",service_name="redis"}`:                           "1",
-	} {
-		var got string
-		for deadline := time.Now().Add(20 * time.Second); got != want; time.Sleep(300 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Errorf("%s is %q, want %s", query, got, want)
-				break
+	tell("raised", plog.SeverityNumberWarn)
+	tell("updated", plog.SeverityNumberWarn)
+	expect := func(queries map[string]string) { // within 20 s
+		t.Helper()
+		for query, want := range queries {
+			var got string
+			for deadline := time.Now().Add(20 * time.Second); got != want; time.Sleep(300 * time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Errorf("%s is %q, want %s", query, got, want)
+					break
+				}
+				got = ask(api, query)
 			}
-			got = ask(api, query)
 		}
 	}
+	expect(map[string]string{
+		`perfscope_anomalies_total{service_name="redis",host_name="redis-host",code_function_name="keysCommand"}`: "2",
+		`perfscope_anomaly_score{service_name="redis"}`:                                                           "2",
+		`perfscope_anomaly_open{service_name="redis"}`:                                                            "1",
+		// The first anomaly of a function counts.
+		strings.ReplaceAll(panel(t, "Anomalies reported in five minutes, by function"), "$service", "redis"): "2",
+		`ALERTS{alertname="PerfScopeAnomaly",alertstate="firing",service_name="redis"}`:                      "1",
+	})
+	tell("cleared", plog.SeverityNumberInfo)
+	expect(map[string]string{
+		`perfscope_anomaly_open{service_name="redis"}`:                          "0",
+		`count(ALERTS{alertname="PerfScopeAnomaly"}) or vector(0)`:              "0",
+		`sum({__name__=~"perfscope_anomaly_time_lost.*",service_name="redis"})`: "7.5",
+	})
 	checkDashboard(t, api, conn)
 }
 
-// neverCounted are metrics that nothing happens for in this test; their names
-// must be those that the processor documents.
-var neverCounted = map[string]bool{"otelcol_processor_perfscope_spans_annotated": true}
+// neverCounted are metrics that nothing happens for in this test, which has no syscall
+// receiver; their names must be those that the components document.
+var neverCounted = map[string]bool{
+	"otelcol_processor_perfscope_spans_annotated": true,
+	// There is no past of the service in this test.
+	"otelcol_processor_perfscope_service_score": true, "otelcol_processor_perfscope_service_load": true,
+	"otelcol_processor_perfscope_service_waiting": true, "otelcol_processor_perfscope_service_confidence": true,
+	"otelcol_receiver_syscall_read_age": true, "otelcol_receiver_syscall_flush_age": true, "otelcol_receiver_syscall_quarantines": true,
+}
 
 // checkDashboard has the collector take calls and a span, so that it has figures
 // of its own, and asks for every metric that the shipped dashboard and alert rules
@@ -107,8 +128,8 @@ func checkDashboard(t *testing.T, api string, conn *grpc.ClientConn) {
 	rl.Resource().Attributes().PutStr("service.name", "redis")
 	rl.Resource().Attributes().PutStr("host.arch", "amd64")
 	recs := rl.ScopeLogs().AppendEmpty().LogRecords()
-	syscalllog.AppendBatch(recs, syscalllog.FormatPacked, "amd64", &syscalltrace.Batch{
-		ThreadID: 1, Events: []syscalltrace.Event{{Time: now.UnixNano(), Duration: 1000}}, Dropped: 1,
+	tracelog.AppendBatch(recs, tracelog.FormatPacked, "amd64", &threadtrace.Batch{
+		ThreadID: 1, Events: []threadtrace.Event{{Time: now.UnixNano(), Duration: 1000}}, Dropped: 1,
 	})
 	if _, err := plogotlp.NewGRPCClient(conn).Export(t.Context(), plogotlp.NewExportRequestFromLogs(ld)); err != nil {
 		t.Fatal(err)
@@ -116,9 +137,13 @@ func checkDashboard(t *testing.T, api string, conn *grpc.ClientConn) {
 	if _, err := ptraceotlp.NewGRPCClient(conn).Export(t.Context(), ptraceotlp.NewExportRequestFromTraces(waitingFront(now))); err != nil {
 		t.Fatal(err)
 	}
-	documented, err := os.ReadFile(filepath.Join("..", "..", "processor", "perfscopeprocessor", "documentation.md"))
-	if err != nil {
-		t.Fatal(err)
+	documented := ""
+	for _, component := range []string{"processor/perfscopeprocessor", "receiver/syscallreceiver"} {
+		text, err := os.ReadFile(filepath.Join("..", "..", component, "documentation.md"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		documented += string(text)
 	}
 	metric := regexp.MustCompile(`\b(perfscope_anomal|otelcol_)[a-z_]+`)
 	asked := map[string]bool{}
@@ -131,12 +156,12 @@ func checkDashboard(t *testing.T, api string, conn *grpc.ClientConn) {
 			t.Errorf("%s: %s", query, got)
 		}
 		for _, name := range metric.FindAllString(query, -1) {
-			if asked[name] || name == "perfscope_anomaly_pattern" { // a label
+			if asked[name] || name == "perfscope_anomaly_pattern" || name == "perfscope_anomaly_id" { // labels
 				continue
 			}
 			asked[name] = true
 			if neverCounted[name] {
-				if !strings.Contains(string(documented), "### "+name+"\n") {
+				if !strings.Contains(documented, "### "+name+"\n") {
 					t.Errorf("%s: no metric is documented that is called so", name)
 				}
 				continue
@@ -156,29 +181,47 @@ func checkDashboard(t *testing.T, api string, conn *grpc.ClientConn) {
 	t.Logf("%d queries about %d metrics", len(queries), len(asked))
 }
 
+// panel is the first query of a panel of the shipped dashboard.
+func panel(t *testing.T, title string) string {
+	t.Helper()
+	for _, p := range dashboardPanels(t) {
+		if p.Title == title {
+			return p.Targets[0].Expr
+		}
+	}
+	t.Fatalf("no panel is called %q", title)
+	return ""
+}
+
 // dashboardQueries are those of the shipped dashboard, of all services.
 func dashboardQueries(t *testing.T) (queries []string) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "..", "deploy", "grafana", "perfscope.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var dashboard struct {
-		Panels []struct {
-			Targets []struct {
-				Expr string `json:"expr"`
-			} `json:"targets"`
-		} `json:"panels"`
-	}
-	if err := json.Unmarshal(text, &dashboard); err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range dashboard.Panels {
+	for _, p := range dashboardPanels(t) {
 		for _, target := range p.Targets {
 			queries = append(queries, strings.ReplaceAll(target.Expr, "$service", ".*"))
 		}
 	}
 	return queries
+}
+
+type dashboardPanel struct {
+	Title   string
+	Targets []struct {
+		Expr string
+	}
+}
+
+func dashboardPanels(t *testing.T) []dashboardPanel {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", "deploy", "grafana", "perfscope.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var dashboard struct{ Panels []dashboardPanel }
+	if err := json.Unmarshal(text, &dashboard); err != nil {
+		t.Fatal(err)
+	}
+	return dashboard.Panels
 }
 
 // ruleQueries are those of the alert rules, as Prometheus has read them.

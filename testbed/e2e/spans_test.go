@@ -199,11 +199,10 @@ func (r *spanRun) check(t *testing.T) {
 				continue
 			}
 			events++
-			if e.Start.Equal(told.Start) && e.ID == told.ID {
+			if known, as := r.alike(e); as {
 				same++
-				if !reflect.DeepEqual(e.Said(), told.Said()) {
-					t.Errorf("the event says %+v, the log record %+v", e.Said(), told.Said())
-				}
+			} else if known {
+				t.Errorf("the event says %+v, none of the log records does: %+v", e, r.told)
 			}
 		}
 		switch {
@@ -281,8 +280,8 @@ func (r *spanRun) checkEvents(t *testing.T, s agent.Span) {
 		if e.ID == "" || len(e.Suspects) == 0 || e.Suspects[0].Function == "" || e.Sentence == "" {
 			t.Errorf("an event says too little: %+v", e)
 		}
-		if e.At.Before(s.Start) || e.At.After(s.End) || e.Start.After(s.End) || e.End.Before(s.Start) {
-			t.Errorf("an event at %s, of an anomaly from %s to %s, is on a span from %s to %s", e.At, e.Start, e.End, s.Start, s.End)
+		if e.At.Before(s.Start) || e.At.After(s.End) {
+			t.Errorf("an event at %s is on a span from %s to %s", e.At, s.Start, s.End)
 		}
 	}
 }
@@ -305,6 +304,20 @@ func (r *spanRun) checkExemplar(t *testing.T, told agent.Anomaly, byID map[strin
 func (r *spanRun) first() agent.Anomaly {
 	i := slices.IndexFunc(r.told, func(a agent.Anomaly) bool { return a.Warn && a.End.After(r.onset) })
 	return r.told[i]
+}
+
+// alike reports whether a log record has the event's anomaly and sentence, and whether
+// one of those says the same in all else, too: of a longer anomaly two records may share
+// their sentence.
+func (r *spanRun) alike(e agent.SpanAnomaly) (known, as bool) {
+	for _, a := range r.told {
+		if a.ID != e.ID || a.Sentence != e.Sentence {
+			continue
+		}
+		known = true
+		as = as || e.Suspects[0].Function == a.Suspects[0].Function && e.Pattern == a.Pattern && e.Score == a.Score
+	}
+	return known, as
 }
 
 // falseAlarm reports whether an episode was reported before the fault: a busy

@@ -19,7 +19,11 @@ type Host struct {
 	// Name is its host name, IP its address.
 	Name, IP string
 
+	// ID is its machine id.
+	ID                   string
 	namespace, machineID string
+	// outside is the end of its link at the bridge.
+	outside string
 }
 
 // Network is a bridge and the hosts on it.
@@ -28,12 +32,13 @@ type Network struct {
 	IP    string
 	Hosts map[string]*Host
 
-	bridge, dir string
+	// bridge is its interface, subnet the first three bytes of all addresses.
+	bridge, subnet, dir string
 }
 
-// subnet is the first three bytes of all addresses; nothing outside this
-// machine is ever reached by them.
-const subnet = "10.203.77."
+// firstSubnet and subnets are those that networks are made of, by their third byte;
+// nothing outside this machine is ever reached by them.
+const firstSubnet, subnets = 77, 100
 
 // Up makes a network of hosts with the given names. Down must be called,
 // whatever becomes of it. It needs root.
@@ -42,10 +47,11 @@ func Up(names ...string) (*Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Names of interfaces are short: the process makes them unique.
-	n := &Network{IP: subnet + "1", Hosts: map[string]*Host{}, bridge: fmt.Sprintf("psb%d", os.Getpid()), dir: dir}
+	n := &Network{Hosts: map[string]*Host{}, dir: dir}
+	if err := n.reserve(); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
 	err = run(
-		[]string{"link", "add", n.bridge, "type", "bridge"},
 		[]string{"addr", "add", n.IP + "/24", "dev", n.bridge},
 		[]string{"link", "set", n.bridge, "up"},
 	)
@@ -60,21 +66,44 @@ func Up(names ...string) (*Network, error) {
 	return n, nil
 }
 
-func (n *Network) add(i int, name string) error {
-	h := &Host{
-		Name: name, IP: fmt.Sprintf("%s%d", subnet, 11+i), namespace: fmt.Sprintf("ps%d-%s", os.Getpid(), name),
-		machineID: filepath.Join(n.dir, name),
+// reserve takes the first subnet whose bridge is not there yet: networks of other
+// processes are beside it, and an interface's name is there once.
+func (n *Network) reserve() error {
+	var err error
+	for i := range subnets {
+		n.bridge = fmt.Sprintf("psb%d", firstSubnet+i)
+		if err = run([]string{"link", "add", n.bridge, "type", "bridge"}); err == nil {
+			n.subnet = fmt.Sprintf("10.203.%d.", firstSubnet+i)
+			n.IP = n.subnet + "1"
+			return nil
+		}
+		if _, taken := net.InterfaceByName(n.bridge); taken != nil {
+			break // it failed for another reason
+		}
 	}
-	if err := os.WriteFile(h.machineID, fmt.Appendf(nil, "%032x\n", 0xfeed0000+i), 0o644); err != nil {
+	return err
+}
+
+func (n *Network) add(i int, name string) error {
+	// Names of interfaces are short: the subnet makes them unique.
+	unique := strings.TrimPrefix(n.bridge, "psb")
+	h := &Host{
+		Name: name, IP: fmt.Sprintf("%s%d", n.subnet, 11+i), namespace: "ps" + unique + "-" + name,
+		ID: fmt.Sprintf("%032x", 0xfeed0000+i), machineID: filepath.Join(n.dir, name),
+	}
+	if err := os.WriteFile(h.machineID, []byte(h.ID+"\n"), 0o644); err != nil {
 		return err
 	}
-	outside := fmt.Sprintf("ps%dv%d", os.Getpid(), i)
+	outside := fmt.Sprintf("ps%sv%d", unique, i)
 	if err := run([]string{"netns", "add", h.namespace}); err != nil {
 		return err
 	}
 	n.Hosts[name] = h
+	if err := run([]string{"link", "add", outside, "type", "veth", "peer", "name", "eth0", "netns", h.namespace}); err != nil {
+		return err
+	}
+	h.outside = outside
 	return run(
-		[]string{"link", "add", outside, "type", "veth", "peer", "name", "eth0", "netns", h.namespace},
 		[]string{"link", "set", outside, "master", n.bridge},
 		[]string{"link", "set", outside, "up"},
 		[]string{"-n", h.namespace, "addr", "add", h.IP + "/24", "dev", "eth0"},
@@ -87,6 +116,10 @@ func (n *Network) add(i int, name string) error {
 func (n *Network) Down() error {
 	errs := []error{os.RemoveAll(n.dir)}
 	for _, h := range n.Hosts {
+		// A namespace goes with its interfaces only later, when their names are taken again.
+		if h.outside != "" {
+			errs = append(errs, run([]string{"link", "del", h.outside}))
+		}
 		errs = append(errs, run([]string{"netns", "del", h.namespace}))
 	}
 	return errors.Join(append(errs, run([]string{"link", "del", n.bridge}))...)
@@ -114,6 +147,9 @@ func (h *Host) Addr(port int) (string, error) {
 	defer l.Close()
 	return l.Addr().String(), nil
 }
+
+// Network is the file of its network namespace.
+func (h *Host) Network() string { return filepath.Join("/run/netns", h.namespace) }
 
 // Command is how a program is started on the host, as an account if one is
 // named. The program keeps the process id that it is started with.

@@ -24,6 +24,16 @@ func TestHostsAreToldApart(t *testing.T) {
 			t.Error(err)
 		}
 	}()
+	beside, err := Up("one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if beside.IP == n.IP || beside.Hosts["one"].IP == n.Hosts["one"].IP {
+		t.Errorf("two networks have the addresses of %s", n.IP)
+	}
+	if err := beside.Down(); err != nil {
+		t.Error(err)
+	}
 	ids := map[string]bool{}
 	for name, h := range n.Hosts {
 		path, args := h.Command("sh", []string{"-c", "uname -n; id -un; cat /etc/machine-id; ip -4 -br addr show eth0"}, "nobody")

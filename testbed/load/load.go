@@ -36,7 +36,7 @@ const maxLatencies = 1 << 19
 // Load is a running load.
 type Load struct {
 	cfg    Config
-	rate   atomic.Int64 // requests per 1000 s
+	pace   atomic.Pointer[pace]
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
@@ -45,6 +45,24 @@ type Load struct {
 	failures  int
 	lastErr   error
 	since     time.Time
+}
+
+// pace is a rate and what is closed when another takes its place.
+type pace struct {
+	perSecond float64
+	over      chan struct{}
+}
+
+// slowest bounds the time between two requests of a worker that is told to make
+// none.
+const slowest = time.Hour
+
+// interval is the time between two requests of one of some workers.
+func (p *pace) interval(workers int) time.Duration {
+	if p.perSecond*slowest.Seconds() <= float64(workers) {
+		return slowest
+	}
+	return time.Duration(float64(workers) / p.perSecond * float64(time.Second))
 }
 
 // Start starts a load; Stop ends it.
@@ -58,8 +76,12 @@ func Start(ctx context.Context, cfg Config) *Load {
 	return l
 }
 
-// SetRate changes the number of requests per second.
-func (l *Load) SetRate(perSecond float64) { l.rate.Store(int64(perSecond * 1000)) }
+// SetRate changes the number of requests per second, at once; zero is a pause.
+func (l *Load) SetRate(perSecond float64) {
+	if old := l.pace.Swap(&pace{perSecond, make(chan struct{})}); old != nil {
+		close(old.over)
+	}
+}
 
 // Stop ends the load; requests under way are finished or cut off.
 func (l *Load) Stop() {
@@ -97,11 +119,15 @@ func (l *Load) work(ctx context.Context, worker int) {
 			client = c
 			current.Store(&c)
 		}
-		interval := time.Duration(float64(l.cfg.Workers) * 1e12 / float64(max(l.rate.Load(), 1)))
+		pace := l.pace.Load()
+		interval := pace.interval(l.cfg.Workers)
 		// Up to a quarter early or late, so that workers do not march in step.
 		next = next.Add(interval*3/4 + time.Duration(r.Int64N(int64(interval/2)+1)))
 		if wait := time.Until(next); wait > 0 {
-			sleep(ctx, wait)
+			if !pace.sleep(ctx, wait) {
+				next = time.Now()
+				continue
+			}
 		} else if wait < -time.Second {
 			next = time.Now()
 		}
@@ -162,6 +188,19 @@ func (l *Load) Take() Figures {
 	f.Median = latencies[len(latencies)/2]
 	f.P99 = latencies[len(latencies)*99/100]
 	return f
+}
+
+// sleep reports whether it slept as long as it was told: another pace ends it.
+func (p *pace) sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-p.over:
+		return false
+	case <-timer.C:
+	}
+	return true
 }
 
 func sleep(ctx context.Context, d time.Duration) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -37,4 +38,24 @@ func TestLoadCountsFailuresAndEnds(t *testing.T) {
 	if f.Failures < 2 || f.Requests != 0 || !errors.Is(f.LastError, broken) {
 		t.Errorf("got %+v", f)
 	}
+}
+
+// TestAnotherRateIsTakenUpAtOnce holds a load to a pause and to its end.
+func TestAnotherRateIsTakenUpAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := Start(t.Context(), Config{Dial: func() (Client, error) { return fake{}, nil }, Workers: 4, Rate: 100})
+		defer l.Stop()
+		time.Sleep(10 * time.Second)
+		l.SetRate(0)
+		l.Take()
+		time.Sleep(10 * time.Minute)
+		if f := l.Take(); f.Requests > 4 {
+			t.Errorf("%d requests in a pause", f.Requests)
+		}
+		l.SetRate(100)
+		time.Sleep(10 * time.Second)
+		if f := l.Take(); f.Requests < 900 || f.Requests > 1100 {
+			t.Errorf("%d requests in 10 s after it, not 1000", f.Requests)
+		}
+	})
 }

@@ -92,8 +92,9 @@ func (t *tally) judge(w Window, incidents []agent.Incident) Row {
 		row.ClientSpanRecall = &row.Recall
 	}
 	for _, in := range incidents {
-		// What is said comes a hop and the gateway's wait later.
-		if in.End.After(w.On) && in.Start.Before(w.Off.Add(spill)) {
+		// What is said comes a hop and the gateway's wait later; what is over is of
+		// the fault before, or says the same once more.
+		if in.State != "cleared" && in.End.After(w.On) && in.Start.Before(w.Off.Add(spill)) {
 			row.Rank, row.Said = agent.RankOf(in.Causes, w.Fault.Service, w.Fault.Truth), in.Sentence
 		}
 	}

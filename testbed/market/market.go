@@ -219,15 +219,21 @@ func (m *Market) startAgents(ctx context.Context) error {
 			return err
 		}
 		overlay := filepath.Join(out, "targets.yaml")
-		text := strings.Join([]string{"receivers:", "  syscall:", "    targets: " + rules, ""}, "\n")
+		// The hosts share the processes of one machine, whose name is not theirs.
+		h := m.network.Hosts[name]
+		text := strings.Join([]string{
+			"receivers:", "  syscall:", "    targets: " + rules, fmt.Sprintf("    host: {name: %s, id: %q}", h.Name, h.ID), "",
+		}, "\n")
 		if err := os.WriteFile(overlay, []byte(text), 0o644); err != nil {
 			return err
 		}
 		a, err := agent.Start(ctx, agent.Config{
-			Binary: m.cfg.Agent, File: filepath.Join(m.cfg.Configs, "agent.yaml"), Out: out, Host: m.network.Hosts[name],
+			Binary: m.cfg.Agent, File: filepath.Join(m.cfg.Configs, "agent.yaml"), Out: out, Host: h,
 			Overlays: []string{filepath.Join(m.cfg.Configs, "agent-gateway.yaml"), overlay},
 			Env: []string{
 				"PERFSCOPE_OTLP_GRPC_ENDPOINT=" + otlpGRPC, "PERFSCOPE_OTLP_HTTP_ENDPOINT=" + otlpHTTP,
+				"PERFSCOPE_HEALTH_ENDPOINT=127.0.0.1:0",
+				"PERFSCOPE_PAGE_ENDPOINT=127.0.0.1:0",
 				fmt.Sprintf("PERFSCOPE_GATEWAYS=[%s:%d]", m.network.IP, gatewayPort), "PERFSCOPE_NAMESPACE=market",
 			},
 		})

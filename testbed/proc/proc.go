@@ -36,9 +36,10 @@ type Options struct {
 
 // Process is a running program.
 type Process struct {
-	cmd  *exec.Cmd
-	done chan struct{}
-	err  error
+	options Options
+	cmd     *exec.Cmd
+	done    chan struct{}
+	err     error
 }
 
 // Start starts a program. Stop must be called, whatever becomes of it.
@@ -64,13 +65,16 @@ func Start(o Options) (*Process, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", o.Path, err)
 	}
-	p := &Process{cmd: cmd, done: make(chan struct{})}
+	p := &Process{options: o, cmd: cmd, done: make(chan struct{})}
 	go func() {
 		p.err = cmd.Wait()
 		close(p.done)
 	}()
 	return p, nil
 }
+
+// Options are what it was started with.
+func (p *Process) Options() Options { return p.options }
 
 // PID is the program's process id.
 func (p *Process) PID() int { return p.cmd.Process.Pid }

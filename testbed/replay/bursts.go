@@ -5,8 +5,8 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/plog"
 
-	"github.com/perfscope/perfscope/internal/syscalllog"
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace/tracelog"
 )
 
 // BurstPeriod is the time from one of the receiver's bursts to the next.
@@ -36,12 +36,12 @@ func (b bursts) on(at int64) bool { return at%b.period < b.burst }
 
 func (b bursts) cut(records plog.LogRecordSlice) {
 	out := plog.NewLogRecordSlice()
-	errs := syscalllog.Decode(records, syscalllog.Handler{
-		Batch: func(arch string, batch *syscalltrace.Batch) {
+	errs := tracelog.Decode(records, tracelog.Handler{
+		Batch: func(arch string, batch *threadtrace.Batch) {
 			batch.Events = b.events(batch.Events)
-			syscalllog.AppendBatch(out, syscalllog.FormatPacked, arch, batch)
+			tracelog.AppendBatch(out, tracelog.FormatPacked, arch, batch)
 		},
-		Coverage: func(c *syscalltrace.Coverage) { b.cover(out, c) },
+		Coverage: func(c *threadtrace.Coverage) { b.cover(out, c) },
 	})
 	if len(errs) > 0 {
 		return // the processor will say so
@@ -51,16 +51,16 @@ func (b bursts) cut(records plog.LogRecordSlice) {
 }
 
 // events are those that a burst sees, and what it sees of the others.
-func (b bursts) events(all []syscalltrace.Event) []syscalltrace.Event {
+func (b bursts) events(all []threadtrace.Event) []threadtrace.Event {
 	kept := all[:0]
 	for _, e := range all {
-		if e.Kind != syscalltrace.KindCall && e.Kind != syscalltrace.KindInFlight {
+		if e.Kind != threadtrace.KindCall && e.Kind != threadtrace.KindInFlight {
 			kept = append(kept, e)
 			continue
 		}
 		begin := b.begin(e.End())
 		switch end := e.End(); {
-		case e.Kind == syscalltrace.KindInFlight:
+		case e.Kind == threadtrace.KindInFlight:
 			continue // bursts are shorter than what is reported so
 		case b.on(end):
 			if e.Time < begin {
@@ -68,7 +68,7 @@ func (b bursts) events(all []syscalltrace.Event) []syscalltrace.Event {
 			}
 		case b.on(e.Time):
 			end := b.begin(e.Time) + b.burst
-			e.Kind, e.Duration, e.Return, e.Cut, e.Stack = syscalltrace.KindInFlight, end-e.Time, 0, true, 0
+			e.Kind, e.Duration, e.Return, e.Cut, e.Stack = threadtrace.KindInFlight, end-e.Time, 0, true, 0
 		default:
 			continue
 		}
@@ -78,7 +78,7 @@ func (b bursts) events(all []syscalltrace.Event) []syscalltrace.Event {
 }
 
 // cover cuts a coverage record at the edges.
-func (b bursts) cover(out plog.LogRecordSlice, c *syscalltrace.Coverage) {
+func (b bursts) cover(out plog.LogRecordSlice, c *threadtrace.Coverage) {
 	for from := c.Start; from < c.End; {
 		to := b.begin(from) + b.period
 		if b.on(from) {
@@ -93,7 +93,7 @@ func (b bursts) cover(out plog.LogRecordSlice, c *syscalltrace.Coverage) {
 		if from > c.Start {
 			part.Dropped = nil
 		}
-		syscalllog.AppendCoverage(out, &part)
+		tracelog.AppendCoverage(out, &part)
 		from = to
 	}
 }

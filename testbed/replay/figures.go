@@ -7,7 +7,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/plog"
 
-	"github.com/perfscope/perfscope/internal/syscalllog"
+	"github.com/perfscope/perfscope/pkg/threadtrace/tracelog"
 )
 
 // Figures say how much a recording holds.
@@ -37,14 +37,14 @@ func (f *Figures) Add(ld plog.Logs) {
 }
 
 func (f *Figures) record(rec plog.LogRecord) {
-	if !syscalllog.IsRecord(rec) {
+	if !tracelog.IsRecord(rec) {
 		return
 	}
 	f.Records++
 	switch rec.EventName() {
-	case syscalllog.EventCall:
+	case tracelog.EventCall:
 		f.Events++
-	case syscalllog.EventBatch:
+	case tracelog.EventBatch:
 		if n, ok := rec.Attributes().Get("perfscope.batch.events"); ok {
 			f.Events += n.Int()
 		}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 
+	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -16,7 +17,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"github.com/perfscope/perfscope/internal/syscalllog"
+	"github.com/perfscope/perfscope/pkg/threadtrace/tracelog"
 	"github.com/perfscope/perfscope/processor/perfscopeprocessor"
 	"github.com/perfscope/perfscope/testbed/agent"
 	"github.com/perfscope/perfscope/testbed/recording"
@@ -33,6 +34,11 @@ type Options struct {
 	// every anomaly when it is told. They are called side by side.
 	Delivered func(plog.Logs)
 	Told      func(agent.Anomaly)
+	// Host is the collector's; nil for one without extensions.
+	Host component.Host
+	// Ended is called when all was delivered and the services are still known; its
+	// error is that of Run.
+	Ended func() error
 }
 
 // Run gives the anomalies of a recording in the order they are told. Seen of
@@ -67,7 +73,11 @@ func Run(ctx context.Context, path string, o Options) ([]agent.Anomaly, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.Start(ctx, componenttest.NewNopHost()); err != nil {
+	host := o.Host
+	if host == nil {
+		host = componenttest.NewNopHost()
+	}
+	if err := p.Start(ctx, host); err != nil {
 		return nil, err
 	}
 	err = recording.Read(path, func(ld plog.Logs) error {
@@ -82,6 +92,9 @@ func Run(ctx context.Context, path string, o Options) ([]agent.Anomaly, error) {
 		}
 		return p.ConsumeLogs(ctx, ld)
 	})
+	if o.Ended != nil && (err == nil || errors.Is(err, recording.ErrTruncated)) {
+		err = errors.Join(err, o.Ended())
+	}
 	// All that was delivered is judged and told here, and nothing after.
 	if end := p.Shutdown(ctx); end != nil {
 		err = errors.Join(err, fmt.Errorf("the processor did not end: %w", end))
@@ -92,7 +105,7 @@ func Run(ctx context.Context, path string, o Options) ([]agent.Anomaly, error) {
 func withoutOthers(ld plog.Logs) {
 	for _, rl := range ld.ResourceLogs().All() {
 		for _, sl := range rl.ScopeLogs().All() {
-			sl.LogRecords().RemoveIf(func(rec plog.LogRecord) bool { return !syscalllog.IsRecord(rec) })
+			sl.LogRecords().RemoveIf(func(rec plog.LogRecord) bool { return !tracelog.IsRecord(rec) })
 		}
 	}
 }

@@ -47,12 +47,12 @@ func (l *Labels) Question(truth []string) baseline.Question {
 	return q
 }
 
-// about reports whether an anomaly is about the server under test: the machine
-// may run others. A server of several processes is known by its service's name,
-// which is Scenario.Server.
+// about reports whether an anomaly is about the server under test or one beside
+// it: the machine may run others. A server of several processes is known by its
+// service's name.
 func (l *Labels) about(sc scenario.Scenario, a agent.Anomaly) bool {
 	if a.PID == 0 {
-		return a.Service == sc.Server
+		return a.Service == sc.Server || slices.Contains(sc.Beside, a.Service)
 	}
 	return slices.Contains(l.PIDs, a.PID)
 }

@@ -29,18 +29,25 @@ type Options struct {
 	// Overlays are further configurations, Env further variables of the
 	// collector.
 	Overlays, Env []string
+	// Args are further arguments of the collector.
+	Args []string
+	// Wrapper is a command that executes the collector in its place; empty for none.
+	Wrapper []string
 	// Turn, if not nil, holds one token: who has it may turn its fault on.
 	// Scenarios that run side by side learn together and fail in turn.
 	Turn chan struct{}
 	// Out is where each scenario gets a directory for the collector's log,
 	// its anomalies and its own metrics.
 	Out string
+	// Linger, if not nil, is called when all was watched and the collector still runs;
+	// out is the scenario's directory.
+	Linger func(ctx context.Context, a *agent.Agent, out string) error
 }
 
-// collector is the configuration of the collector whose files are in a directory,
+// Agent is the configuration of the collector whose files are in a directory,
 // and the recording it makes, empty for none. That of an earlier run is removed.
-func (o Options) collector(out string) (cfg agent.Config, recording string, err error) {
-	cfg = agent.Config{Binary: o.Binary, File: o.Config, Out: out, Overlays: slices.Clone(o.Overlays), Env: slices.Clone(o.Env)}
+func (o Options) Agent(out string) (cfg agent.Config, recording string, err error) {
+	cfg = agent.Config{Binary: o.Binary, File: o.Config, Out: out, Overlays: slices.Clone(o.Overlays), Env: slices.Clone(o.Env), Args: o.Args, Wrapper: o.Wrapper}
 	file := filepath.Join(out, "records.bin")
 	if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return cfg, "", err
@@ -97,7 +104,7 @@ func (r *run) run(ctx context.Context, o Options) (err error) {
 	defer r.load.Stop()
 	r.say("load: %.0f requests per second over %d connections", r.work.Load.Rate, r.work.Load.Workers)
 
-	cfg, recording, err := o.collector(out)
+	cfg, recording, err := o.Agent(out)
 	if err != nil {
 		return err
 	}
@@ -132,7 +139,10 @@ func (r *run) run(ctx context.Context, o Options) (err error) {
 	if len(r.sc.Steps) > 0 {
 		return r.steps(ctx, collector)
 	}
-	return r.faulty(ctx, collector, o.Turn)
+	if err := r.faulty(ctx, collector, o.Turn); err != nil || o.Linger == nil {
+		return err
+	}
+	return o.Linger(ctx, collector, out)
 }
 
 // faulty learns, turns the fault on and watches.
@@ -221,6 +231,9 @@ func watchUntil[T any](ctx context.Context, r *run, collector *agent.Agent, unti
 	defer census.Stop()
 	for {
 		r.labels.note(server.Descendants(r.work.Server.PID()))
+		for _, s := range r.work.Beside {
+			r.labels.note(server.Descendants(s.PID()))
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

@@ -14,14 +14,19 @@ import (
 )
 
 // application is a web application that a proxy under test passes requests
-// to. It makes a page in two milliseconds, takes uploads, and has a report
-// that asks a database, and an export that takes 300 milliseconds.
+// to, or a service that a server under test asks. It makes a page in two
+// milliseconds, takes uploads, and has a report that asks a database, an export
+// that takes 300 milliseconds, and a rate and an account that take as long as
+// rateTakes.
 type application struct {
 	http *http.Server
 	addr string
 	// databaseHangs is set when the report's database answers no more.
 	databaseHangs atomic.Bool
-	closed        chan struct{}
+	// rateTakes is the time in nanoseconds that a rate or an account takes
+	// beside the two milliseconds of everything.
+	rateTakes atomic.Int64
+	closed    chan struct{}
 }
 
 func startApplication() (*application, error) {
@@ -35,6 +40,8 @@ func startApplication() (*application, error) {
 	mux.HandleFunc("POST /app/login", a.page)
 	mux.HandleFunc("GET /app/report", a.report)
 	mux.HandleFunc("GET /app/export", a.export)
+	mux.HandleFunc("GET /app/rate", a.rate)
+	mux.HandleFunc("GET /app/account", a.account)
 	mux.HandleFunc("/app/upload", a.upload)
 	a.http = &http.Server{Handler: mux}
 	go func() { _ = a.http.Serve(l) }()
@@ -74,6 +81,30 @@ func (a *application) report(w http.ResponseWriter, r *http.Request) {
 func (a *application) export(w http.ResponseWriter, r *http.Request) {
 	time.Sleep(300 * time.Millisecond)
 	a.page(w, r)
+}
+
+func (a *application) rate(w http.ResponseWriter, r *http.Request) {
+	a.lookUp(r)
+	fmt.Fprintln(w, "1.25")
+}
+
+func (a *application) account(w http.ResponseWriter, r *http.Request) {
+	a.lookUp(r)
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (a *application) lookUp(r *http.Request) {
+	select {
+	case <-time.After(2*time.Millisecond + time.Duration(a.rateTakes.Load())):
+	case <-r.Context().Done():
+	case <-a.closed:
+	}
+}
+
+// slowRates has every rate and account take longer, until the returned function is called.
+func (a *application) slowRates(d time.Duration) (end func()) {
+	a.rateTakes.Store(int64(d))
+	return func() { a.rateTakes.Store(0) }
 }
 
 func (a *application) upload(w http.ResponseWriter, r *http.Request) {

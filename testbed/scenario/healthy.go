@@ -10,7 +10,8 @@ func healthy() []Scenario {
 	return []Scenario{
 		nginxHealthy(), nginxReload(),
 		redisSteps(), redisMix(), redisRestart(), redisBackup(), redisNeighbour(),
-		postgresMix(), postgresWrites(), postgresCron(),
+		postgresMix(), postgresWrites(), postgresCron(), postgresBesideNginx(),
+		clerkAccepts(),
 		goCollects(), javaCollects(),
 	}
 }

@@ -77,14 +77,7 @@ func postgresWrites() Scenario {
 			},
 			{
 				Say: "pg_dump of the database",
-				Do: func(ctx context.Context) (func(), error) {
-					host, port, err := net.SplitHostPort(s.Addr)
-					if err != nil {
-						return nil, err
-					}
-					return nil, s.RunTool(ctx, []string{"/usr/lib/postgresql/*/bin/pg_dump"},
-						"-h", host, "-p", port, "-U", "postgres", "-Fc", "-f", filepath.Join(s.Dir, "backup.dump"), "postgres")
-				},
+				Do:  func(ctx context.Context) (func(), error) { return nil, dumpPostgres(ctx, s) },
 				For: 15 * time.Second,
 			},
 			{Factor: 2, For: 25 * time.Second},
@@ -94,20 +87,35 @@ func postgresWrites() Scenario {
 			if s, err = startShop(ctx, 200_000); err != nil {
 				return Workload{}, err
 			}
-			return Workload{Server: s, Load: shopLoad(s, 200, func(r *rand.Rand) string {
-				account := 1 + r.IntN(200_000)
-				switch r.IntN(10) {
-				case 0, 1, 2, 3:
-					return fmt.Sprintf(`BEGIN; UPDATE accounts SET balance = balance + 1 WHERE id = %d;
-						INSERT INTO orders (account, amount) VALUES (%[1]d, 1); COMMIT`, account)
-				case 4:
-					return fmt.Sprintf("INSERT INTO orders (account, amount) VALUES (%d, %d)", account, r.IntN(100))
-				default:
-					return fmt.Sprintf("SELECT balance, note FROM accounts WHERE id = %d", account)
-				}
-			})}, nil
+			return Workload{Server: s, Load: shopLoad(s, 200, paymentRequest(200_000))}, nil
 		},
 	}
+}
+
+// paymentRequest makes a payment or an order, or looks at an account.
+func paymentRequest(accounts int) func(r *rand.Rand) string {
+	return func(r *rand.Rand) string {
+		account := 1 + r.IntN(accounts)
+		switch r.IntN(10) {
+		case 0, 1, 2, 3:
+			return fmt.Sprintf(`BEGIN; UPDATE accounts SET balance = balance + 1 WHERE id = %d;
+				INSERT INTO orders (account, amount) VALUES (%[1]d, 1); COMMIT`, account)
+		case 4:
+			return fmt.Sprintf("INSERT INTO orders (account, amount) VALUES (%d, %d)", account, r.IntN(100))
+		default:
+			return fmt.Sprintf("SELECT balance, note FROM accounts WHERE id = %d", account)
+		}
+	}
+}
+
+// dumpPostgres backs the database up into the server's directory.
+func dumpPostgres(ctx context.Context, s *server.Server) error {
+	host, port, err := net.SplitHostPort(s.Addr)
+	if err != nil {
+		return err
+	}
+	return s.RunTool(ctx, []string{"/usr/lib/postgresql/*/bin/pg_dump"},
+		"-h", host, "-p", port, "-U", "postgres", "-Fc", "-f", filepath.Join(s.Dir, "backup.dump"), "postgres")
 }
 
 // postgresCron: jobs that come every quarter of a minute.

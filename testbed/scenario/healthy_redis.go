@@ -119,7 +119,7 @@ func (c redisRelease) Request(r *rand.Rand) error {
 func redisRestart() Scenario {
 	var s *server.Server
 	settings := []string{"--appendonly", "yes", "--enable-debug-command", "local"}
-	restart := func(ctx context.Context) (func(), error) { return nil, server.RestartRedis(ctx, s, settings...) }
+	restart := func(ctx context.Context) (func(), error) { return nil, s.Restart(ctx, nil) }
 	return Scenario{
 		Name:   "redis-healthy-restart",
 		Title:  "a healthy redis is restarted twice",

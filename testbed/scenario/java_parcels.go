@@ -128,12 +128,13 @@ func often(ctx context.Context, interval time.Duration, do func(ctx context.Cont
 	return func() { cancel(); <-done }
 }
 
-// ratesService is the peer of apps/parcels: PING and RATE, a line each.
+// ratesService is the peer of apps/parcels and apps/clerk: PING and RATE, a line
+// each.
 type ratesService struct {
 	listener net.Listener
-	// slowPing is how long PING takes, in nanoseconds; busy is the share of
-	// RATE, in percent, that is refused.
-	slowPing, busy atomic.Int64
+	// slowPing and slowRate are how long PING and RATE take, in nanoseconds;
+	// busy is the share of RATE, in percent, that is refused.
+	slowPing, slowRate, busy atomic.Int64
 
 	mu    sync.Mutex
 	conns map[net.Conn]bool
@@ -200,6 +201,7 @@ func (s *ratesService) serve(c net.Conn) {
 		} else if rand.Int64N(100) < s.busy.Load() {
 			answer = "BUSY"
 		} else {
+			time.Sleep(time.Duration(s.slowRate.Load()))
 			answer = fmt.Sprint(300 + 7*len(line))
 		}
 		if _, err := io.WriteString(c, answer+"\n"); err != nil {

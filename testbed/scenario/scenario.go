@@ -21,6 +21,8 @@ type Scenario struct {
 	// Language what it is written in.
 	Server   string
 	Language Language
+	// Beside are the services of Workload.Beside.
+	Beside []string
 	// Kind is the mechanism of the fault, Source where server and bug come
 	// from.
 	Kind   Kind
@@ -64,10 +66,14 @@ type Language string
 
 // The languages of the testbed.
 const (
-	C    Language = "c"
-	Go   Language = "go"
-	Java Language = "java"
-	Node Language = "node"
+	C      Language = "c"
+	Erlang Language = "erlang"
+	Go     Language = "go"
+	Java   Language = "java"
+	Node   Language = "node"
+	PHP    Language = "php"
+	Python Language = "python"
+	Ruby   Language = "ruby"
 )
 
 // Kind is the mechanism that makes a server slow.
@@ -128,6 +134,8 @@ type Step struct {
 // Workload is a running server and the load that it is put under.
 type Workload struct {
 	Server *server.Server
+	// Beside are servers that are watched, too; Stop ends them.
+	Beside []*server.Server
 	// Load is started once the server runs.
 	Load load.Config
 	// Fault turns the cause of slowness on; what it returns ends it.
@@ -143,7 +151,7 @@ func All() []Scenario {
 		redis(), nginx(), postgres(),
 		apache(), lighttpd(), haproxy(), memcached(), mariadb(),
 		ownC(), goServers(), javaServers(), nodeServers(),
-		unseen(),
+		unseen(), publicCases(), generalCauses(), languageFaults(),
 	)
 }
 

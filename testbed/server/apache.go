@@ -98,7 +98,7 @@ IndexOptions FancyIndexing VersionSort HTMLTable NameWidth=* DescriptionWidth=* 
 		return fail(err)
 	}
 	s := &Server{Process: p, Addr: addr, Dir: dir, Version: version(path, "-v")}
-	if err := waitReady(ctx, p, log, answers(addr)); err != nil {
+	if err := s.waitReady(ctx, log, answers(addr)); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil

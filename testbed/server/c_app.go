@@ -9,22 +9,18 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/perfscope/perfscope/testbed/client"
 	"github.com/perfscope/perfscope/testbed/proc"
 )
 
-// buildingC keeps two starts from writing one program.
-var buildingC sync.Mutex
-
 // buildC compiles testbed/apps/<name> into testbed/bin/<name>, unless the
 // program is newer than its sources, and returns its path. The flags are what
 // a distribution's package has: optimised, no frame pointers; not stripped.
 func buildC(ctx context.Context, name string) (string, error) {
-	buildingC.Lock()
-	defer buildingC.Unlock()
+	building.Lock()
+	defer building.Unlock()
 	root, err := Repository()
 	if err != nil {
 		return "", err
@@ -107,6 +103,16 @@ func StartDepot(ctx context.Context, fill func(dir string) error, settings ...st
 	})
 }
 
+// StartClerk starts the small server of testbed/apps/clerk with a number of
+// threads; backend is the address of the service that has its rates.
+func StartClerk(ctx context.Context, workers int, backend string) (*Server, error) {
+	s, err := startC(ctx, "clerk", "", nil, []string{fmt.Sprintf("workers %d", workers), fmt.Sprintf("backend %d", port(backend))}, dialOnce)
+	if err != nil {
+		return nil, err
+	}
+	return s.Server, nil
+}
+
 func startC(ctx context.Context, name, admin string, fill func(dir string) error, settings []string, ready func(addr string) error) (*CApp, error) {
 	program, err := buildC(ctx, name)
 	if err != nil {
@@ -145,7 +151,7 @@ func startC(ctx context.Context, name, admin string, fill func(dir string) error
 	if admin == "" {
 		admin = addr
 	}
-	if err := waitReady(ctx, p, log, func() error { return ready(addr) }); err != nil {
+	if err := s.waitReady(ctx, log, func() error { return ready(addr) }); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
 	return &CApp{Server: s, Admin: admin}, nil

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -14,16 +13,9 @@ import (
 
 // StartCatalog builds and starts the testbed's product catalogue, a Go server.
 func StartCatalog(ctx context.Context, flags ...string) (*Server, error) {
-	root, err := Repository()
+	path, err := buildGo(ctx, "catalog", "")
 	if err != nil {
 		return nil, err
-	}
-	path := filepath.Join(root, "testbed", "bin", "catalog")
-	// Go knows what has to be built.
-	build := exec.CommandContext(ctx, "go", "build", "-o", path, "./apps/catalog")
-	build.Dir = filepath.Join(root, "testbed")
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build the catalogue: %w: %s", err, out)
 	}
 	addr, err := FreeAddr()
 	if err != nil {
@@ -44,7 +36,7 @@ func StartCatalog(ctx context.Context, flags ...string) (*Server, error) {
 	}
 	goVersion, _ := exec.CommandContext(ctx, "go", "version", path).Output()
 	s := &Server{Process: p, Addr: addr, Dir: dir, Version: "catalog, built with Go " + versionNumber.FindString(string(goVersion))}
-	err = waitReady(ctx, p, log, func() error {
+	err = s.waitReady(ctx, log, func() error {
 		c, err := net.Dial("tcp", addr)
 		if err != nil {
 			return err

@@ -14,15 +14,9 @@ import (
 // its data under the returned server's directory. flags are added to its
 // command line.
 func StartShelf(ctx context.Context, flags ...string) (*Server, error) {
-	root, err := Repository()
+	path, err := buildGo(ctx, "shelf", "")
 	if err != nil {
 		return nil, err
-	}
-	path := filepath.Join(root, "testbed", "bin", "shelf")
-	build := exec.CommandContext(ctx, "go", "build", "-o", path, "./apps/shelf")
-	build.Dir = filepath.Join(root, "testbed")
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("go build shelf: %w: %s", err, out)
 	}
 	return startGo(ctx, "shelf", path, "shelf (Go)", func(addr, dir string) []string {
 		return append([]string{"-listen", addr, "-data", filepath.Join(dir, "data")}, flags...)
@@ -77,6 +71,8 @@ func StartStatsdExporter(ctx context.Context, version, rules string) (*StatsdExp
 
 // installGo installs a program at a version under testbed/bin.
 func installGo(ctx context.Context, pkg, version string) (string, error) {
+	building.Lock()
+	defer building.Unlock()
 	root, err := Repository()
 	if err != nil {
 		return "", err

@@ -50,9 +50,8 @@ func StartParcels(ctx context.Context, rates string, flags ...string) (*Server, 
 		os.RemoveAll(dir)
 		return nil, err
 	}
-	go keepPerfMap(p)
-	s := &Server{Process: p, Addr: addr, Dir: dir, Version: "parcels on " + version(java, "-version")}
-	if err := waitReady(ctx, p, log, func() error { return dialOnce(addr) }); err != nil {
+	s := &Server{Process: p, Addr: addr, Dir: dir, Version: "parcels on " + version(java, "-version"), beside: keepPerfMap}
+	if err := s.waitReady(ctx, log, func() error { return dialOnce(addr) }); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil
@@ -69,6 +68,8 @@ func dialOnce(addr string) error {
 // compileJava compiles apps/NAME/src into bin/java/NAME, if a source is newer,
 // and returns that directory. jars is what the sources need to compile.
 func compileJava(name string, jars ...string) (string, error) {
+	building.Lock()
+	defer building.Unlock()
 	root, err := Repository()
 	if err != nil {
 		return "", err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/perfscope/perfscope/internal/jvm"
+	"github.com/perfscope/perfscope/internal/rootfs"
 	"github.com/perfscope/perfscope/testbed/proc"
 )
 
@@ -27,7 +28,7 @@ func keepPerfMap(p *proc.Process) {
 			os.Remove(fmt.Sprintf("/tmp/.java_pid%d", p.PID())) // left behind by a JVM that was killed
 			return
 		case <-tick.C:
-			_ = jvm.WritePerfMap(context.Background(), "/proc", int32(p.PID())) // one that starts or ends does not answer
+			_ = jvm.WritePerfMap(context.Background(), &rootfs.Door{}, int32(p.PID())) // one that starts or ends does not answer
 		}
 	}
 }

@@ -77,7 +77,7 @@ mimetype.assign = (".html" => "text/html", ".bin" => "application/octet-stream")
 		return fail(err)
 	}
 	s := &Server{Process: p, Addr: addr, Dir: dir, Version: version(path, "-v")}
-	if err := waitReady(ctx, p, log, answers(addr)); err != nil {
+	if err := s.waitReady(ctx, log, answers(addr)); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil

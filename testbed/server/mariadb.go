@@ -69,12 +69,12 @@ func StartMariaDB(ctx context.Context, settings ...string) (*Server, error) {
 		return fail(err)
 	}
 	s := &Server{Process: p, Addr: addr, Dir: dir, Version: version(path, "--version")}
-	err = waitReady(ctx, p, log, func() error {
+	err = s.waitReady(ctx, log, func() error {
 		c, err := client.DialMariaDB(ctx, addr, "")
 		if err != nil {
 			return err
 		}
-		return errors.Join(c.Exec("CREATE DATABASE shop"), c.Close())
+		return errors.Join(c.Exec("CREATE DATABASE IF NOT EXISTS shop"), c.Close())
 	})
 	if err != nil {
 		return nil, errors.Join(err, s.Stop())

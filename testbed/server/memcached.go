@@ -21,12 +21,9 @@ func StartMemcached(ctx context.Context, settings ...string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	path := filepath.Join(root, "testbed", "bin", "memcached")
-	if _, err := os.Stat(path); err != nil {
-		out, err := exec.CommandContext(ctx, filepath.Join(root, "testbed", "build-memcached.sh")).CombinedOutput()
-		if err != nil {
-			return nil, fmt.Errorf("build-memcached.sh: %w: %s", err, out[max(0, len(out)-1000):])
-		}
+	path, err := buildMemcached(ctx, root)
+	if err != nil {
+		return nil, err
 	}
 	addr, err := FreeAddr()
 	if err != nil {
@@ -47,7 +44,7 @@ func StartMemcached(ctx context.Context, settings ...string) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{Process: p, Addr: addr, Dir: dir, Version: version(path, "-V")}
-	err = waitReady(ctx, p, log, func() error {
+	err = s.waitReady(ctx, log, func() error {
 		c, err := client.DialMemcached(addr)
 		if err != nil {
 			return err
@@ -59,4 +56,19 @@ func StartMemcached(ctx context.Context, settings ...string) (*Server, error) {
 		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil
+}
+
+// buildMemcached builds it under testbed/bin, once.
+func buildMemcached(ctx context.Context, root string) (string, error) {
+	building.Lock()
+	defer building.Unlock()
+	path := filepath.Join(root, "testbed", "bin", "memcached")
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	out, err := exec.CommandContext(ctx, filepath.Join(root, "testbed", "build-memcached.sh")).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build-memcached.sh: %w: %s", err, out[max(0, len(out)-1000):])
+	}
+	return path, nil
 }

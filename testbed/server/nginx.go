@@ -85,7 +85,7 @@ http {
 		return fail(err)
 	}
 	s := &Server{Process: p, Addr: addr, Dir: dir, Version: version(path, "-v")}
-	err = waitReady(ctx, p, log, func() error {
+	err = s.waitReady(ctx, log, func() error {
 		c, err := net.Dial("tcp", addr)
 		if err != nil {
 			return err

@@ -78,7 +78,7 @@ func StartPostgresOn(ctx context.Context, h *host.Host, settings ...string) (*Se
 	}
 	// SIGINT is its fast shutdown; at SIGTERM it waits for its clients.
 	s := &Server{Process: p, Addr: addr, Dir: dir, Version: version(path, "--version"), stopSignal: syscall.SIGINT}
-	err = waitReady(ctx, p, log, func() error {
+	err = s.waitReady(ctx, log, func() error {
 		c, err := client.DialPostgres(addr, "postgres", "postgres")
 		if err != nil {
 			return err

@@ -7,8 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"syscall"
-	"time"
 
 	"github.com/perfscope/perfscope/testbed/client"
 	"github.com/perfscope/perfscope/testbed/host"
@@ -46,19 +44,6 @@ func StartRedisOn(ctx context.Context, h *host.Host, settings ...string) (*Serve
 	return s, nil
 }
 
-// RestartRedis ends the server and starts it again with its files, on its
-// port: a new process of the same service.
-func RestartRedis(ctx context.Context, s *Server, settings ...string) error {
-	path, err := find("redis-server")
-	if err != nil {
-		return err
-	}
-	if err := ignoreExit(s.StopWith(syscall.SIGTERM, 5*time.Second)); err != nil {
-		return err
-	}
-	return s.startRedis(ctx, path, settings)
-}
-
 func (s *Server) startRedis(ctx context.Context, path string, settings []string) error {
 	log := filepath.Join(s.Dir, "redis.log")
 	bind, _, _ := net.SplitHostPort(s.Addr)
@@ -71,7 +56,7 @@ func (s *Server) startRedis(ctx context.Context, path string, settings []string)
 		return err
 	}
 	s.Process = p
-	return waitReady(ctx, p, log, func() error {
+	return s.waitReady(ctx, log, func() error {
 		c, err := client.DialRedis(s.Addr)
 		if err != nil {
 			return err

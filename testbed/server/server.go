@@ -13,15 +13,18 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/perfscope/perfscope/testbed/host"
 	"github.com/perfscope/perfscope/testbed/proc"
 )
+
+// building keeps two starts from building or installing one program at once.
+var building sync.Mutex
 
 // Server is a running server.
 type Server struct {
@@ -35,6 +38,11 @@ type Server struct {
 
 	stopSignal syscall.Signal // zero is SIGTERM
 	host       *host.Host
+	// probe reports whether it serves, log is where it says why it does not.
+	probe func() error
+	log   string
+	// beside, if not nil, goes on while the process runs.
+	beside func(*proc.Process)
 }
 
 // Stop ends the server and removes its files.
@@ -157,7 +165,7 @@ func StartProgram(ctx context.Context, p Program) (*Server, error) {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	s := &Server{Process: started, Addr: addr, Dir: dir, Version: p.Version, host: p.Host}
-	err = waitReady(ctx, started, log, func() error {
+	err = s.waitReady(ctx, log, func() error {
 		c, err := net.DialTimeout("tcp", addr, time.Second)
 		if err != nil {
 			return err
@@ -194,10 +202,23 @@ func ownDir(dir, account string) (string, error) {
 	return own, os.Chown(own, int(id.Uid), int(id.Gid))
 }
 
-// waitReady calls probe until it succeeds, the process ends or ten seconds
-// are over.
+// waitReady waits for a server that has been started, and keeps how it does so
+// for the next start.
+func (s *Server) waitReady(ctx context.Context, log string, probe func() error) error {
+	s.log, s.probe = log, probe
+	if s.beside != nil {
+		go s.beside(s.Process)
+	}
+	return waitReady(ctx, s.Process, log, probe)
+}
+
+// readyTimeout is enough for a JVM on a machine that is busy.
+const readyTimeout = time.Minute
+
+// waitReady calls probe until it succeeds, the process ends or readyTimeout
+// is over.
 func waitReady(ctx context.Context, p *proc.Process, log string, probe func() error) error {
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(readyTimeout)
 	for {
 		err := probe()
 		if err == nil {
@@ -211,7 +232,7 @@ func waitReady(ctx context.Context, p *proc.Process, log string, probe func() er
 		case <-time.After(50 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("the server is not ready after 10 s: %w; %s", err, tail(log))
+			return fmt.Errorf("the server is not ready after %s: %w; %s", readyTimeout, err, tail(log))
 		}
 	}
 }
@@ -228,40 +249,9 @@ func tail(path string) string {
 // Descendants returns the process and everything that was forked from it, as
 // /proc shows it now.
 func Descendants(root int) []int {
-	parents := map[int]int{}
-	entries, err := filepath.Glob("/proc/[0-9]*/stat")
+	table, err := proc.ReadTable()
 	if err != nil {
 		return []int{root}
 	}
-	for _, path := range entries {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			continue // it has ended
-		}
-		// pid (name) state ppid …; the name may hold anything.
-		_, rest, ok := cutLast(string(data), ") ")
-		fields := strings.Fields(rest)
-		if !ok || len(fields) < 2 {
-			continue
-		}
-		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
-		parents[pid], _ = strconv.Atoi(fields[1])
-	}
-	out := []int{root}
-	for i := 0; i < len(out); i++ {
-		for pid, parent := range parents {
-			if parent == out[i] && !slices.Contains(out, pid) {
-				out = append(out, pid)
-			}
-		}
-	}
-	return out
-}
-
-func cutLast(s, sep string) (before, after string, found bool) {
-	i := strings.LastIndex(s, sep)
-	if i < 0 {
-		return s, "", false
-	}
-	return s[:i], s[i+len(sep):], true
+	return table.Children().Of(root)
 }

@@ -80,7 +80,7 @@ access to * by * read
 		return fail(err)
 	}
 	s := &Server{Process: p, Addr: addr, Dir: dir, Version: version(path, "-VV")}
-	if err := waitReady(ctx, p, log, func() error { return dialOnce(addr) }); err != nil {
+	if err := s.waitReady(ctx, log, func() error { return dialOnce(addr) }); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil

@@ -69,9 +69,8 @@ func StartTomcat(ctx context.Context, elements ...string) (*Tomcat, error) {
 	if err != nil {
 		return fail(err)
 	}
-	go keepPerfMap(p)
-	t.Server = &Server{Process: p, Addr: addr, Dir: dir, Version: "tomcat " + tomcatVersion()}
-	err = waitReady(ctx, p, log, func() error {
+	t.Server = &Server{Process: p, Addr: addr, Dir: dir, Version: "tomcat " + tomcatVersion(), beside: keepPerfMap}
+	err = t.waitReady(ctx, log, func() error {
 		response, err := http.Get("http://" + addr + "/offers.jsp")
 		if err != nil {
 			return err

@@ -54,9 +54,8 @@ maxClientCnxns=0
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	go keepPerfMap(p)
-	s := &Server{Process: p, Addr: addr, Dir: dir, Version: "zookeeper " + zookeeperVersion() + " on " + version(java, "-version")}
-	if err := waitReady(ctx, p, log, func() error { return zookeeperServes(addr) }); err != nil {
+	s := &Server{Process: p, Addr: addr, Dir: dir, Version: "zookeeper " + zookeeperVersion() + " on " + version(java, "-version"), beside: keepPerfMap}
+	if err := s.waitReady(ctx, log, func() error { return zookeeperServes(addr) }); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
 	return s, nil

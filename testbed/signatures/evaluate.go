@@ -11,8 +11,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/perfscope/perfscope/internal/signature"
-	"github.com/perfscope/perfscope/internal/syscalllog"
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace/tracelog"
 	"github.com/perfscope/perfscope/testbed/recording"
 )
 
@@ -62,7 +62,7 @@ const maxConfusions = 10
 // program is the records of one program in a recording.
 type program struct {
 	signature.Program
-	batches []*syscalltrace.Batch
+	batches []*threadtrace.Batch
 	calls   int
 }
 
@@ -80,7 +80,7 @@ func Evaluate(path string) (Row, *signature.File, error) {
 	first, last := p.span()
 	half := first + (last-first)/2
 	m := signature.NewMiner(p.Arch, signature.Sequences)
-	var test []*syscalltrace.Batch
+	var test []*threadtrace.Batch
 	for _, b := range p.batches {
 		before, after := split(b, half)
 		if len(before.Events) > 0 {
@@ -117,7 +117,7 @@ func programsOf(path string) ([]*program, error) {
 				of[which] = p
 			}
 			for _, sl := range rl.ScopeLogs().All() {
-				errs := syscalllog.Decode(sl.LogRecords(), syscalllog.Handler{Arch: which.Arch, Batch: func(_ string, b *syscalltrace.Batch) {
+				errs := tracelog.Decode(sl.LogRecords(), tracelog.Handler{Arch: which.Arch, Batch: func(_ string, b *threadtrace.Batch) {
 					p.batches = append(p.batches, b)
 					p.calls += len(b.Events)
 				}})
@@ -142,8 +142,8 @@ func (p *program) span() (first, last int64) {
 }
 
 // split cuts a batch at an instant.
-func split(b *syscalltrace.Batch, at int64) (before, after *syscalltrace.Batch) {
-	i, _ := slices.BinarySearchFunc(b.Events, at, func(e syscalltrace.Event, at int64) int { return cmp.Compare(e.Time, at) })
+func split(b *threadtrace.Batch, at int64) (before, after *threadtrace.Batch) {
+	i, _ := slices.BinarySearchFunc(b.Events, at, func(e threadtrace.Event, at int64) int { return cmp.Compare(e.Time, at) })
 	first, second := *b, *b
 	first.Events, second.Events = b.Events[:i], b.Events[i:]
 	return &first, &second
@@ -153,7 +153,7 @@ func split(b *syscalltrace.Batch, at int64) (before, after *syscalltrace.Batch) 
 // clock not to matter, and long enough for the caches to be as in use.
 const repeats = 5
 
-func timing(f *signature.File, test []*syscalltrace.Batch) float64 {
+func timing(f *signature.File, test []*threadtrace.Batch) float64 {
 	m := signature.NewMatcher(f)
 	threads := map[int32]*signature.Thread{}
 	calls, took := 0, time.Duration(0)
@@ -166,7 +166,7 @@ func timing(f *signature.File, test []*syscalltrace.Batch) float64 {
 			}
 			begun := time.Now()
 			for i := range b.Events {
-				if b.Events[i].Kind == syscalltrace.KindCall {
+				if b.Events[i].Kind == threadtrace.KindCall {
 					m.Next(th, &b.Events[i])
 					calls++
 				}

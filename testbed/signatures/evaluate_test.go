@@ -8,8 +8,8 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/plog"
 
-	"github.com/perfscope/perfscope/internal/syscalllog"
-	"github.com/perfscope/perfscope/internal/syscalltrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+	"github.com/perfscope/perfscope/pkg/threadtrace/tracelog"
 	"github.com/perfscope/perfscope/testbed/recording"
 )
 
@@ -30,18 +30,18 @@ func record(t *testing.T, names func(half int, name string) string) string {
 	r := rand.New(rand.NewPCG(1, 2))
 	now := int64(1e18)
 	for half := range 2 {
-		stacks := func(list ...string) (s syscalltrace.Stack) {
+		stacks := func(list ...string) (s threadtrace.Stack) {
 			for _, n := range list {
-				s.Frames = append(s.Frames, syscalltrace.Frame{Function: names(half, n), Module: "server"})
+				s.Frames = append(s.Frames, threadtrace.Frame{Function: names(half, n), Module: "server"})
 			}
 			return s
 		}
-		b := &syscalltrace.Batch{ThreadID: 1, Stacks: []syscalltrace.Stack{
+		b := &threadtrace.Batch{ThreadID: 1, Stacks: []threadtrace.Stack{
 			stacks("loop", "main"), stacks("receive", "loop", "main"), stacks("save", "loop", "main"), stacks("answer", "loop", "main"),
 		}}
 		do := func(name string, stack uint32) {
-			number, _ := syscalltrace.Number("amd64", name)
-			b.Events = append(b.Events, syscalltrace.Event{Time: now, Duration: 400, Number: number, Return: 1, Stack: stack})
+			number, _ := threadtrace.Number("amd64", name)
+			b.Events = append(b.Events, threadtrace.Event{Time: now, Duration: 400, Number: number, Return: 1, Stack: stack})
 			now += 1000
 		}
 		for range 1000 {
@@ -58,7 +58,7 @@ func record(t *testing.T, names func(half int, name string) string) string {
 		rl.Resource().Attributes().PutStr("process.executable.path", "/usr/bin/server")
 		rl.Resource().Attributes().PutStr("process.executable.build_id.gnu", "60f4")
 		rl.Resource().Attributes().PutStr("host.arch", "amd64")
-		syscalllog.AppendBatch(rl.ScopeLogs().AppendEmpty().LogRecords(), syscalllog.FormatPacked, "amd64", b)
+		tracelog.AppendBatch(rl.ScopeLogs().AppendEmpty().LogRecords(), tracelog.FormatPacked, "amd64", b)
 		if err := w.Write(ld); err != nil {
 			t.Fatal(err)
 		}

@@ -6,8 +6,8 @@ import (
 	"slices"
 
 	"github.com/perfscope/perfscope/internal/signature"
-	"github.com/perfscope/perfscope/internal/syscalltrace"
 	"github.com/perfscope/perfscope/internal/unit"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 // function is one of the program's, as stacks name it.
@@ -27,7 +27,7 @@ type current struct {
 type trial struct {
 	file    *signature.File
 	matcher *signature.Matcher
-	classes *syscalltrace.Classes
+	classes *threadtrace.Classes
 	threads map[int32]*current
 
 	units, matched, right  int
@@ -40,9 +40,9 @@ type trial struct {
 // judge matches calls, and holds what they tell against their stacks. The wait
 // that a unit begins with is not asked for: which function waits for work is
 // no question, and would be right always.
-func judge(f *signature.File, test []*syscalltrace.Batch) Row {
+func judge(f *signature.File, test []*threadtrace.Batch) Row {
 	t := &trial{
-		file: f, matcher: signature.NewMatcher(f), classes: syscalltrace.NewClasses(f.Arch), threads: map[int32]*current{},
+		file: f, matcher: signature.NewMatcher(f), classes: threadtrace.NewClasses(f.Arch), threads: map[int32]*current{},
 		unitsWith: map[function]int{}, callsWith: map[function]int{}, confusions: map[Confusion]int{},
 	}
 	for _, b := range test {
@@ -75,7 +75,7 @@ func judge(f *signature.File, test []*syscalltrace.Batch) Row {
 	return row
 }
 
-func (t *trial) batch(b *syscalltrace.Batch) {
+func (t *trial) batch(b *threadtrace.Batch) {
 	stacks := make([][]function, len(b.Stacks))
 	for i := range b.Stacks {
 		stacks[i] = functions(&b.Stacks[i])
@@ -87,7 +87,7 @@ func (t *trial) batch(b *syscalltrace.Batch) {
 	}
 	for i := range b.Events {
 		e := &b.Events[i]
-		if e.Kind != syscalltrace.KindCall {
+		if e.Kind != threadtrace.KindCall {
 			continue
 		}
 		match := t.matcher.Next(&th.place, e)
@@ -154,11 +154,11 @@ func (t *trial) end(th *current) {
 }
 
 // functions are the program's on a stack, innermost first.
-func functions(s *syscalltrace.Stack) []function {
+func functions(s *threadtrace.Stack) []function {
 	var out []function
 	for i := range s.Frames {
 		f := &s.Frames[i]
-		if f.Origin == syscalltrace.OriginApplication && !f.Inlined {
+		if f.Origin == threadtrace.OriginApplication && !f.Inlined {
 			out = append(out, function{f.Module, f.Function})
 		}
 	}

@@ -30,14 +30,48 @@ int sys_enter(u64 *ctx)
 		return 0;
 	}
 	s->nr = (u16)ctx[1];
+	s->delay = this_delay();
 	s->start = bpf_ktime_get_ns();
 	return 0;
 }
 
+/*
+ * A delay as a number of twelve bits, zero when it is not worth telling: up to
+ * 127 units exactly, above with the leading bit implied, rounded down by less than
+ * one part in 128. The record has no more room, and another one would not be read
+ * with it for certain.
+ */
+static __noinline u32 pack_delay(u32 units)
+{
+	u32 shift = 0, left = units;
+
+	if (left >> 16) {
+		shift = 16;
+		left >>= 16;
+	}
+	if (left >> 8) {
+		shift += 8;
+		left >>= 8;
+	}
+	if (left >> 4) {
+		shift += 4;
+		left >>= 4;
+	}
+	if (left >> 2) {
+		shift += 2;
+		left >>= 2;
+	}
+	shift += left >> 1;
+	if (shift < DELAY_FRACTION)
+		return units;
+	shift -= DELAY_FRACTION;
+	return (shift + 1) << DELAY_FRACTION | (units >> shift & ((1 << DELAY_FRACTION) - 1));
+}
+
 /* Writes one record into this CPU's ring, over the oldest. The tracepoints run
  * with preemption off, so nobody else writes to this ring meanwhile. */
-static __always_inline void emit(struct cpu_state *c, u32 cpu, struct slot *s, u64 now, s64 ret, u32 flags,
-				 u32 stack)
+static __always_inline void emit(struct cpu_state *c, u32 cpu, struct slot *s, u64 now, u32 delay, s64 ret,
+				 u32 flags, u32 stack)
 {
 	u64 pos = c->produced;
 	u32 i = cpu * ring_records + ((u32)pos & (ring_records - 1));
@@ -54,8 +88,9 @@ static __always_inline void emit(struct cpu_state *c, u32 cpu, struct slot *s, u
 		ret = -0x7fffffff;
 	r->start = s->start;
 	r->duration_nr = duration | (u64)s->nr << 48;
-	r->tid = s->tid;
-	r->tgid_flags = s->tgid | flags << 24;
+	delay = unlikely(delay >= LEAST_DELAY) ? pack_delay(delay) : 0;
+	r->tid_delay = s->tid | delay >> 2 << PID_BITS;
+	r->tgid_flags = s->tgid | (delay & 3) << PID_BITS | flags << 24;
 	r->ret = (s32)ret;
 	r->stack = stack;
 #if defined(__TARGET_ARCH_arm64)
@@ -97,12 +132,20 @@ static __always_inline bool is_idle(u32 nr)
  */
 #define WINDOW_SHIFT 24
 
+/* The numbers beyond the set share the bits of calls that are hardly ever made. */
+static __always_inline u32 seen_bit(u32 nr)
+{
+	u32 bit = (nr ^ (nr >> 8 << 7)) & 255;
+
+	return bit < 32 * SEEN_WORDS ? bit : bit ^ 64;
+}
+
 /* Why this call gets a stack: CALL_* flags, zero is that it does not. */
 static __always_inline u32 stack_due(struct cpu_state *c, struct slot *s, u64 now, s64 ret)
 {
-	u32 why = 0, ms, bit = (s->nr ^ (s->nr >> 8 << 7)) & 255;
-	u64 mask = 1ULL << (bit & 63), window = now >> WINDOW_SHIFT;
-	u32 word = bit >> 6 & 3;
+	u32 why = 0, ms, bit = seen_bit(s->nr), mask = 1U << (bit & 31);
+	u64 window = now >> WINDOW_SHIFT;
+	u32 word = bit >> 5;
 	u32 of_thread = thread_stacks, of_cpu = cpu_stacks;
 	bool bounded = of_thread, first;
 
@@ -138,7 +181,9 @@ static __always_inline u32 stack_due(struct cpu_state *c, struct slot *s, u64 no
 			c->stacks_taken++;
 		}
 	}
-	asm volatile("%0 &= 3" : "+r"(word));
+	asm volatile("%0 &= 7" : "+r"(word));
+	if (word >= SEEN_WORDS)
+		return why;
 	first = !(s->seen[word] & mask);
 	/* Beyond the budget the thread's next call of this number is its first. */
 	if (unlikely(first && (!bounded || c->first_taken < of_cpu / 2))) {
@@ -172,10 +217,10 @@ static __always_inline u32 call_stack(struct cpu_state *c, u32 cpu, struct slot 
 		count(c->stack_ring_full);
 		return 0;
 	}
-	put_header(&sc->h, STACK_CALL, s->tgid, s->tid, now);
+	put_header(sc, STACK_CALL, s->tgid, s->tid, now);
 	put_regs(&sc->h, regs);
 	sc->h.nr = s->nr;
-	len = copy_current(sc->bytes, sc->h.sp);
+	len = copy_current(i, sc->h.sp);
 	if (!len) {
 		count(c->stack_unreadable);
 		return 0;
@@ -217,7 +262,7 @@ static __always_inline int record(u64 *ctx, struct slot *s, bool stacks_on, bool
 {
 	/* First the clock: the processor waits for all that comes before it. */
 	u64 now = bpf_ktime_get_ns();
-	u32 cpu = bpf_get_smp_processor_id(), flags = 0, stack = 0;
+	u32 cpu = bpf_get_smp_processor_id(), flags = 0, stack = 0, delay = this_delay() - s->delay;
 	struct cpu_state *c = bpf_map_lookup_elem(&cpus, &cpu);
 	s64 ret = (s64)ctx[1];
 
@@ -235,6 +280,7 @@ static __always_inline int record(u64 *ctx, struct slot *s, bool stacks_on, bool
 		}
 		s->nr = (u16)nr;
 		s->start = attached_at;
+		delay = 0; /* what it was at the entry is not known */
 		flags = CALL_CUT;
 	}
 	if (contexts_on)
@@ -251,7 +297,7 @@ static __always_inline int record(u64 *ctx, struct slot *s, bool stacks_on, bool
 				flags |= CALL_STACK_LOST;
 		}
 	}
-	emit(c, cpu, s, now, ret, flags, stack);
+	emit(c, cpu, s, now, delay, ret, flags, stack);
 	s->start = 0;
 	return 0;
 }
@@ -340,7 +386,7 @@ int task_newtask(u64 *ctx)
 	s = slot_of(child->pid);
 	if (s)
 		s->newborn = 1;
-	notify(EVENT_FORK, tgid, child->pid, parent, 0);
+	notify(EVENT_FORK, tgid, child->pid, parent, 0, 0);
 	return 0;
 }
 
@@ -356,22 +402,25 @@ int sched_process_exec(u64 *ctx)
 		return 0;
 	if (old_tid != tid) {
 		u64 start = 0;
+		u32 delay = 0;
 		u16 nr = 0;
 
 		from = slot_of(old_tid);
 		if (from) {
 			start = from->start;
 			nr = from->nr;
+			delay = from->delay;
 		}
 		thread_remove(old_tid);
 		thread_add(tid, tgid);
 		to = slot_of(tid);
 		if (to && start) {
 			to->nr = nr;
+			to->delay = delay;
 			to->start = start;
 		}
 	}
-	notify(EVENT_EXEC, tgid, tid, old_tid, 0);
+	notify(EVENT_EXEC, tgid, tid, old_tid, 0, 0);
 	return 0;
 }
 
@@ -387,14 +436,14 @@ int sched_process_exit(u64 *ctx)
 		cpu = bpf_get_smp_processor_id();
 		c = bpf_map_lookup_elem(&cpus, &cpu);
 		if (c)
-			emit(c, cpu, s, bpf_ktime_get_ns(), 0, CALL_UNRETURNED, 0);
+			emit(c, cpu, s, bpf_ktime_get_ns(), this_delay() - s->delay, 0, CALL_UNRETURNED, 0);
 	}
 	over = task->signal->live.counter == 0;
 	if (!thread_remove(tid) && !bpf_map_lookup_elem(&targets, &tgid))
 		return 0;
 	if (over)
 		bpf_map_delete_elem(&targets, &tgid);
-	notify(EVENT_EXIT, tgid, tid, over, task->se.sum_exec_runtime);
+	notify(EVENT_EXIT, tgid, tid, over, task->se.sum_exec_runtime, run_delay(task));
 	return 0;
 }
 

@@ -9,6 +9,12 @@
 #define SLOT_BITS 14
 #define SLOTS (1 << SLOT_BITS)
 #define MAX_ROWS 16384
+#define SEEN_WORDS 7
+/* Delays are told in units of 1024 ns: what 32 bits hold of them, 73 minutes,
+ * is more than any call has to wait for a CPU. */
+#define DELAY_SHIFT 10
+/* Shorter delays are no news: every wakeup has some. */
+#define LEAST_DELAY 10
 #define MAX_TARGETS 4096
 #define MAX_GROUPS 1024
 
@@ -60,7 +66,8 @@ struct slot {
 	u8 newborn;	    /* made by clone and not back from it yet */
 	u8 window;	    /* in which stacks_taken counts; see within_rate */
 	u8 stacks_taken;
-	u64 seen[4]; /* call numbers this thread has made, as a bit set */
+	u32 seen[SEEN_WORDS]; /* call numbers this thread has made, as a bit set */
+	u32 delay; /* the thread's run_delay as it entered the call, in units of 2^DELAY_SHIFT ns */
 };
 
 /* A plain variable: the hooks find a place in it without a call and without the
@@ -80,11 +87,16 @@ static __always_inline struct slot *slot_at(u32 place)
 struct call_record {
 	u64 start;
 	u64 duration_nr; /* duration in the low 48 bits, number above */
-	u32 tid;
-	u32 tgid_flags; /* tgid in the low 24 bits, CALL_* above */
+	u32 tid_delay;	/* tid in the low 22 bits, the upper bits of the delay above */
+	u32 tgid_flags; /* tgid in the low 22 bits, two bits of the delay, CALL_* in the highest eight */
 	s32 ret;
 	u32 stack;
 };
+
+/* No kernel has ids beyond this (PID_MAX_LIMIT). */
+#define PID_BITS 22
+/* The delay is a number of DELAY_FRACTION bits and an exponent, see pack_delay. */
+#define DELAY_FRACTION 7
 
 #define CALL_SAMPLED (1 << 0)	 /* stack: its turn, one in stack_every */
 #define CALL_FIRST (1 << 1)	 /* stack: the thread's first call of this number */
@@ -136,6 +148,7 @@ struct task_event {
 	u32 other; /* fork: the parent's tgid; exit: 1 if the process is over; exec: the former tid */
 	u64 time;
 	u64 cpu_ns; /* exit: all CPU time of the thread */
+	u64 delay_ns; /* exit: all its time runnable without a CPU */
 };
 
 /* A stack copy and what it was taken at. */
@@ -154,11 +167,13 @@ struct stack_event {
 	u64 lr; /* arm64 */
 	s32 nr; /* -1 is none */
 	u32 len;
+	u64 pages; /* a bit for each page from that of sp on: its bytes are here */
 };
 
 struct scratch {
 	struct stack_event h;
 	u8 bytes[MAX_STACK + PAGE];
+	u32 gap; /* pages in a row that hold nothing */
 };
 #define SCRATCH_CALL 0
 #define SCRATCH_SAMPLE 1
@@ -187,6 +202,9 @@ struct row {
 	u32 state;
 	u32 stack;
 	u32 flags;
+	u64 delay_ns;	/* of the thread: all its time runnable without a CPU */
+	u32 call_delay; /* the same inside the call since is the entry of, in units of 2^DELAY_SHIFT ns */
+	u32 pad;
 };
 #define ROW_ON_CPU (1 << 0)
 #define ROW_BLOCKED (1 << 1)
@@ -238,10 +256,11 @@ static __always_inline struct cpu_state *this_cpu(void)
 /* For counters that interrupts may share. */
 #define count(field) __sync_fetch_and_add(&(field), 1)
 
-static __always_inline void notify(u32 type, u32 tgid, u32 tid, u32 other, u64 cpu_ns)
+static __always_inline void notify(u32 type, u32 tgid, u32 tid, u32 other, u64 cpu_ns, u64 delay_ns)
 {
 	struct task_event e = {
-		.type = type, .tgid = tgid, .tid = tid, .other = other, .time = bpf_ktime_get_ns(), .cpu_ns = cpu_ns
+		.type = type, .tgid = tgid, .tid = tid, .other = other, .time = bpf_ktime_get_ns(), .cpu_ns = cpu_ns,
+		.delay_ns = delay_ns
 	};
 
 	if (bpf_ringbuf_output(&events, &e, sizeof(e), BPF_RB_NO_WAKEUP)) {

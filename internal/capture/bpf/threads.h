@@ -14,6 +14,22 @@ static __always_inline u32 this_tid(void)
 	return (u32)bpf_get_current_pid_tgid();
 }
 
+/* The time a thread was runnable and had no CPU, ns; zero where the kernel does
+ * not count it. That of the running thread is complete. */
+static __always_inline u64 run_delay(struct task_struct *task)
+{
+	return field_exists(task->sched_info.run_delay) ? task->sched_info.run_delay : 0;
+}
+
+/* The same of the running thread in units of 2^DELAY_SHIFT ns; zero where the
+ * kernel does not hand out its task. */
+static __always_inline u32 this_delay(void)
+{
+	if (helper_exists(BPF_FUNC_get_current_task_btf))
+		return run_delay(bpf_get_current_task_btf()) >> DELAY_SHIFT;
+	return 0;
+}
+
 static __always_inline u32 first_place(u32 tid)
 {
 	return tid & (SLOTS - 1);
@@ -122,7 +138,8 @@ static __noinline int thread_add(u32 tid, u32 tgid)
 	s->fail_countdown = 0;
 	s->slow_ms = 0;
 	s->newborn = 0;
-	s->seen[0] = s->seen[1] = s->seen[2] = s->seen[3] = 0;
+	for (u32 word = 0; word < SEEN_WORDS; word++)
+		s->seen[word] = 0;
 	barrier();
 	s->tid = tid;
 	th = bpf_map_lookup_elem(&threads, &tid);

@@ -66,6 +66,10 @@ struct sched_entity {
 	u64 sum_exec_runtime;
 };
 
+struct sched_info {
+	u64 run_delay; /* ns it was runnable without a CPU */
+};
+
 struct signal_struct {
 	atomic_t live;
 };
@@ -80,6 +84,7 @@ struct rw_semaphore {
 
 struct mm_struct {
 	struct rw_semaphore mmap_lock;
+	unsigned long start_stack;
 };
 
 struct inode {
@@ -99,6 +104,18 @@ struct files_struct {
 	struct fdtable *fdt;
 };
 
+#if defined(__TARGET_ARCH_x86)
+struct thread_struct {
+	unsigned long fsbase;
+};
+#else
+struct thread_struct {
+	struct {
+		unsigned long tp_value;
+	} uw;
+};
+#endif
+
 struct task_struct {
 	unsigned int __state;
 	unsigned int flags;
@@ -112,6 +129,8 @@ struct task_struct {
 	struct signal_struct *signal;
 	struct mm_struct *mm;
 	struct files_struct *files;
+	struct sched_info sched_info;
+	struct thread_struct thread;
 };
 
 /* Before 5.14 the field had another name and another size. */

@@ -19,14 +19,14 @@ static __always_inline int take_sample(bool stacks_on)
 	c = bpf_map_lookup_elem(&cpus, &cpu);
 	if (!sc || !c)
 		return 0;
-	put_header(&sc->h, STACK_SAMPLE, tgid, (u32)id, bpf_ktime_get_ns());
+	put_header(sc, STACK_SAMPLE, tgid, (u32)id, bpf_ktime_get_ns());
 	if (stacks_on) {
 		struct task_struct *task = bpf_get_current_task_btf();
 		struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
 
 		put_regs(&sc->h, regs);
 		sc->h.nr = REG_NR(regs);
-		len = copy_current(sc->bytes, sc->h.sp);
+		len = copy_current(i, sc->h.sp);
 		if (len)
 			sc->h.id = stack_id(c->sample_seq++, cpu, STACK_SAMPLE);
 	}
@@ -84,10 +84,10 @@ static __always_inline u32 blocked_stack(struct task_struct *task, struct pt_reg
 
 	if (!sc || !c)
 		return 0;
-	put_header(&sc->h, STACK_BLOCKED, task->tgid, task->pid, now);
+	put_header(sc, STACK_BLOCKED, task->tgid, task->pid, now);
 	put_regs(&sc->h, regs);
 	sc->h.nr = nr;
-	len = copy_other(sc->bytes, sc->h.sp, task);
+	len = copy_other(sc, sc->h.sp, task);
 	if (!len) {
 		count(c->blocked_unreadable);
 		return 0;
@@ -107,7 +107,7 @@ static __always_inline u32 blocked_stack(struct task_struct *task, struct pt_reg
 static __always_inline int look_at(struct bpf_iter__task *ctx, bool stacks_on)
 {
 	struct task_struct *task = ctx->task;
-	u32 tid, tgid, i, flags = 0, stack = 0, state;
+	u32 tid, tgid, i, flags = 0, stack = 0, state, call_delay = 0;
 	struct pt_regs *regs = 0;
 	struct thread *th;
 	u64 now, switches, since = 0;
@@ -157,6 +157,8 @@ static __always_inline int look_at(struct bpf_iter__task *ctx, bool stacks_on)
 		if (s && s->start > attached_at && (nr < 0 || s->nr == (u16)nr)) {
 			since = s->start;
 			nr = s->nr;
+			if (helper_exists(BPF_FUNC_get_current_task_btf))
+				call_delay = (u32)(run_delay(task) >> DELAY_SHIFT) - s->delay;
 			flags |= ROW_SINCE_EXACT;
 		}
 		stack = th->stack;
@@ -206,6 +208,8 @@ static __always_inline int look_at(struct bpf_iter__task *ctx, bool stacks_on)
 	r->state = state;
 	r->stack = stack;
 	r->flags = flags;
+	r->delay_ns = run_delay(task);
+	r->call_delay = call_delay;
 	return 0;
 }
 

@@ -1,6 +1,6 @@
 // Command benchcapture measures what recording costs, prints it, and writes
 // testbed/out/capture.json and docs/performance.md. Without arguments it does
-// all of it; "calls", "stages", "scale", "duty", "servers" and names of servers
+// all of it; "calls", "stages", "scale", "interpreted", "goroutines", "duty", "servers" and names of servers
 // choose parts, and what was measured before is kept; "document" only writes it
 // anew. "context", which has to be asked for, measures what it costs to have the
 // trace context read, and writes testbed/out/trace-context.json.
@@ -100,6 +100,22 @@ func run(ctx context.Context, o runner.Options, parts []string, rounds int) erro
 			return err
 		}
 		if err := save("scale"); err != nil {
+			return err
+		}
+	}
+	if wanted("interpreted") {
+		if r.Interpreted, err = bench.MeasureInterpreted(ctx, o, say); err != nil {
+			return err
+		}
+		if err := save("interpreted"); err != nil {
+			return err
+		}
+	}
+	if wanted("goroutines") {
+		if r.Goroutines, err = bench.MeasureGoroutines(ctx, o, say); err != nil {
+			return err
+		}
+		if err := save("goroutines"); err != nil {
 			return err
 		}
 	}

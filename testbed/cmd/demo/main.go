@@ -22,6 +22,7 @@ func main() {
 	runner.Main(func(ctx context.Context, o runner.Options) (bool, error) {
 		sc := scenario.Demo()
 		o.Record = "" // the demo shows what a user gets
+		o.Linger = look
 		fmt.Printf("PerfScope demo: %s\n\n", sc.Title)
 		switch way := os.Getenv("SIGNATURES"); way {
 		case "":

@@ -21,6 +21,7 @@ import (
 	"github.com/perfscope/perfscope/testbed/replay"
 	"github.com/perfscope/perfscope/testbed/runner"
 	"github.com/perfscope/perfscope/testbed/scenario"
+	"github.com/perfscope/perfscope/testbed/scoreboard"
 )
 
 func main() {
@@ -181,14 +182,12 @@ func (e *eval) run(sc scenario.Scenario) (evaluation.Run, error) {
 	return run, err
 }
 
-// document writes docs/accuracy.md, with the healthy runs if there are any.
+// document writes docs/accuracy.md, with the healthy runs and the scoreboard of the
+// last time, if there are any.
 func (e *eval) document(rows []evaluation.Row) error {
 	var healthy []evaluation.HealthyRow
-	data, err := os.ReadFile(filepath.Join(e.options.Out, "healthy.json"))
-	if err == nil {
-		err = json.Unmarshal(data, &healthy)
-	}
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	var board scoreboard.Board
+	if err := errors.Join(e.load("healthy.json", &healthy), e.load("scoreboard.json", &board)); err != nil {
 		return err
 	}
 	file, err := os.Create(filepath.Join(filepath.Dir(e.options.Config), "..", "docs", "accuracy.md"))
@@ -196,7 +195,22 @@ func (e *eval) document(rows []evaluation.Row) error {
 		return err
 	}
 	evaluation.Markdown(file, rows, healthy)
+	if len(board.Rows) > 0 {
+		board.Markdown(file)
+	}
 	return file.Close()
+}
+
+// load reads what an earlier run left, if it ran.
+func (e *eval) load(name string, into any) error {
+	data, err := os.ReadFile(filepath.Join(e.options.Out, name))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(data, into)
 }
 
 func choose(names []string, quick bool, split scenario.Split) ([]scenario.Scenario, error) {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/perfscope/perfscope/testbed/agent"
 	"github.com/perfscope/perfscope/testbed/evaluation"
+	"github.com/perfscope/perfscope/testbed/life"
 	"github.com/perfscope/perfscope/testbed/replay"
 	"github.com/perfscope/perfscope/testbed/runner"
 	"github.com/perfscope/perfscope/testbed/scenario"
@@ -32,7 +34,7 @@ func main() {
 		})
 		return
 	}
-	if *recorded && slices.Equal(flag.Args(), []string{runner.TogetherName}) {
+	if *recorded && slices.Equal(flag.Args(), []string{togetherName}) {
 		runner.Main(judgeTogether)
 		return
 	}
@@ -104,29 +106,47 @@ func runAll(ctx context.Context, chosen []scenario.Scenario, o runner.Options, r
 	return printRows(rows) && failed == nil, failed
 }
 
-// runTogether runs the servers named, or all, side by side.
+// togetherName is what the directory and the row of servers side by side are
+// called; portion of the rate of a scenario's load is what each gets: a dozen of
+// them share the processors.
+const (
+	togetherName = "together"
+	portion      = 0.3
+)
+
+// runTogether runs the servers named, or all, side by side; nothing but their
+// loads changes.
 func runTogether(ctx context.Context, servers []string, length time.Duration, o runner.Options) (bool, error) {
-	chosen, err := oneOfEach(servers)
+	members, err := life.OneOfEach(servers, portion)
 	if err != nil {
 		return false, err
 	}
-	started := time.Now()
-	alarms, err := runner.Together(ctx, chosen, length, o)
+	seed := rand.Uint64() //nolint:gosec // no secret
+	fmt.Printf("seed %d\n", seed)
+	summary, err := life.Run(ctx, life.Options{
+		Options: o, Name: togetherName, Seed: seed, Members: members,
+		Plan: life.Steps(seed, members, scenario.DefaultLearn, length), Length: length,
+	})
 	if err != nil {
 		return false, err
 	}
-	all := scenario.Scenario{Name: runner.TogetherName, Steps: []scenario.Step{{For: length * time.Duration(len(chosen))}}}
-	for _, sc := range chosen {
-		all.Server += ", " + sc.Server
+	row := evaluation.HealthyRow{Scenario: togetherName, FalseAlarms: []evaluation.FalseAlarm{}, Seconds: summary.ServiceDays * 24 * 3600}
+	for i, in := range summary.Instances {
+		if i > 0 {
+			row.Server += ", "
+		}
+		row.Server += in.Service
 	}
-	all.Server = all.Server[2:]
-	rows := []evaluation.HealthyRow{newRow(all, started, alarms)}
-	return printRows(rows), save(rows, filepath.Join(o.Out, "healthy.json"))
+	for _, a := range summary.Told {
+		row.FalseAlarms = append(row.FalseAlarms, evaluation.FalseAlarm{Seconds: a.Seconds, Score: a.Score, Sentence: a.Sentence, Suspects: a.Suspects})
+	}
+	rows := []evaluation.HealthyRow{row}
+	return printRows(rows) && len(summary.LeftOut) == 0, save(rows, filepath.Join(o.Out, "healthy.json"))
 }
 
 // judgeTogether judges what the last run of servers side by side recorded again.
 func judgeTogether(ctx context.Context, o runner.Options) (bool, error) {
-	labels, err := runner.LoadLabels(filepath.Join(o.Out, runner.TogetherName))
+	labels, err := runner.LoadLabels(filepath.Join(o.Out, togetherName))
 	if err != nil {
 		return false, err
 	}
@@ -135,7 +155,7 @@ func judgeTogether(ctx context.Context, o runner.Options) (bool, error) {
 		return false, err
 	}
 	alarms := slices.DeleteFunc(found, func(a agent.Anomaly) bool { return !a.Warn })
-	row := newRow(scenario.Scenario{Name: runner.TogetherName}, labels.Start, alarms)
+	row := newRow(scenario.Scenario{Name: togetherName}, labels.Start, alarms)
 	file := filepath.Join(o.Out, "healthy.json")
 	for _, was := range load(file) {
 		if was.Scenario == row.Scenario {
@@ -144,24 +164,6 @@ func judgeTogether(ctx context.Context, o runner.Options) (bool, error) {
 	}
 	rows := []evaluation.HealthyRow{row}
 	return printRows(rows), save(rows, file)
-}
-
-// oneOfEach is the first scenario of each server, of those named or of all.
-func oneOfEach(servers []string) (chosen []scenario.Scenario, err error) {
-	for _, sc := range scenario.All() {
-		if slices.ContainsFunc(chosen, func(c scenario.Scenario) bool { return c.Server == sc.Server }) {
-			continue
-		}
-		if len(servers) == 0 || slices.Contains(servers, sc.Server) {
-			chosen = append(chosen, sc)
-		}
-	}
-	for _, name := range servers {
-		if !slices.ContainsFunc(chosen, func(c scenario.Scenario) bool { return c.Server == name }) {
-			return nil, fmt.Errorf("no server is named %q", name)
-		}
-	}
-	return chosen, nil
 }
 
 // run runs a scenario, or judges the recording of its last run again; started is
@@ -200,7 +202,7 @@ func newRow(sc scenario.Scenario, started time.Time, alarms []agent.Anomaly) eva
 func save(rows []evaluation.HealthyRow, file string) error {
 	before := load(file)
 	var all []evaluation.HealthyRow
-	for _, sc := range append(scenario.Healthy(), scenario.Scenario{Name: runner.TogetherName}) {
+	for _, sc := range append(scenario.Healthy(), scenario.Scenario{Name: togetherName}) {
 		named := func(r evaluation.HealthyRow) bool { return r.Scenario == sc.Name }
 		if i := slices.IndexFunc(rows, named); i >= 0 {
 			all = append(all, rows[i])

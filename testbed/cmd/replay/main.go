@@ -51,6 +51,8 @@ func main() {
 	flags.DurationVar(&taken.from, "from", 0, "take the records from this `time` after the first, such as 1m30s")
 	flags.DurationVar(&taken.to, "to", 0, "take the records up to this `time` after the first")
 	burst := flags.Duration("burst", 0, "as if calls had been recorded in bursts of this `length` only, one every two seconds")
+	html := flags.String("html", "", "write what was found to a `file` that a browser opens anywhere: the last anomaly with its call tree; further ones to FILE-2.html and so on")
+	serve := flags.String("serve", "", "serve the page of the recording at `host:port` until it is interrupted")
 	save := flags.String("save", "", "write what was taken to a new `file`, a recording like the first but smaller, without host and container")
 	switch err := flags.Parse(os.Args[1:]); {
 	case errors.Is(err, flag.ErrHelp):
@@ -67,7 +69,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	taken.pids = names(*pids)
-	err := run(ctx, flags.Arg(0), *save, &taken, *burst, names(*truth))
+	err := run(ctx, flags.Arg(0), *save, &taken, *burst, names(*truth), shown{*html, *serve})
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", explained(err))
@@ -79,7 +81,7 @@ func names(list string) []string {
 	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
-func run(ctx context.Context, path, save string, taken *choice, burst time.Duration, truth []string) (err error) {
+func run(ctx context.Context, path, save string, taken *choice, burst time.Duration, truth []string, show shown) (err error) {
 	var seen replay.Figures
 	delivered := seen.Add
 	if _, missing := os.Stat(path); missing != nil {
@@ -100,10 +102,17 @@ func run(ctx context.Context, path, save string, taken *choice, burst time.Durat
 	}
 	found := 0
 	begun := time.Now()
+	host, err := show.start(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, host.Page.Shutdown(context.WithoutCancel(ctx))) }()
 	_, err = replay.Run(ctx, path, replay.Options{
-		Pick: pick, Delivered: delivered,
+		Pick: pick, Delivered: delivered, Host: host, Ended: func() error { return show.write(ctx, host) },
 		Told: func(a agent.Anomaly) {
-			found++
+			if a.State != "cleared" {
+				found++
+			}
 			tell(a, truth)
 		},
 	})
@@ -126,6 +135,10 @@ func tell(a agent.Anomaly, truth []string) {
 		fmt.Printf(", pid %d", a.PID)
 	}
 	fmt.Println()
+	if a.State == "cleared" { // all the rest was said
+		fmt.Printf("\n        %s\n\n", a.Sentence)
+		return
+	}
 	a.Print(os.Stdout, truth)
 	if len(truth) == 0 {
 		return

@@ -49,7 +49,7 @@ func TestChoice(t *testing.T) {
 
 func TestSaving(t *testing.T) {
 	saved := filepath.Join(t.TempDir(), "saved.zst")
-	if err := run(t.Context(), sample, saved, &choice{service: "nginx"}, 0, nil); err != nil {
+	if err := run(t.Context(), sample, saved, &choice{service: "nginx"}, 0, nil, shown{}); err != nil {
 		t.Fatal(err)
 	}
 	var was, is replay.Figures
@@ -73,7 +73,7 @@ func TestSaving(t *testing.T) {
 	if is.Events != was.Events || len(after) != len(before) || after[0].Sentence != before[0].Sentence {
 		t.Errorf("%d events and %+v were saved, of %d and %+v", is.Events, after, was.Events, before)
 	}
-	if err := run(t.Context(), sample, saved, &choice{}, 0, nil); !errors.Is(err, fs.ErrExist) {
+	if err := run(t.Context(), sample, saved, &choice{}, 0, nil, shown{}); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("a file that is there: %v", err)
 	}
 }
@@ -93,7 +93,7 @@ func TestErrorsNameCauseAndFix(t *testing.T) {
 		half:                         {"ends within a message", "Stop the collector"},
 		"../../../config/agent.yaml": {"no recording"},
 	} {
-		err := run(t.Context(), path, "", &choice{}, 0, nil)
+		err := run(t.Context(), path, "", &choice{}, 0, nil, shown{})
 		if err == nil {
 			t.Fatalf("%s: no error", path)
 		}
@@ -103,7 +103,7 @@ func TestErrorsNameCauseAndFix(t *testing.T) {
 			}
 		}
 	}
-	if err := run(t.Context(), sample, "", &choice{service: "none"}, 0, nil); err == nil || !strings.Contains(err.Error(), "chosen") {
+	if err := run(t.Context(), sample, "", &choice{service: "none"}, 0, nil, shown{}); err == nil || !strings.Contains(err.Error(), "chosen") {
 		t.Errorf("nothing is chosen: %v", err)
 	}
 }

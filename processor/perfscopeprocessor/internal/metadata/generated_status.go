@@ -14,6 +14,7 @@ var (
 )
 
 const (
-	LogsStability   = component.StabilityLevelDevelopment
-	TracesStability = component.StabilityLevelDevelopment
+	LogsStability     = component.StabilityLevelDevelopment
+	ProfilesStability = component.StabilityLevelDevelopment
+	TracesStability   = component.StabilityLevelDevelopment
 )

@@ -25,33 +25,45 @@ func Tracer(settings component.TelemetrySettings) trace.Tracer {
 // TelemetryBuilder provides an interface for components to report telemetry
 // as defined in metadata and user config.
 type TelemetryBuilder struct {
-	meter                              metric.Meter
-	mu                                 sync.Mutex
-	registrations                      []metric.Registration
-	ProcessorPerfscopeAnalysisDuration metric.Float64Histogram
-	ProcessorPerfscopeAnalysisPanics   metric.Int64Counter
-	ProcessorPerfscopeAnomalies        metric.Int64Counter
-	ProcessorPerfscopeAnomalyRecords   metric.Int64Counter
-	ProcessorPerfscopeCallsNamed       metric.Int64Counter
-	ProcessorPerfscopeDecodeErrors     metric.Int64Counter
-	ProcessorPerfscopeEvents           metric.Int64Counter
-	ProcessorPerfscopeEventsLate       metric.Int64Counter
-	ProcessorPerfscopeEventsLost       metric.Int64Counter
-	ProcessorPerfscopeHops             metric.Int64Counter
-	ProcessorPerfscopeIncidents        metric.Int64Counter
-	ProcessorPerfscopeMemory           metric.Int64ObservableGauge
-	ProcessorPerfscopeQueueLength      metric.Int64ObservableGauge
-	ProcessorPerfscopeRecords          metric.Int64Counter
-	ProcessorPerfscopeServices         metric.Int64ObservableGauge
-	ProcessorPerfscopeServicesEvicted  metric.Int64Counter
-	ProcessorPerfscopeSignatureFiles   metric.Int64Counter
-	ProcessorPerfscopeSpansAnnotated   metric.Int64Counter
-	ProcessorPerfscopeSpansHeld        metric.Int64ObservableGauge
-	ProcessorPerfscopeSpansHeldBytes   metric.Int64ObservableGauge
-	ProcessorPerfscopeSpansRefused     metric.Int64Counter
-	ProcessorPerfscopeSpansReleased    metric.Int64Counter
-	ProcessorPerfscopeUnits            metric.Int64ObservableGauge
-	ProcessorPerfscopeUnitsEvicted     metric.Int64Counter
+	meter                               metric.Meter
+	mu                                  sync.Mutex
+	registrations                       []metric.Registration
+	ProcessorPerfscopeAnalysisDuration  metric.Float64Histogram
+	ProcessorPerfscopeAnalysisPanics    metric.Int64Counter
+	ProcessorPerfscopeAnomalies         metric.Int64Counter
+	ProcessorPerfscopeAnomaliesOpen     metric.Int64ObservableGauge
+	ProcessorPerfscopeAnomalyRecords    metric.Int64Counter
+	ProcessorPerfscopeAttributesLeftOut metric.Int64Counter
+	ProcessorPerfscopeCallsNamed        metric.Int64Counter
+	ProcessorPerfscopeDecodeErrors      metric.Int64Counter
+	ProcessorPerfscopeEvents            metric.Int64Counter
+	ProcessorPerfscopeEventsLate        metric.Int64Counter
+	ProcessorPerfscopeEventsLost        metric.Int64Counter
+	ProcessorPerfscopeHops              metric.Int64Counter
+	ProcessorPerfscopeMemories          metric.Int64Counter
+	ProcessorPerfscopeMemory            metric.Int64ObservableGauge
+	ProcessorPerfscopeProfileSamples    metric.Int64Counter
+	ProcessorPerfscopeQueueLength       metric.Int64ObservableGauge
+	ProcessorPerfscopeRecords           metric.Int64Counter
+	ProcessorPerfscopeRequests          metric.Int64Counter
+	ProcessorPerfscopeServiceConfidence metric.Float64ObservableGauge
+	ProcessorPerfscopeServiceCPU        metric.Float64ObservableGauge
+	ProcessorPerfscopeServiceLoad       metric.Float64ObservableGauge
+	ProcessorPerfscopeServiceScore      metric.Float64ObservableGauge
+	ProcessorPerfscopeServiceWaiting    metric.Float64ObservableGauge
+	ProcessorPerfscopeServices          metric.Int64ObservableGauge
+	ProcessorPerfscopeServicesEvicted   metric.Int64Counter
+	ProcessorPerfscopeSignatureFiles    metric.Int64Counter
+	ProcessorPerfscopeSlowSpans         metric.Int64Counter
+	ProcessorPerfscopeSpansAnnotated    metric.Int64Counter
+	ProcessorPerfscopeSpansHeld         metric.Int64ObservableGauge
+	ProcessorPerfscopeSpansHeldBytes    metric.Int64ObservableGauge
+	ProcessorPerfscopeSpansRefused      metric.Int64Counter
+	ProcessorPerfscopeSpansReleased     metric.Int64Counter
+	ProcessorPerfscopeTailExplainedTime metric.Float64ObservableGauge
+	ProcessorPerfscopeTailRecords       metric.Int64Counter
+	ProcessorPerfscopeUnits             metric.Int64ObservableGauge
+	ProcessorPerfscopeUnitsEvicted      metric.Int64Counter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -63,6 +75,21 @@ type telemetryBuilderOptionFunc func(mb *TelemetryBuilder)
 
 func (tbof telemetryBuilderOptionFunc) apply(mb *TelemetryBuilder) {
 	tbof(mb)
+}
+
+// RegisterProcessorPerfscopeAnomaliesOpenCallback sets callback for observable ProcessorPerfscopeAnomaliesOpen metric.
+func (builder *TelemetryBuilder) RegisterProcessorPerfscopeAnomaliesOpenCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorPerfscopeAnomaliesOpen, obs: o})
+		return nil
+	}, builder.ProcessorPerfscopeAnomaliesOpen)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
 }
 
 // RegisterProcessorPerfscopeMemoryCallback sets callback for observable ProcessorPerfscopeMemory metric.
@@ -86,6 +113,81 @@ func (builder *TelemetryBuilder) RegisterProcessorPerfscopeQueueLengthCallback(c
 		cb(ctx, &observerInt64{inst: builder.ProcessorPerfscopeQueueLength, obs: o})
 		return nil
 	}, builder.ProcessorPerfscopeQueueLength)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorPerfscopeServiceConfidenceCallback sets callback for observable ProcessorPerfscopeServiceConfidence metric.
+func (builder *TelemetryBuilder) RegisterProcessorPerfscopeServiceConfidenceCallback(cb metric.Float64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerFloat64{inst: builder.ProcessorPerfscopeServiceConfidence, obs: o})
+		return nil
+	}, builder.ProcessorPerfscopeServiceConfidence)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorPerfscopeServiceCPUCallback sets callback for observable ProcessorPerfscopeServiceCPU metric.
+func (builder *TelemetryBuilder) RegisterProcessorPerfscopeServiceCPUCallback(cb metric.Float64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerFloat64{inst: builder.ProcessorPerfscopeServiceCPU, obs: o})
+		return nil
+	}, builder.ProcessorPerfscopeServiceCPU)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorPerfscopeServiceLoadCallback sets callback for observable ProcessorPerfscopeServiceLoad metric.
+func (builder *TelemetryBuilder) RegisterProcessorPerfscopeServiceLoadCallback(cb metric.Float64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerFloat64{inst: builder.ProcessorPerfscopeServiceLoad, obs: o})
+		return nil
+	}, builder.ProcessorPerfscopeServiceLoad)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorPerfscopeServiceScoreCallback sets callback for observable ProcessorPerfscopeServiceScore metric.
+func (builder *TelemetryBuilder) RegisterProcessorPerfscopeServiceScoreCallback(cb metric.Float64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerFloat64{inst: builder.ProcessorPerfscopeServiceScore, obs: o})
+		return nil
+	}, builder.ProcessorPerfscopeServiceScore)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorPerfscopeServiceWaitingCallback sets callback for observable ProcessorPerfscopeServiceWaiting metric.
+func (builder *TelemetryBuilder) RegisterProcessorPerfscopeServiceWaitingCallback(cb metric.Float64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerFloat64{inst: builder.ProcessorPerfscopeServiceWaiting, obs: o})
+		return nil
+	}, builder.ProcessorPerfscopeServiceWaiting)
 	if err != nil {
 		return err
 	}
@@ -140,6 +242,21 @@ func (builder *TelemetryBuilder) RegisterProcessorPerfscopeSpansHeldBytesCallbac
 	return nil
 }
 
+// RegisterProcessorPerfscopeTailExplainedTimeCallback sets callback for observable ProcessorPerfscopeTailExplainedTime metric.
+func (builder *TelemetryBuilder) RegisterProcessorPerfscopeTailExplainedTimeCallback(cb metric.Float64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerFloat64{inst: builder.ProcessorPerfscopeTailExplainedTime, obs: o})
+		return nil
+	}, builder.ProcessorPerfscopeTailExplainedTime)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterProcessorPerfscopeUnitsCallback sets callback for observable ProcessorPerfscopeUnits metric.
 func (builder *TelemetryBuilder) RegisterProcessorPerfscopeUnitsCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
@@ -163,6 +280,16 @@ type observerInt64 struct {
 
 func (oi *observerInt64) Observe(value int64, opts ...metric.ObserveOption) {
 	oi.obs.ObserveInt64(oi.inst, value, opts...)
+}
+
+type observerFloat64 struct {
+	embedded.Float64Observer
+	inst metric.Float64Observable
+	obs  metric.Observer
+}
+
+func (oi *observerFloat64) Observe(value float64, opts ...metric.ObserveOption) {
+	oi.obs.ObserveFloat64(oi.inst, value, opts...)
 }
 
 // Shutdown unregister all registered callbacks for async instruments.
@@ -198,14 +325,26 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorPerfscopeAnomalies, err = builder.meter.Int64Counter(
 		"otelcol_processor_perfscope_anomalies",
-		metric.WithDescription("Abnormal hops, by kind (outlier_unit, population_shift, silence). [Development]"),
+		metric.WithDescription("Anomalies, by kind (outlier_unit, population_shift, silence) and state (raised, updated in each further abnormal hop, cleared). [Development]"),
+		metric.WithUnit("{anomaly}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorPerfscopeAnomaliesOpen, err = builder.meter.Int64ObservableGauge(
+		"otelcol_processor_perfscope_anomalies_open",
+		metric.WithDescription("Anomalies that are not cleared, by service.name; zero for a service that has none. [Development]"),
 		metric.WithUnit("{anomaly}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorPerfscopeAnomalyRecords, err = builder.meter.Int64Counter(
 		"otelcol_processor_perfscope_anomaly_records",
-		metric.WithDescription("Anomaly log records, by result (sent, repeat when nothing new was to be said, failed when the next component refused it, no_pipeline when no logs pipeline was there any more). [Development]"),
+		metric.WithDescription("Anomaly log records, by result (sent, repeat when nothing new was to be said, victim when the record of another service of the host tells of it, failed when the next component refused it, no_pipeline when no logs pipeline was there any more). [Development]"),
 		metric.WithUnit("{record}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorPerfscopeAttributesLeftOut, err = builder.meter.Int64Counter(
+		"otelcol_processor_perfscope_attributes_left_out",
+		metric.WithDescription("Attributes of resources that were left out because they take more memory than there is for one. [Development]"),
+		metric.WithUnit("{attribute}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorPerfscopeCallsNamed, err = builder.meter.Int64Counter(
@@ -244,16 +383,22 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{hop}"),
 	)
 	errs = errors.Join(errs, err)
-	builder.ProcessorPerfscopeIncidents, err = builder.meter.Int64Counter(
-		"otelcol_processor_perfscope_incidents",
-		metric.WithDescription("Incidents told across services (mode correlate). [Development]"),
-		metric.WithUnit("{incident}"),
+	builder.ProcessorPerfscopeMemories, err = builder.meter.Int64Counter(
+		"otelcol_processor_perfscope_memories",
+		metric.WithDescription("What is known of services and outlives them, by result (written; recalled, or inherited from another build, when a service goes on from it; damaged when it could not be read; failed when it could not be written; forgotten when there was no room any more). [Development]"),
+		metric.WithUnit("{memory}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorPerfscopeMemory, err = builder.meter.Int64ObservableGauge(
 		"otelcol_processor_perfscope_memory",
 		metric.WithDescription("Estimated memory of the services' windows. [Development]"),
 		metric.WithUnit("By"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorPerfscopeProfileSamples, err = builder.meter.Int64Counter(
+		"otelcol_processor_perfscope_profile_samples",
+		metric.WithDescription("Samples of profiles, by result (taken; own_samples and own_looks when the receiver's own tell more; unmatched when they are of no watched process; and why others are left out, type, index, time, value, too_many, late, no_call or queue_full). [Development]"),
+		metric.WithUnit("{sample}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorPerfscopeQueueLength, err = builder.meter.Int64ObservableGauge(
@@ -268,6 +413,42 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{record}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ProcessorPerfscopeRequests, err = builder.meter.Int64Counter(
+		"otelcol_processor_perfscope_requests",
+		metric.WithDescription("Spans that are requests of a watched service, by result (taken, left_out when more came in a hop than there is room for). [Development]"),
+		metric.WithUnit("{span}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorPerfscopeServiceConfidence, err = builder.meter.Float64ObservableGauge(
+		"otelcol_processor_perfscope_service_confidence",
+		metric.WithDescription("How sure it is that the service left its past in its last hop, by service.name and service.instance.id; 10 is an anomaly with the default false_alarms. [Development]"),
+		metric.WithUnit("1"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorPerfscopeServiceCPU, err = builder.meter.Float64ObservableGauge(
+		"otelcol_processor_perfscope_service_cpu",
+		metric.WithDescription("CPU time of the service in its last hop, in seconds per second, by service.name and service.instance.id. [Development]"),
+		metric.WithUnit("{cpu}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorPerfscopeServiceLoad, err = builder.meter.Float64ObservableGauge(
+		"otelcol_processor_perfscope_service_load",
+		metric.WithDescription("Work of the service in its last hop relative to the usual, by service.name and service.instance.id. [Development]"),
+		metric.WithUnit("1"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorPerfscopeServiceScore, err = builder.meter.Float64ObservableGauge(
+		"otelcol_processor_perfscope_service_score",
+		metric.WithDescription("What the last hop of the service lost beyond its past, by service.name and service.instance.id; 1 is what matters. [Development]"),
+		metric.WithUnit("1"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorPerfscopeServiceWaiting, err = builder.meter.Float64ObservableGauge(
+		"otelcol_processor_perfscope_service_waiting",
+		metric.WithDescription("Time in which threads of the service waited amid work in its last hop, in seconds per second, by service.name and service.instance.id. [Development]"),
+		metric.WithUnit("{thread}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ProcessorPerfscopeServices, err = builder.meter.Int64ObservableGauge(
 		"otelcol_processor_perfscope_services",
 		metric.WithDescription("Service instances whose past is held. [Development]"),
@@ -276,7 +457,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorPerfscopeServicesEvicted, err = builder.meter.Int64Counter(
 		"otelcol_processor_perfscope_services_evicted",
-		metric.WithDescription("Service instances whose past was dropped, by reason (max_services, idle). [Development]"),
+		metric.WithDescription("Service instances whose past was dropped, by reason (max_services, max_bytes, clock_set_back, idle). [Development]"),
 		metric.WithUnit("{service}"),
 	)
 	errs = errors.Join(errs, err)
@@ -284,6 +465,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_processor_perfscope_signature_files",
 		metric.WithDescription("Signature files, by result (loaded, unusable when it could not be read, refused when it is of another build than the program that runs). [Development]"),
 		metric.WithUnit("{file}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorPerfscopeSlowSpans, err = builder.meter.Int64Counter(
+		"otelcol_processor_perfscope_slow_spans",
+		metric.WithDescription("Spans that left with a perfscope.slow_request event. [Development]"),
+		metric.WithUnit("{span}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorPerfscopeSpansAnnotated, err = builder.meter.Int64Counter(
@@ -300,7 +487,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorPerfscopeSpansHeldBytes, err = builder.meter.Int64ObservableGauge(
 		"otelcol_processor_perfscope_spans_held_bytes",
-		metric.WithDescription("Size, as on the wire, of the spans waiting for the judgement of their service. [Development]"),
+		metric.WithDescription("Size, about what they take in memory, of the spans waiting for the judgement of their service. [Development]"),
 		metric.WithUnit("By"),
 	)
 	errs = errors.Join(errs, err)
@@ -312,8 +499,20 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ProcessorPerfscopeSpansReleased, err = builder.meter.Int64Counter(
 		"otelcol_processor_perfscope_spans_released",
-		metric.WithDescription("Spans let go, by reason (untraced and already_judged were never held; judged, timeout, max_spans, max_bytes, service_gone, gathered, shutdown were). [Development]"),
+		metric.WithDescription("Spans let go, by reason (untraced and already_judged were never held; judged, timeout, max_spans, max_bytes, service_gone, shutdown were). [Development]"),
 		metric.WithUnit("{span}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorPerfscopeTailExplainedTime, err = builder.meter.Float64ObservableGauge(
+		"otelcol_processor_perfscope_tail_explained_time",
+		metric.WithDescription("Share of the time of a kind of requests that slow ones take longer and that is seen in functions, by service.name and perfscope.tail.kind. [Development]"),
+		metric.WithUnit("1"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorPerfscopeTailRecords, err = builder.meter.Int64Counter(
+		"otelcol_processor_perfscope_tail_records",
+		metric.WithDescription("Log records about slow requests, by result as of anomaly_records. [Development]"),
+		metric.WithUnit("{record}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorPerfscopeUnits, err = builder.meter.Int64ObservableGauge(

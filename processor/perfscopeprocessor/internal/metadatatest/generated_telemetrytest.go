@@ -55,7 +55,7 @@ func AssertEqualProcessorPerfscopeAnalysisPanics(t *testing.T, tt *componenttest
 func AssertEqualProcessorPerfscopeAnomalies(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_perfscope_anomalies",
-		Description: "Abnormal hops, by kind (outlier_unit, population_shift, silence). [Development]",
+		Description: "Anomalies, by kind (outlier_unit, population_shift, silence) and state (raised, updated in each further abnormal hop, cleared). [Development]",
 		Unit:        "{anomaly}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -68,10 +68,24 @@ func AssertEqualProcessorPerfscopeAnomalies(t *testing.T, tt *componenttest.Tele
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }
 
+func AssertEqualProcessorPerfscopeAnomaliesOpen(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_processor_perfscope_anomalies_open",
+		Description: "Anomalies that are not cleared, by service.name; zero for a service that has none. [Development]",
+		Unit:        "{anomaly}",
+		Data: metricdata.Gauge[int64]{
+			DataPoints: dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_processor_perfscope_anomalies_open")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
 func AssertEqualProcessorPerfscopeAnomalyRecords(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_perfscope_anomaly_records",
-		Description: "Anomaly log records, by result (sent, repeat when nothing new was to be said, failed when the next component refused it, no_pipeline when no logs pipeline was there any more). [Development]",
+		Description: "Anomaly log records, by result (sent, repeat when nothing new was to be said, victim when the record of another service of the host tells of it, failed when the next component refused it, no_pipeline when no logs pipeline was there any more). [Development]",
 		Unit:        "{record}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -80,6 +94,22 @@ func AssertEqualProcessorPerfscopeAnomalyRecords(t *testing.T, tt *componenttest
 		},
 	}
 	got, err := tt.GetMetric("otelcol_processor_perfscope_anomaly_records")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualProcessorPerfscopeAttributesLeftOut(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_processor_perfscope_attributes_left_out",
+		Description: "Attributes of resources that were left out because they take more memory than there is for one. [Development]",
+		Unit:        "{attribute}",
+		Data: metricdata.Sum[int64]{
+			Temporality: metricdata.CumulativeTemporality,
+			IsMonotonic: true,
+			DataPoints:  dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_processor_perfscope_attributes_left_out")
 	require.NoError(t, err)
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }
@@ -180,18 +210,18 @@ func AssertEqualProcessorPerfscopeHops(t *testing.T, tt *componenttest.Telemetry
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }
 
-func AssertEqualProcessorPerfscopeIncidents(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+func AssertEqualProcessorPerfscopeMemories(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
-		Name:        "otelcol_processor_perfscope_incidents",
-		Description: "Incidents told across services (mode correlate). [Development]",
-		Unit:        "{incident}",
+		Name:        "otelcol_processor_perfscope_memories",
+		Description: "What is known of services and outlives them, by result (written; recalled, or inherited from another build, when a service goes on from it; damaged when it could not be read; failed when it could not be written; forgotten when there was no room any more). [Development]",
+		Unit:        "{memory}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
 			IsMonotonic: true,
 			DataPoints:  dps,
 		},
 	}
-	got, err := tt.GetMetric("otelcol_processor_perfscope_incidents")
+	got, err := tt.GetMetric("otelcol_processor_perfscope_memories")
 	require.NoError(t, err)
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }
@@ -206,6 +236,22 @@ func AssertEqualProcessorPerfscopeMemory(t *testing.T, tt *componenttest.Telemet
 		},
 	}
 	got, err := tt.GetMetric("otelcol_processor_perfscope_memory")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualProcessorPerfscopeProfileSamples(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_processor_perfscope_profile_samples",
+		Description: "Samples of profiles, by result (taken; own_samples and own_looks when the receiver's own tell more; unmatched when they are of no watched process; and why others are left out, type, index, time, value, too_many, late, no_call or queue_full). [Development]",
+		Unit:        "{sample}",
+		Data: metricdata.Sum[int64]{
+			Temporality: metricdata.CumulativeTemporality,
+			IsMonotonic: true,
+			DataPoints:  dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_processor_perfscope_profile_samples")
 	require.NoError(t, err)
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }
@@ -240,6 +286,92 @@ func AssertEqualProcessorPerfscopeRecords(t *testing.T, tt *componenttest.Teleme
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }
 
+func AssertEqualProcessorPerfscopeRequests(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_processor_perfscope_requests",
+		Description: "Spans that are requests of a watched service, by result (taken, left_out when more came in a hop than there is room for). [Development]",
+		Unit:        "{span}",
+		Data: metricdata.Sum[int64]{
+			Temporality: metricdata.CumulativeTemporality,
+			IsMonotonic: true,
+			DataPoints:  dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_processor_perfscope_requests")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualProcessorPerfscopeServiceConfidence(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[float64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_processor_perfscope_service_confidence",
+		Description: "How sure it is that the service left its past in its last hop, by service.name and service.instance.id; 10 is an anomaly with the default false_alarms. [Development]",
+		Unit:        "1",
+		Data: metricdata.Gauge[float64]{
+			DataPoints: dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_processor_perfscope_service_confidence")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualProcessorPerfscopeServiceCPU(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[float64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_processor_perfscope_service_cpu",
+		Description: "CPU time of the service in its last hop, in seconds per second, by service.name and service.instance.id. [Development]",
+		Unit:        "{cpu}",
+		Data: metricdata.Gauge[float64]{
+			DataPoints: dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_processor_perfscope_service_cpu")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualProcessorPerfscopeServiceLoad(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[float64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_processor_perfscope_service_load",
+		Description: "Work of the service in its last hop relative to the usual, by service.name and service.instance.id. [Development]",
+		Unit:        "1",
+		Data: metricdata.Gauge[float64]{
+			DataPoints: dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_processor_perfscope_service_load")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualProcessorPerfscopeServiceScore(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[float64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_processor_perfscope_service_score",
+		Description: "What the last hop of the service lost beyond its past, by service.name and service.instance.id; 1 is what matters. [Development]",
+		Unit:        "1",
+		Data: metricdata.Gauge[float64]{
+			DataPoints: dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_processor_perfscope_service_score")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualProcessorPerfscopeServiceWaiting(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[float64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_processor_perfscope_service_waiting",
+		Description: "Time in which threads of the service waited amid work in its last hop, in seconds per second, by service.name and service.instance.id. [Development]",
+		Unit:        "{thread}",
+		Data: metricdata.Gauge[float64]{
+			DataPoints: dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_processor_perfscope_service_waiting")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
 func AssertEqualProcessorPerfscopeServices(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_perfscope_services",
@@ -257,7 +389,7 @@ func AssertEqualProcessorPerfscopeServices(t *testing.T, tt *componenttest.Telem
 func AssertEqualProcessorPerfscopeServicesEvicted(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_perfscope_services_evicted",
-		Description: "Service instances whose past was dropped, by reason (max_services, idle). [Development]",
+		Description: "Service instances whose past was dropped, by reason (max_services, max_bytes, clock_set_back, idle). [Development]",
 		Unit:        "{service}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -282,6 +414,22 @@ func AssertEqualProcessorPerfscopeSignatureFiles(t *testing.T, tt *componenttest
 		},
 	}
 	got, err := tt.GetMetric("otelcol_processor_perfscope_signature_files")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualProcessorPerfscopeSlowSpans(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_processor_perfscope_slow_spans",
+		Description: "Spans that left with a perfscope.slow_request event. [Development]",
+		Unit:        "{span}",
+		Data: metricdata.Sum[int64]{
+			Temporality: metricdata.CumulativeTemporality,
+			IsMonotonic: true,
+			DataPoints:  dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_processor_perfscope_slow_spans")
 	require.NoError(t, err)
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }
@@ -319,7 +467,7 @@ func AssertEqualProcessorPerfscopeSpansHeld(t *testing.T, tt *componenttest.Tele
 func AssertEqualProcessorPerfscopeSpansHeldBytes(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_perfscope_spans_held_bytes",
-		Description: "Size, as on the wire, of the spans waiting for the judgement of their service. [Development]",
+		Description: "Size, about what they take in memory, of the spans waiting for the judgement of their service. [Development]",
 		Unit:        "By",
 		Data: metricdata.Gauge[int64]{
 			DataPoints: dps,
@@ -349,7 +497,7 @@ func AssertEqualProcessorPerfscopeSpansRefused(t *testing.T, tt *componenttest.T
 func AssertEqualProcessorPerfscopeSpansReleased(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_processor_perfscope_spans_released",
-		Description: "Spans let go, by reason (untraced and already_judged were never held; judged, timeout, max_spans, max_bytes, service_gone, gathered, shutdown were). [Development]",
+		Description: "Spans let go, by reason (untraced and already_judged were never held; judged, timeout, max_spans, max_bytes, service_gone, shutdown were). [Development]",
 		Unit:        "{span}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -358,6 +506,36 @@ func AssertEqualProcessorPerfscopeSpansReleased(t *testing.T, tt *componenttest.
 		},
 	}
 	got, err := tt.GetMetric("otelcol_processor_perfscope_spans_released")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualProcessorPerfscopeTailExplainedTime(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[float64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_processor_perfscope_tail_explained_time",
+		Description: "Share of the time of a kind of requests that slow ones take longer and that is seen in functions, by service.name and perfscope.tail.kind. [Development]",
+		Unit:        "1",
+		Data: metricdata.Gauge[float64]{
+			DataPoints: dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_processor_perfscope_tail_explained_time")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualProcessorPerfscopeTailRecords(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_processor_perfscope_tail_records",
+		Description: "Log records about slow requests, by result as of anomaly_records. [Development]",
+		Unit:        "{record}",
+		Data: metricdata.Sum[int64]{
+			Temporality: metricdata.CumulativeTemporality,
+			IsMonotonic: true,
+			DataPoints:  dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_processor_perfscope_tail_records")
 	require.NoError(t, err)
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }

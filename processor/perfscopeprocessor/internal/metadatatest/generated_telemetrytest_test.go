@@ -20,11 +20,35 @@ func TestSetupTelemetry(t *testing.T) {
 	tb, err := metadata.NewTelemetryBuilder(testTel.NewTelemetrySettings())
 	require.NoError(t, err)
 	defer tb.Shutdown()
+	require.NoError(t, tb.RegisterProcessorPerfscopeAnomaliesOpenCallback(func(_ context.Context, observer metric.Int64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
 	require.NoError(t, tb.RegisterProcessorPerfscopeMemoryCallback(func(_ context.Context, observer metric.Int64Observer) error {
 		observer.Observe(1)
 		return nil
 	}))
 	require.NoError(t, tb.RegisterProcessorPerfscopeQueueLengthCallback(func(_ context.Context, observer metric.Int64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
+	require.NoError(t, tb.RegisterProcessorPerfscopeServiceConfidenceCallback(func(_ context.Context, observer metric.Float64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
+	require.NoError(t, tb.RegisterProcessorPerfscopeServiceCPUCallback(func(_ context.Context, observer metric.Float64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
+	require.NoError(t, tb.RegisterProcessorPerfscopeServiceLoadCallback(func(_ context.Context, observer metric.Float64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
+	require.NoError(t, tb.RegisterProcessorPerfscopeServiceScoreCallback(func(_ context.Context, observer metric.Float64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
+	require.NoError(t, tb.RegisterProcessorPerfscopeServiceWaitingCallback(func(_ context.Context, observer metric.Float64Observer) error {
 		observer.Observe(1)
 		return nil
 	}))
@@ -40,6 +64,10 @@ func TestSetupTelemetry(t *testing.T) {
 		observer.Observe(1)
 		return nil
 	}))
+	require.NoError(t, tb.RegisterProcessorPerfscopeTailExplainedTimeCallback(func(_ context.Context, observer metric.Float64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
 	require.NoError(t, tb.RegisterProcessorPerfscopeUnitsCallback(func(_ context.Context, observer metric.Int64Observer) error {
 		observer.Observe(1)
 		return nil
@@ -48,19 +76,24 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ProcessorPerfscopeAnalysisPanics.Add(context.Background(), 1)
 	tb.ProcessorPerfscopeAnomalies.Add(context.Background(), 1)
 	tb.ProcessorPerfscopeAnomalyRecords.Add(context.Background(), 1)
+	tb.ProcessorPerfscopeAttributesLeftOut.Add(context.Background(), 1)
 	tb.ProcessorPerfscopeCallsNamed.Add(context.Background(), 1)
 	tb.ProcessorPerfscopeDecodeErrors.Add(context.Background(), 1)
 	tb.ProcessorPerfscopeEvents.Add(context.Background(), 1)
 	tb.ProcessorPerfscopeEventsLate.Add(context.Background(), 1)
 	tb.ProcessorPerfscopeEventsLost.Add(context.Background(), 1)
 	tb.ProcessorPerfscopeHops.Add(context.Background(), 1)
-	tb.ProcessorPerfscopeIncidents.Add(context.Background(), 1)
+	tb.ProcessorPerfscopeMemories.Add(context.Background(), 1)
+	tb.ProcessorPerfscopeProfileSamples.Add(context.Background(), 1)
 	tb.ProcessorPerfscopeRecords.Add(context.Background(), 1)
+	tb.ProcessorPerfscopeRequests.Add(context.Background(), 1)
 	tb.ProcessorPerfscopeServicesEvicted.Add(context.Background(), 1)
 	tb.ProcessorPerfscopeSignatureFiles.Add(context.Background(), 1)
+	tb.ProcessorPerfscopeSlowSpans.Add(context.Background(), 1)
 	tb.ProcessorPerfscopeSpansAnnotated.Add(context.Background(), 1)
 	tb.ProcessorPerfscopeSpansRefused.Add(context.Background(), 1)
 	tb.ProcessorPerfscopeSpansReleased.Add(context.Background(), 1)
+	tb.ProcessorPerfscopeTailRecords.Add(context.Background(), 1)
 	tb.ProcessorPerfscopeUnitsEvicted.Add(context.Background(), 1)
 	AssertEqualProcessorPerfscopeAnalysisDuration(t, testTel,
 		[]metricdata.HistogramDataPoint[float64]{{}}, metricdatatest.IgnoreValue(),
@@ -71,7 +104,13 @@ func TestSetupTelemetry(t *testing.T) {
 	AssertEqualProcessorPerfscopeAnomalies(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorPerfscopeAnomaliesOpen(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorPerfscopeAnomalyRecords(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorPerfscopeAttributesLeftOut(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorPerfscopeCallsNamed(t, testTel,
@@ -92,10 +131,13 @@ func TestSetupTelemetry(t *testing.T) {
 	AssertEqualProcessorPerfscopeHops(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
-	AssertEqualProcessorPerfscopeIncidents(t, testTel,
+	AssertEqualProcessorPerfscopeMemories(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorPerfscopeMemory(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorPerfscopeProfileSamples(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorPerfscopeQueueLength(t, testTel,
@@ -104,6 +146,24 @@ func TestSetupTelemetry(t *testing.T) {
 	AssertEqualProcessorPerfscopeRecords(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorPerfscopeRequests(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorPerfscopeServiceConfidence(t, testTel,
+		[]metricdata.DataPoint[float64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorPerfscopeServiceCPU(t, testTel,
+		[]metricdata.DataPoint[float64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorPerfscopeServiceLoad(t, testTel,
+		[]metricdata.DataPoint[float64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorPerfscopeServiceScore(t, testTel,
+		[]metricdata.DataPoint[float64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorPerfscopeServiceWaiting(t, testTel,
+		[]metricdata.DataPoint[float64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorPerfscopeServices(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
@@ -111,6 +171,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorPerfscopeSignatureFiles(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorPerfscopeSlowSpans(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorPerfscopeSpansAnnotated(t, testTel,
@@ -126,6 +189,12 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorPerfscopeSpansReleased(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorPerfscopeTailExplainedTime(t, testTel,
+		[]metricdata.DataPoint[float64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualProcessorPerfscopeTailRecords(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualProcessorPerfscopeUnits(t, testTel,

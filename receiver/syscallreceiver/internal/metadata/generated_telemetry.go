@@ -25,25 +25,34 @@ func Tracer(settings component.TelemetrySettings) trace.Tracer {
 // TelemetryBuilder provides an interface for components to report telemetry
 // as defined in metadata and user config.
 type TelemetryBuilder struct {
-	meter                           metric.Meter
-	mu                              sync.Mutex
-	registrations                   []metric.Registration
-	ReceiverSyscallBatches          metric.Int64Counter
-	ReceiverSyscallBudgetDecisions  metric.Int64Counter
-	ReceiverSyscallCallsInFlight    metric.Int64ObservableGauge
-	ReceiverSyscallCaptureMemory    metric.Int64ObservableGauge
-	ReceiverSyscallEvents           metric.Int64Counter
-	ReceiverSyscallEventsDropped    metric.Int64Counter
-	ReceiverSyscallOverhead         metric.Float64ObservableGauge
-	ReceiverSyscallPendingEvents    metric.Int64ObservableGauge
-	ReceiverSyscallProcesses        metric.Int64ObservableGauge
-	ReceiverSyscallProcessesSkipped metric.Int64Counter
-	ReceiverSyscallProcessesStuck   metric.Int64Counter
-	ReceiverSyscallQueueLength      metric.Int64ObservableGauge
-	ReceiverSyscallStacks           metric.Int64Counter
-	ReceiverSyscallThreads          metric.Int64ObservableGauge
-	ReceiverSyscallTraceContexts    metric.Int64Counter
-	ReceiverSyscallTraced           metric.Float64ObservableGauge
+	meter                              metric.Meter
+	mu                                 sync.Mutex
+	registrations                      []metric.Registration
+	ReceiverSyscallBatches             metric.Int64Counter
+	ReceiverSyscallBudgetDecisions     metric.Int64Counter
+	ReceiverSyscallCallsInFlight       metric.Int64ObservableGauge
+	ReceiverSyscallCaptureMemory       metric.Int64ObservableGauge
+	ReceiverSyscallEvents              metric.Int64Counter
+	ReceiverSyscallEventsDropped       metric.Int64Counter
+	ReceiverSyscallFlushAge            metric.Float64ObservableGauge
+	ReceiverSyscallGoroutineLooks      metric.Int64Counter
+	ReceiverSyscallInterpreterLooks    metric.Int64Counter
+	ReceiverSyscallOverhead            metric.Float64ObservableGauge
+	ReceiverSyscallPendingEvents       metric.Int64ObservableGauge
+	ReceiverSyscallProcesses           metric.Int64ObservableGauge
+	ReceiverSyscallProcessesPostponed  metric.Int64Counter
+	ReceiverSyscallProcessesSkipped    metric.Int64Counter
+	ReceiverSyscallProcessesStuck      metric.Int64Counter
+	ReceiverSyscallProcessesUnreadable metric.Int64ObservableGauge
+	ReceiverSyscallQuarantines         metric.Int64Counter
+	ReceiverSyscallQueueLength         metric.Int64ObservableGauge
+	ReceiverSyscallReadAge             metric.Float64ObservableGauge
+	ReceiverSyscallRulesUnmatched      metric.Int64ObservableGauge
+	ReceiverSyscallStacks              metric.Int64Counter
+	ReceiverSyscallSymbolMemory        metric.Int64ObservableGauge
+	ReceiverSyscallThreads             metric.Int64ObservableGauge
+	ReceiverSyscallTraceContexts       metric.Int64Counter
+	ReceiverSyscallTraced              metric.Float64ObservableGauge
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -78,6 +87,21 @@ func (builder *TelemetryBuilder) RegisterReceiverSyscallCaptureMemoryCallback(cb
 		cb(ctx, &observerInt64{inst: builder.ReceiverSyscallCaptureMemory, obs: o})
 		return nil
 	}, builder.ReceiverSyscallCaptureMemory)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterReceiverSyscallFlushAgeCallback sets callback for observable ReceiverSyscallFlushAge metric.
+func (builder *TelemetryBuilder) RegisterReceiverSyscallFlushAgeCallback(cb metric.Float64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerFloat64{inst: builder.ReceiverSyscallFlushAge, obs: o})
+		return nil
+	}, builder.ReceiverSyscallFlushAge)
 	if err != nil {
 		return err
 	}
@@ -132,12 +156,72 @@ func (builder *TelemetryBuilder) RegisterReceiverSyscallProcessesCallback(cb met
 	return nil
 }
 
+// RegisterReceiverSyscallProcessesUnreadableCallback sets callback for observable ReceiverSyscallProcessesUnreadable metric.
+func (builder *TelemetryBuilder) RegisterReceiverSyscallProcessesUnreadableCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverSyscallProcessesUnreadable, obs: o})
+		return nil
+	}, builder.ReceiverSyscallProcessesUnreadable)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterReceiverSyscallQueueLengthCallback sets callback for observable ReceiverSyscallQueueLength metric.
 func (builder *TelemetryBuilder) RegisterReceiverSyscallQueueLengthCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
 		cb(ctx, &observerInt64{inst: builder.ReceiverSyscallQueueLength, obs: o})
 		return nil
 	}, builder.ReceiverSyscallQueueLength)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterReceiverSyscallReadAgeCallback sets callback for observable ReceiverSyscallReadAge metric.
+func (builder *TelemetryBuilder) RegisterReceiverSyscallReadAgeCallback(cb metric.Float64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerFloat64{inst: builder.ReceiverSyscallReadAge, obs: o})
+		return nil
+	}, builder.ReceiverSyscallReadAge)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterReceiverSyscallRulesUnmatchedCallback sets callback for observable ReceiverSyscallRulesUnmatched metric.
+func (builder *TelemetryBuilder) RegisterReceiverSyscallRulesUnmatchedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverSyscallRulesUnmatched, obs: o})
+		return nil
+	}, builder.ReceiverSyscallRulesUnmatched)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterReceiverSyscallSymbolMemoryCallback sets callback for observable ReceiverSyscallSymbolMemory metric.
+func (builder *TelemetryBuilder) RegisterReceiverSyscallSymbolMemoryCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverSyscallSymbolMemory, obs: o})
+		return nil
+	}, builder.ReceiverSyscallSymbolMemory)
 	if err != nil {
 		return err
 	}
@@ -251,6 +335,24 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{event}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ReceiverSyscallFlushAge, err = builder.meter.Float64ObservableGauge(
+		"otelcol_receiver_syscall_flush_age",
+		metric.WithDescription("Time since the last flush ended; more than a few flush_interval means that the receiver is held up. [Development]"),
+		metric.WithUnit("s"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverSyscallGoroutineLooks, err = builder.meter.Int64Counter(
+		"otelcol_receiver_syscall_goroutine_looks",
+		metric.WithDescription("Looks at the goroutines of Go processes, by result (done; failed, at a read; unlocated, where they are not found). [Development]"),
+		metric.WithUnit("{look}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverSyscallInterpreterLooks, err = builder.meter.Int64Counter(
+		"otelcol_receiver_syscall_interpreter_looks",
+		metric.WithDescription("Looks at what an interpreter (CPython) runs, by result (seen, moved, unknown_thread, unsupported, unreadable, malformed, too_much, over_budget, stuck, failed). [Development]"),
+		metric.WithUnit("{look}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ReceiverSyscallOverhead, err = builder.meter.Float64ObservableGauge(
 		"otelcol_receiver_syscall_overhead",
 		metric.WithDescription("Estimated share of the host's CPU time that recording takes, by part (hooks, process); in mode burst. [Development]"),
@@ -269,6 +371,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{process}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ReceiverSyscallProcessesPostponed, err = builder.meter.Int64Counter(
+		"otelcol_receiver_syscall_processes_postponed",
+		metric.WithDescription("Processes whose start or exec was left to the next scan, because looks at single processes had used up their share of the CPU. [Development]"),
+		metric.WithUnit("{process}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ReceiverSyscallProcessesSkipped, err = builder.meter.Int64Counter(
 		"otelcol_receiver_syscall_processes_skipped",
 		metric.WithDescription("Processes that a rule chose and that were not followed because max_processes was reached, counted once per look. [Development]"),
@@ -281,16 +389,46 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{process}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ReceiverSyscallProcessesUnreadable, err = builder.meter.Int64ObservableGauge(
+		"otelcol_receiver_syscall_processes_unreadable",
+		metric.WithDescription("Processes that the rules cannot be held against, because the kernel denies what they ask for. [Development]"),
+		metric.WithUnit("{process}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverSyscallQuarantines, err = builder.meter.Int64Counter(
+		"otelcol_receiver_syscall_quarantines",
+		metric.WithDescription("Processes, modules and perf maps left alone because they cost too much, by kind (process, module, perf_map). [Development]"),
+		metric.WithUnit("{quarantine}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ReceiverSyscallQueueLength, err = builder.meter.Int64ObservableGauge(
 		"otelcol_receiver_syscall_queue_length",
 		metric.WithDescription("Flushes waiting for the next component. [Development]"),
 		metric.WithUnit("{flush}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ReceiverSyscallReadAge, err = builder.meter.Float64ObservableGauge(
+		"otelcol_receiver_syscall_read_age",
+		metric.WithDescription("Time since the rings of the kernel were last read; more than a second means that events are lost. [Development]"),
+		metric.WithUnit("s"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverSyscallRulesUnmatched, err = builder.meter.Int64ObservableGauge(
+		"otelcol_receiver_syscall_rules_unmatched",
+		metric.WithDescription("Rules of targets that choose no process now. [Development]"),
+		metric.WithUnit("{rule}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ReceiverSyscallStacks, err = builder.meter.Int64Counter(
 		"otelcol_receiver_syscall_stacks",
-		metric.WithDescription("User stacks unwound, by result (complete, incomplete, failed). [Development]"),
+		metric.WithDescription("User stacks unwound, by result (complete, incomplete, failed, dropped, quarantined). [Development]"),
 		metric.WithUnit("{stack}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverSyscallSymbolMemory, err = builder.meter.Int64ObservableGauge(
+		"otelcol_receiver_syscall_symbol_memory",
+		metric.WithDescription("Memory of symbol tables, stacks, perf maps and memory maps held, and of stacks that wait. [Development]"),
+		metric.WithUnit("By"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverSyscallThreads, err = builder.meter.Int64ObservableGauge(

@@ -1,0 +1,42 @@
+package interpreter
+
+import (
+	"os"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestRubyIsInTheMethodsThatItSays(t *testing.T) {
+	const program = "/usr/bin/ruby3.1"
+	if _, err := os.Stat(program); err != nil {
+		t.Skip("no Ruby 3.1 here: ", err)
+	}
+	told := startRuby(t, program)
+	require.Len(t, told.Threads, 4)
+	reader := newTestReader()
+	for id, want := range told.Threads {
+		tid, err := strconv.Atoi(id)
+		require.NoError(t, err)
+		calls, err := reader.Look(told.PID, int32(tid), waiting(t, told.PID, int32(tid))) //nolint:gosec // a thread id
+		require.NoError(t, err)
+		var got [][2]any
+		for _, c := range calls {
+			for _, f := range c.Frames {
+				got = append(got, [2]any{f.Function, float64(f.Line)})
+			}
+		}
+		require.Equal(t, want, got)
+	}
+}
+
+type runningRuby struct {
+	PID     int32
+	Threads map[string][][2]any
+}
+
+func startRuby(t *testing.T, program string) (r runningRuby) {
+	startScript(t, &r, program, "testdata/waits.rb")
+	return r
+}

@@ -1,0 +1,78 @@
+package machine
+
+import (
+	"net"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+)
+
+// TestAPeerThatDoesNotAnswer asks the real kernel.
+func TestAPeerThatDoesNotAnswer(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	peer, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Close()
+	buffer := make([]byte, 8)
+	answer := func() {
+		if _, err := c.Write([]byte("ask")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := peer.Read(buffer); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := New("")
+	self := []Service{{Key: "k", Processes: []int32{int32(os.Getpid())}}} //nolint:gosec // a pid
+	waits := func(to int64) int64 {
+		for _, reading := range r.Read(to-1e9, to, self)[0].Readings {
+			if reading.Measure == threadtrace.MeasurePeerWait && reading.Resource == l.Addr().String() {
+				return reading.Value
+			}
+		}
+		return 0
+	}
+	answer()
+	if _, err := peer.Write([]byte("answer")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Read(buffer); err != nil {
+		t.Fatal(err)
+	}
+	if w := waits(1e15); w != 0 {
+		t.Errorf("a peer that has answered is waited for %d ns", w)
+	}
+	time.Sleep(20 * time.Millisecond) // the kernel tells the order of data by the millisecond
+	answer()
+	if w := waits(1e15 + 1e9); w != 1e9 {
+		t.Errorf("a peer that owes an answer is waited for %d ns of 1e9", w)
+	}
+}
+
+// BenchmarkRead is a read for one service on this host.
+func BenchmarkRead(b *testing.B) {
+	r := New("")
+	self := []Service{{Key: "k", Processes: []int32{int32(os.Getpid())}}} //nolint:gosec // a pid
+	for i := range b.N {
+		r.Read(int64(i)*1e9, int64(i+1)*1e9, self)
+	}
+}
+
+func FuzzParseSockets(f *testing.F) {
+	f.Add(diagRequest(2, 6, 1))
+	f.Add(make([]byte, 400))
+	f.Fuzz(func(_ *testing.T, data []byte) { parseSockets(data, false, nil) })
+}

@@ -1,0 +1,94 @@
+package machine
+
+import (
+	"net/netip"
+
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+)
+
+// socket is a connection of a service, as far as it says something of its peer.
+type socket struct {
+	inode         uint32
+	local, remote netip.AddrPort
+	// listening is set on one that takes connections, connecting on one that waits for
+	// its peer to take it, datagrams on one of UDP.
+	listening, connecting, datagrams bool
+	// sent and received are how long ago the last data was, in ms, acked the last
+	// acknowledgement; unacked is what was sent and is not acknowledged, unsent what is
+	// not even sent.
+	sent, received, acked, unacked, unsent uint32
+	// segments with data came in, retransmits went out again.
+	segments, retransmits uint32
+	// busy is for how long data was under way, receiverLimited the part of it in which
+	// the peer did not take it (us).
+	busy, receiverLimited uint64
+}
+
+// awaits reports whether a connection that the service made waits for an answer: it
+// sent last, and all of that has arrived.
+func (s *socket) awaits() bool {
+	if s.datagrams || s.connecting {
+		return true
+	}
+	if s.unsent > 0 || s.unacked > 0 && s.sent > slowestAck {
+		return false // it is on its way still
+	}
+	// Who asks again within the millisecond of an answer sent and received at once; an
+	// acknowledgement that came later then is that of the question.
+	return s.sent < s.received || s.sent == s.received && s.acked+ackDelay < s.received
+}
+
+// owes reports whether a connection that the service took waits for its answer.
+func (s *socket) owes() bool { return s.received < s.sent && !s.datagrams }
+
+// ackDelay is by how many ms an acknowledgement is later than what it came with, if it
+// came alone.
+const ackDelay = 10
+
+// slowestAck is how many ms a peer that has something takes to acknowledge it.
+const slowestAck = 200
+
+// maxSockets bounds the connections looked at, of all services.
+const maxSockets = 8192
+
+// connections takes the figures of the connections of services. owner tells which
+// service has a socket, by its inode.
+func connections(all []socket, owner func(inode uint32) int, stands int64, put func(service int, m threadtrace.Measure, resource string, v int64, counter uint64)) {
+	listening := map[uint16]bool{}
+	for i := range all {
+		if all[i].listening {
+			listening[all[i].local.Port()] = true
+		}
+	}
+	for i := range all {
+		s := &all[i]
+		if s.listening {
+			continue
+		}
+		service := owner(s.inode)
+		if service < 0 {
+			continue
+		}
+		peer := netip.AddrPortFrom(s.remote.Addr().Unmap(), s.remote.Port()).String()
+		outward := !listening[s.local.Port()]
+		if !outward {
+			peer = s.remote.Addr().Unmap().String() // its port is another for each connection
+		}
+		if !outward && s.owes() {
+			put(service, threadtrace.MeasureClientWait, "", stands, 0)
+		}
+		id := uint64(s.inode)
+		if outward {
+			if s.awaits() {
+				put(service, threadtrace.MeasurePeerWait, peer, stands, 0)
+			}
+			put(service, threadtrace.MeasurePeerSegments, peer, int64(s.segments), id)
+		}
+		put(service, threadtrace.MeasureReceiverLimited, peer, micro(int64(min(s.receiverLimited, 1<<50))), id)
+		if s.remote.Addr().IsLoopback() || s.remote.Addr() == s.local.Addr() {
+			continue // there is no network between them
+		}
+		put(service, threadtrace.MeasureNetworkLimited, peer, micro(int64(min(s.busy-min(s.busy, s.receiverLimited), 1<<50))), id)
+		put(service, threadtrace.MeasureRetransmits, peer, int64(s.retransmits), id)
+	}
+}

@@ -1,0 +1,2 @@
+// Package profcheck is empty: see go.mod.
+package profcheck

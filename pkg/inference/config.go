@@ -1,0 +1,76 @@
+package inference
+
+import (
+	"errors"
+	"math"
+	"time"
+
+	"github.com/perfscope/perfscope/pkg/inference/internal/detect"
+)
+
+// Config of an Analyzer.
+type Config struct {
+	// Window is how much of the past is kept, Hop how often it is judged.
+	Window, Hop time.Duration
+	// MaxUnits bounds the execution units kept over the whole window.
+	MaxUnits int
+	// MaxSuspects bounds the functions in one anomaly.
+	MaxSuspects int
+	// FalseAlarms is how many a day are accepted of one service.
+	FalseAlarms float64
+	// SlowRequests has the slow requests of a kind held against its fast ones.
+	SlowRequests bool
+	// Without are rules to leave out, for measuring; none in service.
+	Without []Rule
+}
+
+// DefaultConfig is five minutes judged every five seconds.
+func DefaultConfig() Config {
+	return Config{Window: 5 * time.Minute, Hop: 5 * time.Second, MaxUnits: 12000, MaxSuspects: 10, FalseAlarms: 1.0 / 30, SlowRequests: true}
+}
+
+// Validate checks that the figures fit each other.
+func (c Config) Validate() error {
+	switch {
+	case c.Hop < time.Second:
+		return errors.New("hop must be at least 1s: fewer samples than that say nothing")
+	case c.Window < 2*minPast*c.Hop:
+		return errors.New("window must be at least 12 times hop: less is no past to compare with")
+	case c.MaxUnits < int(c.Window/c.Hop):
+		return errors.New("max units must allow at least one unit per hop")
+	case c.MaxSuspects < 1:
+		return errors.New("max suspects must be at least 1")
+	case !(c.FalseAlarms > 0 && c.FalseAlarms <= 24):
+		return errors.New("false alarms must be above 0 and at most 24 a day: without any there is no alarm")
+	}
+	return c.validateRules()
+}
+
+// evidence is the sum of log likelihood ratios at which an alarm is as rare as one in
+// thirty days of a service, on the healthy life that the scoreboard judges.
+const evidence = 10
+
+// decision are the thresholds. Evidence is a logarithm: e times as much makes a false
+// alarm e times as rare.
+func (c Config) decision() detect.Config {
+	return detect.Config{Evidence: max(3, evidence-math.Log(30*c.FalseAlarms)), Share: 0.2, Least: 0.02e9, Refusals: 1}
+}
+
+const (
+	// minPast is the number of hops without which there is no past: the median of
+	// six is the first that two odd hops cannot move.
+	minPast = 6
+	// enoughHops is in how many hops a thread must have been seen to have a past of
+	// its own, whatever it does.
+	enoughHops = 2 * minPast
+	// maxOpen bounds the hops that wait for their last events.
+	maxOpen = 8
+	// maxThreads bounds the threads whose units are followed; those beyond are
+	// counted in their hop but have no units.
+	maxThreads = 4096
+	// forget ends an episode that never did: a service that is different for that
+	// long is the service now.
+	forget = 30 * time.Minute
+	// remind is how often an unchanged episode is reported again.
+	remind = time.Minute
+)

@@ -1,0 +1,73 @@
+package inference
+
+import (
+	"time"
+
+	"github.com/perfscope/perfscope/internal/explain"
+	"github.com/perfscope/perfscope/pkg/inference/internal/attribute"
+	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
+	"github.com/perfscope/perfscope/pkg/inference/internal/pattern"
+	"github.com/perfscope/perfscope/pkg/inference/internal/tail"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+)
+
+// sameWay is the share of their time that fast requests must spend in what slow ones
+// do more for those to be only larger.
+const sameWay = 0.25
+
+// describeTail says what tells the slow requests of a kind from its fast ones.
+func (a *Analyzer) describeTail(c *tail.Contrast, h *hop.Closed) Tail {
+	t := Tail{
+		Kind: c.Kind, Spans: c.Spans, Start: h.Start, End: h.End,
+		Requests: c.Requests, Share: Round(ratio(c.Slow, c.Requests)),
+		Threshold: time.Duration(c.Threshold), Fast: time.Duration(c.Fast), Slow: time.Duration(c.Long),
+		Explained: Round(c.Explained), Difference: DifferenceUnexplained,
+	}
+	say := explain.Tail{
+		Kind: t.Kind, Share: t.Share, Fast: t.Fast, Slow: t.Slow, Explained: t.Explained, Units: !t.Spans,
+	}
+	if c.Explained >= explains {
+		t.Suspects = attribute.Rank(a.stacks, c.Times, c.Scale, a.cfg.MaxSuspects)
+	}
+	if len(t.Suspects) > 0 {
+		t.Difference = DifferencePath
+		switch {
+		case c.Same < 0:
+			t.Difference = DifferenceUnknown
+		case c.Same >= sameWay:
+			t.Difference = DifferenceSame
+		}
+		doing := a.doingIn(c, t.Suspects)
+		features := pattern.Features{Classes: a.classes, Doing: doing, CPUOutsideCalls: doing.CPU}
+		t.Pattern = features.Name()
+		t.Path = attribute.PathTo(a.stacks, c.Times, t.Suspects[0])
+		if h.Functions > 0 {
+			t.Scope = float64(len(t.Suspects)) / float64(h.Functions)
+		}
+		say.Function, say.Module, say.Pattern, say.Doing = t.Suspects[0].Function, t.Suspects[0].Module, t.Pattern, explain.OnCPU
+		if call, waits := doing.Waited(); waits {
+			say.Doing, say.Call = explain.Waiting, threadtrace.Name(a.arch, call)
+		}
+		say.Larger = t.Difference == DifferenceSame
+	}
+	t.Summary = explain.SlowRequests(&say)
+	return t
+}
+
+// doingIn is what the first suspect does. A call that keeps a CPU busy is time in that
+// call as a wait is.
+func (a *Analyzer) doingIn(c *tail.Contrast, suspects []Suspect) attribute.Doing {
+	doing := attribute.DoingOf(a.stacks, c.Times, suspects)
+	for _, t := range c.Times {
+		if t.Kind != attribute.EvidenceOnCPU || attribute.Find(a.stacks, t.Stack, suspects[0]) < 0 {
+			continue
+		}
+		for nr, part := range c.InCalls[t.Stack] {
+			in := t.Excess * part
+			doing.CPU -= in
+			doing.Waiting += in
+			doing.ByCall[nr] += in
+		}
+	}
+	return doing
+}

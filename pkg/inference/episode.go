@@ -1,0 +1,335 @@
+package inference
+
+import (
+	"github.com/perfscope/perfscope/pkg/inference/internal/attribute"
+	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
+	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
+)
+
+const (
+	// quietHops end an episode.
+	quietHops = 2
+	// doubtful is the effect from which a hop is not learned while it is not certain
+	// that it is normal.
+	doubtful = 0.5
+	// lasting is the sum of effects that matters.
+	lasting = 1
+	// patience is how many hops an episode may take to become certain.
+	patience = 12
+)
+
+// episode is a service away from its past, from the first hop in doubt until two
+// hops in a row are back.
+type episode struct {
+	id    string
+	onset int64
+	// instance is whose it is.
+	instance string
+	normal   *normal
+	merged   *hop.Closed
+	pending  []*hop.Closed
+	hops     int
+	// sum is that of the effects so far, refusals of those of refused calls.
+	sum, refusals float64
+	// housekeeping is set when most of it is what a runtime computes by itself.
+	housekeeping bool
+	// innocent is set when what was last told blames the machine and no function.
+	innocent bool
+	// quiet counts the hops in a row that are back.
+	quiet    int
+	reported int64
+	top      string
+	// last is what was last said of it, until the end of what is abnormal, lost the
+	// time in excess in seconds.
+	last  Anomaly
+	until int64
+	lost  float64
+	// kept are some of its hops, for a state to be known by; seen says which one it is,
+	// if it was seen before.
+	kept []*hop.Closed
+	seen recognition
+}
+
+// Decided is the instant, at most now, up to which what was told will not change:
+// hops in doubt may be told with a later one.
+func (a *Analyzer) Decided(now int64) int64 {
+	if e := a.episode; e != nil && len(e.pending) > 0 {
+		return min(now, e.pending[0].Start)
+	}
+	return now
+}
+
+// judgeEpisode judges a hop while the service is away from its past.
+func (a *Analyzer) judgeEpisode(e *episode, c *hop.Closed) (Anomaly, bool) {
+	v := a.compare(e.normal, c)
+	a.note(&v)
+	a.commit(&v)
+	if v.Doubt < doubtful {
+		if found, ok := a.last(e, &v); ok {
+			e.quiet++
+			return found, true
+		}
+		return a.settle(e, c)
+	}
+	e.quiet = 0
+	if a.isKnown(e, c) {
+		return Anomaly{}, false
+	}
+	e.keep(c)
+	if e.innocent && v.codeMatters(a.cfg.decision()) {
+		e.merged = nil // what was told so far is of the machine: it says nothing of the code
+	}
+	e.merged = hop.Merge(e.merged, c)
+	e.hops++
+	e.sum += v.Score()
+	e.refusals += v.Refusal
+	e.until = c.End
+	e.lost += v.lost() / 1e9 * c.Seconds
+	if e.reported == 0 && !a.certain(e, &v) {
+		e.pending = append(e.pending, c)
+		if len(e.pending) >= patience {
+			a.giveUp(e)
+		}
+		return Anomaly{}, false
+	}
+	if e.reported == 0 {
+		a.begin(e, &v)
+	}
+	pending := e.pending
+	e.pending = nil
+	if c.End-e.onset > int64(forget) {
+		// The service is different now: learn it anew.
+		a.episode, a.habit.hops = nil, nil
+		a.detector.Reset()
+		a.machine.Reset()
+		if e.reported == 0 {
+			return Anomaly{}, false
+		}
+		e.last.Lost = e.lost
+		over := e.last.Clear(c.End, c.End, EndLearned)
+		a.keepEpisode(e, over)
+		return over, true
+	}
+	found := a.describe(e, &v)
+	if e.reported == 0 {
+		a.findState(e, c)
+	}
+	// What was in doubt is certain now: it began when that did.
+	for i := len(pending) - 1; i >= 0; i-- {
+		before := a.compare(e.normal, pending[i])
+		found.Start = pending[i].Start
+		found.Units = append(a.spans(e.normal, &before), found.Units...)
+	}
+	e.report(&found)
+	a.recent.abnormal(e.onset)
+	return found, true
+}
+
+// begin leaves out the hops in doubt before what is found now began: what they had is
+// another matter, and part of the habit.
+func (a *Analyzer) begin(e *episode, v *verdict) {
+	since := v.Since()
+	n := 0
+	for n < len(e.pending) && e.pending[n].Start < since {
+		a.habit.remember(e.pending[n])
+		n++
+	}
+	if n == 0 {
+		return
+	}
+	e.pending = e.pending[n:]
+	e.onset, e.merged = v.hop.Start, nil
+	if len(e.pending) > 0 {
+		e.onset = e.pending[0].Start
+	}
+	for _, h := range e.pending {
+		e.merged = hop.Merge(e.merged, h)
+	}
+	e.merged = hop.Merge(e.merged, v.hop)
+}
+
+// last is what the first hop that is back says of an episode: it may have ended within
+// that hop, too early for it to be abnormal as a whole.
+func (a *Analyzer) last(e *episode, v *verdict) (found Anomaly, ok bool) {
+	if e.reported == 0 || e.quiet > 0 {
+		return found, false
+	}
+	_, to := a.within(e.normal, v)
+	if to == v.hop.End {
+		return found, false
+	}
+	e.until = to
+	e.lost += v.lost() / 1e9 * v.hop.Seconds
+	found = a.describe(e, v)
+	found.State, found.Lost, found.Repeat = StateUpdated, e.lost, true
+	e.last = found
+	a.recent.abnormal(e.onset)
+	return found, true
+}
+
+// report sets where an anomaly is in its life.
+func (e *episode) report(a *Anomaly) {
+	a.State, a.Lost = StateUpdated, e.lost
+	e.innocent = len(a.Suspects) == 0 && len(a.Causes) > 0
+	a.Seen, a.FirstSeen = e.seen.times()
+	if e.reported == 0 {
+		a.State = StateRaised
+	}
+	top := topOf(a)
+	a.Repeat = e.reported > 0 && top == e.top && a.End-e.reported < int64(remind)
+	if !a.Repeat {
+		e.reported, e.top = a.End, top
+	}
+	e.last = *a
+}
+
+// certain reports whether an episode is to be told: it is real, it matters, it is not
+// over already, and it costs more than what healthy services do now and then.
+func (a *Analyzer) certain(e *episode, v *verdict) bool {
+	if v.Evidence < a.cfg.decision().Evidence || e.sum < lasting {
+		return false
+	}
+	// A runtime computes by itself, too: a collection of garbage, a compilation.
+	if e.housekeeping = a.keepsHouse(e.normal, v); e.housekeeping && e.hops < 2 && a.cfg.follows(RuleHousekeeping) {
+		return false
+	}
+	if e.hops < 2 && a.cfg.follows(RuleGoneAgain) && !a.goesOn(v) {
+		return false
+	}
+	// What others do to a machine is often over in a moment.
+	if e.hops < 2 && v.ofMachine() > 0.5 {
+		return false
+	}
+	return e.refusals >= lasting || e.lost >= a.rareCost()
+}
+
+// rareCost is what an episode must cost, in seconds, to be told.
+func (a *Analyzer) rareCost() float64 {
+	if !a.cfg.follows(RuleRareCost) {
+		return 0
+	}
+	return a.excursions.Rare(a.cfg.FalseAlarms)
+}
+
+// keepsHouse reports whether most of what was found is computed by a runtime, in a
+// service whose own work is not: an interpreter's work is the application's.
+func (a *Analyzer) keepsHouse(n *normal, v *verdict) bool {
+	found := v.Cells
+	if len(found) == 0 {
+		found = v.Nodes
+	}
+	own, all := 0.0, 0.0
+	for _, f := range found {
+		if f.Cell.Function == baseline.Whole {
+			continue
+		}
+		all += f.Excess
+		if f.Cell.State == baseline.OnCPU && a.stacks.IsRuntime(f.Cell.Function) {
+			own += f.Excess
+		}
+	}
+	return own > all/2 && !n.interpreted
+}
+
+// interpreter is the share of what a service computes that is in a runtime from
+// which it is an interpreted program; a virtual machine leaves more to its code.
+const interpreter = 0.9
+
+// computed is the CPU time of a hop and how much of it was in a runtime, in nanoseconds
+// per second.
+type computed struct{ runtime, all float64 }
+
+func (a *Analyzer) computed(h *hop.Closed) (c computed) {
+	for stack, t := range h.CPU {
+		c.all += t
+		if a.stacks.Get(stack).Runtime {
+			c.runtime += t
+		}
+	}
+	return c
+}
+
+// interprets reports whether most of what a service computed was in a runtime.
+func (a *Analyzer) interprets(hops []*hop.Closed) bool {
+	known := make(map[*hop.Closed]computed, len(hops))
+	var sum computed
+	for _, h := range hops {
+		c, ok := a.habit.computed[h]
+		if !ok {
+			c = a.computed(h)
+		}
+		known[h] = c
+		sum = computed{sum.runtime + c.runtime, sum.all + c.all}
+	}
+	a.habit.computed = known
+	return sum.runtime > interpreter*sum.all
+}
+
+// goesOn reports whether what was found was still seen at the end of the hop: a
+// stall that is over before it is told is remembered, not told.
+func (a *Analyzer) goesOn(v *verdict) bool {
+	const last = hop.Moments / 8
+	if len(v.Refused) > 0 {
+		return true
+	}
+	hot := a.hot(v)
+	seen := false
+	for cell, t := range v.hop.Cells {
+		if hot(cell) {
+			seen = true
+			if t.Moments>>(hop.Moments-last) != 0 {
+				return true
+			}
+		}
+	}
+	return !seen // waits that are timed by their calls
+}
+
+// settle counts a normal hop of an episode, and tells when it is over.
+func (a *Analyzer) settle(e *episode, c *hop.Closed) (Anomaly, bool) {
+	if e.quiet++; e.quiet < quietHops && e.reported > 0 {
+		return Anomaly{}, false
+	}
+	// What did not cost enough to be told is part of the habit.
+	a.giveUp(e)
+	a.remember(c)
+	a.states.end(e)
+	if e.reported == 0 {
+		return Anomaly{}, false
+	}
+	over := e.last.Clear(e.until, c.End, EndRecovered)
+	a.keepEpisode(e, over)
+	return over, true
+}
+
+// giveUp ends an episode; what was not told is learned, and so is what it cost.
+func (a *Analyzer) giveUp(e *episode) {
+	single := e.housekeeping && e.hops < 2
+	if !single && a.cfg.follows(RuleOwnExcursions) {
+		a.excursions.Add(e.lost, a.excursions.Rare(a.cfg.FalseAlarms))
+	}
+	for _, h := range e.pending {
+		a.remember(h)
+	}
+	a.episode = nil
+	a.detector.Reset()
+	a.machine.Reset()
+}
+
+// topOf is what a report is the same by: its first suspect and pattern.
+func topOf(a *Anomaly) string {
+	if len(a.Suspects) == 0 && len(a.Causes) > 0 {
+		return string(a.Causes[0].Kind) + " " + a.Causes[0].Resource
+	}
+	if len(a.Suspects) == 0 {
+		return a.Pattern
+	}
+	return a.Pattern + " " + a.Suspects[0].Function
+}
+
+func (a *Analyzer) caseOf(e *episode, v *verdict) attribute.Case {
+	return attribute.Case{
+		Stacks: a.stacks, Classes: a.classes, Idle: v.idle, Fresh: v.fresh,
+		Hop: v.hop, Verdict: &v.Verdict, Past: attribute.MeansOf(e.normal.past),
+	}
+}

@@ -1,0 +1,141 @@
+package attribute
+
+import (
+	"slices"
+
+	"github.com/perfscope/perfscope/internal/frames"
+)
+
+const (
+	// mostly is the share of a function's excess that must come through one caller
+	// for the caller to be answerable for it.
+	mostly = 0.8
+	// passes is the share of a function's time beside one callee below which it only
+	// passes the call on.
+	passes = 0.03
+	// highest is how many callers up an answerable one is looked for.
+	highest = 8
+	// alike is how far what a caller does beside a callee must have grown, of how far
+	// the callee grew, for both to have one reason.
+	alike = 0.5
+	// fewSightings are too few to say how a function grew.
+	fewSightings = 5.0
+	// seldom is the rate of calls, per second, below which who made them in the past
+	// is not known.
+	seldom = 0.5
+)
+
+// climb gives the first place to the caller that decides, where the first suspect
+// does no more than it is told. That caller takes the credit, and the first suspect
+// has that of one call further out. Where all of the code is new the last caller of
+// it, which old code calls, is named beside the innermost.
+func climb(t *tree, ranked []Suspect) []Suspect {
+	from, ok := t.stacks.Lookup(ranked[0].Function, ranked[0].Module)
+	if !ok || t.failing[from] > t.running[from]/4 {
+		return ranked // to try again is the decision of who made the call
+	}
+	target, entry := t.climb(from)
+	first := ranked[0]
+	if target != from {
+		ranked[0].Score = Round(first.Score * decay)
+	}
+	if entry != target && entry != from && t.running[from] >= t.of[from].excess/2 {
+		ranked = answers(t.stacks, ranked, first, entry, decay)
+	}
+	if target != from {
+		ranked = answers(t.stacks, ranked, first, target, 1)
+	}
+	sortSuspects(ranked)
+	return ranked
+}
+
+// answers gives a function a part of the score of the suspect that it answers for; of
+// two with the same score it is first.
+func answers(stacks *frames.Table, ranked []Suspect, first Suspect, f int32, part float64) []Suspect {
+	fn := stacks.Function(f)
+	s := Suspect{Function: fn.Name, Module: fn.Module, File: fn.File, Line: fn.Line, Evidence: first.Evidence}
+	if at := slices.IndexFunc(ranked, func(s Suspect) bool { return s.Function == fn.Name && s.Module == fn.Module }); at >= 0 {
+		s = ranked[at]
+		ranked = slices.Delete(ranked, at, at+1)
+	}
+	s.Score = max(s.Score, Round(part*first.Score))
+	return slices.Insert(ranked, 0, s)
+}
+
+// climb goes from a function to its callers. target is the one that decides, entry
+// the last one that is all new: where the old code calls the new.
+func (t *tree) climb(from int32) (target, entry int32) {
+	target, entry = from, from
+	at, fresh := from, true
+	for range highest {
+		p, ok := t.caller(at)
+		if !ok {
+			break
+		}
+		named := !t.stacks.Function(p).Nameless()
+		if fresh = fresh && t.sightings(t.of[p].past) < 1 && t.calls[p] < seldom; fresh && named {
+			entry = p
+		}
+		if named && t.decides(p, at, from) {
+			target = p
+		}
+		at = p
+	}
+	return target, entry
+}
+
+// caller is the one through which most of a function's excess comes.
+func (t *tree) caller(f int32) (int32, bool) {
+	best, most := int32(0), 0.0
+	for key, excess := range t.next {
+		if key[0] == f && (excess > most || excess == most && key[1] < best) {
+			best, most = key[1], excess
+		}
+	}
+	return best, most > 0 && most >= mostly*t.of[f].excess
+}
+
+// decides reports whether a caller, and not the function from below it, is the reason
+// for that one's excess; at is the callee through which it comes. A cause has all that
+// is done below it grow alike (the ripple effect of HotSpot, Sun et al., IEEE Access
+// 2018): a caller that did other things, too, decides when those grew with it, or when
+// the caller's own time did, as a loop costs. A caller that is new decides when others
+// use what it calls as ever (a helper).
+func (t *tree) decides(caller, at, from int32) bool {
+	p, via := t.of[caller], t.below[[2]int32{at, caller}]
+	if t.running[at] < t.of[at].excess/2 {
+		return t.helps(at, caller, true) // a loop costs no time when it waits
+	}
+	rest := node{now: p.now - via.now, past: p.past - via.past}
+	if t.sightings(p.past) < fewSightings {
+		return t.helps(at, caller, false)
+	}
+	least := max(fewSightings*t.Grain/2, passes*t.of[at].excess)
+	if own := t.self[caller]; own.now-own.past >= least && own.now >= 2*own.past {
+		return true
+	}
+	if t.sightings(rest.past) < fewSightings || rest.now-rest.past < least {
+		return false
+	}
+	grew := t.below[[2]int32{from, caller}]
+	return rest.now/rest.past-1 >= alike*(grew.now/max(grew.past, t.least())-1)
+}
+
+// helps reports whether a function served others than the caller before: of what it
+// did in the past, of what of that was waiting, or of the calls that it made, less than
+// half was for the caller.
+func (t *tree) helps(f, caller int32, waiting bool) bool {
+	if t.stacks.Function(caller).Compiled() && t.sightings(t.of[caller].past) < 1 && t.calls[caller] < seldom {
+		return false // it may have been there without a frame
+	}
+	edge := [2]int32{f, caller}
+	all, via := t.of[f], t.below[edge]
+	past, theirs := all.whole, via.whole
+	if waiting {
+		past, theirs = all.waited, via.waited
+	}
+	if t.sightings(past) >= fewSightings && theirs < past/2 {
+		return true
+	}
+	return t.calls[f] >= seldom && t.callsVia[edge] < t.calls[f]/2
+}

@@ -1,0 +1,3 @@
+// Package attribute credits the time that a service has beyond its past to
+// functions.
+package attribute

@@ -1,0 +1,238 @@
+package attribute
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/perfscope/perfscope/internal/frames"
+	"github.com/perfscope/perfscope/internal/unit"
+	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
+	"github.com/perfscope/perfscope/pkg/inference/internal/detect"
+	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+)
+
+// service turns hops into cases.
+type service struct {
+	t       *testing.T
+	stacks  *frames.Table
+	classes *threadtrace.Classes
+	index   *baseline.Index
+	idle    map[hop.Place]bool
+}
+
+func newService(t *testing.T) *service {
+	return &service{t, frames.NewTable(), threadtrace.NewClasses("amd64"), baseline.NewIndex(), map[hop.Place]bool{}}
+}
+
+func (s *service) id(text string) uint32 { return s.stacks.Intern(stack(text)) }
+
+func (s *service) place(call, text string) hop.Place {
+	nr, ok := threadtrace.Number("amd64", call)
+	if !ok {
+		s.t.Fatal(call)
+	}
+	return hop.Place{Stack: s.id(text), Number: nr}
+}
+
+func (s *service) hop(fill func(*hop.Closed)) *hop.Closed {
+	c := &hop.Closed{
+		Seconds: 5, CallSeconds: 5, SamplePeriod: 1e9 / 49 / 5, SnapshotPeriod: 0.2e9 / 5, Threads: 8, Measures: []float64{0, 100, 1e4, 100, 1e5},
+		CPU: map[uint32]float64{}, FreshCPU: map[uint32]float64{}, Wait: map[hop.Place]hop.Wait{}, Fresh: map[hop.Place]hop.Wait{},
+		Calls: map[unit.Key]hop.Totals{}, Sites: map[hop.Site]float64{}, TimedOut: map[int32]float64{},
+	}
+	c.CPU[s.id("parse handle loop main")] = 40e6
+	c.CPU[s.id("reply handle loop main")] = 30e6
+	fill(c)
+	for _, t := range c.CPU {
+		c.CPUTotal += t
+	}
+	return c
+}
+
+// judge holds a hop against twelve healthy ones.
+func (s *service) judge(now *hop.Closed) Case {
+	views := baseline.Views{Stacks: s.stacks, Index: s.index, Idle: func(p hop.Place) bool { return s.idle[p] }, Refusal: func(k unit.Key) bool { return detect.IsRefusal(k, s.classes) }}
+	p := &baseline.Past{}
+	for range 12 {
+		p.Add(views.Of(s.hop(func(*hop.Closed) {}), true))
+	}
+	vector := views.Of(now, true)
+	load := p.Load(vector, s.index)
+	vector.Load = load.Work
+	verdict := detect.New(detect.Config{Evidence: 12, Share: 0.2, Least: 0.02e9, Refusals: 1}, s.classes, s.index).Compare(p, vector, load)
+	return Case{Stacks: s.stacks, Classes: s.classes, Idle: views.Idle, Hop: now, Verdict: &verdict, Past: MeansOf(p)}
+}
+
+const allMoments = 1<<25 - 1
+
+func TestThreadsHeldByOneReasonScoreAsOneDoes(t *testing.T) {
+	var scores []float64
+	for _, threads := range []int{1, 2, 8, 40, 200} {
+		s := newService(t)
+		c := s.judge(s.hop(func(c *hop.Closed) {
+			c.Wait[s.place("read", "@read ask_peer job worker")] = hop.Wait{Time: float64(threads) * 0.95e9, Threads: threads, Moments: allMoments}
+			c.Threads = threads + 1
+		}))
+		ranked := Rank(s.stacks, c.Times(), Scale{}, 10)
+		if len(ranked) == 0 || ranked[0].Function != "ask_peer" {
+			t.Fatalf("%d threads: %v", threads, names(ranked))
+		}
+		scores = append(scores, ranked[0].Score)
+	}
+	for _, score := range scores {
+		if score < 0.8*scores[0] {
+			t.Errorf("the scores are %v", scores)
+		}
+	}
+}
+
+// However many threads wait, who computes has as much of the score.
+func TestManyThreadsHideNobodyWhoComputes(t *testing.T) {
+	for _, threads := range []int{2, 8, 40} {
+		s := newService(t)
+		c := s.judge(s.hop(func(c *hop.Closed) {
+			c.CPU[s.id("crunch handle loop main")] = 0.9e9
+			c.Wait[s.place("read", "@read ask_peer job worker")] = hop.Wait{Time: float64(threads) * 0.95e9, Threads: threads, Moments: allMoments}
+			c.Threads = threads + 1
+		}))
+		ranked := Rank(s.stacks, c.Times(), Scale{}, 10)
+		at := slices.IndexFunc(ranked, func(s Suspect) bool { return s.Function == "crunch" })
+		if at < 0 || ranked[at].Score < 0.3 {
+			t.Errorf("%d threads: %+v", threads, ranked)
+		}
+	}
+}
+
+// Of two places that hold many threads the one that holds most is worse.
+func TestManyThreadsAreWorseThanSome(t *testing.T) {
+	s := newService(t)
+	c := s.judge(s.hop(func(c *hop.Closed) {
+		c.Wait[s.place("read", "@read read_body upload worker")] = hop.Wait{Time: 30e9, Threads: 32, Moments: allMoments}
+		c.Wait[s.place("poll", "@poll linger finish worker")] = hop.Wait{Time: 1.5e9, Threads: 3, Moments: allMoments}
+		c.Threads = 40
+	}))
+	ranked := Rank(s.stacks, c.Times(), Scale{}, 10)
+	if len(ranked) < 2 || ranked[0].Function != "read_body" || slices.Contains(names(ranked[:2]), "linger") {
+		t.Errorf("%+v", ranked)
+	}
+}
+
+// A sleep ends in the call in which threads wait for each other.
+func TestASleepIsNobodyElsesDoing(t *testing.T) {
+	s := newService(t)
+	c := s.judge(s.hop(func(c *hop.Closed) {
+		c.Wait[s.place("futex", "@pthread_cond_timedwait @Thread::sleep retry fetch worker")] = hop.Wait{Time: 1.2e9, Threads: 2, Moments: allMoments}
+		c.Wait[s.place("poll", "@poll ask_peer quote worker")] = hop.Wait{Time: 0.6e9, Threads: 1, Moments: allMoments}
+		c.Threads = 4
+	}))
+	if ranked := Rank(s.stacks, c.Times(), Scale{}, 10); len(ranked) == 0 || ranked[0].Function != "retry" {
+		t.Errorf("%+v", ranked)
+	}
+}
+
+func TestARuntimeWorksForTheApplication(t *testing.T) {
+	collect := func(s *service) uint32 {
+		return s.stacks.Intern(&threadtrace.Stack{Frames: []threadtrace.Frame{{Function: "gcDrain", Module: "server", Origin: threadtrace.OriginRuntime}}})
+	}
+	for name, tc := range map[string]struct {
+		own  float64
+		want string
+	}{"for what allocates": {0.3e9, "build"}, "by itself": {0, "gcDrain"}} {
+		t.Run(name, func(t *testing.T) {
+			s := newService(t)
+			c := s.judge(s.hop(func(c *hop.Closed) {
+				c.CPU[collect(s)] = 0.5e9
+				if tc.own > 0 {
+					c.CPU[s.id("build handle loop main")] = tc.own
+				}
+			}))
+			if ranked := Rank(s.stacks, c.Times(), Scale{}, 10); len(ranked) == 0 || ranked[0].Function != tc.want {
+				t.Errorf("%v", names(ranked))
+			}
+		})
+	}
+}
+
+// A queue for a lock is explained by what its holder does, but for who takes the lock.
+func TestAQueueIsExplainedByItsHolder(t *testing.T) {
+	s := newService(t)
+	c := s.judge(s.hop(func(c *hop.Closed) {
+		c.CPU[s.id("dump_all dump serve worker")] = 0.9e9
+		c.Wait[s.place("futex", "@pthread_mutex_lock insert serve worker")] = hop.Wait{Time: 2.5e9, Threads: 3, Moments: allMoments}
+	}))
+	ranked := Rank(s.stacks, c.Times(), Scale{}, 10)
+	if len(ranked) < 2 || ranked[0].Function != "dump_all" {
+		t.Errorf("%v", ranked)
+	}
+	s = newService(t)
+	c = s.judge(s.hop(func(c *hop.Closed) {
+		c.Wait[s.place("futex", "@pthread_mutex_lock insert serve worker")] = hop.Wait{Time: 2.5e9, Threads: 3, Moments: allMoments}
+	}))
+	if ranked := Rank(s.stacks, c.Times(), Scale{}, 10); len(ranked) == 0 || ranked[0].Function != "insert" {
+		t.Errorf("nobody is seen to hold it: %v", ranked)
+	}
+	// Who takes a lock holds it in all that it calls.
+	s = newService(t)
+	c = s.judge(s.hop(func(c *hop.Closed) {
+		c.Wait[s.place("poll", "@poll ask borrow serve worker")] = hop.Wait{Time: 0.8e9, Threads: 1, Moments: allMoments}
+		c.Wait[s.place("futex", "@pthread_mutex_lock borrow serve worker")] = hop.Wait{Time: 2.5e9, Threads: 3, Moments: allMoments}
+		c.Wait[s.place("futex", "@pthread_mutex_lock give_back serve worker")] = hop.Wait{Time: 2.5e9, Threads: 3, Moments: allMoments}
+	}))
+	if ranked := Rank(s.stacks, c.Times(), Scale{}, 10); len(ranked) < 2 || ranked[0].Function != "borrow" || ranked[1].Function == "give_back" {
+		t.Errorf("%+v", ranked)
+	}
+}
+
+func TestWhatIsBeyondThePastIsSharedOutInFull(t *testing.T) {
+	s := newService(t)
+	c := s.judge(s.hop(func(c *hop.Closed) {
+		for i := range 5 {
+			c.CPU[s.id(fmt.Sprintf("step%d scan handle loop main", i))] = 0.1e9
+		}
+	}))
+	sum := 0.0
+	for _, x := range c.onCPU() {
+		if x.Excess < 0 || x.Excess > x.Now {
+			t.Errorf("%+v", x)
+		}
+		sum += x.Excess
+	}
+	if sum < 0.99*c.Verdict.CPUExcess || sum > c.Verdict.CPUExcess+10 {
+		t.Errorf("%v of %v", sum, c.Verdict.CPUExcess)
+	}
+}
+
+func TestARefusalIsItsCallers(t *testing.T) {
+	connect, _ := threadtrace.Number("amd64", "connect")
+	s := newService(t)
+	c := s.judge(s.hop(func(c *hop.Closed) {
+		begun, refused := unit.Key{Number: connect, Errno: einprogress}, unit.Key{Number: connect, Errno: 111}
+		c.Calls[begun], c.Calls[refused] = hop.Totals{N: 40}, hop.Totals{N: 40}
+		c.Sites[hop.Site{Key: begun, Stack: s.id("@connect dial retry main")}] = 40
+		c.Sites[hop.Site{Key: refused, Stack: s.id("@connect check on_ready main")}] = 40
+	}))
+	if c.Verdict.Refusal < 1 {
+		t.Fatalf("%+v", c.Verdict)
+	}
+	if ranked := Rank(s.stacks, c.RefusalTimes(), Scale{}, 10); len(ranked) == 0 || ranked[0].Function != "dial" {
+		t.Errorf("%v", names(ranked))
+	}
+}
+
+// A wait that is timed by its calls, and that no look at the threads has met, is of those
+// who make such calls more often than they did.
+func TestAWaitThatNoLookMetHasACaller(t *testing.T) {
+	s := newService(t)
+	c := s.judge(s.hop(func(c *hop.Closed) {
+		at := s.place("fdatasync", "@fdatasync flush handle loop main")
+		key := unit.Key{Number: at.Number}
+		c.Wait[hop.Place{Number: at.Number}] = hop.Wait{Time: 0.12e9, Threads: 1, Exact: true, Moments: allMoments}
+		c.Calls[key] = hop.Totals{N: 540, Time: 0.12e9}
+		c.Sites[hop.Site{Key: key, Stack: at.Stack}] = 540
+	}))
+	if ranked := Rank(s.stacks, c.Times(), Scale{}, 10); len(ranked) == 0 || ranked[0].Function != "flush" {
+		t.Errorf("%v: %+v", names(ranked), c.Times())
+	}
+}

@@ -1,0 +1,108 @@
+package attribute
+
+import "github.com/perfscope/perfscope/internal/frames"
+
+// Scale is what the times are known by: Grain is what one sample of a hop stands for
+// in nanoseconds per second, Hops how many past ones there are, Load the work of the
+// present one relative to them.
+type Scale struct{ Grain, Hops, Load float64 }
+
+// sightings is how many samples of all past hops a time at the present load is.
+func (s Scale) sightings(past float64) float64 {
+	return past / max(1e-9, s.Load) * s.Hops / s.Grain
+}
+
+// least is the time at the present load that one sample of all past hops is.
+func (s Scale) least() float64 { return s.Grain * s.Load / s.Hops }
+
+// node is what is known of a function, or of it below one caller: its time now and
+// in the past at the present load, and the part of now beyond the past.
+// whole is the part of past on stacks that miss no function, waited what of it was
+// not on CPU.
+type node struct{ now, past, whole, waited, excess float64 }
+
+func (n node) and(t *Time, load float64, partial bool) node {
+	n.now += t.Now
+	n.past += t.Past * load
+	n.excess += t.Excess
+	if !partial {
+		n.whole += t.Past * load
+		if t.Kind != EvidenceOnCPU {
+			n.waited += t.Past * load
+		}
+	}
+	return n
+}
+
+// tree sums evidence up by function, by function and caller, and by what functions
+// do themselves.
+type tree struct {
+	Scale
+	stacks *frames.Table
+	of     map[int32]node
+	// below is by function and any caller of it, next the excess by function and
+	// the next one.
+	below map[[2]int32]node
+	next  map[[2]int32]float64
+	self  map[int32]node
+	// running is the part of a function's excess that is on CPU, failing what calls of
+	// its own that fail stand for.
+	running, failing map[int32]float64
+	// calls are the system calls that were made below a function in the past, by
+	// function and by function and caller.
+	calls    map[int32]float64
+	callsVia map[[2]int32]float64
+}
+
+func newTree(stacks *frames.Table, times []Time, s Scale) *tree {
+	t := &tree{
+		Scale: s, stacks: stacks, of: map[int32]node{}, below: map[[2]int32]node{}, next: map[[2]int32]float64{},
+		self: map[int32]node{}, running: map[int32]float64{}, failing: map[int32]float64{}, calls: map[int32]float64{}, callsVia: map[[2]int32]float64{},
+	}
+	for i := range times {
+		t.add(&times[i])
+	}
+	return t
+}
+
+func (t *tree) add(x *Time) {
+	stack := t.stacks.Get(x.Stack)
+	on := stack.Frames
+	if x.Kind == EvidenceSyscall {
+		if x.Failing && len(on) > 0 {
+			t.failing[on[0]] += x.Excess
+		}
+		if !stack.Partial {
+			t.call(on, x.Past)
+		}
+		return
+	}
+	if x.Idle || len(on) == 0 {
+		return
+	}
+	for j, f := range on {
+		t.of[f] = t.of[f].and(x, t.Load, stack.Partial)
+		if x.Kind == EvidenceOnCPU {
+			t.running[f] += x.Excess
+		}
+		for _, above := range on[j+1:] {
+			key := [2]int32{f, above}
+			t.below[key] = t.below[key].and(x, t.Load, stack.Partial)
+		}
+		if j+1 < len(on) {
+			t.next[[2]int32{f, on[j+1]}] += x.Excess
+		}
+	}
+	if x.Kind == EvidenceOnCPU && t.stacks.Direct(x.Stack) {
+		t.self[on[0]] = t.self[on[0]].and(x, t.Load, stack.Partial)
+	}
+}
+
+func (t *tree) call(on []int32, past float64) {
+	for j, f := range on {
+		t.calls[f] += past
+		for _, above := range on[j+1:] {
+			t.callsVia[[2]int32{f, above}] += past
+		}
+	}
+}

@@ -1,0 +1,131 @@
+package baseline
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/perfscope/perfscope/internal/frames"
+	"github.com/perfscope/perfscope/internal/unit"
+	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+)
+
+// service has functions on CPU and requests.
+type service struct {
+	rng    *rand.Rand
+	stacks []uint32
+	index  *Index
+	views  Views
+}
+
+func newService(seed uint64, functions int) *service {
+	table, index := frames.NewTable(), NewIndex()
+	s := &service{rng: rand.New(rand.NewPCG(seed, 4)), index: index, views: Views{
+		Stacks: table, Index: index, Idle: func(hop.Place) bool { return false }, Refusal: func(unit.Key) bool { return false },
+	}}
+	for i := range functions {
+		s.stacks = append(s.stacks, table.Intern(&threadtrace.Stack{Frames: []threadtrace.Frame{{Function: fmt.Sprint("f", i), Module: "m"}, {Function: "main", Module: "m"}}}))
+	}
+	return s
+}
+
+// hop is one in which each function takes times as much as usual, and each measure of
+// work is so many times the usual.
+func (s *service) hop(samples float64, functions func(i int) float64, measures [5]float64) *Vector {
+	c := &hop.Closed{Seconds: 5, CallSeconds: 5, SamplePeriod: grain, CPU: map[uint32]float64{}, Measures: []float64{20 * measures[0], 100 * measures[1], 1e4 * measures[2], 100 * measures[3], 1e5 * measures[4]}}
+	for i, stack := range s.stacks {
+		t := draw(s.rng, samples*functions(i), 0)
+		c.CPU[stack] = t
+		c.CPUTotal += t
+	}
+	return s.views.Of(c, true)
+}
+
+func TestTheLoadIsTheWorkWhateverElseMoves(t *testing.T) {
+	all := func(times float64) func(int) float64 { return func(int) float64 { return times } }
+	one := func(times float64) func(int) float64 {
+		return func(i int) float64 {
+			if i == 3 {
+				return times
+			}
+			return 1
+		}
+	}
+	same := [5]float64{1, 1, 1, 1, 1}
+	for _, tc := range []struct {
+		name       string
+		functions  func(int) float64
+		measures   [5]float64
+		work, slow [2]float64
+	}{
+		{"as usual", all(1), same, [2]float64{0.9, 1.1}, [2]float64{1, 1.15}},
+		{"twice the work", all(2), [5]float64{2, 2, 2, 2, 2}, [2]float64{1.8, 2.2}, [2]float64{1, 1.15}},
+		{"half the work", all(0.5), [5]float64{0.5, 0.5, 0.5, 0.5, 0.5}, [2]float64{0.45, 0.55}, [2]float64{1, 1.15}},
+		{"sixteen requests in a read", all(16), [5]float64{1, 1, 16, 1, 16}, [2]float64{14, 18}, [2]float64{1, 1.15}},
+		{"reads of one byte", one(30), [5]float64{1, 100, 1, 1, 1}, [2]float64{0.9, 1.1}, [2]float64{1, 1.15}},
+		{"a retry storm moves all measures and one function", one(30), [5]float64{20, 20, 20, 20, 20}, [2]float64{0.9, 1.4}, [2]float64{1, 1.15}},
+		{"one function that takes ten times as long", one(10), same, [2]float64{0.9, 1.1}, [2]float64{1, 1.15}},
+		{"a slow machine", all(1.6), same, [2]float64{0.9, 1.45}, [2]float64{1.1, 1.7}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			for seed := range uint64(10) {
+				s := newService(seed, 20)
+				p := &Past{}
+				for range 40 {
+					p.Add(s.hop(40, all(1), same))
+				}
+				l := p.Load(s.hop(40, tc.functions, tc.measures), s.index)
+				if l.Work < tc.work[0] || l.Work > tc.work[1] || l.Slow < tc.slow[0] || l.Slow > tc.slow[1] {
+					t.Errorf("seed %d: %+v, want work in %v, slowness in %v", seed, l, tc.work, tc.slow)
+				}
+			}
+		})
+	}
+}
+
+func TestALoadWithoutAnythingToTellItIsUsual(t *testing.T) {
+	s := newService(1, 5)
+	p := &Past{}
+	none := func(int) float64 { return 0 }
+	for range 10 {
+		p.Add(s.hop(40, none, [5]float64{}))
+	}
+	if l := p.Load(s.hop(40, none, [5]float64{}), s.index); l.Work != 1 || l.Slow != 1 {
+		t.Errorf("%+v", l)
+	}
+}
+
+func TestFewSamplesDoNotMakeTheWorkLess(t *testing.T) {
+	few, none := [5]float64{0, 0.01, 0.01, 0.01, 0.01}, [5]float64{}
+	for seed := range uint64(50) {
+		s := newService(seed, 6)
+		p := &Past{}
+		for range 40 {
+			p.Add(s.hop(1, func(int) float64 { return 1 }, few))
+		}
+		// All of the samples of a hop are in one function now.
+		l := p.Load(s.hop(1, func(i int) float64 { return []float64{12, 0, 0, 0, 0, 0}[i] }, none), s.index)
+		if l.Work < 0.5 {
+			t.Errorf("seed %d: %+v, none of six samples expected of the others", seed, l)
+		}
+	}
+}
+
+func TestMoreCallsAreMoreWorkThoughTheyAreFew(t *testing.T) {
+	few := [5]float64{0, 0.05, 0.05, 0.05, 0.05} // 25 calls a hop
+	many, storm := [5]float64{0, 0.25, 0.25, 0.25, 0.25}, [5]float64{0, 1, 1, 1, 1}
+	for seed := range uint64(50) {
+		s := newService(seed, 4)
+		p := &Past{}
+		for range 40 {
+			p.Add(s.hop(1, func(int) float64 { return 1 }, few))
+		}
+		if l := p.Load(s.hop(1, func(int) float64 { return 5 }, many), s.index); l.Work < 2 {
+			t.Errorf("seed %d: %+v, want the load of five times the calls and the CPU time", seed, l)
+		}
+		if l := p.Load(s.hop(1, func(int) float64 { return 1 }, storm), s.index); l.Work > 7 {
+			t.Errorf("seed %d: %+v, want no more than the CPU time bears out", seed, l)
+		}
+	}
+}

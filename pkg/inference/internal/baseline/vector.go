@@ -1,0 +1,152 @@
+package baseline
+
+import (
+	"slices"
+
+	"github.com/perfscope/perfscope/internal/frames"
+	"github.com/perfscope/perfscope/internal/unit"
+	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
+)
+
+// Views turns hops into vectors.
+type Views struct {
+	Stacks *frames.Table
+	Index  *Index
+	// Idle tells the places where threads wait for work; they have no cell.
+	Idle func(hop.Place) bool
+	// Refusal tells the failures that are refusals.
+	Refusal func(unit.Key) bool
+}
+
+// Of returns the vector of a hop: of the threads with a past, or of all.
+func (w *Views) Of(c *hop.Closed, fresh bool) *Vector {
+	w.number(c, fresh)
+	s := &w.Index.sums
+	s.begin(w.Index.Len())
+	w.onCPU(c.CPU)
+	w.waits(c.Wait)
+	if fresh {
+		w.onCPU(c.FreshCPU)
+		w.waits(c.Fresh)
+	}
+	// Of the service as a whole the CPU time is exact, but for threads left out.
+	total := c.CPUTotal
+	if !fresh {
+		total -= sum(c.FreshCPU)
+	}
+	if id, ok := w.Index.Of(whole); ok && total > 0 {
+		s.set(id, Entry{Time: total})
+	}
+	for k, t := range c.Calls {
+		if w.Refusal(k) {
+			if id, ok := w.Index.Of(refused(k)); ok {
+				s.add(id, Entry{Time: t.N})
+			}
+		}
+	}
+	return &Vector{Hop: c, Load: 1, Entries: s.entries()}
+}
+
+// whole is the cell of the CPU time of the service.
+var whole = Cell{Function: Whole, State: OnCPU, Inclusive: true}
+
+func refused(k unit.Key) Cell { return Cell{Function: k.Errno, Number: k.Number, State: Refused} }
+
+// number gives the cells that are new their numbers, in an order that does not change:
+// the load depends on it.
+func (w *Views) number(c *hop.Closed, fresh bool) {
+	var stacks []stackKey
+	unknown := []Cell{whole}
+	look := func(k stackKey) {
+		if _, ok := w.Index.stacks[k]; !ok {
+			stacks = append(stacks, k)
+			unknown = append(unknown, w.cells(k)...)
+		}
+	}
+	cpus, waits := []map[uint32]float64{c.CPU}, []map[hop.Place]hop.Wait{c.Wait}
+	if fresh {
+		cpus, waits = append(cpus, c.FreshCPU), append(waits, c.Fresh)
+	}
+	for _, cpu := range cpus {
+		for stack := range cpu {
+			look(stackKey{stack: stack})
+		}
+	}
+	for _, places := range waits {
+		for at := range places {
+			if !w.Idle(at) {
+				look(stackKey{at.Stack, at.Number, true})
+			}
+		}
+	}
+	for k := range c.Calls {
+		if w.Refusal(k) {
+			unknown = append(unknown, refused(k))
+		}
+	}
+	slices.SortFunc(unknown, Cell.compare)
+	for _, cell := range unknown {
+		w.Index.Of(cell)
+	}
+	for _, k := range stacks {
+		var ids []int32
+		for _, cell := range w.cells(k) {
+			if id, ok := w.Index.Of(cell); ok {
+				ids = append(ids, id)
+			}
+		}
+		w.Index.stacks[k] = ids
+	}
+}
+
+// cells are those that the time of a stack is added to: its innermost function, all
+// functions on it, and the service as a whole.
+func (w *Views) cells(k stackKey) []Cell {
+	c := CellOf(w.Stacks, k.stack, k.number, k.waiting)
+	cells := []Cell{c, {Function: Whole, State: c.State, Inclusive: true}}
+	for _, f := range w.Stacks.Get(k.stack).Frames {
+		cells = append(cells, Cell{Function: f, State: c.State, Inclusive: true})
+	}
+	return cells
+}
+
+func (w *Views) onCPU(cpu map[uint32]float64) {
+	for stack, t := range cpu {
+		w.add(stackKey{stack: stack}, Entry{Time: t})
+	}
+}
+
+func (w *Views) waits(waits map[hop.Place]hop.Wait) {
+	for at, t := range waits {
+		if !w.Idle(at) {
+			w.add(stackKey{at.Stack, at.Number, true}, Entry{Time: t.Time, Moments: t.Moments, Exact: t.Exact, Threads: t.Threads, Longest: t.Longest})
+		}
+	}
+}
+
+func (w *Views) add(k stackKey, e Entry) {
+	for _, id := range w.Index.stacks[k] {
+		w.Index.sums.add(id, e)
+	}
+}
+
+// CellOf is the cell of a stack, by its innermost function. Time spent spinning for a
+// lock is waiting for who holds it.
+func CellOf(stacks *frames.Table, stack uint32, number int32, waiting bool) Cell {
+	s := stacks.Get(stack)
+	c := Cell{Function: Whole, Lock: s.Lock}
+	if len(s.Frames) > 0 {
+		c.Function = s.Frames[0]
+	}
+	if waiting || s.Spin {
+		c.State, c.Number = Waiting, number
+	}
+	return c
+}
+
+func sum[K comparable](m map[K]float64) (total float64) {
+	for _, v := range m {
+		total += v
+	}
+	return total
+}

@@ -1,0 +1,224 @@
+package cause
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/perfscope/perfscope/pkg/inference/internal/detect"
+	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
+)
+
+// Kind is what time was lost to.
+type Kind string
+
+// The kinds of cause.
+const (
+	Code          Kind = "code"
+	CPUQuota      Kind = "cpu_quota"
+	CPUContention Kind = "cpu_contention"
+	Memory        Kind = "memory"
+	Disk          Kind = "disk"
+	Network       Kind = "network"
+	Peer          Kind = "peer"
+	Stopped       Kind = "stopped"
+)
+
+// User is who uses a resource, other than the service, and which part of what all others
+// use, 0 to 1.
+type User struct {
+	Name  string
+	PID   int32
+	Share float64
+}
+
+// Cause is a resource that the service lacks, compared with its past of it.
+type Cause struct {
+	Kind Kind
+	// Resource is the control group, the device or the peer's address; empty is the host.
+	Resource string
+	// Lost is the time in excess of the past, in nanoseconds per second.
+	Lost float64
+	// Evidence is the sum of log likelihood ratios so far.
+	Evidence float64
+	// Waits is set when Lost is time in which threads waited in a call, which the calls'
+	// own figures may have, too; otherwise they could not run at all.
+	Waits bool
+	// Users are who uses it, the largest first; at most three.
+	Users []User
+}
+
+// Case is a hop and what it is compared with.
+type Case struct {
+	Hop  *hop.Closed
+	Past []*hop.Closed
+	// Work is the load relative to the past. CPUExcess and WaitExcess are what the code
+	// has beyond the past, Active is the usual time of it on CPU or waiting amid work;
+	// nanoseconds per second.
+	Work, CPUExcess, WaitExcess, Active float64
+	// Storage is how many times as often as usual, at this load, the service makes calls
+	// that wait for storage; 1 when that is not known. Syncs is the time in calls that
+	// wait for a disk, in a hop of which calls were recorded, ns per second.
+	Storage float64
+	Syncs   func(*hop.Closed) float64
+	// LockExcess is the part of WaitExcess that is spent waiting for other threads.
+	LockExcess float64
+}
+
+// Verdict is what the machine has to do with a hop.
+type Verdict struct {
+	// Causes are those with enough evidence to tell of them alone, the largest loss first,
+	// Doubts those with a quarter of it, which is enough to explain what is told anyway.
+	Causes, Doubts []Cause
+	sums           map[sumKey]float64
+}
+
+type sumKey struct {
+	kind     Kind
+	resource string
+}
+
+// Outside is the time lost that is not in the figures of the code: threads that could
+// not run, and waits beyond what calls have in excess.
+func Outside(causes []Cause, waitExcess float64) (lost float64) {
+	waits := 0.0
+	for i := range causes {
+		if causes[i].Waits {
+			waits += causes[i].Lost
+		} else {
+			lost += causes[i].Lost
+		}
+	}
+	return lost + max(0, waits-waitExcess)
+}
+
+// Explained is which part of the waits in excess causes explain.
+func Explained(causes []Cause, waitExcess float64) float64 {
+	waits := 0.0
+	for i := range causes {
+		if causes[i].Waits {
+			waits += causes[i].Lost
+		}
+	}
+	return min(waits, waitExcess)
+}
+
+// Test is the sequential test of the resources of one service. It is not safe for
+// concurrent use. Its memory is that of the resources in doubt, maxDoubts at most.
+type Test struct {
+	// Evidence is the sum of log likelihood ratios from which a departure is real.
+	Evidence float64
+	sums     map[sumKey]float64
+}
+
+const (
+	// inDoubt is the fraction of the evidence from which a hop is not learned.
+	inDoubt = 0.25
+	// minPast is how many hops of the machine's figures make a past.
+	minPast   = 6
+	maxDoubts = 256
+)
+
+// Commit takes the sums of a verdict as those of the hops so far; Reset forgets them.
+func (t *Test) Commit(v *Verdict) { t.sums = v.sums }
+
+// Reset forgets what is in doubt.
+func (t *Test) Reset() { t.sums = nil }
+
+// Compare holds a hop against the past; the test is not changed. Without figures of the
+// machine, now or in the past, there is no cause.
+func (t *Test) Compare(c *Case) Verdict {
+	v := Verdict{sums: map[sumKey]float64{}}
+	past := slices.DeleteFunc(slices.Clone(c.Past), func(h *hop.Closed) bool { return h.Machine.Seconds == 0 })
+	if len(past) < minPast || c.Hop.Machine.Seconds == 0 {
+		return v
+	}
+	f := finder{Case: c, past: past}
+	f.stopped()
+	f.delayed()
+	f.storage()
+	f.peers()
+	for i := range f.found {
+		found := &f.found[i]
+		k := sumKey{found.Kind, found.Resource}
+		sum := max(0, t.sums[k]+found.Evidence)
+		if sum == 0 || len(v.sums) >= maxDoubts {
+			continue
+		}
+		v.sums[k] = min(sum, 3*t.Evidence)
+		found.Evidence = v.sums[k]
+		if found.Lost <= 0 {
+			continue
+		}
+		if found.Evidence >= t.Evidence {
+			v.Causes = append(v.Causes, *found)
+		}
+		if found.Evidence >= inDoubt*t.Evidence {
+			v.Doubts = append(v.Doubts, *found)
+		}
+	}
+	byLoss := func(a, b Cause) int {
+		return cmp.Or(cmp.Compare(b.Lost, a.Lost), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Resource, b.Resource))
+	}
+	slices.SortFunc(v.Causes, byLoss)
+	slices.SortFunc(v.Doubts, byLoss)
+	return v
+}
+
+// finder gathers the causes of one hop.
+type finder struct {
+	*Case
+	past  []*hop.Closed
+	found []Cause
+}
+
+// figure is one of the machine beside its past.
+type figure struct{ now, mean, square, hops float64 }
+
+// of compares a figure of each hop.
+func (f *finder) of(value func(*hop.Closed) float64) (out figure) {
+	out.now, out.hops = value(f.Hop), float64(len(f.past))
+	for _, h := range f.past {
+		v := value(h)
+		out.mean += v / out.hops
+		out.square += v * v / out.hops
+	}
+	return out
+}
+
+// resource compares a figure of the machine.
+func (f *finder) resource(r hop.Resource) figure {
+	return f.of(func(h *hop.Closed) float64 { return h.Machine.Figures[r] })
+}
+
+func (x figure) grown() float64 { return max(0, x.now-x.mean) }
+
+const (
+	// dispersion is the squared coefficient of variation that a figure of the machine is
+	// expected to have before its past says so, priorHops how many hops that is worth.
+	dispersion = 0.25
+	priorHops  = 6
+	// margin is how much more than expected is nothing.
+	margin = 0.25
+)
+
+// evidence is that of a figure being beyond what is expected of it, of which one
+// sighting stands for grain.
+func (x figure) evidence(expected, grain float64) float64 {
+	return x.evidenceWith(expected, grain, dispersion)
+}
+
+// evidenceWith is evidence with another dispersion than that of most figures.
+func (x figure) evidenceWith(expected, grain, dispersion float64) float64 {
+	k, mean := x.now/grain, expected/grain
+	// The mean is known from so many hops only: Jeffreys' prior, and a little more.
+	mean = (1 + margin) * (mean + 1.5/x.hops)
+	variance := max(0, x.square-x.mean*x.mean)
+	own := 0.0
+	if x.mean > 0 {
+		own = variance / (x.mean * x.mean)
+	}
+	// A figure that is mostly zero varies by chance alone.
+	own = min(own, 4)
+	d := (x.hops*own + priorHops*dispersion) / (x.hops + priorHops)
+	return detect.LogLikelihoodRatio(k, mean, d)
+}

@@ -1,0 +1,250 @@
+package cause
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+)
+
+const (
+	// slice is the time (ns per second) that a turn on a CPU which somebody else has
+	// takes, of a hop of a few seconds.
+	slice = 5e6
+	// look is what one look at the connections stands for, in ns per second.
+	look = 0.2e9
+	// many is how many times as often storage must be asked for the service to be why
+	// it waits longer.
+	many = 2.0
+	// ownMost is the part of what a device moves more from which that is the service's own.
+	ownMost = 0.5
+)
+
+// stopped are threads that are stopped or frozen. What is lost is the service's usual
+// activity: most threads of a pool would have waited for work.
+func (f *finder) stopped() {
+	x := f.of(func(h *hop.Closed) float64 { return h.Machine.Of(threadtrace.MeasureStopped) })
+	if x.now == 0 {
+		return
+	}
+	all := x.now
+	for _, w := range []map[hop.Place]hop.Wait{f.Hop.Wait, f.Hop.Fresh} {
+		for _, t := range w {
+			all += t.Time
+		}
+	}
+	all += f.Hop.CPUTotal
+	f.add(Cause{Kind: Stopped, Lost: x.grown() / all * f.Active, Evidence: x.evidence(x.mean, f.grain())})
+}
+
+// grain is what one snapshot of a thread stands for.
+func (f *finder) grain() float64 { return max(f.Hop.SnapshotPeriod, 1e6) }
+
+// delayed is the time in which threads could run and had no CPU. It is shared between
+// the quota, other processes, the hypervisor and the service's own growth by how much
+// each has grown.
+func (f *finder) delayed() {
+	x := f.of(func(h *hop.Closed) float64 { return h.RunDelay })
+	expected := x.mean * max(1, f.Work)
+	excess := x.now - expected
+	if excess <= 0 {
+		return
+	}
+	evidence := x.evidence(expected, slice)
+	group, throttled := f.largest(threadtrace.MeasureThrottledTime)
+	own := f.of(func(h *hop.Closed) float64 { return h.CPUTotal })
+	others := f.of(func(h *hop.Closed) float64 {
+		return max(0, h.Machine.Of(threadtrace.MeasureHostBusy)-h.CPUTotal)
+	})
+	// On a host that is busy anyway others grow at each other's cost, and a service that
+	// sleeps more often waits for a CPU more often: nobody else is to blame for that.
+	othersGrew := others.grown()
+	steal := f.of(func(h *hop.Closed) float64 { return h.Machine.Of(threadtrace.MeasureSteal) })
+	grew := max(own.grown(), f.CPUExcess)
+	all := throttled + othersGrew + steal.grown() + grew
+	if all <= 0 {
+		return
+	}
+	part := func(grown float64) float64 { return excess * grown / all }
+	// Who has a CPU for a time keeps as many threads from it for that time as are ready.
+	keeps := func(grown float64) float64 { return min(part(grown), grown*(1+x.now/1e9)) }
+	if throttled > 0 {
+		f.add(Cause{Kind: CPUQuota, Resource: group, Lost: part(throttled), Evidence: evidence})
+	}
+	if othersGrew > 0 {
+		f.add(Cause{Kind: CPUContention, Lost: keeps(othersGrew), Evidence: evidence, Users: f.users(threadtrace.MeasureHostBusy)})
+	}
+	if steal.grown() > 0 {
+		f.add(Cause{Kind: CPUContention, Resource: "hypervisor", Lost: keeps(steal.grown()), Evidence: evidence})
+	}
+}
+
+// storage is the time in which threads waited in the kernel without being able to be
+// interrupted, for storage and for memory that has to be read back.
+func (f *finder) storage() {
+	// Snapshots see all such waits, but few of those that are short.
+	seen := f.storing(func(h *hop.Closed) float64 { return h.Machine.Of(threadtrace.MeasureUninterruptible) }, f.grain())
+	timed := f.storing(f.Syncs, slice)
+	c := seen
+	if timed.Evidence > seen.Evidence {
+		c = timed
+	}
+	if c.Lost <= 0 {
+		return
+	}
+	// Who waits for a thread that waits for storage waits for that, too: for the part of
+	// the time in which one does more than usual.
+	const whole = 1e9
+	c.Lost += f.LockExcess * min(1, c.Lost/whole)
+	if f.Storage >= many {
+		return // it asks for more
+	}
+	if f.shortOfMemory(&c) || f.slowDevice(&c) {
+		f.add(c)
+	}
+}
+
+// A disk has other users at all times: twice as long is nothing, and what is more varies.
+const diskMargin, diskDispersion = 2, 1
+
+// storing is the time in excess of waits for storage.
+func (f *finder) storing(time func(*hop.Closed) float64, grain float64) Cause {
+	x := f.of(time)
+	expected := diskMargin * x.mean * max(1, f.Work)
+	return Cause{Lost: x.now - expected, Evidence: x.evidenceWith(expected, grain, diskDispersion), Waits: true}
+}
+
+// shortOfMemory reports whether the control group's limit, or pages read back, are
+// beyond their past.
+func (f *finder) shortOfMemory(c *Cause) bool {
+	best := 0.0
+	for _, m := range []threadtrace.Measure{threadtrace.MeasureLimitHits, threadtrace.MeasureRefaults, threadtrace.MeasureMajorFaults} {
+		for _, name := range f.names(m) {
+			x := f.resource(hop.Resource{Measure: m, Name: name})
+			const onePerSecond = 1.0
+			if e := x.evidence(x.mean*max(1, f.Work), onePerSecond); e > best && e >= certain {
+				best, c.Kind, c.Resource = e, Memory, cmp.Or(name, c.Resource)
+			}
+		}
+	}
+	return c.Kind == Memory
+}
+
+// certain is the evidence of one hop from which a figure that only tells which resource
+// it was counts as grown.
+const certain = 5.0
+
+// slowDevice finds the device whose operations take longer than in the past, or that the
+// control group may use less of.
+func (f *finder) slowDevice(c *Cause) bool {
+	most, share := 0.0, 0.0
+	for _, name := range f.names(threadtrace.MeasureDiskTime) {
+		time := f.resource(hop.Resource{Measure: threadtrace.MeasureDiskTime, Name: name})
+		moved := f.resource(hop.Resource{Measure: threadtrace.MeasureDiskBytes, Name: name})
+		if grown := time.grown(); grown > most && time.evidence(time.mean, 10e6) >= certain {
+			most, c.Kind, c.Resource = grown, Disk, name
+			own := f.of(func(h *hop.Closed) float64 { return h.Machine.Of(threadtrace.MeasureOwnDiskBytes) })
+			share = 0
+			if moved.grown() > 0 {
+				share = own.grown() / moved.grown()
+			}
+		}
+	}
+	if c.Kind == Disk && share < ownMost {
+		c.Users = f.users(threadtrace.MeasureDiskBytes)
+		return true
+	}
+	// A limit of the control group keeps operations from the device at all.
+	for _, name := range f.names(threadtrace.MeasureDiskLimit) {
+		c.Kind, c.Resource = Disk, name
+		return true
+	}
+	return false
+}
+
+// peers are those that take longer to answer than in the past, or that do not take what
+// is sent to them.
+func (f *finder) peers() {
+	// A connection on which the peer speaks when it likes looks like one that waits: what
+	// neither a thread nor a client of the service waits for costs nobody anything.
+	clients := f.of(func(h *hop.Closed) float64 { return h.Machine.Of(threadtrace.MeasureClientWait) })
+	felt := f.WaitExcess + clients.grown()
+	for _, name := range f.names(threadtrace.MeasurePeerWait) {
+		x := f.resource(hop.Resource{Measure: threadtrace.MeasurePeerWait, Name: name})
+		answers := f.resource(hop.Resource{Measure: threadtrace.MeasurePeerSegments, Name: name})
+		expected := x.mean * max(1, f.Work)
+		if answers.mean > 0 {
+			// More questions wait longer in all.
+			expected = x.mean * max(1, answers.now/answers.mean)
+		} else if x.mean == 0 {
+			continue // a peer that it has never asked before is the code's choice
+		}
+		f.add(Cause{Kind: Peer, Resource: name, Lost: min(felt, x.now-expected), Evidence: x.evidence(expected, look), Waits: true})
+	}
+	f.limited(threadtrace.MeasureReceiverLimited, Peer)
+	f.limited(threadtrace.MeasureNetworkLimited, Network)
+}
+
+func (f *finder) limited(m threadtrace.Measure, kind Kind) {
+	for _, name := range f.names(m) {
+		x := f.resource(hop.Resource{Measure: m, Name: name})
+		f.add(Cause{Kind: kind, Resource: name, Lost: x.grown(), Evidence: x.evidence(x.mean*max(1, f.Work), slice), Waits: true})
+	}
+}
+
+func (f *finder) add(c Cause) { f.found = append(f.found, c) }
+
+// names are the resources of a measure in the hop, in order.
+func (f *finder) names(m threadtrace.Measure) []string {
+	var names []string
+	f.Hop.Machine.Each(m, func(name string, _ float64) { names = append(names, name) })
+	slices.Sort(names)
+	return names
+}
+
+// largest is the resource of a measure that has grown most, and by how much.
+func (f *finder) largest(m threadtrace.Measure) (name string, grown float64) {
+	for _, n := range f.names(m) {
+		if g := f.resource(hop.Resource{Measure: m, Name: n}).grown(); g > grown {
+			name, grown = n, g
+		}
+	}
+	return name, grown
+}
+
+// users are the neighbours that use more of a resource than they did, the largest first.
+func (f *finder) users(of threadtrace.Measure) (users []User) {
+	const listed, least = 3, 0.1
+	type who struct {
+		name string
+		pid  int32
+	}
+	grown, all := map[who]float64{}, 0.0
+	for u, v := range f.Hop.Machine.Users {
+		if u.Of != of {
+			continue
+		}
+		was := f.of(func(h *hop.Closed) (sum float64) {
+			for k, v := range h.Machine.Users {
+				if k.Of == of && k.Name == u.Name {
+					sum += v
+				}
+			}
+			return sum
+		})
+		if more := v - was.mean; more > 0 {
+			grown[who{u.Name, u.PID}] += more
+			all += more
+		}
+	}
+	for _, w := range slices.SortedFunc(maps.Keys(grown), func(a, b who) int {
+		return cmp.Or(cmp.Compare(grown[b], grown[a]), cmp.Compare(a.name, b.name), cmp.Compare(a.pid, b.pid))
+	}) {
+		if share := grown[w] / all; share >= least && len(users) < listed {
+			users = append(users, User{Name: w.name, PID: w.pid, Share: share})
+		}
+	}
+	return users
+}

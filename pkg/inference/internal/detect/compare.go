@@ -1,0 +1,271 @@
+package detect
+
+import (
+	"cmp"
+	"math"
+	"math/bits"
+	"slices"
+
+	"github.com/perfscope/perfscope/internal/unit"
+	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
+	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+)
+
+// Config of the decision.
+type Config struct {
+	// Evidence is the sum of log likelihood ratios from which a departure is real.
+	Evidence float64
+	// Share of a service's active time, and CPU time in nanoseconds per second, that
+	// a departure must cost to matter.
+	Share, Least float64
+	// Refusals per second that matter.
+	Refusals float64
+}
+
+// Finding is a cell that is beyond its past.
+type Finding struct {
+	ID   int32
+	Cell baseline.Cell
+	// Time is what the hop has, Expected what the past and the load let expect,
+	// Excess the difference, in nanoseconds per second (of refusals, calls).
+	Time, Expected, Excess float64
+	// Evidence is the sum of the test so far, Since the start of the hop in which it last
+	// left zero: the estimate of when a change began (Page, Biometrika 1954).
+	Evidence float64
+	Since    int64
+}
+
+// Verdict is how a hop compares with the past.
+type Verdict struct {
+	Vector *baseline.Vector
+	Load   baseline.Load
+	// Active is the time on CPU or waiting amid work, CPU the former part of it,
+	// CPUExcess and WaitExcess the parts beyond the past; nanoseconds per second.
+	Active, CPU, CPUExcess, WaitExcess float64
+	// Effect is the excess over what would matter, 1 is just that much; Refusal the
+	// same of refused calls.
+	Effect, Refusal float64
+	// Evidence is the largest of the findings that have an effect.
+	Evidence float64
+	// Cells and Nodes are the findings with enough evidence, Refused those of calls.
+	Cells, Nodes, Refused []Finding
+	// Doubt is the effect that there would be if a fraction of the evidence were
+	// enough: a hop with one is not learned before it is known to be normal.
+	Doubt float64
+	// sums is the test of each cell with this hop.
+	sums map[int32]sum
+}
+
+// sum is a sequential test that has left zero.
+type sum struct {
+	evidence float64
+	since    int64
+}
+
+// Score is the larger effect.
+func (v *Verdict) Score() float64 { return max(v.Effect, v.Refusal) }
+
+// Since is the start of the hop in which what was found began: of several findings, the
+// one from which at least half of the excess was there.
+func (v *Verdict) Since() int64 {
+	found := slices.Concat(v.Cells, v.Refused)
+	if len(found) == 0 {
+		found = v.Nodes
+	}
+	slices.SortFunc(found, func(a, b Finding) int { return cmp.Compare(a.Since, b.Since) })
+	all, so := 0.0, 0.0
+	for _, f := range found {
+		all += f.Excess
+	}
+	for _, f := range found {
+		if so += f.Excess; 2*so >= all {
+			return f.Since
+		}
+	}
+	return v.Vector.Hop.Start
+}
+
+// Detector is the sequential test of one service.
+type Detector struct {
+	cfg     Config
+	classes *threadtrace.Classes
+	index   *baseline.Index
+	// sums is the test of each cell that is in doubt.
+	sums map[int32]sum
+}
+
+// New returns a detector that has seen nothing.
+func New(cfg Config, classes *threadtrace.Classes, index *baseline.Index) *Detector {
+	return &Detector{cfg: cfg, classes: classes, index: index, sums: map[int32]sum{}}
+}
+
+// Reset forgets what is in doubt.
+func (d *Detector) Reset() { clear(d.sums) }
+
+// Commit takes the test of a verdict as that of the hops so far.
+func (d *Detector) Commit(v *Verdict) { d.sums = v.sums }
+
+// Compare holds a hop against the past. The detector is not changed.
+func (d *Detector) Compare(p *baseline.Past, v *baseline.Vector, load baseline.Load) Verdict {
+	out := Verdict{Vector: v, Load: load, sums: map[int32]sum{}}
+	var doubt Verdict
+	for _, e := range v.Entries {
+		cell := d.index.Cell(e.ID)
+		f := d.test(p, v, load, cell, e)
+		before := d.sums[e.ID]
+		f.Since = v.Hop.Start
+		if before.evidence > 0 {
+			f.Since = before.since
+		}
+		if f.Evidence = min(max(0, before.evidence+f.Evidence), 3*d.cfg.Evidence); f.Evidence > 0 {
+			out.sums[e.ID] = sum{f.Evidence, f.Since}
+		}
+		if f.Excess > 0 && f.Evidence >= d.cfg.Evidence {
+			out.add(f)
+		}
+		if f.Excess > 0 && f.Evidence >= d.cfg.Evidence*inDoubt {
+			doubt.add(f)
+		}
+	}
+	doubt.Vector, doubt.Load = v, load
+	d.weigh(&out, p)
+	d.weigh(&doubt, p)
+	out.Doubt = doubt.Score()
+	return out
+}
+
+// inDoubt is the fraction of the evidence from which a hop is not learned.
+const inDoubt = 0.25
+
+func (v *Verdict) add(f Finding) {
+	switch {
+	case f.Cell.State == baseline.Refused:
+		v.Refused = append(v.Refused, f)
+	case f.Cell.Inclusive:
+		v.Nodes = append(v.Nodes, f)
+	default:
+		v.Cells = append(v.Cells, f)
+	}
+}
+
+// test is what one cell says in one hop; Evidence is of this hop alone.
+func (d *Detector) test(p *baseline.Past, v *baseline.Vector, load baseline.Load, cell baseline.Cell, e baseline.Entry) Finding {
+	pr := priorOf(cell, d.classes)
+	slow := load.Waits
+	if cell.State == baseline.OnCPU {
+		slow = load.Work * load.Slow
+	}
+	f := Finding{ID: e.ID, Cell: cell, Time: e.Time}
+	// Most cells are within their mean, which is cheap to know.
+	if mean := p.PerLoad(e.ID) * slow; e.Time <= mean {
+		f.Expected, f.Evidence = mean, -math.Inf(1)
+		return f
+	}
+	f.Expected = p.Expected(e.ID, slow)
+	if cell.State == baseline.OnCPU && load.Busy {
+		f.Expected = p.LeastExpected(e.ID, slow)
+	}
+	if d.classes.Is(cell.Number, threadtrace.ClassSync) {
+		f.Expected *= slowDisk(p, v.Hop, cell.Number)
+	}
+	f.Excess = e.Time - f.Expected
+	if d.onlyTheDisk(p, v.Hop, cell, e) {
+		f.Excess, f.Evidence = 0, -math.Inf(1)
+		return f
+	}
+	grain := d.grain(p, v.Hop, cell, e)
+	if grain <= 0 {
+		f.Evidence = -math.Inf(1)
+		return f
+	}
+	n := float64(p.Len())
+	k, mean := e.Time/grain, f.Expected/grain
+	// The mean is known from n hops only: its upper limit with Jeffreys' prior.
+	mean = (1 + pr.margin) * (mean + (0.5+unsure*math.Sqrt(mean*n+0.5))/n)
+	dispersion := (n*p.Dispersion(e.ID, grain) + baseline.PriorHops*pr.dispersion) / (n + baseline.PriorHops)
+	if cell.State == baseline.Waiting && !e.Exact {
+		most := v.Hop.Seconds * 1e9 / max(independent, v.Hop.SnapshotPeriod*v.Hop.Seconds) * float64(max(1, e.Threads))
+		f.Evidence = Presence(k, mean, most, dispersion)
+	} else {
+		f.Evidence = LogLikelihoodRatio(k, mean, dispersion)
+	}
+	if cell.State == baseline.Waiting && !e.Exact {
+		// However many threads one reason holds, it was seen at so many moments.
+		looks := float64(bits.OnesCount64(e.Moments)) / dependent(v.Hop)
+		f.Evidence = min(f.Evidence, looks*math.Log(rates[len(rates)-1]))
+	}
+	return f
+}
+
+// grain is what one sighting of a cell stands for, in nanoseconds per second.
+func (d *Detector) grain(p *baseline.Past, c *hop.Closed, cell baseline.Cell, e baseline.Entry) float64 {
+	switch {
+	case cell.State == baseline.Refused:
+		return 1 / max(1e-9, c.CallSeconds)
+	case cell.State == baseline.OnCPU:
+		return c.SamplePeriod
+	case !e.Exact || cell.Inclusive:
+		return c.SnapshotPeriod * dependent(c)
+	}
+	length := p.UsualLength(cell.Number)
+	if length == 0 {
+		t := c.Calls[unit.Key{Number: cell.Number}]
+		length = t.Time / max(1e-9, t.N)
+	}
+	return length / max(1e-9, c.Seconds)
+}
+
+// dependent is how many looks are as much evidence as one that is independent.
+func dependent(c *hop.Closed) float64 {
+	interval := c.SnapshotPeriod * c.Seconds
+	if interval <= 0 {
+		return 1
+	}
+	return max(1, independent/interval)
+}
+
+// weigh says what the findings cost the service. The whole must be beyond the past
+// for the parts to count: a new mix of requests at the old cost is nobody's loss.
+func (d *Detector) weigh(v *Verdict, p *baseline.Past) {
+	whole := map[baseline.State]Finding{}
+	for _, state := range []baseline.State{baseline.OnCPU, baseline.Waiting} {
+		id, ok := d.index.Of(baseline.Cell{Function: baseline.Whole, State: state, Inclusive: true})
+		if !ok {
+			continue
+		}
+		load := v.Load.Waits
+		if state == baseline.OnCPU {
+			load = v.Load.Work * v.Load.Slow
+		}
+		t := v.Vector.Time(id)
+		whole[state] = Finding{Time: t, Expected: p.AtMost(id, load)}
+	}
+	found := map[baseline.State]float64{}
+	for _, f := range v.Cells {
+		found[f.Cell.State] += f.Excess
+		v.Evidence = max(v.Evidence, f.Evidence)
+	}
+	for _, f := range v.Nodes {
+		found[f.Cell.State] = max(found[f.Cell.State], f.Excess)
+		v.Evidence = max(v.Evidence, f.Evidence)
+	}
+	excess := func(state baseline.State) float64 {
+		w := whole[state]
+		return max(0, min(found[state], w.Time-w.Expected))
+	}
+	v.CPUExcess, v.WaitExcess = excess(baseline.OnCPU), excess(baseline.Waiting)
+	if v.Vector.Hop.Starved {
+		v.WaitExcess = 0
+	}
+	cpu := whole[baseline.OnCPU].Time
+	v.CPU, v.Active = cpu, cpu+whole[baseline.Waiting].Time
+	matters := func(active float64) float64 { return max(d.cfg.Least, d.cfg.Share*active) }
+	// A pool whose threads wait for others would hide a loop that doubles the CPU time.
+	v.Effect = max((v.CPUExcess+v.WaitExcess)/matters(v.Active), v.CPUExcess/matters(cpu))
+	for _, f := range v.Refused {
+		v.Refusal += f.Excess * v.Vector.Hop.CallSeconds / max(1e-9, v.Vector.Hop.Seconds) / d.cfg.Refusals
+		v.Evidence = max(v.Evidence, f.Evidence)
+	}
+	v.Refusal = min(v.Refusal, 2)
+}

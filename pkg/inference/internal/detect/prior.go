@@ -1,0 +1,78 @@
+package detect
+
+import (
+	"github.com/perfscope/perfscope/internal/unit"
+	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
+	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+)
+
+// prior is what is known of the cells of a class before a service has a past.
+type prior struct {
+	// dispersion is the squared coefficient of variation of a figure at one load.
+	dispersion float64
+	// margin is how much more than expected is nothing.
+	margin float64
+}
+
+var (
+	onCPU   = prior{dispersion: 0.05, margin: 0.15}
+	waiting = prior{dispersion: 0.25, margin: 0.25}
+	// A disk has other users, and clients that write more do not show in a load of
+	// reads and writes.
+	storing = prior{dispersion: 1, margin: 1}
+	refused = prior{dispersion: 0.25, margin: 1}
+)
+
+// unsure is how many standard errors above its estimate the mean of a cell may be.
+const unsure = 1.5
+
+// independent is how far apart two looks at a wait must be to be independent
+// evidence, in nanoseconds: closer ones meet the same wait.
+const independent = 0.4e9
+
+func priorOf(c baseline.Cell, classes *threadtrace.Classes) prior {
+	switch {
+	case c.State == baseline.OnCPU:
+		return onCPU
+	case c.State == baseline.Refused:
+		return refused
+	case stores(c, classes):
+		return storing
+	}
+	return waiting
+}
+
+// stores reports whether a wait is for storage: in a sync, or in a call that waits
+// neither for a peer nor for another thread.
+func stores(c baseline.Cell, classes *threadtrace.Classes) bool {
+	return c.State == baseline.Waiting && !c.Lock && !c.Inclusive && !classes.Is(c.Number, threadtrace.ClassIdle|threadtrace.ClassReadLike|
+		threadtrace.ClassConnect|threadtrace.ClassFutex|threadtrace.ClassFileLock|threadtrace.ClassSleep)
+}
+
+// slowestDisk is by how much longer syncs take at the most when others use the disk,
+// and the service is not to blame.
+const slowestDisk = 8.0
+
+// slowDisk is by how much longer than usual the syncs with a number take.
+func slowDisk(p *baseline.Past, c *hop.Closed, number int32) float64 {
+	t, usual := c.Calls[unit.Key{Number: number}], p.UsualLength(number)
+	if t.N*c.CallSeconds < 1 || usual <= 0 {
+		return 1
+	}
+	return min(slowestDisk, max(1, t.Time/t.N/usual))
+}
+
+// manyTimes is how often more a call must be made for its caller to be why more is
+// waited in it.
+const manyTimes = 3.0
+
+// onlyTheDisk reports whether a wait for storage that is no sync says nothing of the
+// service: a call that is answered from memory takes a thousand times as long when it
+// is not. It says something when it hangs, or when it is made many times as often.
+func (d *Detector) onlyTheDisk(p *baseline.Past, c *hop.Closed, cell baseline.Cell, e baseline.Entry) bool {
+	if !stores(cell, d.classes) || d.classes.Is(cell.Number, threadtrace.ClassSync) || e.Longest >= hop.StuckAfter {
+		return false
+	}
+	return c.Calls[unit.Key{Number: cell.Number}].N <= manyTimes*p.CallRate(cell.Number)
+}

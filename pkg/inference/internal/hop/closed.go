@@ -1,0 +1,251 @@
+package hop
+
+import (
+	"math"
+
+	"github.com/perfscope/perfscope/internal/unit"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+)
+
+// Wait is what a hop saw at one place.
+type Wait struct {
+	// Time is in nanoseconds per second, summed over the threads.
+	Time    float64
+	Threads int
+	// Longest is for how long the longest single wait had lasted, in nanoseconds.
+	Longest int64
+	// Exact is set when Time is that of the calls, not of snapshots.
+	Exact bool
+	// Moments has a bit for each part of the hop in which a thread was seen there.
+	Moments uint64
+}
+
+// Share is the part of its threads' time.
+func (w Wait) Share() float64 { return w.Time / 1e9 / float64(max(1, w.Threads)) }
+
+// And adds two waits up.
+func (w Wait) And(o Wait) Wait {
+	return Wait{w.Time + o.Time, w.Threads + o.Threads, max(w.Longest, o.Longest), w.Exact || o.Exact, w.Moments | o.Moments}
+}
+
+// Home is where a thread idled, and for which share of the hop.
+type Home struct {
+	Place
+	Share float64
+}
+
+// Closed is a hop that is over, per second of it.
+type Closed struct {
+	Start, End int64
+	// Seconds is how much of the hop was looked at, CallSeconds in how much of
+	// that calls were recorded: all call figures are per second of those.
+	Seconds, CallSeconds float64
+	// CPU and Wait are what threads with a past did, by stack and by place;
+	// FreshCPU and Fresh those of threads without one.
+	CPU, FreshCPU map[uint32]float64
+	Wait, Fresh   map[Place]Wait
+	// Parked are the places of Fresh at which a thread with a past waits alone.
+	Parked map[Place]bool
+	// CPUTotal is the exact CPU time, CPUOutside the sampled part of it in user
+	// code, RunDelay the time in which threads were runnable and had no CPU.
+	CPUTotal, CPUOutside, RunDelay float64
+	// Machine is what was lacking of the machine.
+	Machine Machine
+	Calls   map[unit.Key]Totals
+	Sites   map[Site]float64
+	// TimedOut is the time in waits whose time was over, by call.
+	TimedOut map[int32]float64
+	// Measures are the columns of WorkMeasures.
+	Measures []float64
+	// Holey is set when more calls were lost than seen, Starved when the machine
+	// kept even the snapshots waiting. Lost is the share of the calls that were lost.
+	Holey, Starved bool
+	Lost           float64
+	// Threads is how many were seen, ThreadCPU what each was seen to use, Homes
+	// where each idled most, if it did for long enough. Spinning are those that
+	// neither waited nor blocked all the time, Born the roles of new ones.
+	Threads   int
+	ThreadCPU map[int32]float64
+	Homes     map[int32]Home
+	Spinning  map[int32]bool
+	Born      map[int32]bool
+	// SamplePeriod and SnapshotPeriod are what one sample, one snapshot stands
+	// for, in nanoseconds per second of the hop.
+	SamplePeriod, SnapshotPeriod float64
+	Functions                    int
+	Units                        []*unit.Unit
+	// What single threads did; dropped when the hop becomes part of the past.
+	Cells   map[Cell]Seen
+	Orders  map[Order]uint32
+	Refused map[unit.Key]map[int32]Span
+}
+
+const (
+	// starvedGap is how many times as far apart as they should be snapshots are
+	// on a machine that is short of CPU for what runs at once, the collector too:
+	// everybody waits longer there.
+	starvedGap = 2
+	// wholly is the traced share of a hop from which calls count as recorded all
+	// the time: the clocks of the flushes and of the hooks differ a little.
+	wholly = 0.9
+	// leastTraced is the traced time of a hop, in seconds, below which its calls
+	// say nothing: requests come in waves, and fifty milliseconds are shorter than
+	// many a wave.
+	leastTraced = 0.05
+)
+
+// Traced reports whether calls were recorded.
+func (c *Closed) Traced() bool { return c.CallSeconds > 0 }
+
+// callSeconds is for how many of the seconds of a hop every call was recorded.
+func (h *Open) callSeconds(seconds float64) float64 {
+	switch part := share(float64(h.traced), float64(h.looked)); {
+	case part >= wholly:
+		return seconds
+	case seconds*part >= leastTraced:
+		return seconds * part
+	}
+	return 0
+}
+
+// Close turns the sums into figures per second. It is nil when too little of
+// the hop was looked at to speak for it.
+func (h *Open) Close(classes *threadtrace.Classes) *Closed {
+	length := h.End - h.Start
+	covered := length
+	if h.coveredTo > 0 {
+		covered = h.coveredTo - h.coveredFrom
+	}
+	if 2*covered < length {
+		return nil
+	}
+	seconds := float64(covered) / 1e9
+	c := &Closed{
+		Start: h.Start, End: h.End, Seconds: seconds, CallSeconds: h.callSeconds(seconds),
+		CPU: map[uint32]float64{}, FreshCPU: map[uint32]float64{}, Wait: map[Place]Wait{}, Fresh: map[Place]Wait{}, Parked: map[Place]bool{},
+		Calls: map[unit.Key]Totals{}, Sites: map[Site]float64{}, TimedOut: map[int32]float64{},
+		Units: h.Units.kept(), Functions: h.functions, Cells: h.cells, Born: h.Born, Refused: h.refused, Orders: h.Orders,
+		SamplePeriod: float64(h.sample) / seconds, SnapshotPeriod: float64(h.snapshot) / seconds,
+		CPUOutside: float64(h.cpuOutside) / seconds, RunDelay: float64(h.runDelay) / seconds, Machine: h.machine.perSecond(),
+		Starved: h.gaps > starvedGap*h.looks*h.snapshot,
+	}
+	sampled := c.addCells(seconds)
+	c.CPUTotal = h.exactCPU(sampled, covered)
+	if c.Traced() {
+		c.countCalls(h)
+	}
+	c.Measures = measures(c.Calls, classes)
+	return c
+}
+
+// addCells sums the cells up by stack and place, and returns the sampled CPU time.
+func (c *Closed) addCells(seconds float64) (sampled float64) {
+	for cell, t := range c.Cells {
+		perSecond := math.Round(float64(t.Time) / seconds)
+		at := Place{cell.Stack, cell.Number}
+		one := Wait{Time: perSecond, Threads: max(1, int(t.Population)), Longest: t.Longest, Moments: t.Moments}
+		switch {
+		case cell.Waiting && cell.Fresh:
+			c.Fresh[at] = c.Fresh[at].And(one)
+		case cell.Waiting:
+			c.Wait[at] = c.Wait[at].And(one)
+		case cell.Fresh:
+			c.FreshCPU[cell.Stack] += perSecond
+		default:
+			c.CPU[cell.Stack] += perSecond
+		}
+		if !cell.Waiting {
+			sampled += perSecond
+		}
+	}
+	return sampled
+}
+
+// exactCPU is the CPU time that the scheduler counted, or what was sampled if a
+// process began or ended in the hop, whose time is not all in the former.
+func (h *Open) exactCPU(sampled float64, covered int64) float64 {
+	exact := float64(h.cpuTime) / (float64(covered) / 1e9)
+	if h.cpuTime <= 0 {
+		return max(0, sampled)
+	}
+	processes := share(float64(h.looked), float64(covered))
+	const same = 0.05 // of a hop: the flushes of the processes differ a little
+	if math.Abs(processes-math.Round(processes)) > same {
+		exact = max(exact, sampled)
+	}
+	if h.sample == 0 {
+		return exact
+	}
+	// More than the samples bear out was used in another hop: its count came late.
+	grain := float64(h.sample) / (float64(covered) / 1e9)
+	sampled = max(0, sampled)
+	return min(exact, sampled+4*math.Sqrt(sampled*grain)+2*grain)
+}
+
+// countCalls turns the sums of calls into figures per second of tracing.
+func (c *Closed) countCalls(h *Open) {
+	seconds := c.CallSeconds
+	seen := 0.0
+	count := func(k unit.Key, t Totals) {
+		if t.N > 0 {
+			seen += t.N
+		}
+		c.Calls[k] = Totals{t.N / seconds, t.Time / seconds, t.Bytes / seconds}
+	}
+	for nr := range h.succeeded {
+		if t := h.succeeded[nr]; t.N > 0 {
+			count(unit.Key{Number: int32(nr)}, t) //nolint:gosec // below 512
+		}
+	}
+	for k, t := range h.failed {
+		count(k, t)
+	}
+	for s, n := range h.sites {
+		c.Sites[s] = float64(n) / seconds
+	}
+	if h.dropped > 0 && seen > 0 {
+		// What was lost was like what was seen; with most of it lost nobody knows.
+		c.Holey = float64(h.dropped) > seen
+		c.Lost = float64(h.dropped) / (float64(h.dropped) + seen)
+		whole := 1 + float64(h.dropped)/seen
+		for k, t := range c.Calls {
+			c.Calls[k] = Totals{t.N * whole, t.Time * whole, t.Bytes * whole}
+		}
+	}
+	for nr, t := range h.timedOut {
+		c.TimedOut[nr] = t / seconds
+	}
+}
+
+func share(part, whole float64) float64 {
+	if whole <= 0 {
+		return 0
+	}
+	return part / whole
+}
+
+// DescribeThreads sets what the hop says of single threads. idle tells where a
+// thread can be waiting for work, share for which part of the hop makes it idle.
+func (c *Closed) DescribeThreads(idle func(Place) bool, idleShare float64) {
+	c.Homes, c.Spinning, c.ThreadCPU = map[int32]Home{}, map[int32]bool{}, map[int32]float64{}
+	seen, waited := map[int32]bool{}, map[int32]bool{}
+	for cell, t := range c.Cells {
+		seen[cell.Thread] = true
+		perSecond := float64(t.Time) / c.Seconds
+		if !cell.Waiting {
+			c.ThreadCPU[cell.Thread] += perSecond
+			continue
+		}
+		waited[cell.Thread] = true
+		h := Home{Place{cell.Stack, cell.Number}, perSecond / 1e9 / float64(max(1, t.Population))}
+		if was := c.Homes[cell.Thread]; h.Share >= idleShare && idle(h.Place) && (h.Share > was.Share || h.Share == was.Share && h.Stack < was.Stack) {
+			c.Homes[cell.Thread] = h
+		}
+	}
+	c.Threads = len(seen)
+	for id, t := range c.ThreadCPU {
+		// With fewer than every other sample missing it had the CPU, or waited for
+		// one, all the time.
+		c.Spinning[id] = id != 0 && !waited[id] && t/1e9 >= 0.5
+	}
+}

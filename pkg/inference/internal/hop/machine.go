@@ -1,0 +1,120 @@
+package hop
+
+import (
+	"maps"
+
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+)
+
+// Resource is a measure of one resource of the machine.
+type Resource struct {
+	Measure threadtrace.Measure
+	Name    string
+}
+
+// maxResources bounds the figures of one hop, maxUsers who is known to use them.
+const (
+	maxResources = 1024
+	maxUsers     = 64
+)
+
+// Machine is what the service lacked of the machine in a hop.
+type Machine struct {
+	// Seconds is how much of the hop is known; zero is nothing.
+	Seconds float64
+	// Figures are per second, levels as they are.
+	Figures map[Resource]float64
+	// Users are who used CPU and disks, in units per second.
+	Users map[User]float64
+}
+
+// User is a neighbour of the service.
+type User struct {
+	Of   threadtrace.Measure
+	Name string
+	PID  int32
+}
+
+// Of is the figure of a measure that the service or the host has one of.
+func (m *Machine) Of(measure threadtrace.Measure) float64 { return m.Figures[Resource{measure, ""}] }
+
+// Each calls f with each resource of a measure.
+func (m *Machine) Each(measure threadtrace.Measure, f func(name string, v float64)) {
+	for r, v := range m.Figures {
+		if r.Measure == measure {
+			f(r.Name, v)
+		}
+	}
+}
+
+// AddMachine takes what is known of a part of the hop. Of one that reaches over its
+// edges that is a part of the figures.
+func (h *Open) AddMachine(m *threadtrace.Machine) {
+	from, to := max(h.Start, m.Start), min(h.End, m.End)
+	if to <= from {
+		return
+	}
+	part := float64(to-from) / float64(m.End-m.Start)
+	sum := &h.machine
+	if sum.Figures == nil {
+		sum.Figures, sum.Users = map[Resource]float64{}, map[User]float64{}
+	}
+	sum.Seconds += float64(to-from) / 1e9
+	for i := range m.Readings {
+		r := &m.Readings[i]
+		at := Resource{r.Measure, r.Resource}
+		if _, known := sum.Figures[at]; !known && len(sum.Figures) >= maxResources {
+			continue
+		}
+		if r.Measure.IsLevel() {
+			sum.Figures[at] = float64(r.Value)
+		} else {
+			sum.Figures[at] += float64(r.Value) * part
+		}
+	}
+	for i := range m.Users {
+		u := &m.Users[i]
+		at := User{u.Of, u.Name, u.PID}
+		if _, known := sum.Users[at]; known || len(sum.Users) < maxUsers {
+			sum.Users[at] += float64(u.Value) * part
+		}
+	}
+}
+
+// perSecond is what was summed up, per second of it.
+func (m *Machine) perSecond() Machine {
+	if m.Seconds <= 0 {
+		return Machine{}
+	}
+	out := Machine{Seconds: m.Seconds, Figures: make(map[Resource]float64, len(m.Figures)), Users: make(map[User]float64, len(m.Users))}
+	for r, v := range m.Figures {
+		if !r.Measure.IsLevel() {
+			v /= m.Seconds
+		}
+		out.Figures[r] = v
+	}
+	for u, v := range m.Users {
+		out.Users[u] = v / m.Seconds
+	}
+	return out
+}
+
+// mergeMachine is the mean of two, of which the second has the weight w.
+func mergeMachine(a, b Machine, w float64) Machine {
+	if b.Seconds == 0 || a.Seconds == 0 {
+		if a.Seconds == 0 {
+			a = b
+		}
+		return a
+	}
+	out := Machine{Seconds: a.Seconds + b.Seconds, Figures: maps.Clone(a.Figures), Users: maps.Clone(a.Users)}
+	mean := func(x, y float64) float64 { return x*(1-w) + y*w }
+	mix(out.Figures, b.Figures, mean)
+	mix(out.Users, b.Users, mean)
+	for r, v := range b.Figures {
+		if r.Measure.IsLevel() {
+			out.Figures[r] = v
+		}
+	}
+	return out
+}

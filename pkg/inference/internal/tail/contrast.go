@@ -1,0 +1,314 @@
+package tail
+
+import (
+	"math"
+	"slices"
+
+	"github.com/perfscope/perfscope/internal/frames"
+	"github.com/perfscope/perfscope/pkg/inference/internal/attribute"
+	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
+	"github.com/perfscope/perfscope/pkg/inference/internal/detect"
+	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+)
+
+// Contrast is what the slow requests of a kind have that the fast ones have not.
+type Contrast struct {
+	Kind string
+	// Spans is set when the requests are spans, and not execution units.
+	Spans bool
+	// Requests and Slow are how many were pooled, both fading.
+	Requests, Slow float64
+	// Threshold is from what a request is slow, Fast and Long are what fast and slow
+	// ones take on average, in nanoseconds.
+	Threshold, Fast, Long float64
+	// Explained is the share of the time that slow ones take longer which the findings
+	// are, 0 to 1.
+	Explained float64
+	// Same is the share of the time of fast requests that is in the functions found, 0 to
+	// 1: where it is much the slow ones do more of the same. Negative is not known: fast
+	// ones were hardly seen.
+	Same float64
+	// InCalls is, by stack and call, the share of its time on CPU that is in the call.
+	InCalls map[uint32]map[int32]float64
+	// Times are the evidence, Scale what one sighting of it is.
+	Times []attribute.Time
+	Scale attribute.Scale
+}
+
+const (
+	// certain is by how many standard errors the time at a place must go beyond that of
+	// the fast requests.
+	certain = 2.5
+	// beyondChance is by how many standard deviations there must be more sightings while
+	// slow requests are under way than chance would give, where that is surer.
+	beyondChance = 3.5
+	// fewSightings is how many there must be of what is found.
+	fewSightings = 3.0
+)
+
+// View is what is needed to read the pool.
+type View struct {
+	Stacks  *frames.Table
+	Classes *threadtrace.Classes
+	// Idle tells where threads wait for something to do.
+	Idle func(hop.Place) bool
+	// Period is the CPU time that a sample stands for, in nanoseconds.
+	Period float64
+}
+
+// Contrasts holds the slow requests of each kind that has a tail against its fast ones.
+func (p *Pool) Contrasts(v View) (found []Contrast) {
+	inverse, index := p.inverse()
+	if inverse == nil {
+		return nil
+	}
+	var cells map[baseline.Cell]*moments
+	for i, k := range p.kinds {
+		if !k.known || k.of[isSlow].n < fewSlow || k.of[isFast].n < fewSlow || k.of[isSlow].looked <= 0 || k.of[isFast].looked <= 0 {
+			continue
+		}
+		if !p.matters(k) {
+			continue
+		}
+		s, ok := index[classIndex(i, isSlow)]
+		f, also := index[classIndex(i, isFast)]
+		if ok && also {
+			if cells == nil {
+				cells = p.cells(v)
+			}
+			found = append(found, p.contrast(i, cells, v, newEstimate(inverse, index, s, f, k)))
+		}
+	}
+	return found
+}
+
+// matters reports whether somebody notices that requests are slow: each one by itself,
+// or all of them together by what they cost.
+func (p *Pool) matters(k *kind) bool {
+	const (
+		noticed = 1e6  // ns for each
+		costly  = 0.02 // seconds per second, as of an anomaly
+	)
+	more := k.mean(isSlow) - k.mean(isFast)
+	return more >= noticed || more*k.of[isSlow].n >= costly*1e9*p.seen.Seconds
+}
+
+func (p *Pool) contrast(at int, cells map[baseline.Cell]*moments, v View, e estimate) Contrast {
+	k := p.kinds[at]
+	c := Contrast{
+		Kind: k.name, Spans: k.spans, Requests: k.of[isSlow].n + k.of[isFast].n, Slow: k.of[isSlow].n,
+		Threshold: k.split.threshold, Fast: k.mean(isFast), Long: k.mean(isSlow),
+	}
+	// Who runs has to wait for a CPU, too.
+	delayed := 1 + share(p.seen.RunDelay, p.seen.CPU)
+	closed, past := p.times(v, e, p.together(at), delayed)
+	verdict := detect.Verdict{Load: baseline.Load{Work: 1, Waits: 1, Slow: 1}, Vector: &baseline.Vector{Hop: closed}}
+	held := map[bool]float64{}
+	for cell, m := range cells {
+		slow, fast, more, unsure := e.of(m)
+		if more <= 0 || e.sightings(m) < fewSightings || more < certain*unsure && p.chance(at, m) < beyondChance {
+			continue
+		}
+		f := detect.Finding{Cell: cell, Time: slow, Expected: fast, Excess: more}
+		if cell.State == baseline.OnCPU {
+			f.Time, f.Expected, f.Excess = delayed*f.Time, delayed*f.Expected, delayed*f.Excess
+			held[cell.Inclusive] = max(held[cell.Inclusive], p.held(at, m))
+		}
+		if cell.Inclusive {
+			verdict.Nodes = append(verdict.Nodes, f)
+		} else {
+			verdict.Cells = append(verdict.Cells, f)
+		}
+	}
+	extra := max(1, 1e9*(1-c.Fast/c.Long))
+	verdict.CPUExcess, verdict.WaitExcess = excess(&verdict, baseline.OnCPU), excess(&verdict, baseline.Waiting)
+	// One function that runs may hold many requests up: each of them for all of it.
+	c.Explained = min(1, max((verdict.CPUExcess+verdict.WaitExcess)/extra, delayed*max(held[false], held[true])))
+	of := attribute.Case{Stacks: v.Stacks, Classes: v.Classes, Idle: v.Idle, Hop: closed, Verdict: &verdict, Past: past}
+	c.Times = of.Times()
+	c.Same = p.same(at, cells, &verdict)
+	c.InCalls = p.inCalls(e)
+	c.Scale = attribute.Scale{
+		Grain: 1e9 * v.Period / k.of[isSlow].looked, Load: 1,
+		Hops: k.of[isFast].looked / k.of[isSlow].looked * c.Long / c.Fast,
+	}
+	return c
+}
+
+func excess(v *detect.Verdict, state baseline.State) float64 {
+	cells, nodes := 0.0, 0.0
+	for _, f := range v.Cells {
+		if f.Cell.State == state {
+			cells += f.Excess
+		}
+	}
+	for _, f := range v.Nodes {
+		if f.Cell.State == state {
+			nodes = max(nodes, f.Excess)
+		}
+	}
+	return max(cells, nodes)
+}
+
+// times is where slow requests spend their time, as a hop, and where fast ones do, as
+// its past.
+func (p *Pool) times(v View, e estimate, threads int, delayed float64) (*hop.Closed, attribute.Means) {
+	c := &hop.Closed{
+		Seconds: 1, CPU: map[uint32]float64{}, Wait: map[hop.Place]hop.Wait{}, Threads: threads,
+		SamplePeriod: v.Period, SnapshotPeriod: v.Period,
+	}
+	past := attribute.Means{CPU: map[uint32]float64{}, Wait: map[hop.Place]float64{}}
+	for at, m := range p.places {
+		slow, fast, _, _ := e.of(m)
+		if !at.waiting {
+			c.CPU[at.stack] += delayed * slow
+			past.CPU[at.stack] += delayed * fast
+			continue
+		}
+		w := hop.Place{Stack: at.stack, Number: at.number}
+		if v.Idle(w) {
+			continue
+		}
+		c.Wait[w] = c.Wait[w].And(hop.Wait{Time: slow, Threads: threads})
+		past.Wait[w] += fast
+	}
+	return c, past
+}
+
+// cells sums the places up by function, on the stack and innermost.
+func (p *Pool) cells(v View) map[baseline.Cell]*moments {
+	cells := map[baseline.Cell]*moments{}
+	add := func(c baseline.Cell, m *moments) {
+		if cells[c] == nil {
+			cells[c] = &moments{}
+		}
+		cells[c].and(m)
+	}
+	for _, at := range p.inOrder() {
+		if at.waiting && v.Idle(hop.Place{Stack: at.stack, Number: at.number}) {
+			continue
+		}
+		m := p.places[at]
+		number := at.number
+		if !at.waiting {
+			number = 0
+		}
+		c := baseline.CellOf(v.Stacks, at.stack, number, at.waiting)
+		add(c, m)
+		add(baseline.Cell{Function: baseline.Whole, State: c.State, Inclusive: true}, m)
+		for _, f := range v.Stacks.Get(at.stack).Frames {
+			add(baseline.Cell{Function: f, State: c.State, Inclusive: true}, m)
+		}
+	}
+	return cells
+}
+
+// held is the share of the time in which slow requests of a kind are under way that a
+// function runs, beyond what it runs without them.
+func (p *Pool) held(kind int, m *moments) float64 {
+	length, seen := p.beside[kind], m.beside[kind]
+	return share(seen[isSlow], length[isSlow]) - share(seen[isFast], length[isFast])
+}
+
+// together is how many slow requests of a kind are under way at a time, while any is: as
+// many may wait for one.
+func (p *Pool) together(kind int) int {
+	return max(1, int(math.Round(share(p.kinds[kind].of[isSlow].looked, p.beside[kind][isSlow]))))
+}
+
+// chance is by how many standard deviations more of the sightings of a place were while
+// slow requests of a kind were under way than their share of the time would give. Of
+// what is never seen otherwise a few sightings are enough.
+func (p *Pool) chance(kind int, m *moments) float64 {
+	of := &p.kinds[kind].of
+	s, square := m.at(classIndex(kind, isSlow))
+	f, _ := m.at(classIndex(kind, isFast))
+	within, all, part := s, s+f, share(of[isSlow].looked, of[isSlow].looked+of[isFast].looked)
+	if b := m.beside[kind]; b.all() > 0 {
+		within, all, part = b[isSlow], b.all(), share(p.beside[kind][isSlow], p.beside[kind].all())
+		s, square = m.at(0)
+	}
+	if s <= 0 || square <= 0 || part <= 0 || part >= 1 {
+		return 0
+	}
+	each := square / s
+	return (within - all*part) / math.Sqrt(all*each*part*(1-part))
+}
+
+// same is the share of the time of fast requests in the functions that were found:
+// where no thread is known, of the time while no slow one was under way. It is negative
+// when too little was seen of that.
+func (p *Pool) same(kind int, cells map[baseline.Cell]*moments, v *detect.Verdict) float64 {
+	const few = 10 // sightings
+	tied := true
+	for _, m := range cells {
+		tied = tied && m.beside[kind].all() == 0
+	}
+	usual := func(m *moments) (time, sightings float64) {
+		class := 0
+		if tied {
+			class = classIndex(kind, isFast)
+		}
+		t, square := m.at(class)
+		if time = t; !tied {
+			time = m.beside[kind][isFast]
+		}
+		return time, time * share(t, square)
+	}
+	found, all, seen := 0.0, 0.0, 0.0
+	for _, f := range v.Cells {
+		t, _ := usual(cells[f.Cell])
+		found += t
+	}
+	for cell, m := range cells {
+		if !cell.Inclusive {
+			t, n := usual(m)
+			all, seen = all+t, seen+n
+		}
+	}
+	if seen < few {
+		return -1
+	}
+	return share(found, all)
+}
+
+// inCalls is the share of the time of slow requests on CPU in each call, by stack.
+func (p *Pool) inCalls(e estimate) map[uint32]map[int32]float64 {
+	all, in := map[uint32]float64{}, map[uint32]map[int32]float64{}
+	for at, m := range p.places {
+		if at.waiting {
+			continue
+		}
+		slow, _, _, _ := e.of(m)
+		all[at.stack] += slow
+		if at.number == threadtrace.NoCall {
+			continue
+		}
+		if in[at.stack] == nil {
+			in[at.stack] = map[int32]float64{}
+		}
+		in[at.stack][at.number] += slow
+	}
+	for stack, calls := range in {
+		for nr := range calls {
+			calls[nr] = share(calls[nr], all[stack])
+		}
+	}
+	return in
+}
+
+// Within reports whether a function was seen while a request was under way: on its
+// thread, or, where that is not known, while no other slow request was.
+func (p *Pool) Within(stacks *frames.Table, r *Request, function int32) bool {
+	for i := range p.sightings {
+		s := &p.sightings[i]
+		if s.Time < r.Start || s.Time >= r.End || r.Thread != 0 && s.Thread != r.Thread {
+			continue
+		}
+		if slices.Contains(stacks.Get(s.Stack).Frames, function) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,302 @@
+package tail
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"slices"
+)
+
+const (
+	// maxSightings and maxPending bound what waits for the requests that it belongs to,
+	// and the requests that wait: where there are more, a part of the time is looked at.
+	maxSightings, maxPending = 16384, 8192
+	// maxUnits bounds the execution units that are taken in a hop: each is looked at by
+	// itself, so that those that are left out cost evidence and nothing else.
+	maxUnits = 1024
+	// maxPlaces bounds the places at which threads were seen.
+	maxPlaces = 2048
+	// faded is the weight below which a place is forgotten, in nanoseconds.
+	faded = 1e6
+)
+
+// place is where a thread was seen.
+type place struct {
+	stack   uint32
+	number  int32
+	waiting bool
+}
+
+// Pool gathers what was seen of a service while it worked on requests, by their kind
+// and by whether they were slow. A sighting on a thread that worked for one request
+// alone is that one's. Any other belongs to those under way at the instant, and to
+// nobody: how much time at a place goes with a request of each class is told by least
+// squares over all instants, which needs to know no thread. All of it fades over the
+// window.
+//
+// It holds at most maxSightings, maxPending requests, maxKinds kinds and maxPlaces
+// places with two numbers for each class.
+type Pool struct {
+	window    float64
+	sightings []Sighting
+	pending   []Request
+	kinds     []*kind
+	// units is how many were taken in the hop.
+	units int
+	// done is up to when all was pooled, cut from when on something was left out.
+	done, cut int64
+	// gram is the sum of the products of how many requests of two classes were under
+	// way, times the time; 0 is the class that is always one.
+	gram   [1 + 2*maxKinds][1 + 2*maxKinds]float64
+	places map[place]*moments
+	// beside is for how long, by kind, was looked at threads that work for nobody in
+	// particular.
+	beside [maxKinds]besides
+	// seen is what was looked at, fading.
+	seen Seen
+	// last is when a span came last.
+	last int64
+	// LeftOut counts requests and sightings for which there was no room.
+	LeftOut uint64
+}
+
+// NewPool returns one that fades over a window in nanoseconds.
+func NewPool(window int64) *Pool {
+	return &Pool{window: float64(window), cut: math.MaxInt64, places: map[place]*moments{}}
+}
+
+// HasSpans reports whether spans came within a window before an instant.
+func (p *Pool) HasSpans(at int64) bool { return p.last > 0 && float64(at-p.last) < p.window }
+
+// See takes a sighting; it is of use only while spans come.
+func (p *Pool) See(s Sighting) {
+	switch {
+	case s.Stack == 0 || s.Time < p.done || !p.HasSpans(s.Time):
+	case len(p.sightings) >= maxSightings:
+		p.leaveOut(s.Time)
+	default:
+		p.sightings = append(p.sightings, s)
+	}
+}
+
+func (p *Pool) leaveOut(from int64) {
+	p.LeftOut++
+	p.cut = min(p.cut, from)
+}
+
+// TakesUnits reports whether there is room for more execution units in this hop, which
+// are of use only while no spans come.
+func (p *Pool) TakesUnits(at int64) bool { return p.units < maxUnits && !p.HasSpans(at) }
+
+// Add takes a request that is over.
+func (p *Pool) Add(r Request) {
+	if r.Unit == nil {
+		p.last = max(p.last, r.End)
+	} else {
+		p.units++
+	}
+	switch {
+	case r.End <= r.Start || r.End <= p.done:
+		return
+	case len(p.pending) >= maxPending:
+		p.leaveOut(r.Start)
+		return
+	}
+	p.pending = append(p.pending, r)
+}
+
+// kindOf is the index of a kind, false when there is no room for it.
+func (p *Pool) kindOf(r *Request) (int, bool) {
+	for i, k := range p.kinds {
+		if k.name == r.Kind && k.spans == (r.Unit == nil) {
+			return i, true
+		}
+	}
+	if len(p.kinds) >= maxKinds {
+		i := p.least()
+		if i < 0 {
+			return 0, false
+		}
+		p.forget(i)
+		p.kinds[i] = &kind{name: r.Kind, spans: r.Unit == nil}
+		return i, true
+	}
+	p.kinds = append(p.kinds, &kind{name: r.Kind, spans: r.Unit == nil})
+	return len(p.kinds) - 1, true
+}
+
+// least is a kind with hardly any of the time, which makes room for others; -1 when
+// there is none.
+func (p *Pool) least() int {
+	const hardly = 0.01
+	all := 0.0
+	times := make([]float64, len(p.kinds))
+	for i, k := range p.kinds {
+		times[i] = k.of[isFast].time + k.of[isSlow].time
+		all += times[i]
+	}
+	for i, t := range times {
+		if t < hardly*all && p.kinds[i].fresh == 0 {
+			return i
+		}
+	}
+	return -1
+}
+
+func classIndex(kind, class int) int { return 1 + 2*kind + class }
+
+// forget drops what was pooled of a kind.
+func (p *Pool) forget(kind int) {
+	for _, c := range []int{classIndex(kind, isFast), classIndex(kind, isSlow)} {
+		for i := range p.gram {
+			p.gram[i][c], p.gram[c][i] = 0, 0
+		}
+		for _, m := range p.places {
+			if c < len(m.time) {
+				m.time[c], m.square[c] = 0, 0
+			}
+		}
+	}
+	p.beside[kind] = besides{}
+	for _, m := range p.places {
+		m.beside[kind] = besides{}
+	}
+	p.kinds[kind].of = [2]pooled{}
+}
+
+// Seen is what was looked at: for how many seconds requests could be seen, and the
+// seconds that all threads had a CPU, and that they waited for one.
+type Seen struct{ Seconds, CPU, RunDelay float64 }
+
+// Sweep pools what happened up to an instant, of which all requests are known by now;
+// seen is what was looked at since the last time.
+func (p *Pool) Sweep(until int64, seen Seen) {
+	if p.done == 0 {
+		p.done = until
+		for i := range p.sightings {
+			p.done = min(p.done, p.sightings[i].Time)
+		}
+		for i := range p.pending {
+			if p.pending[i].Unit != nil {
+				p.done = min(p.done, p.pending[i].Start)
+			}
+		}
+	}
+	if until <= p.done {
+		return
+	}
+	p.fade(float64(until - p.done))
+	p.seen = Seen{p.seen.Seconds + seen.Seconds, p.seen.CPU + seen.CPU, p.seen.RunDelay + seen.RunDelay}
+	slices.SortStableFunc(p.pending, func(a, b Request) int { return cmp.Compare(a.Start, b.Start) })
+	work := p.classify(until)
+	for i, k := range p.kinds {
+		if k.resplit() {
+			p.forget(i)
+		}
+	}
+	p.walk(work, p.done, min(until, p.cut))
+	p.done, p.cut, p.units = until, math.MaxInt64, 0
+	p.pending = slices.DeleteFunc(p.pending, func(r Request) bool { return r.End <= until })
+	p.sightings = slices.DeleteFunc(p.sightings, func(s Sighting) bool { return s.Time < until })
+}
+
+// item is a request under way between two instants.
+type item struct {
+	*Request
+	kind int
+}
+
+func (p *Pool) classify(until int64) (work []item) {
+	for i := range p.pending {
+		r := &p.pending[i]
+		if r.Start >= until || r.Unit != nil && r.End > until {
+			continue
+		}
+		k, ok := p.kindOf(r)
+		if !ok {
+			p.LeftOut++
+			continue
+		}
+		if r.End <= until && !r.Part {
+			p.kinds[k].add(r)
+		}
+		work = append(work, item{r, k})
+	}
+	return work
+}
+
+// fade lets what was pooled lose weight.
+func (p *Pool) fade(by float64) {
+	f := math.Exp(-by / p.window)
+	p.seen = Seen{f * p.seen.Seconds, f * p.seen.CPU, f * p.seen.RunDelay}
+	for k, b := range p.beside {
+		p.beside[k] = besides{f * b[isFast], f * b[isSlow]}
+	}
+	for i := range p.gram {
+		for j := range p.gram[i] {
+			p.gram[i][j] *= f
+		}
+	}
+	for _, k := range p.kinds {
+		for c := range k.of {
+			k.of[c] = pooled{f * k.of[c].n, f * k.of[c].time, f * k.of[c].looked}
+		}
+	}
+	for at, m := range p.places {
+		for k, b := range m.beside {
+			m.beside[k] = besides{f * b[isFast], f * b[isSlow]}
+		}
+		left := 0.0
+		for c := range m.time {
+			m.time[c] *= f
+			m.square[c] *= f
+			left = max(left, m.time[c])
+		}
+		if left < faded {
+			delete(p.places, at)
+		}
+	}
+}
+
+func (p *Pool) see(at place) *moments {
+	m := p.places[at]
+	if m == nil {
+		if len(p.places) >= maxPlaces {
+			p.LeftOut++
+			return nil
+		}
+		m = &moments{}
+		p.places[at] = m
+	}
+	return m
+}
+
+// Kinds is how many kinds are known, Len how much is held, for an estimate of memory.
+func (p *Pool) Kinds() int { return len(p.kinds) }
+
+// Bytes estimates the memory held.
+func (p *Pool) Bytes() int64 {
+	const perSighting, perRequest, perTook, perPlace = 40, 88, 16, 320
+	n := perSighting*int64(cap(p.sightings)) + perRequest*int64(cap(p.pending))
+	for _, k := range p.kinds {
+		n += perTook * int64(cap(k.recent))
+	}
+	for _, m := range p.places {
+		n += perPlace + 16*int64(cap(m.time))
+	}
+	return n
+}
+
+func (p *Pool) inOrder() []place {
+	return slices.SortedFunc(maps.Keys(p.places), func(a, b place) int {
+		waits := 0
+		switch {
+		case a.waiting == b.waiting:
+		case b.waiting:
+			waits = -1
+		default:
+			waits = 1
+		}
+		return cmp.Or(cmp.Compare(a.stack, b.stack), cmp.Compare(a.number, b.number), waits)
+	})
+}

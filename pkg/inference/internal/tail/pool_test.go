@@ -1,0 +1,116 @@
+package tail
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/perfscope/perfscope/internal/frames"
+	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+)
+
+const second = int64(time.Second)
+
+// What is held is bounded, and what was left out is counted.
+func TestPoolIsBounded(t *testing.T) {
+	p := NewPool(300 * second)
+	at := 1000 * second
+	for hop := range int64(4) {
+		for i := range int64(3 * maxPending) {
+			r := Request{Kind: fmt.Sprintf("GET /%d", i%100), Start: at + i*1e4, End: at + i*1e4 + 5e6}
+			p.Add(r)
+		}
+		for i := range int64(3 * maxSightings) {
+			p.See(Sighting{Time: at + i*1e4, Duration: 1e7, Stack: uint32(1 + i), Thread: int32(i)})
+		}
+		if len(p.pending) > maxPending || len(p.sightings) > maxSightings {
+			t.Fatalf("%d requests and %d sightings are held", len(p.pending), len(p.sightings))
+		}
+		at += 5 * second
+		p.Sweep(at, Seen{Seconds: 5})
+		if len(p.kinds) > maxKinds || len(p.places) > maxPlaces {
+			t.Fatalf("%d kinds and %d places are held", len(p.kinds), len(p.places))
+		}
+		if p.LeftOut == 0 {
+			t.Fatalf("hop %d: nothing was left out", hop)
+		}
+	}
+	const most = 4 << 20
+	if p.Bytes() > most {
+		t.Errorf("%d bytes are held", p.Bytes())
+	}
+}
+
+// With more requests than there is room for a part of the time is looked at, and what
+// is said of it is right.
+func TestAPartOfTheTimeIsEnough(t *testing.T) {
+	stacks := frames.NewTable()
+	intern := func(f string) uint32 {
+		return stacks.Intern(&threadtrace.Stack{Frames: []threadtrace.Frame{{Function: f, Module: "shop"}, {Function: "serve", Module: "shop"}}})
+	}
+	quick, slowly := intern("seal"), intern("match")
+	p := NewPool(300 * second)
+	at := 1000 * second
+	for range 12 {
+		from := at
+		for i := int64(0); at < from+5*second; i++ {
+			took, stack := int64(1e5), quick
+			if i%30 == 0 {
+				took, stack = 2e6, slowly
+			}
+			p.Add(Request{Kind: "GET", Start: at, End: at + took})
+			for s := at; s < at+took; s += 1e5 {
+				p.See(Sighting{Time: s, Duration: 1e5, Stack: stack, Thread: 1, Number: threadtrace.NoCall})
+			}
+			at += took
+		}
+		p.Sweep(at, Seen{Seconds: 5})
+	}
+	found := p.Contrasts(View{
+		Stacks: stacks, Classes: threadtrace.NewClasses("amd64"), Idle: func(hop.Place) bool { return false }, Period: 1e5,
+	})
+	if p.LeftOut == 0 || len(found) != 1 {
+		t.Fatalf("%d left out, %d found", p.LeftOut, len(found))
+	}
+	c := found[0]
+	if c.Explained < 0.9 {
+		t.Errorf("%.2f of the extra time is explained", c.Explained)
+	}
+	for _, x := range c.Times {
+		if x.Stack == slowly && (x.Now < 0.9e9 || x.Past > 0.05e9) || x.Stack == quick && x.Excess > 0.05e9 {
+			t.Errorf("%+v", x)
+		}
+	}
+}
+
+// A hop of a service with a thousand spans a second on two CPUs.
+func BenchmarkSweep(b *testing.B) {
+	stacks := frames.NewTable()
+	var ids []uint32
+	for i := range 400 {
+		ids = append(ids, stacks.Intern(&threadtrace.Stack{Frames: []threadtrace.Frame{
+			{Function: fmt.Sprint("leaf", i), Module: "shop"}, {Function: fmt.Sprint("handler", i%20), Module: "shop"},
+			{Function: "dispatch", Module: "shop"}, {Function: "serve", Module: "shop"},
+		}}))
+	}
+	p := NewPool(300 * second)
+	v := View{Stacks: stacks, Classes: threadtrace.NewClasses("amd64"), Idle: func(hop.Place) bool { return false }, Period: 1e7}
+	at := 1000 * second
+	b.ReportAllocs()
+	for b.Loop() {
+		for i := range int64(5000) {
+			start, took := at+i*1e6, int64(4e6)
+			if i%30 == 0 {
+				took = 60e6
+			}
+			p.Add(Request{Kind: fmt.Sprint("GET /", i%8), Start: start, End: start + took})
+		}
+		for i := range int64(5 * 2 * 97 * 2) {
+			p.See(Sighting{Time: at + i*5*second/1940, Duration: 1e7, Stack: ids[i%400], Thread: int32(i % 8), Waiting: i%2 == 0, Number: 1})
+		}
+		at += 5 * second
+		p.Sweep(at, Seen{Seconds: 5})
+		p.Contrasts(v)
+	}
+}

@@ -1,0 +1,151 @@
+package tail
+
+import (
+	"math"
+	"slices"
+
+	"github.com/perfscope/perfscope/internal/unit"
+)
+
+// Request is one piece of work that a service did for somebody.
+type Request struct {
+	// Kind is what it is compared within: requests of one kind should take as long.
+	Kind string
+	// ID is that of its span, zero without one.
+	ID [8]byte
+	// Start and End are in nanoseconds since the Unix epoch.
+	Start, End int64
+	// Thread worked for this request alone from Start to End; zero when that is not known.
+	Thread int32
+	// Size is how much was asked for, in bytes or rows; zero when that is not known.
+	Size float64
+	// Unit is the execution unit that the request is, nil for a span.
+	Unit *unit.Unit
+	// Part is set when it is only known to have lasted at least from Start to End: it
+	// tells something if that is too long already.
+	Part bool
+}
+
+func (r *Request) duration() float64 { return float64(max(1, r.End-r.Start)) }
+
+// Sighting is a thread seen on a CPU or waiting at an instant.
+type Sighting struct {
+	// Time is the instant, in nanoseconds since the Unix epoch, Duration the time
+	// that the sighting stands for.
+	Time, Duration int64
+	Thread         int32
+	Stack          uint32
+	// Number is the call that it waits in.
+	Number  int32
+	Waiting bool
+}
+
+const (
+	// fewRequests is how many of a kind there must be for it to have a tail, fewSlow how
+	// many of them must be slow.
+	fewRequests, fewSlow = 60, 5
+	// body is the share of a kind that is not slow: what hits more than a fourth of
+	// the requests is no tail.
+	body = 0.75
+	// shortestSlow and longer are how many times the median the shortest slow request,
+	// and the mean of all slow ones, must take: what a doubled load does to all is no
+	// tail.
+	shortestSlow, longer = 2.0, 3.0
+	// mattering is the share of all time of a kind that its slow requests must take
+	// beyond the median for it to matter.
+	mattering = 0.05
+	// maxRecent bounds the durations by which a kind is split.
+	maxRecent = 1024
+	// sizeClasses are powers of two of a request's size.
+	sizeClasses = 40
+	// sameSize is how many requests of a size there must be to know what it costs.
+	sameSize = 16
+)
+
+// split tells slow requests of a kind from fast ones, in nanoseconds.
+type split struct{ threshold, median float64 }
+
+// stays is the part of the best contrast from which the border stays where it was: what
+// was pooled on both sides of another one is lost.
+const stays = 0.7
+
+// findSplit splits durations where both sides are most alike within (Otsu, IEEE Trans.
+// Systems, Man and Cybernetics 1979), in the upper part of the distribution; false when
+// there is no tail. Of several tails that with much time is meant: it is the square
+// roots that are split. was is the border so far, zero without one. It sorts d.
+func findSplit(d []float64, was float64) (split, bool) {
+	n := len(d)
+	if n < fewRequests {
+		return split{}, false
+	}
+	slices.Sort(d)
+	median := d[n/2]
+	if d[int(body*float64(n))] >= shortestSlow*median {
+		return split{}, false
+	}
+	roots, times := make([]float64, n+1), make([]float64, n+1)
+	for i, x := range d {
+		roots[i+1], times[i+1] = roots[i]+math.Sqrt(x), times[i]+x
+	}
+	// contrast is that of a border before the i-th, zero where slow ones do not matter.
+	contrast := func(i int) float64 {
+		fast, slow, long := float64(i), float64(n-i), times[n]-times[i]
+		if n-i < fewSlow || long < longer*median*slow || long-median*slow < mattering*times[n] {
+			return 0
+		}
+		between := (roots[n]-roots[i])/slow - roots[i]/fast
+		return fast * slow * between * between
+	}
+	best, at := 0.0, -1
+	for i := int(body * float64(n)); i <= n-fewSlow; i++ {
+		if d[i] < shortestSlow*median || d[i] == d[i-1] {
+			continue
+		}
+		if q := contrast(i); q > best {
+			best, at = q, i
+		}
+	}
+	if at < 0 {
+		return split{}, false
+	}
+	if i, _ := slices.BinarySearch(d, was); was > 0 && i >= int(body*float64(n)) && contrast(i) >= stays*best {
+		return split{threshold: was, median: median}, true
+	}
+	return split{threshold: math.Sqrt(d[at-1] * d[at]), median: median}, true
+}
+
+// took is what a request of some size took.
+type took struct {
+	time  float64
+	class int
+}
+
+// sizes knows what requests of a size take, relative to the median of the kind: twice
+// the work is not slow.
+type sizes [sizeClasses]float64
+
+func classOf(size float64) int {
+	if size <= 0 {
+		return 0
+	}
+	return min(sizeClasses-1, 1+int(math.Log2(1+size)))
+}
+
+// sizesOf reads it off recent requests.
+func sizesOf(recent []took) (s sizes) {
+	all := make([]float64, 0, len(recent))
+	var of [sizeClasses][]float64
+	for _, r := range recent {
+		all = append(all, r.time)
+		of[r.class] = append(of[r.class], r.time)
+	}
+	slices.Sort(all)
+	for c := range of {
+		s[c] = 1
+		if len(all) > 0 && c > 0 && len(of[c]) >= sameSize {
+			slices.Sort(of[c])
+			s[c] = max(1, of[c][len(of[c])/2]/all[len(all)/2])
+		}
+	}
+	return s
+}

@@ -1,0 +1,82 @@
+package tail
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+func TestSplit(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	lognormal := func(median, sigma float64) float64 { return median * math.Exp(sigma*rng.NormFloat64()) }
+	for _, tc := range []struct {
+		name  string
+		n     int
+		slow  float64 // share
+		times float64 // as long
+		sigma float64
+		want  bool
+	}{
+		{"one in a hundred is twenty times as slow", 1000, 0.01, 20, 0.3, true},
+		{"three in a hundred are ten times as slow", 1000, 0.03, 10, 0.3, true},
+		{"one in ten is five times as slow", 1000, 0.1, 5, 0.3, true},
+		{"nothing is slow", 1000, 0, 1, 0.3, false},
+		{"all are slow", 1000, 1, 10, 0.3, false},
+		{"half of them are slow", 1000, 0.5, 10, 0.3, false},
+		{"they are too few", 40, 0.1, 10, 0.3, false},
+		{"slow ones are hardly slower", 1000, 0.05, 1.5, 0.3, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			d := make([]float64, tc.n)
+			slow := 0
+			for i := range d {
+				d[i] = lognormal(4e6, tc.sigma)
+				if float64(i) < tc.slow*float64(tc.n) {
+					d[i] = lognormal(4e6*tc.times, tc.sigma)
+					slow++
+				}
+			}
+			s, ok := findSplit(d, 0)
+			if ok != tc.want {
+				t.Fatalf("a tail: %v, want %v (%+v)", ok, tc.want, s)
+			}
+			if !ok {
+				return
+			}
+			above := 0
+			for _, x := range d {
+				if x >= s.threshold {
+					above++
+				}
+			}
+			if off := math.Abs(float64(above - slow)); off > 0.2*float64(slow)+1 {
+				t.Errorf("%d are slow by the border of %.1f ms, %d are", above, s.threshold/1e6, slow)
+			}
+		})
+	}
+}
+
+// What is large takes longer, and is not slow.
+func TestSizeIsTakenOut(t *testing.T) {
+	k := kind{name: "GET /report"}
+	rng := rand.New(rand.NewPCG(1, 3))
+	for i := range maxRecent {
+		r := Request{Kind: k.name, Start: 1, Size: 1 << 10}
+		took := 4e6
+		if i%20 == 0 {
+			r.Size, took = 1<<17, 80e6
+		}
+		r.End = r.Start + int64(took*(0.8+0.4*rng.Float64()))
+		k.add(&r)
+	}
+	if k.resplit(); k.known {
+		t.Errorf("large ones are taken for slow: %+v", k.split)
+	}
+	for i := range k.recent {
+		k.recent[i].class = 0
+	}
+	k.fresh = 1
+	if k.resplit(); !k.known {
+		t.Error("slow ones are not seen without their size")
+	}
+}

@@ -1,0 +1,154 @@
+package tail
+
+import (
+	"cmp"
+	"slices"
+)
+
+// edge is an instant at which a request without a thread begins or ends.
+type edge struct {
+	time  int64
+	class int
+	by    float64
+}
+
+// walk pools what was seen between two instants.
+func (p *Pool) walk(work []item, from, to int64) {
+	if to <= from {
+		return
+	}
+	tied := map[int32][]item{}
+	var edges []edge
+	for _, w := range work {
+		class := p.kinds[w.kind].class(w.Request)
+		of := &p.kinds[w.kind].of[class]
+		if w.Part && class != isSlow {
+			continue
+		}
+		if w.End <= to && !w.Part {
+			of.n++
+			of.time += w.duration()
+		}
+		if w.Unit != nil {
+			p.unit(w, classIndex(w.kind, class))
+			continue
+		}
+		start, end := max(from, w.Start), min(to, w.End)
+		if end <= start {
+			continue
+		}
+		of.looked += float64(end - start)
+		c := classIndex(w.kind, class)
+		if w.Thread != 0 {
+			tied[w.Thread] = append(tied[w.Thread], w)
+			p.gram[c][c] += float64(end - start)
+			continue
+		}
+		edges = append(edges, edge{start, c, 1}, edge{end, c, -1})
+	}
+	slices.SortStableFunc(edges, func(a, b edge) int { return cmp.Compare(a.time, b.time) })
+	slices.SortStableFunc(p.sightings, func(a, b Sighting) int { return cmp.Compare(a.Time, b.Time) })
+	p.merge(edges, tied, from, to)
+}
+
+// merge goes through beginnings, ends and sightings in their order.
+func (p *Pool) merge(edges []edge, tied map[int32][]item, from, to int64) {
+	var under [1 + 2*maxKinds]float64
+	under[0] = 1
+	if p.spanless() {
+		under[0] = 0 // all that is pooled are units
+	}
+	active := []int{0}
+	at := from
+	pass := func(until int64) {
+		for _, i := range active {
+			for _, j := range active {
+				p.gram[i][j] += under[i] * under[j] * float64(until-at)
+			}
+		}
+		for k := range p.kinds {
+			p.beside[k][beside(under[classIndex(k, isSlow)])] += float64(until - at)
+		}
+		at = until
+	}
+	next := 0
+	step := func(until int64) {
+		for ; next < len(edges) && edges[next].time <= until; next++ {
+			e := edges[next]
+			pass(e.time)
+			under[e.class] += e.by
+			switch is := slices.Index(active, e.class); {
+			case under[e.class] > 0 && is < 0:
+				active = append(active, e.class)
+			case under[e.class] <= 0 && is >= 0:
+				under[e.class] = 0
+				active = slices.Delete(active, is, is+1)
+			}
+		}
+	}
+	for i := range p.sightings {
+		s := &p.sightings[i]
+		if s.Time < from {
+			continue
+		}
+		if s.Time >= to {
+			break
+		}
+		step(s.Time)
+		m := p.see(place{s.Stack, s.Number, s.Waiting})
+		if m == nil {
+			continue
+		}
+		if c, ok := p.tiedTo(tied[s.Thread], s.Time); ok {
+			m.add(c, 1, float64(s.Duration))
+			continue
+		}
+		for _, c := range active {
+			m.add(c, under[c], float64(s.Duration))
+		}
+		for k := range p.kinds {
+			m.beside[k][beside(under[classIndex(k, isSlow)])] += float64(s.Duration)
+		}
+	}
+	step(to)
+	pass(to)
+}
+
+// beside says on which side of besides an instant is with so many slow requests.
+func beside(slow float64) int {
+	if slow > 0 {
+		return isSlow
+	}
+	return isFast
+}
+
+func (p *Pool) spanless() bool {
+	for _, k := range p.kinds {
+		if k.spans {
+			return false
+		}
+	}
+	return true
+}
+
+// tiedTo is the class of the request that a thread worked for at an instant: of nested
+// ones the innermost.
+func (p *Pool) tiedTo(of []item, at int64) (int, bool) {
+	for i := len(of) - 1; i >= 0; i-- {
+		if of[i].Start <= at && at < of[i].End {
+			return classIndex(of[i].kind, p.kinds[of[i].kind].class(of[i].Request)), true
+		}
+	}
+	return 0, false
+}
+
+// unit pools an execution unit with what was seen inside it.
+func (p *Pool) unit(w item, class int) {
+	p.kinds[w.kind].of[class-classIndex(w.kind, isFast)].looked += w.duration()
+	p.gram[class][class] += w.duration()
+	for _, t := range w.Unit.Stacks {
+		if m := p.see(place{t.Stack, t.Number, t.Waiting}); m != nil {
+			m.add(class, 1, float64(t.Time))
+		}
+	}
+}

@@ -1,0 +1,228 @@
+package inference
+
+import (
+	"fmt"
+
+	"github.com/perfscope/perfscope/internal/unit"
+	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
+	"github.com/perfscope/perfscope/pkg/inference/internal/cause"
+	"github.com/perfscope/perfscope/pkg/inference/internal/detect"
+	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
+)
+
+// lessWork is the load below which more waiting at known places is what one
+// expects, and below which threads without a past may be why.
+const lessWork = 0.7
+
+// judge compares a hop with the past and reports whether there is something to
+// tell of it.
+func (a *Analyzer) judge(c *hop.Closed) (Anomaly, bool) {
+	a.dropStale(c)
+	if e := a.episode; e != nil {
+		return a.judgeEpisode(e, c)
+	}
+	n := a.normalFor(c)
+	a.latest = n
+	if n == nil {
+		var found Anomaly
+		ok := false
+		if !a.start.isPart(c) { // what is inherited has no units
+			found, ok = a.warmUp(c)
+		}
+		a.remember(c)
+		return found, ok
+	}
+	v := a.compare(n, c)
+	a.note(&v)
+	if v.Doubt < doubtful {
+		a.commit(&v)
+		if v.plain && !n.combined && !a.start.isPart(c) {
+			a.habit.vectors.keep(v.Vector, n.idling.At)
+		}
+		a.remember(c)
+		return a.endWarmUp(c)
+	}
+	a.episode = &episode{id: fmt.Sprintf("%016x", uint64(c.Start)), onset: c.Start, instance: a.inherited.instance, normal: n} //nolint:gosec // an identifier
+	return a.judgeEpisode(a.episode, c)
+}
+
+// note keeps the figures of the hop for Stats.
+func (a *Analyzer) note(v *verdict) {
+	a.stats.Score, a.stats.Evidence, a.stats.Load, a.stats.Active = v.Score(), v.Evidence, v.Load.Work, v.Active/1e9
+	a.recent.judged(v)
+}
+
+// normal is what a hop is compared with.
+type normal struct {
+	past   *baseline.Past
+	idling *baseline.Idling
+	views  baseline.Views
+	// interpreted is set when most of what the service computes is in a runtime,
+	// combined when some hops of the past count several times.
+	interpreted, combined bool
+}
+
+// normalFor is the past of a hop, nil when there is not enough of it.
+func (a *Analyzer) normalFor(c *hop.Closed) *normal {
+	if a.start.isPart(c) {
+		return a.normalAtStart(c)
+	}
+	return a.normalOf(c, a.habit.hops)
+}
+
+// normalOf is the past of a hop, of those of some hops that are like it.
+func (a *Analyzer) normalOf(c *hop.Closed, hops []*hop.Closed) *normal {
+	// The newest hop may hold the beginning of what is found now.
+	if len(hops) > minPast && a.cfg.follows(RuleNewestApart) {
+		hops = hops[:len(hops)-1]
+	}
+	if works(c) {
+		// Hops without work say nothing about what work costs.
+		var working []*hop.Closed
+		for _, h := range hops {
+			if works(h) {
+				working = append(working, h)
+			}
+		}
+		hops = working
+	}
+	if len(hops) < minPast {
+		return nil
+	}
+	if a.cfg.follows(RuleSettled) {
+		hops = settled(hops)
+	}
+	return a.newNormal(hops)
+}
+
+func (a *Analyzer) newNormal(hops []*hop.Closed) *normal {
+	n := &normal{interpreted: a.interprets(hops)}
+	n.idling = baseline.NewIdling(hops, a.habit.may, n.interpreted)
+	n.views = a.views(n.idling)
+	vectors := a.habit.vectors.of(hops, a.habit.hops, &n.views)
+	// The load of each is known by all of them.
+	if a.latest == nil || a.latest.combined {
+		n.past = baseline.NewPast(vectors)
+	} else {
+		n.past = a.latest.past.With(vectors)
+	}
+	for _, v := range vectors {
+		v.Load = n.past.Work(v, a.habit.index)
+	}
+	n.past.Reload()
+	return n
+}
+
+// views turn hops into vectors, where threads idle as they are known to.
+func (a *Analyzer) views(idling *baseline.Idling) baseline.Views {
+	return baseline.Views{
+		Stacks: a.stacks, Index: a.habit.index, Idle: idling.At,
+		Refusal: func(k unit.Key) bool { return detect.IsRefusal(k, a.classes) },
+	}
+}
+
+// works reports whether the service was asked for something in a hop.
+func works(c *hop.Closed) bool {
+	const (
+		fewPerSecond = 2.0
+		onePercent   = 1e7
+	)
+	if !c.Traced() {
+		return c.CPUTotal >= onePercent
+	}
+	for _, m := range hop.WorkMeasures {
+		if c.Measures[m.Count] >= fewPerSecond {
+			return true
+		}
+	}
+	return false
+}
+
+// settled leaves out the hops in which the service was still getting ready, as far
+// as enough of a past remains: at first caches are empty and a JIT compiler is at
+// work, and that is no habit.
+func settled(hops []*hop.Closed) []*hop.Closed {
+	const above = 1.2
+	for len(hops) > minPast {
+		rest := make([]float64, 0, len(hops)-1)
+		for _, h := range hops[1:] {
+			rest = append(rest, h.CPUTotal)
+		}
+		if hops[0].CPUTotal <= above*baseline.Median(rest) {
+			break
+		}
+		hops = hops[1:]
+	}
+	return hops
+}
+
+// verdict is how a hop compares with the past, and whether that is with the threads
+// that have none.
+type verdict struct {
+	detect.Verdict
+	hop *hop.Closed
+	// machine is what the machine has to do with it, outside the time lost that way
+	// which the code's figures do not have, usual the activity of the past; in
+	// nanoseconds per second.
+	machine cause.Verdict
+	outside float64
+	usual   float64
+	fresh   bool
+	idle    func(hop.Place) bool
+	// plain is set when its vector is what it will be in the past: of all threads, with
+	// the idling of the past.
+	plain bool
+}
+
+// compare judges a hop: the code, and what the machine has to do with it.
+func (a *Analyzer) compare(n *normal, c *hop.Closed) verdict {
+	v := a.compareCode(n, c)
+	a.weighMachine(n, &v)
+	return v
+}
+
+// commit takes the tests of a verdict as those of the hops so far.
+func (a *Analyzer) commit(v *verdict) {
+	a.detector.Commit(&v.Verdict)
+	a.machine.Commit(&v.machine)
+}
+
+// compareCode judges a hop by what the service does. Threads without a past (a backup, a pool that was just
+// started) count only when the others are hurt: less work is done, or they are
+// slower, too.
+func (a *Analyzer) compareCode(n *normal, c *hop.Closed) verdict {
+	if !a.cfg.follows(RuleFreshApart) {
+		return a.compareThreads(n, c, true, true)
+	}
+	v := a.compareThreads(n, c, false, false)
+	if slower := v.Score() >= 1; len(c.Fresh)+len(c.FreshCPU) > 0 && (v.Load.Work < lessWork || slower) {
+		v = a.compareThreads(n, c, true, slower)
+	}
+	return v
+}
+
+func (a *Analyzer) compareThreads(n *normal, c *hop.Closed, fresh, slower bool) verdict {
+	views := n.views
+	v := verdict{hop: c, fresh: fresh, idle: views.Idle, plain: len(c.Fresh)+len(c.FreshCPU) == 0}
+	vector := views.Of(c, fresh)
+	load := n.past.Load(vector, a.habit.index)
+	if load.Work < lessWork {
+		views.Idle = n.idling.Unasked(c)
+		v.idle, v.plain = views.Idle, false
+		vector = views.Of(c, fresh)
+	}
+	if fresh {
+		// What may be the idling of threads without a past is no wait amid work. One
+		// that has a past may hold up the others, if they are slower.
+		idle := views.Idle
+		views.Idle = func(p hop.Place) bool {
+			_, known := c.Wait[p]
+			return idle(p) || !known && !(slower && c.Parked[p]) && a.habit.may.At(p)
+		}
+		v.idle, v.plain = views.Idle, false
+		vector = views.Of(c, fresh)
+	}
+	vector.Load = load.Work
+	v.Verdict = a.detector.Compare(n.past, vector, load)
+	return v
+}

@@ -1,0 +1,239 @@
+package inference
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+)
+
+// surroundings is what the machine says each second, beside a usual one.
+type surroundings struct {
+	delay    time.Duration // in which threads could run and had no CPU
+	readings []threadtrace.Reading
+	users    []threadtrace.User
+}
+
+// quietMachine is a host of two CPUs on which little else happens.
+func quietMachine() []threadtrace.Reading {
+	return []threadtrace.Reading{
+		{Measure: threadtrace.MeasureStopped}, {Measure: threadtrace.MeasureUninterruptible, Value: 5e6},
+		{Measure: threadtrace.MeasureHostBusy, Value: 9e8}, {Measure: threadtrace.MeasureSteal, Value: 0}, {Measure: threadtrace.MeasureCPUs, Value: 2},
+		{Measure: threadtrace.MeasureDiskTime, Resource: "vda", Value: 20e6}, {Measure: threadtrace.MeasureDiskOperations, Resource: "vda", Value: 40}, {Measure: threadtrace.MeasureDiskBytes, Resource: "vda", Value: 1e6},
+		{Measure: threadtrace.MeasurePeerWait, Resource: "10.0.0.2:5432", Value: 1e7}, {Measure: threadtrace.MeasurePeerSegments, Resource: "10.0.0.2:5432", Value: 300},
+	}
+}
+
+// add tells the analyzer of the second to come.
+func (m *surroundings) add(s *server) {
+	told := &threadtrace.Machine{Start: s.now, End: s.now + second, Users: m.users}
+	for _, r := range quietMachine() {
+		for _, other := range m.readings {
+			if other.Measure == r.Measure && other.Resource == r.Resource {
+				r.Value = 0
+			}
+		}
+		told.Readings = append(told.Readings, r)
+	}
+	told.Readings = append(told.Readings, m.readings...)
+	s.analyzer.AddMachine(told)
+	s.analyzer.AddCoverage(threadtrace.Coverage{Start: s.now, End: s.now + second, RunDelay: m.delay, Traced: time.Second})
+}
+
+// waitingForPeer is asking, with workers that wait for the answer for most of the time.
+func waitingForPeer() load {
+	return with(asking(), func(l *load) {
+		for i := 1; i < len(l.waits); i++ {
+			l.waits[i].share = 0.2
+			l.waits[i].also = &site{stack: "@read ask_peer job worker", call: "read", share: 0.7}
+		}
+	})
+}
+
+func TestWhatTheTimeIsLostTo(t *testing.T) {
+	computing := with(steady(1), func(l *load) { l.busy["scan find handle loop main"] = 0.9; l.waits[0].share = 0 })
+	for _, tc := range []struct {
+		name     string
+		fault    load
+		machine  surroundings
+		want     CauseKind
+		resource string
+		user     string
+		// blamed is the function that is a suspect, empty for none.
+		blamed string
+	}{
+		{
+			name: "a quota that is used up", fault: steady(0.5), want: CauseCPUQuota, resource: "/shop",
+			machine: surroundings{delay: 800 * time.Millisecond, readings: []threadtrace.Reading{{Measure: threadtrace.MeasureThrottledTime, Resource: "/shop", Value: 8e8}}},
+		},
+		{
+			name: "a neighbour on the CPUs", fault: steady(0.5), want: CauseCPUContention, user: "backup",
+			machine: surroundings{
+				delay: 800 * time.Millisecond, readings: []threadtrace.Reading{{Measure: threadtrace.MeasureHostBusy, Value: 2e9}},
+				users: []threadtrace.User{{Of: threadtrace.MeasureHostBusy, Name: "backup", PID: 7, Value: 1e9}},
+			},
+		},
+		{
+			name: "a hypervisor with other guests", fault: steady(0.5), want: CauseCPUContention, resource: "hypervisor",
+			machine: surroundings{delay: 800 * time.Millisecond, readings: []threadtrace.Reading{{Measure: threadtrace.MeasureSteal, Value: 9e8}}},
+		},
+		{
+			name: "stopped", fault: load{}, want: CauseStopped,
+			machine: surroundings{readings: []threadtrace.Reading{{Measure: threadtrace.MeasureStopped, Value: 3e9}}},
+		},
+		{
+			name: "a disk with a neighbour", fault: steady(0.5), want: CauseDisk, resource: "vda", user: "tar",
+			machine: surroundings{
+				readings: []threadtrace.Reading{
+					{Measure: threadtrace.MeasureUninterruptible, Value: 8e8}, {Measure: threadtrace.MeasureDiskTime, Resource: "vda", Value: 2e9}, {Measure: threadtrace.MeasureDiskBytes, Resource: "vda", Value: 2e8},
+				},
+				users: []threadtrace.User{{Of: threadtrace.MeasureDiskBytes, Name: "tar", PID: 7, Value: 2e8}},
+			},
+		},
+		{
+			name: "memory at its limit", fault: steady(0.5), want: CauseMemory, resource: "/shop",
+			machine: surroundings{readings: []threadtrace.Reading{
+				{Measure: threadtrace.MeasureUninterruptible, Value: 8e8}, {Measure: threadtrace.MeasureRefaults, Resource: "/shop", Value: 4000}, {Measure: threadtrace.MeasureDiskTime, Resource: "vda", Value: 2e9},
+			}},
+		},
+		{
+			name: "a peer that is slow", fault: waitingForPeer(), want: CausePeer, resource: "10.0.0.2:5432",
+			machine: surroundings{readings: []threadtrace.Reading{
+				{Measure: threadtrace.MeasurePeerWait, Resource: "10.0.0.2:5432", Value: 8e8}, {Measure: threadtrace.MeasurePeerSegments, Resource: "10.0.0.2:5432", Value: 100},
+			}},
+		},
+		{
+			name: "a peer that is asked two hundred times as often", fault: waitingForPeer(), want: CauseCode, blamed: "ask_peer",
+			machine: surroundings{readings: []threadtrace.Reading{
+				{Measure: threadtrace.MeasurePeerWait, Resource: "10.0.0.2:5432", Value: 12e8}, {Measure: threadtrace.MeasurePeerSegments, Resource: "10.0.0.2:5432", Value: 60000},
+			}},
+		},
+		{
+			name: "a peer that it never asked before", fault: waitingForPeer(), want: CauseCode, blamed: "ask_peer",
+			machine: surroundings{readings: []threadtrace.Reading{{Measure: threadtrace.MeasurePeerWait, Resource: "10.0.0.9:80", Value: 8e8}}},
+		},
+		{
+			name: "code, and its own threads wait for each other", fault: computing, want: CauseCode, blamed: "scan",
+			machine: surroundings{delay: 500 * time.Millisecond, readings: []threadtrace.Reading{{Measure: threadtrace.MeasureHostBusy, Value: 17e8}}},
+		},
+		{name: "code on a quiet machine", fault: computing, want: CauseCode, blamed: "scan"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			overSeeds(t, seeds, func(s *server) error {
+				var quiet surroundings
+				usual := steady(1)
+				if strings.Contains(tc.name, "peer") {
+					usual = asking()
+				}
+				s.live(75, phase{load: usual, extra: quiet.add})
+				if len(s.found) > 0 {
+					return fmt.Errorf("before: %s", s.found[0].Summary)
+				}
+				s.live(30, phase{load: tc.fault, extra: tc.machine.add})
+				if len(s.found) == 0 {
+					return fmt.Errorf("nothing was told; score %.2f, evidence %.1f", s.analyzer.Stats().Score, s.analyzer.Stats().Evidence)
+				}
+				a := s.found[len(s.found)-1]
+				if len(a.Causes) == 0 || a.Causes[0].Kind != tc.want || !strings.Contains(a.Causes[0].Resource, tc.resource) {
+					return fmt.Errorf("%+v: %s", a.Causes, a.Summary)
+				}
+				if tc.user != "" && (len(a.Causes[0].Users) == 0 || a.Causes[0].Users[0].Name != tc.user) {
+					return fmt.Errorf("the users are %+v", a.Causes[0].Users)
+				}
+				if tc.blamed == "" && len(a.Suspects) > 0 {
+					return fmt.Errorf("%s is blamed: %s", a.Suspects[0].Function, a.Summary)
+				}
+				if tc.blamed != "" && (len(a.Suspects) == 0 || a.Suspects[0].Function != tc.blamed) {
+					return fmt.Errorf("%s is not blamed: %s", tc.blamed, a.Summary)
+				}
+				sum := 0.0
+				for _, c := range a.Causes {
+					sum += c.Share
+				}
+				if sum > 1.000001 || sum < 0.8 {
+					return fmt.Errorf("the shares are %+v", a.Causes)
+				}
+				return nil
+			})
+		})
+	}
+}
+
+// TestAMachineThatIsAsEverCausesNothing: what a service always lacked is its past.
+func TestAMachineThatIsAsEverCausesNothing(t *testing.T) {
+	overSeeds(t, seeds, func(s *server) error {
+		always := surroundings{delay: 300 * time.Millisecond, readings: []threadtrace.Reading{
+			{Measure: threadtrace.MeasureThrottledTime, Resource: "/shop", Value: 3e8}, {Measure: threadtrace.MeasureUninterruptible, Value: 3e8}, {Measure: threadtrace.MeasureHostBusy, Value: 19e8},
+			{Measure: threadtrace.MeasurePeerWait, Resource: "10.0.0.2:5432", Value: 3e8},
+		}}
+		s.live(180, phase{load: steady(1), extra: always.add})
+		if len(s.found) > 0 {
+			return fmt.Errorf("%s", s.found[0].Summary)
+		}
+		return nil
+	})
+}
+
+// TestAPeerThatNobodyWaitsForIsNotSlow: it may speak when it likes. When clients wait
+// for the service meanwhile it is.
+func TestAPeerThatNobodyWaitsForIsNotSlow(t *testing.T) {
+	for _, clients := range []int64{0, 3e9} {
+		overSeeds(t, seeds, func(s *server) error {
+			var quiet surroundings
+			s.live(75, phase{load: steady(1), extra: quiet.add})
+			silent := surroundings{readings: []threadtrace.Reading{
+				{Measure: threadtrace.MeasurePeerWait, Resource: "10.0.0.2:5432", Value: 3e9}, {Measure: threadtrace.MeasurePeerSegments, Resource: "10.0.0.2:5432", Value: 100},
+				{Measure: threadtrace.MeasureClientWait, Value: clients},
+			}}
+			s.live(60, phase{load: steady(1), extra: silent.add})
+			if told := len(s.found) > 0; told != (clients > 0) {
+				return fmt.Errorf("%d clients wait: told is %v", clients/1e9, told)
+			}
+			return nil
+		})
+	}
+}
+
+// TestAMachineOfAnythingIsTaken: no figure brings the analysis down.
+func TestAMachineOfAnythingIsTaken(t *testing.T) {
+	overSeeds(t, seeds, func(s *server) error {
+		for range 60 {
+			var wild surroundings
+			for range s.rng.IntN(40) {
+				wild.readings = append(wild.readings, threadtrace.Reading{
+					Measure: threadtrace.Measure(s.rng.IntN(70)), Resource: []string{"", "a", "b"}[s.rng.IntN(3)], Value: s.rng.Int64() >> s.rng.IntN(63),
+				})
+			}
+			s.live(1, phase{load: steady(1), extra: wild.add})
+		}
+		return nil
+	})
+}
+
+// TestAFaultBesideABusyMachineIsNamed: a service that already lacks the CPU, and then
+// computes in vain, has a suspect, whatever the larger part is.
+func TestAFaultBesideABusyMachineIsNamed(t *testing.T) {
+	overSeeds(t, seeds, func(s *server) error {
+		var quiet surroundings
+		s.live(75, phase{load: steady(1), extra: quiet.add})
+		busy := surroundings{
+			delay: 800 * time.Millisecond, readings: []threadtrace.Reading{{Measure: threadtrace.MeasureHostBusy, Value: 2e9}},
+			users: []threadtrace.User{{Of: threadtrace.MeasureHostBusy, Name: "backup", PID: 7, Value: 1e9}},
+		}
+		s.live(120, phase{load: steady(0.5), extra: busy.add})
+		before := len(s.found)
+		if before == 0 || len(s.found[before-1].Suspects) > 0 {
+			return fmt.Errorf("before the fault %d were told: %+v", before, s.found)
+		}
+		fault := with(steady(0.5), func(l *load) { l.busy["scan find handle loop main"] = 0.3 })
+		s.live(15, phase{load: fault, extra: busy.add})
+		for _, a := range s.found[before:] {
+			if len(a.Suspects) > 0 && a.Suspects[0].Function == "scan" && len(a.Causes) > 1 {
+				return nil
+			}
+		}
+		return fmt.Errorf("scan is not named: %s", s.found[len(s.found)-1].Summary)
+	})
+}

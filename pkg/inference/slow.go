@@ -1,0 +1,262 @@
+package inference
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/perfscope/perfscope/internal/frames"
+	"github.com/perfscope/perfscope/internal/unit"
+	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
+	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
+	"github.com/perfscope/perfscope/pkg/inference/internal/tail"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+)
+
+// Request is a request that a service worked on, as a span tells of it. Times are
+// nanoseconds since the Unix epoch.
+type Request struct {
+	// Kind is what it is compared within: the span's name and route.
+	Kind string
+	// ID is the span's.
+	ID         [8]byte
+	Start, End int64
+	// Thread worked for this request alone; zero when that is not known.
+	Thread int32
+	// Size is how much was asked for, in bytes or rows; zero when that is not known.
+	Size float64
+}
+
+// Tail is what slow requests of a kind have that fast ones of the same time have not.
+type Tail struct {
+	// Kind is the name of a span, or of the function whose execution units they are;
+	// Spans says which.
+	Kind  string
+	Spans bool
+	// Start and End bound the hop of which it is said, in nanoseconds since the Unix
+	// epoch. What is said is of the whole window, the newer the more.
+	Start, End int64
+	// Requests is how many were seen in the window, Share the part of them that is slow.
+	Requests, Share float64
+	// Threshold is from what a request is slow, Fast and Slow are means.
+	Threshold, Fast, Slow time.Duration
+	// Explained is the share of the time that slow requests take longer which is seen
+	// in functions, 0 to 1.
+	Explained float64
+	// Difference says how slow ones differ from fast ones.
+	Difference Difference
+	Pattern    string
+	// Suspects are ranked, most suspect first; without any nothing stands out.
+	Suspects []Suspect
+	// Path is the chain of callers, outermost first, that leads into the first suspect.
+	Path []string
+	// Scope is the share of the program's functions that Suspects is, zero when their
+	// number is unknown.
+	Scope float64
+	// News is set when this was not told yet, or is another explanation.
+	News    bool
+	Summary string
+}
+
+// Difference is how slow requests of a kind differ from fast ones.
+type Difference string
+
+// The differences.
+const (
+	// DifferenceSame means that slow ones do the same, only more of it: they are
+	// larger.
+	DifferenceSame Difference = "more_of_the_same"
+	// DifferencePath means that slow ones go another way through the program.
+	DifferencePath Difference = "another_path"
+	// DifferenceUnknown means that it is not known which of the two it is: too little was
+	// seen of fast ones.
+	DifferenceUnknown Difference = "unknown"
+	// DifferenceUnexplained means that nothing seen in the process tells them apart.
+	DifferenceUnexplained Difference = "unexplained"
+)
+
+const (
+	// spansLate is how long after it ended a span may come, in nanoseconds: SDKs export
+	// every five seconds.
+	spansLate = int64(10 * time.Second)
+	// explains is the share of the extra time from which something is explained.
+	explains = 0.25
+	// patienceSlow is how many slow requests there must be for it to be told that
+	// nothing explains them.
+	patienceSlow = 50
+)
+
+// slowRequests follows the requests of a service.
+type slowRequests struct {
+	pool   *tail.Pool // nil when switched off
+	units  tail.Units
+	period float64
+	kinds  map[string]*slowKind
+	now    []Tail
+}
+
+// slowKind is what was said of a kind, and what would be said if it is said again.
+type slowKind struct {
+	told, next string
+}
+
+func newSlowRequests(cfg Config, stacks *frames.Table, classes *threadtrace.Classes) slowRequests {
+	if !cfg.SlowRequests {
+		return slowRequests{}
+	}
+	return slowRequests{pool: tail.NewPool(int64(cfg.Window)), units: tail.Units{Stacks: stacks, Classes: classes}, kinds: map[string]*slowKind{}}
+}
+
+// AddRequests takes requests that are over. They must come within ten seconds of their
+// end, in the events' time; what comes later is left out.
+func (a *Analyzer) AddRequests(list []Request) {
+	if a.slow.pool == nil {
+		return
+	}
+	for i := range list {
+		r := &list[i]
+		if a.threads[r.Thread] == nil {
+			r.Thread = 0 // what a runtime calls a thread is none of the kernel's
+		}
+		a.slow.pool.Add(r.tail())
+	}
+}
+
+func (r *Request) tail() tail.Request {
+	return tail.Request{Kind: r.Kind, ID: r.ID, Start: r.Start, End: r.End, Thread: r.Thread, Size: r.Size}
+}
+
+// Tails are the kinds of requests of which some are slow, as of the last hop.
+func (a *Analyzer) Tails() []Tail { return a.slow.now }
+
+// SawWithin reports whether the first suspect of a tail was seen while a request was
+// under way.
+func (a *Analyzer) SawWithin(t *Tail, r Request) bool {
+	if a.slow.pool == nil || len(t.Suspects) == 0 {
+		return false
+	}
+	if a.threads[r.Thread] == nil {
+		r.Thread = 0
+	}
+	f, ok := a.stacks.Lookup(t.Suspects[0].Function, t.Suspects[0].Module)
+	q := r.tail()
+	return ok && a.slow.pool.Within(a.stacks, &q, f)
+}
+
+// see takes an event of a thread.
+func (s *slowRequests) see(thread int32, e *threadtrace.Event) {
+	if s.pool == nil {
+		return
+	}
+	if s.pool.TakesUnits(e.Time) {
+		s.units.See(thread, e)
+	}
+	if e.Stack == 0 || e.Kind != threadtrace.KindSample && e.Kind != threadtrace.KindBlocked {
+		return
+	}
+	at := tail.Sighting{Time: e.Time, Duration: e.Duration, Thread: thread, Stack: e.Stack, Number: e.Number}
+	if at.Waiting = e.Kind == threadtrace.KindBlocked; !at.Waiting {
+		s.period = float64(e.Duration)
+	}
+	s.pool.See(at)
+}
+
+// unit takes an execution unit, while no spans tell of the requests.
+func (s *slowRequests) unit(u *unit.Unit, broken int64) {
+	if s.pool == nil {
+		return
+	}
+	if !s.pool.TakesUnits(u.End) {
+		s.units.Skip(u.ThreadID)
+		return
+	}
+	if r, ok := s.units.Take(u, broken); ok {
+		s.pool.Add(r)
+	}
+}
+
+// judge pools what is complete by a hop, and says what tells slow requests apart.
+func (s *slowRequests) judge(a *Analyzer, c *hop.Closed) {
+	if s.pool == nil {
+		return
+	}
+	until := c.End
+	seen := tail.Seen{Seconds: c.CallSeconds, CPU: c.CPUTotal / 1e9 * c.Seconds, RunDelay: c.RunDelay / 1e9 * c.Seconds}
+	if s.pool.HasSpans(c.End) {
+		until, seen.Seconds = until-spansLate, c.Seconds
+	}
+	if !s.pool.TakesUnits(c.End) {
+		s.units.Restart() // events were left out
+	}
+	s.pool.Sweep(until, seen)
+	s.units.Forget(func(thread int32) bool { return a.threads[thread] == nil })
+	s.now = s.now[:0:0]
+	if s.period <= 0 {
+		return
+	}
+	v := tail.View{Stacks: a.stacks, Classes: a.classes, Idle: a.resting(), Period: s.period}
+	for _, found := range s.pool.Contrasts(v) {
+		t := a.describeTail(&found, c)
+		if s.say(&t, found.Slow) {
+			s.now = append(s.now, t)
+		}
+	}
+	slices.SortFunc(s.now, func(a, b Tail) int { return cmp.Compare(a.Kind, b.Kind) })
+}
+
+// resting tells where threads wait for something to do, as far as that is known by now:
+// a request that is late for another reason is no reason for them to wait.
+func (a *Analyzer) resting() func(hop.Place) bool {
+	switch n, hops := a.latest, a.habit.hops; {
+	case n != nil:
+		return n.idling.At
+	case len(hops) > 0:
+		return baseline.NewIdling(hops, a.habit.may, a.interprets(hops)).At
+	}
+	return a.habit.may.Parks
+}
+
+// say decides whether a tail is spoken of, and whether that is news: an explanation is
+// one when it is the same in two hops in a row.
+func (s *slowRequests) say(t *Tail, slow float64) bool {
+	k := s.kinds[t.Kind]
+	if k == nil {
+		if len(s.kinds) >= maxTailKinds {
+			return false
+		}
+		k = &slowKind{}
+		s.kinds[t.Kind] = k
+	}
+	what := string(t.Difference)
+	if len(t.Suspects) > 0 {
+		what += " " + t.Suspects[0].Function
+	}
+	again := what == k.next
+	k.next = what
+	if t.Difference == DifferenceUnexplained {
+		if k.told == "" && slow >= patienceSlow && again {
+			k.told, t.News = what, true
+			return true
+		}
+		return k.told == what
+	}
+	if k.told == what {
+		return true
+	}
+	if !again {
+		return false
+	}
+	k.told, t.News = what, true
+	return true
+}
+
+// maxTailKinds bounds the kinds of which it is known what was said.
+const maxTailKinds = 64
+
+func (s *slowRequests) bytes() int64 {
+	if s.pool == nil {
+		return 0
+	}
+	const perThread = 640
+	return s.pool.Bytes() + perThread*int64(s.units.Len())
+}

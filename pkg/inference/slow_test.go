@@ -1,0 +1,243 @@
+package inference
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+)
+
+// shop simulates a server with threads that work on requests: each spends its time in
+// the stacks of its way, and between them waits for the next.
+type shop struct {
+	t        testing.TB
+	analyzer *Analyzer
+	rng      *rand.Rand
+	threads  []*clerk
+	requests []Request
+	// tied says of each span which thread worked for it.
+	tied bool
+	// spans is set when spans come, traced when all calls are recorded.
+	spans, traced bool
+	told          []Tail
+}
+
+// step is a part of a request: where a thread is, and for how long.
+type step struct {
+	stack, call string // without a call it is on a CPU
+	took        time.Duration
+}
+
+type clerk struct {
+	id    int32
+	steps []step
+	left  int64
+	start int64
+	key   int
+	// since is when it began to wait for a request, or its step.
+	since  int64
+	events []threadtrace.Event
+	stacks []string
+}
+
+const idleStack = "recv read_request serve start"
+
+// way is what a request of some key does.
+type way func(key int) []step
+
+func (s *shop) run(seconds int64, rate float64, of way) {
+	const moment = int64(time.Millisecond)
+	look := int64(100 * time.Millisecond)
+	sample := second / 97
+	batches := map[int32]*threadtrace.Batch{}
+	next := map[int32]int64{}
+	for at := epoch; at < epoch+seconds*second; at += moment {
+		for _, c := range s.threads {
+			s.work(c, at, rate, of)
+			st := step{stack: idleStack, call: "recvfrom"}
+			if len(c.steps) > 0 {
+				st = c.steps[0]
+			}
+			b := batches[c.id]
+			if b == nil {
+				b = &threadtrace.Batch{ThreadID: c.id}
+				batches[c.id] = b
+			}
+			switch {
+			case st.call == "" && at >= next[c.id]:
+				next[c.id] = at + sample
+				s.see(b, st, threadtrace.Event{Time: at, Kind: threadtrace.KindSample, Number: threadtrace.NoCall, Duration: sample})
+			case st.call != "" && at%look == 0:
+				s.see(b, st, threadtrace.Event{Time: at, Kind: threadtrace.KindBlocked, Number: number(s.t, st.call), Duration: look, Elapsed: moment})
+			}
+			for i := range c.events {
+				s.see(b, step{stack: c.stacks[i]}, c.events[i])
+			}
+			c.events, c.stacks = nil, nil
+		}
+		if (at+moment)%second == 0 {
+			s.flush(batches, at+moment)
+		}
+	}
+}
+
+// work has a thread go on for a millisecond.
+func (s *shop) work(c *clerk, at int64, rate float64, of way) {
+	if len(c.steps) == 0 {
+		if s.rng.Float64() > rate/1000 {
+			return
+		}
+		s.call(c, step{stack: idleStack, call: "recvfrom"}, at)
+		c.key++
+		c.start, c.steps = at, of(s.rng.IntN(1000))
+		c.left = int64(c.steps[0].took)
+	}
+	c.left -= int64(time.Millisecond)
+	for c.left <= 0 && len(c.steps) > 0 {
+		s.call(c, c.steps[0], at+int64(time.Millisecond))
+		if c.steps = c.steps[1:]; len(c.steps) > 0 {
+			c.left += int64(c.steps[0].took)
+			continue
+		}
+		r := Request{Kind: "GET /ticket", Start: c.start, End: at + int64(time.Millisecond)}
+		r.ID[0], r.ID[1], r.ID[2] = byte(c.key), byte(c.key>>8), byte(c.id)
+		if s.tied {
+			r.Thread = c.id
+		}
+		s.requests = append(s.requests, r)
+	}
+}
+
+// call records a call that ends now, if it is one and calls are recorded.
+func (s *shop) call(c *clerk, st step, now int64) {
+	if s.traced && st.call != "" {
+		c.events = append(c.events, threadtrace.Event{Time: c.since, Kind: threadtrace.KindCall, Number: number(s.t, st.call), Duration: now - c.since})
+		c.stacks = append(c.stacks, st.stack)
+	}
+	c.since = now
+}
+
+func (s *shop) see(b *threadtrace.Batch, st step, e threadtrace.Event) {
+	b.Stacks = append(b.Stacks, stackOf(st.stack))
+	e.Stack = uint32(len(b.Stacks))
+	b.Events = append(b.Events, e)
+}
+
+func (s *shop) flush(batches map[int32]*threadtrace.Batch, now int64) {
+	c := threadtrace.Coverage{
+		Start: now - second, End: now, SamplePeriod: time.Duration(second / 97), SnapshotPeriod: 100 * time.Millisecond, Threads: len(s.threads),
+	}
+	if s.traced {
+		c.Traced = time.Second
+	}
+	s.analyzer.AddCoverage(c)
+	for _, c := range s.threads {
+		if b := batches[c.id]; b != nil {
+			slices.SortStableFunc(b.Events, func(a, b threadtrace.Event) int { return cmp.Compare(a.Time, b.Time) })
+			s.analyzer.AddBatch(b)
+		}
+	}
+	clear(batches)
+	if s.spans {
+		s.analyzer.AddRequests(s.requests)
+	}
+	s.requests = nil
+	s.analyzer.Advance(now)
+	for _, t := range s.analyzer.Tails() {
+		if t.News {
+			s.told = append(s.told, t)
+		}
+	}
+}
+
+func newShop(t testing.TB, seed uint64, threads int) *shop {
+	s := &shop{t: t, analyzer: NewAnalyzer(DefaultConfig(), "amd64"), rng: rand.New(rand.NewPCG(seed, 4)), spans: true}
+	for i := range threads {
+		s.threads = append(s.threads, &clerk{id: int32(100 + i), since: epoch})
+	}
+	return s
+}
+
+const ms = time.Millisecond
+
+func TestTheFunctionBehindSlowRequests(t *testing.T) {
+	fast := []step{{stack: "hash seal answer serve start", took: 4 * ms}}
+	slowly := func(permille int, extra ...step) way {
+		return func(key int) []step {
+			if key < permille {
+				return append(slices.Clone(extra), fast...)
+			}
+			return fast
+		}
+	}
+	for _, tc := range []struct {
+		name  string
+		of    way
+		truth string
+		want  Difference
+	}{
+		{"computes", slowly(30, step{stack: "match rule answer serve start", took: 50 * ms}), "match", DifferencePath},
+		{"waits", slowly(30, step{stack: "@fsync append answer serve start", call: "fsync", took: 60 * ms}), "append", DifferencePath},
+		{"sleeps", slowly(30, step{stack: "@clock_nanosleep retry answer serve start", call: "clock_nanosleep", took: 60 * ms}), "retry", DifferencePath},
+		{"one in ten", slowly(100, step{stack: "match rule answer serve start", took: 30 * ms}), "match", DifferencePath},
+		{"is larger", slowly(30, step{stack: "hash seal answer serve start", took: 50 * ms}), "hash", DifferenceSame},
+	} {
+		for _, by := range []string{"spans", "spans with threads", "units"} {
+			t.Run(tc.name+"/"+by, func(t *testing.T) {
+				right := 0
+				var said []string
+				for seed := range uint64(seeds) {
+					s := newShop(t, seed, 6)
+					s.spans, s.tied, s.traced = by != "units", by == "spans with threads", by == "units"
+					s.run(90, 12, tc.of)
+					if len(s.told) == 0 {
+						said = append(said, "nothing")
+						continue
+					}
+					last := s.told[len(s.told)-1]
+					said = append(said, fmt.Sprintf("%s [%s %v]", last.Summary, last.Difference, functionsOf(last.Suspects)))
+					if f := functionsOf(last.Suspects); last.Difference == tc.want && len(f) > 0 && f[0] == tc.truth {
+						right++
+					}
+				}
+				if right < seeds-1 {
+					t.Errorf("right under %d of %d seeds:\n%s", right, seeds, strings.Join(said, "\n"))
+				}
+			})
+		}
+	}
+}
+
+// Requests that are all alike have no tail, whatever happens beside them.
+func TestNothingIsSaidOfRequestsThatAreAlike(t *testing.T) {
+	for seed := range uint64(seeds) {
+		s := newShop(t, seed, 6)
+		s.run(60, 12, func(key int) []step {
+			return []step{{stack: "hash seal answer serve start", took: time.Duration(3+key%5) * ms}}
+		})
+		if len(s.told) > 0 {
+			t.Errorf("seed %d: %s", seed, s.told[0].Summary)
+		}
+	}
+}
+
+func TestSlowRequestsCanBeSwitchedOff(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.SlowRequests = false
+	s := newShop(t, 1, 6)
+	s.analyzer = NewAnalyzer(cfg, "amd64")
+	s.run(60, 12, func(key int) []step {
+		if key < 30 {
+			return []step{{stack: "match rule answer serve start", took: 50 * ms}}
+		}
+		return []step{{stack: "hash seal answer serve start", took: 4 * ms}}
+	})
+	if len(s.told) > 0 {
+		t.Error(s.told[0].Summary)
+	}
+}

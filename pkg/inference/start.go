@@ -1,0 +1,104 @@
+package inference
+
+import (
+	"slices"
+	"time"
+
+	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
+	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
+	"github.com/perfscope/perfscope/pkg/inference/internal/memory"
+)
+
+// startUp is how long after its start a service is not yet what it is later: its caches
+// are empty, its code is being compiled.
+const startUp = 5 * time.Minute
+
+// start is what the first minutes of the service's processes were like.
+type start struct {
+	// began is when the present one started, zero when that is not known.
+	began int64
+	// inherited is set when the past is of another process.
+	inherited bool
+	// past are those of earlier processes, present the one at hand; own are its hops.
+	past    []pastStart
+	present pastStart
+	own     []*hop.Closed
+}
+
+// pastStart has some hops of a start, ever further apart.
+type pastStart struct {
+	began int64
+	hops  []*hop.Closed
+}
+
+// isPart reports whether a hop is of a start that is judged by other starts.
+func (s *start) isPart(c *hop.Closed) bool { return s.inherited && s.age(c) >= 0 }
+
+// age is how long after the start a hop began; negative when it is no part of it.
+func (s *start) age(c *hop.Closed) int64 {
+	if s.began == 0 || c.Start-s.began >= int64(startUp) {
+		return -1
+	}
+	return max(0, c.Start-s.began)
+}
+
+// note keeps a hop if enough time has gone since the one before: a quarter of the age.
+func (s *start) note(c *hop.Closed) {
+	age := s.age(c)
+	p := &s.present
+	p.began = s.began
+	if n := len(p.hops); age < 0 || n >= memory.MaxStartHops || n > 2 && 4*(c.Start-p.hops[n-1].Start) < age {
+		return
+	}
+	kept := *c
+	kept.Cells, kept.Refused, kept.Orders, kept.Units = nil, nil, nil, nil
+	p.hops = append(p.hops, &kept)
+}
+
+// add takes the start of another process.
+func (s *start) add(began int64, hops []*hop.Closed) {
+	known := slices.ContainsFunc(s.past, func(p pastStart) bool { return p.began == began })
+	if known || began == s.began && len(s.present.hops) > 0 || len(hops) == 0 {
+		return
+	}
+	s.past = append(s.past, pastStart{began, hops})
+	slices.SortFunc(s.past, func(a, b pastStart) int { return int(min(1, max(-1, a.began-b.began))) })
+	s.past = last(s.past, memory.MaxStarts)
+}
+
+// all are the starts that are known, the newest last.
+func (s *start) all() []pastStart {
+	list := slices.DeleteFunc(slices.Clone(s.past), func(p pastStart) bool { return p.began == s.present.began })
+	if len(s.present.hops) > 0 {
+		list = append(list, s.present)
+	}
+	return last(list, memory.MaxStarts)
+}
+
+// alike are the hops of earlier starts that are of about the age of one.
+func (s *start) alike(c *hop.Closed) (hops []*hop.Closed) {
+	age := s.age(c)
+	const near = int64(10 * time.Second)
+	for _, p := range s.past {
+		for _, h := range p.hops {
+			if by := h.Start - p.began - age; max(by, -by) <= max(near, age/2) {
+				hops = append(hops, h)
+			}
+		}
+	}
+	return hops
+}
+
+// normalAtStart is what a hop of a start is compared with: hops of earlier starts at that
+// age beside what is inherited; while none is known, the hops of this one.
+func (a *Analyzer) normalAtStart(c *hop.Closed) *normal {
+	alike := a.start.alike(c)
+	if len(alike) == 0 {
+		return a.normalOf(c, a.start.own)
+	}
+	hops := settled(a.habit.hops)
+	n := &normal{interpreted: a.interprets(hops)}
+	idling := baseline.NewIdling(append(slices.Clone(hops), alike...), a.habit.may, n.interpreted)
+	n.idling, n.views = idling, a.views(idling)
+	return a.combined(hops, alike, idling, n)
+}

@@ -1,0 +1,52 @@
+package inference
+
+import (
+	"math/bits"
+
+	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
+	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
+)
+
+// novel is the share of what a function takes now below which what it took in the past
+// makes it a new one: not a habit, and hardly seen by chance.
+const novel = 0.1
+
+// sighting is when something was seen within a hop, and for how long.
+type sighting struct {
+	first, last int64
+	moments     uint64
+}
+
+func (w sighting) and(t hop.Seen) sighting {
+	if w.first == 0 {
+		return sighting{t.First, t.Last, t.Moments}
+	}
+	return sighting{min(w.first, t.First), max(w.last, t.Last), w.moments | t.Moments}
+}
+
+// within is when, within a hop, it was abnormal. It may have begun or ended in the
+// middle. What did the same before, only less, tells nothing of that; functions that
+// are new do, if at least half of the excess is theirs: from when they were seen first
+// to when last, and as long before and after as they were mostly not seen between.
+func (a *Analyzer) within(n *normal, v *verdict) (from, to int64) {
+	fresh, theirs, all := map[baseline.Cell]bool{}, 0.0, 0.0
+	for _, f := range v.Cells {
+		all += f.Excess
+		if n.past.Mean(f.ID) <= novel*f.Time {
+			fresh[f.Cell] = true
+			theirs += f.Excess
+		}
+	}
+	var seen sighting
+	hot := a.hot(v)
+	for cell, t := range v.hop.Cells {
+		if fresh[baseline.CellOf(a.stacks, cell.Stack, cell.Number, cell.Waiting)] && hot(cell) {
+			seen = seen.and(t)
+		}
+	}
+	if seen.first == 0 || 2*theirs < all {
+		return v.hop.Start, v.hop.End
+	}
+	gap := (seen.last - seen.first) / int64(max(1, bits.OnesCount64(seen.moments)))
+	return max(v.hop.Start, seen.first-gap), min(v.hop.End, seen.last+gap)
+}

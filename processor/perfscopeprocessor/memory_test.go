@@ -1,0 +1,181 @@
+package perfscopeprocessor
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/extension/xextension/storage"
+
+	"github.com/perfscope/perfscope/internal/evidence"
+	"github.com/perfscope/perfscope/pkg/inference"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+	"github.com/perfscope/perfscope/processor/internal/anomalylog"
+)
+
+// storing is a storage that takes transactions, too.
+type storing struct{ memory }
+
+func (m *storing) GetClient(context.Context, component.Kind, component.ID, string) (storage.Client, error) {
+	return &storingClient{memoryClient{&m.memory}}, nil
+}
+
+type storingClient struct{ memoryClient }
+
+func (m *storingClient) Batch(ctx context.Context, operations ...*storage.Operation) error {
+	for _, o := range operations {
+		if o.Type == storage.Set {
+			if err := m.Set(ctx, o.Key, o.Value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// recalling finds what a test tells it to, and has a real memory.
+type recalling struct {
+	scripted
+	own      *inference.Analyzer
+	instance string
+	program  string
+	from     *inference.Memory
+	release  *inference.Release
+	succeeds bool
+	expected []string
+}
+
+func (r *recalling) AddBatch(b *threadtrace.Batch)      { r.own.AddBatch(b) }
+func (r *recalling) AddCoverage(c threadtrace.Coverage) { r.own.AddCoverage(c) }
+func (r *recalling) Memory() *inference.Memory          { return r.own.Memory() }
+func (r *recalling) Adopt(m *inference.Memory)          { r.own.Adopt(m) }
+func (r *recalling) Learned() int                       { return r.own.Learned() }
+func (r *recalling) Succeed()                           { r.succeeds = true }
+
+func (r *recalling) Follow(instance, program string, began int64) {
+	r.instance, r.program = instance, program
+	r.own.Follow(instance, program, began)
+}
+
+func (r *recalling) Recall(m *inference.Memory) bool {
+	r.from = m
+	return r.own.Recall(m)
+}
+
+func (r *recalling) Advance(now int64) []inference.Anomaly {
+	r.own.Advance(now)
+	return r.scripted.Advance(now)
+}
+
+func (r *recalling) Release() (inference.Release, bool) {
+	if r.release == nil || !r.succeeds {
+		return inference.Release{}, false
+	}
+	out := *r.release
+	r.release = nil
+	return out, true
+}
+
+func (r *recalling) Expect(which func(instance, id string) bool) (over *inference.Anomaly, known bool) {
+	if !which(r.instance, "2a") {
+		return nil, false
+	}
+	r.expected = append(r.expected, "2a")
+	a := anomalyAt(epoch+50*sec).Clear(epoch+55*sec, epoch+60*sec, inference.EndExpected)
+	return &a, true
+}
+
+// minute has a processor watch a service for a minute, with an anomaly in its last hop.
+func minute(t *testing.T, on *storing, build string, from int64, adjust func(*Config, *recalling)) (*pipelines, *recalling) {
+	t.Helper()
+	r := &recalling{own: inference.NewAnalyzer(inference.DefaultConfig(), "amd64")}
+	r.at = map[int64]inference.Anomaly{epoch + 55*sec: anomalyAt(epoch + 50*sec)}
+	p := newPipelines(t, func() analyzer { return r }, func(c *Config) {
+		c.Memory.Storage = &fileStorage
+		if adjust != nil {
+			adjust(c, r)
+		}
+	})
+	require.NoError(t, p.logs.Start(context.Background(), &extended{extensions: map[component.ID]component.Component{fileStorage: on}}))
+	for i := range int64(60) {
+		p.setClock(from + (i+1)*sec)
+		ld := secondOf("orders", 7, from+i*sec)
+		attrs := ld.ResourceLogs().At(0).Resource().Attributes()
+		attrs.PutStr("process.executable.build_id.go", build)
+		attrs.PutStr("process.executable.path", "/srv/orders-1."+build)
+		attrs.PutStr("process.creation.time", time.Unix(0, from-3600*sec).UTC().Format(time.RFC3339Nano))
+		require.NoError(t, p.logs.ConsumeLogs(context.Background(), ld))
+	}
+	p.sync(t)
+	return p, r
+}
+
+func end(t *testing.T, p *pipelines) { require.NoError(t, p.logs.Shutdown(context.Background())) }
+
+func TestWhatIsKnownOutlivesTheProcessor(t *testing.T) {
+	on := &storing{memory{held: map[string][]byte{}}}
+	p, r := minute(t, on, "aa", epoch, nil)
+	assert.Nil(t, r.from, "nothing is known yet")
+	assert.Equal(t, "orders-1.aa", r.program)
+	end(t, p)
+	require.Len(t, on.held, 2, "the memory, and the index")
+
+	p, r = minute(t, on, "aa", epoch+3600*sec, nil)
+	require.NotNil(t, r.from)
+	assert.Positive(t, r.from.Hops())
+	assert.False(t, r.succeeds, "the same build")
+	assert.Greater(t, r.own.Learned(), r.from.Hops())
+	end(t, p)
+
+	p, r = minute(t, on, "bb", epoch+7200*sec, func(_ *Config, r *recalling) {
+		x := inference.Release{Verdict: inference.VerdictDearer}
+		x.Unit, x.Dearer = "read", []inference.ReleaseFunction{{Suspect: inference.Suspect{Function: "lookup"}}}
+		r.release = &x
+	})
+	require.NotNil(t, r.from)
+	assert.True(t, r.succeeds)
+	end(t, p)
+	var told []string
+	for _, ld := range p.outLogs.AllLogs() {
+		rec := ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0)
+		if rec.EventName() == anomalylog.ReleaseEvent {
+			v, _ := rec.Attributes().Get(anomalylog.AttrReleaseBefore)
+			told = append(told, v.Str()+" "+rec.Body().AsString())
+			name, _ := ld.ResourceLogs().At(0).Resource().Attributes().Get("service.name")
+			assert.Equal(t, "orders", name.Str())
+		}
+	}
+	assert.Equal(t, []string{"aa orders: with release bb a read costs 0 µs of CPU, was 0 µs; lookup is dearer: 0 µs, was 0 µs."}, told)
+}
+
+func TestAnAnomalyIsSaidToBeExpected(t *testing.T) {
+	on := &storing{memory{held: map[string][]byte{}}}
+	file := filepath.Join(t.TempDir(), "expected")
+	p, r := minute(t, on, "aa", epoch, func(c *Config, _ *recalling) { c.Memory.ExpectedFile = file })
+	id := anomalyID(r.instance, "2a")
+	require.ErrorIs(t, p.engine.Expect(context.Background(), "another"), evidence.ErrUnknown)
+	require.NoError(t, p.engine.Expect(context.Background(), id))
+	assert.Len(t, r.expected, 1)
+	require.Len(t, p.cleared.AllLogs(), 1)
+	ending, _ := p.cleared.AllLogs()[0].ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0).Attributes().Get(anomalylog.AttrEnding)
+	assert.Equal(t, "expected", ending.Str())
+
+	require.NoError(t, os.WriteFile(file, []byte(id+" the backup\n"), 0o600))
+	p.setClock(epoch + 70*sec)
+	p.sync(t)
+	p.sync(t)
+	assert.Len(t, r.expected, 2, "by the file")
+	p.sync(t)
+	assert.Len(t, r.expected, 2, "once")
+	end(t, p)
+}
+
+func TestAStorageThatIsNotThereIsAnError(t *testing.T) {
+	p := newPipelines(t, nil, func(c *Config) { c.Memory.Storage = &fileStorage })
+	require.ErrorContains(t, p.logs.Start(context.Background(), &extended{}), `memory::storage: there is no storage extension "file_storage"`)
+}

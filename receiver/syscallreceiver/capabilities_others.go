@@ -1,0 +1,5 @@
+//go:build !linux
+
+package syscallreceiver
+
+func missingToRead() []string { return nil }

@@ -1,0 +1,140 @@
+//go:build linux
+
+package syscallreceiver
+
+import (
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/perfscope/perfscope/internal/rootfs"
+	"github.com/perfscope/perfscope/internal/stack"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+)
+
+func waitForNobody(ch chan int) { <-ch }
+
+// TestGoroutinesOfThisProcess looks at the test's own.
+func TestGoroutinesOfThisProcess(t *testing.T) {
+	const many = 7
+	never := make(chan int)
+	defer close(never)
+	for range many {
+		go waitForNobody(never)
+	}
+	now := time.Now().UnixNano()
+	g := &gatherer{
+		cfg: createDefaultConfig().(*Config), stats: newStats(nil), arch: runtime.GOARCH, targets: map[int32]*target{},
+		now: func() int64 { now += int64(time.Second); return now },
+	}
+	g.symbols = newSymbols(stack.NewUnwinder(stack.Options{}), nil, g.stats, zap.NewNop())
+	tg := g.target(int32(os.Getpid())) //nolint:gosec // a pid
+	n := newGoroutines(g.cfg, g, &rootfs.Door{}, zap.NewNop())
+	if _, err := n.locate(targetMemory{n.door, tg.pid}); err != nil {
+		if os.Getenv("CI") == "" {
+			t.Skipf("this process may not read its own memory: %v", err)
+		}
+		t.Fatal(err)
+	}
+	var e threadtrace.Event
+	var th *thread
+	// They are parked some time after they are started.
+	for range 1000 {
+		for _, of := range tg.threads {
+			of.events = nil
+		}
+		n.look(tg)
+		if th, e = waitOf(tg, "waitForNobody"); e.Duration >= many*int64(time.Second) {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if th == nil || th.name != "goroutines of github.com/perfscope/perfscope/receiver/syscallreceiver.TestGoroutinesOfThisProcess" {
+		t.Fatalf("who made them is %+v", th)
+	}
+	if e.Kind != threadtrace.KindBlocked || e.Number != threadtrace.WaitChanReceive || e.Population != many || e.Duration != many*int64(time.Second) {
+		t.Errorf("a second of their waiting is %+v", e)
+	}
+	for tid, th := range tg.threads {
+		if tid >= 0 || th.name == "" {
+			t.Errorf("thread %d, %q", tid, th.name)
+		}
+	}
+	// What was found out of another program says nothing of the next one.
+	tg.epoch.Add(1)
+	tg.parked.creators[1] = "of the program before"
+	n.look(tg)
+	if tg.parked.creators[1] != "" || tg.parked.table == nil {
+		t.Error("it is kept across an exec")
+	}
+	// A process in which they are not found is left alone for a while.
+	tg.epoch.Add(1)
+	n.g.symbols.unwind = &fakeUnwinder{}
+	n.look(tg)
+	n.look(tg)
+	if got := g.stats.goroutines[lookUnlocated].Load(); got != 1 || tg.parked.until.IsZero() {
+		t.Errorf("it is tried %d times", got)
+	}
+}
+
+func TestInlinedFunctionsWait(t *testing.T) {
+	st := threadtrace.Stack{Frames: []threadtrace.Frame{{Function: "runtime.chansend"}, {Function: "main.record", Inlined: true}, {Function: "main.take"}}}
+	got := asWritten(st)
+	if got.Frames[1].Inlined || got.Frames[1].Function != "main.record" || !st.Frames[1].Inlined {
+		t.Errorf("%+v of %+v", got, st)
+	}
+}
+
+// waitOf is the wait that has a function on its stack.
+func waitOf(t *target, function string) (*thread, threadtrace.Event) {
+	for _, th := range t.threads {
+		for _, e := range th.events {
+			st, _ := t.parkedStacks.get(e.Stack)
+			for _, f := range st.Frames {
+				if f.Function == "github.com/perfscope/perfscope/receiver/syscallreceiver."+function {
+					return th, e
+				}
+			}
+		}
+	}
+	return nil, threadtrace.Event{}
+}
+
+func TestLooksKeepTheirBudget(t *testing.T) {
+	g := &gatherer{cfg: createDefaultConfig().(*Config), stats: newStats(nil), targets: map[int32]*target{}, now: func() int64 { return 1 }}
+	n := newGoroutines(g.cfg, g, &rootfs.Door{}, zap.NewNop())
+	g.symbols = newSymbols(&fakeUnwinder{}, nil, g.stats, zap.NewNop())
+	tg := g.target(1)
+	tg.followed = true
+	tg.facts.Store(&stack.Facts{Runtime: "go"})
+	looks := 0
+	for range 100 {
+		tg.parked.busy.Store(false)
+		n.tick()
+		if tg.parked.busy.Load() { // it is in the queue
+			looks++
+			n.left.Add(-4 * int64(n.allowance))
+		}
+	}
+	if looks < 20 || looks > 35 {
+		t.Errorf("%d looks of 100 that cost four times what there is", looks)
+	}
+}
+
+func TestCreatorsAreBounded(t *testing.T) {
+	p := &parked{roles: map[string]int32{}}
+	seen := map[int32]bool{}
+	for i := range 3 * maxCreators {
+		id := p.role(string(rune('a' + i)))
+		if id >= 0 {
+			t.Fatalf("a thread's identifier, %d", id)
+		}
+		seen[id] = true
+	}
+	if len(seen) != maxCreators+1 || len(p.roles) != maxCreators {
+		t.Errorf("%d identifiers", len(seen))
+	}
+}

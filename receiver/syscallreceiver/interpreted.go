@@ -1,0 +1,121 @@
+package syscallreceiver
+
+import (
+	"errors"
+	"time"
+
+	"github.com/perfscope/perfscope/internal/interpreter"
+	"github.com/perfscope/perfscope/internal/rootfs"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+)
+
+// freshFor is how old the stack of a sample may be for a look at its thread to be of
+// the same: the rings are read some time after the sample, and nearly all samples are
+// older.
+const freshFor = 15 * time.Millisecond
+
+// interpreters reads the functions of interpreted programs; *interpreter.Reader is
+// one. Look may take as long as the reading of files takes.
+type interpreters interface {
+	Look(pid, tid int32, seen interpreter.Seen) ([]interpreter.Call, error)
+	Forget(pid int32)
+}
+
+// namedStack is a stack with its names.
+type namedStack struct {
+	threadtrace.Stack
+	frames frameSource
+}
+
+// frameSource says what of an interpreted program is on a stack.
+type frameSource uint8
+
+const (
+	// framesNative: no interpreter's loop is on it.
+	framesNative frameSource = iota
+	// framesHidden: a loop is, and what it ran is not known.
+	framesHidden
+	// framesLooked: it has the functions that the loop ran.
+	framesLooked
+)
+
+// hides reports whether an unwound stack hides what an interpreter runs.
+func (s *symbols) hides(t *task) bool { return s.interpret != nil && interpreter.HasLoop(t.native) }
+
+// worthALook reports whether what the stack of a task hides can still be seen: the
+// thread waits, or was running a moment ago.
+func (t *task) worthALook(now time.Time) bool {
+	return t.raw.Blocked || t.raw.Sampled && now.UnixNano()-t.raw.Time < int64(freshFor)
+}
+
+// look puts what the interpreter runs on the stack of a task.
+func (s *symbols) look(pid int32, t *task) namedStack {
+	calls, err := s.interpret.Look(pid, t.raw.TID, interpreter.Seen{Running: t.raw.Sampled, IP: t.raw.Regs.IP, SP: t.raw.Regs.SP})
+	s.stats.interpreterLook(resultOfLook(err))
+	if len(calls) == 0 {
+		return namedStack{t.native, framesHidden}
+	}
+	return namedStack{interpreter.Splice(t.native, calls), framesLooked}
+}
+
+// resultOfLook is what became of a look, for a counter.
+func resultOfLook(err error) string {
+	for _, known := range []struct {
+		err    error
+		result string
+	}{
+		{nil, "seen"},
+		{interpreter.ErrMoved, "moved"},
+		{interpreter.ErrNoThread, "unknown_thread"},
+		{interpreter.ErrOverBudget, "over_budget"},
+		{interpreter.ErrUnsupported, "unsupported"},
+		{interpreter.ErrTooMuch, "too_much"},
+		{interpreter.ErrUnreadable, "unreadable"},
+		{interpreter.ErrMalformed, "malformed"},
+		{rootfs.ErrStuck, "stuck"},
+		{rootfs.ErrQuarantined, "stuck"},
+	} {
+		if errors.Is(err, known.err) {
+			return known.result
+		}
+	}
+	return "failed"
+}
+
+// weigh gives the CPU time of samples that hide what an interpreter ran to those of
+// the same thread and flush at which a look came in time: they are a part of them,
+// chosen by when the rings were read, which the program has no say in. The time stays
+// the same, and no sample counts twice. Without any look all stay as they are.
+func (th *threadLoad) weigh(named *namedStacks) {
+	var hidden int64
+	looked := int64(0)
+	for i := range th.events {
+		if e := &th.events[i]; e.Kind == threadtrace.KindSample && e.Stack != 0 {
+			switch s, _ := named.get(e.Stack); s.frames {
+			case framesHidden:
+				hidden += e.Duration
+			case framesLooked:
+				looked++
+			}
+		}
+	}
+	if hidden == 0 || looked == 0 {
+		return
+	}
+	kept := th.events[:0]
+	for _, e := range th.events {
+		if e.Kind == threadtrace.KindSample && e.Stack != 0 {
+			switch s, _ := named.get(e.Stack); s.frames {
+			case framesHidden:
+				continue
+			case framesLooked:
+				share := hidden / looked
+				e.Duration += share
+				hidden -= share
+				looked--
+			}
+		}
+		kept = append(kept, e)
+	}
+	th.events = kept
+}

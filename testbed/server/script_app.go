@@ -1,0 +1,100 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+)
+
+// debianPython is Debian's own interpreter, whatever else is first on PATH.
+const debianPython = "/usr/bin/python3"
+
+// StartQuotes starts the testbed's aiohttp server, apps/quotes, which asks
+// the service at upstream.
+func StartQuotes(ctx context.Context, upstream string) (*Server, error) {
+	app, err := appDir("quotes")
+	if err != nil {
+		return nil, err
+	}
+	return startDebian(ctx, Program{
+		Name: "quotes", Path: debianPython, Env: []string{"PYTHONDONTWRITEBYTECODE=1"},
+		Args: func(addr, _ string) []string {
+			return []string{filepath.Join(app, "server.py"), fmt.Sprintf("--port=%d", port(addr)), "--upstream=http://" + upstream}
+		},
+	}, "--version")
+}
+
+// StartGuestbook starts the testbed's Flask application, apps/guestbook,
+// under Debian's gunicorn with two workers.
+func StartGuestbook(ctx context.Context) (*Server, error) {
+	app, err := appDir("guestbook")
+	if err != nil {
+		return nil, err
+	}
+	return startDebian(ctx, Program{
+		Name: "guestbook", Path: debianPython, Env: []string{"PYTHONDONTWRITEBYTECODE=1"},
+		Args: func(addr, _ string) []string {
+			return []string{"-m", "gunicorn", "--chdir", app, "--bind", addr, "--workers", "2", "--preload", "guestbook:app"}
+		},
+	}, "--version")
+}
+
+// StartFares starts the testbed's Rack application, apps/fares, under Debian's
+// puma with five threads; it asks the service at upstream.
+func StartFares(ctx context.Context, upstream string) (*Server, error) {
+	return startRack(ctx, "fares", "UPSTREAM=http://"+upstream)
+}
+
+// StartWiki starts the testbed's aiohttp wiki, apps/wiki.
+func StartWiki(ctx context.Context) (*Server, error) {
+	app, err := appDir("wiki")
+	if err != nil {
+		return nil, err
+	}
+	return startDebian(ctx, Program{
+		Name: "wiki", Path: debianPython, Env: []string{"PYTHONDONTWRITEBYTECODE=1"},
+		Args: func(addr, _ string) []string {
+			return []string{filepath.Join(app, "wiki.py"), fmt.Sprintf("--port=%d", port(addr))}
+		},
+	}, "--version")
+}
+
+// StartRates starts the testbed's Flask application, apps/rates, under Debian's
+// gunicorn with one worker of eight threads; it asks the service at upstream.
+func StartRates(ctx context.Context, upstream string) (*Server, error) {
+	app, err := appDir("rates")
+	if err != nil {
+		return nil, err
+	}
+	return startDebian(ctx, Program{
+		Name: "rates", Path: debianPython, Env: []string{"PYTHONDONTWRITEBYTECODE=1", "UPSTREAM=http://" + upstream},
+		Args: func(addr, _ string) []string {
+			return []string{"-m", "gunicorn", "--chdir", app, "--bind", addr, "--workers", "1", "--threads", "8", "--preload", "rates:app"}
+		},
+	}, "--version")
+}
+
+// StartStops starts the testbed's Rack application, apps/stops, under Debian's
+// puma with five threads.
+func StartStops(ctx context.Context) (*Server, error) { return startRack(ctx, "stops") }
+
+// startRack starts one of the testbed's Rack applications under Debian's puma
+// with five threads.
+func startRack(ctx context.Context, name string, env ...string) (*Server, error) {
+	app, err := appDir(name)
+	if err != nil {
+		return nil, err
+	}
+	return startDebian(ctx, Program{
+		Name: name, Path: "/usr/bin/puma", Env: append(env, "RACK_ENV=production"),
+		Args: func(addr, _ string) []string {
+			return []string{"--bind", "tcp://" + addr, "--threads", "5:5", filepath.Join(app, "config.ru")}
+		},
+	}, "--version")
+}
+
+// appDir is where one of the testbed's own servers has its sources.
+func appDir(name string) (string, error) {
+	root, err := Repository()
+	return filepath.Join(root, "testbed", "apps", name), err
+}
