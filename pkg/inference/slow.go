@@ -48,6 +48,9 @@ type Tail struct {
 	Pattern    string
 	// Suspects are ranked, most suspect first; without any nothing stands out.
 	Suspects []Suspect
+	// Within is, for each of Suspects, how long it is on the stack in a slow request and in
+	// a fast one, on average.
+	Within []Within
 	// Path is the chain of callers, outermost first, that leads into the first suspect.
 	Path []string
 	// Scope is the share of the program's functions that Suspects is, zero when their
@@ -57,6 +60,10 @@ type Tail struct {
 	News    bool
 	Summary string
 }
+
+// Within is the time of a function in a request, on CPU and waiting, of all threads that
+// work for it.
+type Within struct{ Slow, Fast time.Duration }
 
 // Difference is how slow requests of a kind differ from fast ones.
 type Difference string

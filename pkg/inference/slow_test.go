@@ -213,6 +213,50 @@ func TestTheFunctionBehindSlowRequests(t *testing.T) {
 	}
 }
 
+// How long the first suspect is in a slow request and in a fast one is about right, where
+// it runs, where it waits, and where fast ones have it, too.
+func TestTheTimeOfASuspectInARequest(t *testing.T) {
+	const usual = 40 * ms // some samples long: each request begins with one here
+	for _, tc := range []struct {
+		name       string
+		extra      step
+		slow, fast time.Duration
+	}{
+		{"computes", step{stack: "match rule answer serve start", took: 300 * ms}, 300 * ms, 0},
+		{"waits", step{stack: "@fsync append answer serve start", call: "fsync", took: 300 * ms}, 300 * ms, 0},
+		{"is larger", step{stack: "hash seal answer serve start", took: 300 * ms}, 340 * ms, usual},
+	} {
+		for _, tied := range []bool{false, true} {
+			right := 0
+			var said []string
+			for seed := range uint64(seeds) {
+				s := newShop(t, seed, 6)
+				s.tied = tied
+				s.run(90, 4, func(key int) []step {
+					fast := step{stack: "hash seal answer serve start", took: usual}
+					if key < 30 {
+						return []step{tc.extra, fast}
+					}
+					return []step{fast}
+				})
+				if len(s.told) == 0 {
+					continue
+				}
+				got := s.told[len(s.told)-1].Within
+				said = append(said, fmt.Sprint(got))
+				if len(got) > 0 && near(got[0].Slow, tc.slow, tc.slow/4) && near(got[0].Fast, tc.fast, usual/4) {
+					right++
+				}
+			}
+			if right < seeds-1 {
+				t.Errorf("%s, threads known %v: right under %d of %d seeds: %v", tc.name, tied, right, seeds, said)
+			}
+		}
+	}
+}
+
+func near(a, b, by time.Duration) bool { return a-b <= by && b-a <= by }
+
 // Requests that are all alike have no tail, whatever happens beside them.
 func TestNothingIsSaidOfRequestsThatAreAlike(t *testing.T) {
 	for seed := range uint64(seeds) {
