@@ -2,10 +2,14 @@ package perfscopeprocessor
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
+	"time"
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/perfscope/perfscope/internal/evidence"
 	"github.com/perfscope/perfscope/internal/explain"
 	"github.com/perfscope/perfscope/pkg/inference"
 	"github.com/perfscope/perfscope/processor/internal/spanmatch"
@@ -44,6 +48,8 @@ type slowSpans struct {
 	tails map[string]taillog.Slow
 	own   map[[8]byte]struct{}
 	order [][8]byte
+	// shown are the last slow spans by kind, the oldest first.
+	shown map[string][]evidence.Span
 }
 
 func (q *slowRequests) open(key string) {
@@ -148,9 +154,10 @@ func (q *slowRequests) tell(key string, tails []inference.Tail, own [][8]byte) {
 		s.tails[t.Kind] = taillog.SlowOf(t)
 	}
 	if s.tails == nil {
-		s.own, s.order = nil, nil
+		s.own, s.order, s.shown = nil, nil, nil
 		return
 	}
+	maps.DeleteFunc(s.shown, func(kind string, _ []evidence.Span) bool { _, ok := s.tails[kind]; return !ok })
 	s.order = append(s.order, own...)
 	if over := len(s.order) - maxOwn; over > 0 {
 		s.order = append(s.order[:0:0], s.order[over:]...)
@@ -174,6 +181,7 @@ func (q *slowRequests) annotate(g *spanmatch.Group) (told int) {
 		if !ok || m.End-m.Start < int64(slow.Threshold) {
 			return
 		}
+		s.show(slow.Kind, example(g.Spans[i], time.Duration(m.End-m.Start)))
 		seen := taillog.EvidenceKind
 		if _, own := s.own[m.ID]; own {
 			seen = taillog.EvidenceOwn
@@ -183,6 +191,30 @@ func (q *slowRequests) annotate(g *spanmatch.Group) (told int) {
 		}
 	})
 	return told
+}
+
+// show keeps a slow span of a kind to be shown.
+func (s *slowSpans) show(kind string, span evidence.Span) {
+	if s.shown == nil {
+		s.shown = map[string][]evidence.Span{}
+	}
+	list := s.shown[kind]
+	if len(list) >= maxExamples {
+		list = append(list[:0], list[1:]...)
+	}
+	s.shown[kind] = append(list, span)
+}
+
+// examples are the last slow spans of a kind, the newest first.
+func (q *slowRequests) examples(key, kind string) []evidence.Span {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if s := q.services[key]; s != nil {
+		list := slices.Clone(s.shown[kind])
+		slices.Reverse(list)
+		return list
+	}
+	return nil
 }
 
 // addRequests hands the spans that came to the analysis of their service.
@@ -214,6 +246,7 @@ func (e *engine) tellTails(s *service, until int64) {
 	}
 	e.slow.tell(s.key, tails, s.seenThemselves(a, tails, until))
 	e.tails.set(s.name, s.key, tails)
+	s.tails = tails
 }
 
 // seenThemselves are the slow spans up to an instant of which the first suspect was
