@@ -37,19 +37,26 @@ func figure(x float64) string {
 	return fmt.Sprintf("%.2f", x)
 }
 
-// length writes seconds.
+// score writes a score.
+func score(x float64) string { return fmt.Sprintf("%.2f", x) }
+
+// length writes seconds with as many digits as say something.
 func length(seconds float64) string {
+	digits := func(x float64, unit string) string {
+		if x >= 10 {
+			return fmt.Sprintf("%.0f %s", x, unit)
+		}
+		return strings.TrimSuffix(fmt.Sprintf("%.1f", x), ".0") + " " + unit
+	}
 	switch {
 	case seconds <= 0:
 		return "0 s"
 	case seconds < 1e-3:
 		return fmt.Sprintf("%.0f µs", seconds*1e6)
 	case seconds < 1:
-		return fmt.Sprintf("%.1f ms", seconds*1e3)
-	case seconds < 10:
-		return fmt.Sprintf("%.1f s", seconds)
+		return digits(seconds*1e3, "ms")
 	case seconds < 120:
-		return fmt.Sprintf("%.0f s", seconds)
+		return digits(seconds, "s")
 	}
 	return strings.TrimSuffix(time.Duration(seconds*float64(time.Second)).Round(time.Minute).String(), "0s")
 }
@@ -64,7 +71,7 @@ func words(name string) string {
 
 // plainWords are those that say nothing by themselves.
 var plainWords = map[string]string{
-	"on_cpu": "on CPU", "blocked": "waiting", "syscall": "system calls", "signature": "told by its calls",
+	"on_cpu": "on CPU", "blocked": "waiting", "syscall": "calls", "signature": "told by its calls",
 	"cpu_quota": "CPU quota", "cpu_contention": "other programs on the CPUs", "peer": "a peer", "stopped": "stopped by somebody",
 	"recovered": "recovered", "learned": "it has become normal", "unwatched": "not watched any more",
 	"memory": "lack of memory", "tiny_io": "tiny reads and writes",

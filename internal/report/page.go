@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
+	"fmt"
 	"html/template"
 	"io"
 	"slices"
@@ -21,8 +22,8 @@ var assets embed.FS
 var templates embed.FS
 
 var pages = template.Must(template.New("").Funcs(template.FuncMap{
-	"percent": percent, "bar": bar, "spark": spark, "length": length, "figure": figure, "use": use, "clock": clock, "rfc": rfc, "when": when, "field": field,
-	"words": words, "bytes": size, "inc": func(i int) int { return i + 1 }, "part": ratio,
+	"percent": percent, "bar": bar, "spark": spark, "length": length, "figure": figure, "score": score, "use": use, "clock": clock, "rfc": rfc, "when": when, "field": field,
+	"words": words, "count": func(x float64) string { return fmt.Sprintf("%.0f", x) }, "bytes": size, "inc": func(i int) int { return i + 1 }, "part": ratio,
 }).ParseFS(templates, "templates/*.html"))
 
 // Asset is a file that the pages need, by its name, and its kind.

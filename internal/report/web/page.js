@@ -14,7 +14,7 @@ const utc = (seconds) => new Date(seconds * 1000).toISOString().slice(11, 19);
 
 // seconds per second as CPUs or threads, a share as percent
 const number = (x) => (x === 0 ? "0" : x >= 100 ? x.toFixed(0) : x >= 1 ? x.toFixed(2) : x.toPrecision(2));
-const short = (s) => (s < 1e-3 ? (s * 1e6).toFixed(0) + " µs" : s < 1 ? (s * 1e3).toFixed(1) + " ms" : s.toFixed(2) + " s");
+const short = (s) => (s === 0 ? "0" : s < 1e-3 ? (s * 1e6).toFixed(0) + " µs" : s < 1 ? +(s * 1e3).toPrecision(3) + " ms" : s.toFixed(2) + " s");
 
 function timeline(at, service) {
   const hops = service.hops;
@@ -57,7 +57,7 @@ function timeline(at, service) {
       const a = u.valToPos(from, "x", true);
       const b = u.valToPos(to, "x", true);
       ctx.fillStyle = color;
-      ctx.fillRect(a, top, Math.max(1, b - a), height);
+      ctx.fillRect(Math.floor(a), top, Math.max(1, Math.ceil(b) - Math.floor(a)), height);
     };
     hops.forEach((h, i) => h.abnormal && band(xs[i] - h.seconds, xs[i], css("--band")));
     if (chosen) { // a bar along the bottom: the colour of an anomaly stays what it is
@@ -95,13 +95,13 @@ function timeline(at, service) {
       {
         width: at.clientWidth,
         tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
-        height: i === panels.length - 1 ? 134 : 120,
+        height: i === panels.length - 1 ? 130 : 110,
         cursor: { sync: { key: "hops" }, drag: { x: true, y: false, setScale: false } },
         legend: { live: true },
         scales: { x: { time: true }, [scale]: { range: (u, min, max) => [0, Math.max(max * 1.1, scale === "score" ? 1.2 : 1e-3)] } },
         axes: [
-          { ...axis, size: i === panels.length - 1 ? 42 : 8, values: i === panels.length - 1 ? undefined : (u, vs) => vs.map(() => "") },
-          { ...axis, scale, size: 56, values: (u, vs) => vs.map(p.format) },
+          { ...axis, size: i === panels.length - 1 ? 28 : 8, space: 72, values: (u, vs) => vs.map((v) => (i === panels.length - 1 ? utc(v) : "")) },
+          { ...axis, scale, size: 64, space: 26, values: (u, vs) => vs.map(p.format) },
         ],
         series: [
           { value: (u, v) => (v == null ? "–" : utc(v) + " UTC") },
