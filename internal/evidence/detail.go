@@ -18,6 +18,8 @@ type Detail struct {
 	HeldTo   time.Time `json:"held_to"`
 	// Spans are examples: the slowest of the abnormal hops, and of the others.
 	Spans []Span `json:"spans,omitempty"`
+	// SlowSpans are the last slow requests of which it is known what they did.
+	SlowSpans []SlowSpan `json:"-"`
 	// Recording is that of its last minutes, nil when there is none.
 	Recording *flightrecorder.Recording `json:"recording,omitempty"`
 

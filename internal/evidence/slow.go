@@ -69,3 +69,12 @@ func suspectOf(s *inference.Suspect) Suspect {
 		Score: s.Score, Evidence: s.Evidence,
 	}
 }
+
+// SlowSpan is a slow request with where its thread was seen while it was under way.
+type SlowSpan struct {
+	Trace [16]byte
+	ID    [8]byte
+	End   time.Time
+	// Seen is in the order of time; its names are the target's own.
+	Seen []inference.Seen
+}

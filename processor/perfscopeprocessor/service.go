@@ -99,6 +99,7 @@ type service struct {
 	id, instance, host, build string
 	told                      []inference.Anomaly
 	tails                     []inference.Tail
+	slowSpans                 []evidence.SlowSpan
 	marks                     []evidence.Mark
 }
 

@@ -21,6 +21,9 @@ const (
 	maxInbox = 8192
 	// maxOwn bounds the slow spans of which it is known that they were seen.
 	maxOwn = 4096
+	// maxSlowSpans bounds the slow spans of a service with what was seen of them, maxSeen
+	// how often.
+	maxSlowSpans, maxSeen = 32, 64
 )
 
 // slowTeller is what the engine needs of inference.Analyzer to tell slow requests.
@@ -28,6 +31,7 @@ type slowTeller interface {
 	AddRequests([]inference.Request)
 	Tails() []inference.Tail
 	SawWithin(*inference.Tail, inference.Request) bool
+	SeenWithin(r inference.Request, most int) []inference.Seen
 }
 
 // slowRequests are the spans of the services on their way to the analysis, and what
@@ -115,7 +119,7 @@ func serves(span ptrace.Span) bool {
 func requestOf(g *spanmatch.Group, i int) inference.Request {
 	m, span := &g.Match[i], g.Spans[i]
 	return inference.Request{
-		Kind: spanmatch.RequestKind(span), ID: m.ID, Start: m.Start, End: m.End,
+		Kind: spanmatch.RequestKind(span), Trace: span.TraceID(), ID: m.ID, Start: m.Start, End: m.End,
 		Thread: int32(m.ThreadID), Size: spanmatch.RequestSize(span), //nolint:gosec // one that is too large is none of the kernel's
 	}
 }
@@ -262,11 +266,23 @@ func (s *service) seenThemselves(a slowTeller, tails []inference.Tail, until int
 			t := &tails[i]
 			if t.Spans && t.Kind == r.Kind && r.End-r.Start >= int64(t.Threshold) && a.SawWithin(t, r) {
 				own = append(own, r.ID)
+				s.keepSlow(r, a.SeenWithin(r, maxSeen))
 			}
 		}
 	}
 	s.requested = later
 	return own
+}
+
+// keepSlow keeps what was seen of a slow request, to be handed on with its span.
+func (s *service) keepSlow(r inference.Request, seen []inference.Seen) {
+	if len(seen) == 0 {
+		return
+	}
+	if len(s.slowSpans) >= maxSlowSpans {
+		s.slowSpans = append(s.slowSpans[:0:0], s.slowSpans[1:]...) // a copy may be shown
+	}
+	s.slowSpans = append(s.slowSpans, evidence.SlowSpan{Trace: r.Trace, ID: r.ID, End: time.Unix(0, r.End).UTC(), Seen: seen})
 }
 
 func (e *engine) tellTail(s *service, t *inference.Tail) {

@@ -36,6 +36,10 @@ func (k *knowing) Tails() []inference.Tail {
 }
 func (k *knowing) SawWithin(_ *inference.Tail, r inference.Request) bool { return r.ID == k.saw }
 
+func (*knowing) SeenWithin(r inference.Request, _ int) []inference.Seen {
+	return []inference.Seen{{Time: r.Start, Duration: time.Millisecond, Stack: []inference.Function{{Name: "match_rule", Module: "teller"}}}}
+}
+
 func tailOf(kind string) inference.Tail {
 	return inference.Tail{
 		Kind: kind, Spans: true, News: true, Start: epoch, End: epoch + 5*sec, Requests: 812, Share: 0.031,
@@ -89,6 +93,11 @@ func TestSlowSpansAreTold(t *testing.T) {
 	assert.InDelta(t, 0.048, kind.Functions[0].InSlow, 1e-9)
 	require.Len(t, kind.Examples, 2, "the slow spans")
 	assert.InDelta(t, 0.07, kind.Examples[0].Seconds, 1e-9, "the newest first")
+	d, err := p.engine.Detail(ctx, shown[0].ID)
+	require.NoError(t, err)
+	require.Len(t, d.SlowSpans, 1, "of the one that was seen itself")
+	assert.Equal(t, pcommon.TraceID{1, 2, 3}, pcommon.TraceID(d.SlowSpans[0].Trace))
+	assert.Equal(t, pcommon.SpanID{2}, pcommon.SpanID(d.SlowSpans[0].ID))
 	p.stop(t)
 }
 
