@@ -48,6 +48,7 @@ func (r *Report) Markdown(w io.Writer) {
 	r.userspace(p)
 	r.interpreted(p)
 	r.goroutines(p)
+	r.profiled(p)
 	r.duty(p)
 	p("\nMeasured: %s.", dates(r.Date))
 }
