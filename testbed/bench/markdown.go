@@ -242,7 +242,7 @@ func burstShare(f Figures) string {
 
 func dates(of map[string]string) string {
 	text := ""
-	for _, part := range []string{"calls", "servers", "stages", "scale", "duty"} {
+	for _, part := range []string{"calls", "servers", "stages", "scale", "duty", "interpreted", "goroutines", "profiled"} {
 		if at := of[part]; at != "" {
 			if text != "" {
 				text += ", "
