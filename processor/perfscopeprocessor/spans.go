@@ -12,7 +12,7 @@ import (
 
 // The engine is the spanhold.Finisher of the traces pipelines.
 
-// Now is the time that deadlines of spans are held against.
+// Now is the time that deadlines of spans are compared with.
 func (e *engine) Now() time.Time { return e.clock() }
 
 // Judged is the instant up to which a service is judged.

@@ -264,7 +264,7 @@ func manySpans(service string, n int) ptrace.Traces {
 	return td
 }
 
-// TestSpansOfAHopInDoubtWait: what is told of a hop may come with a later one.
+// TestSpansOfAHopInDoubtWait: what is said of a hop may come with a later one.
 func TestSpansOfAHopInDoubtWait(t *testing.T) {
 	p := newPipelines(t, func() analyzer {
 		a := oneAnomaly().(*scripted)
