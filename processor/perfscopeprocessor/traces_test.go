@@ -210,7 +210,7 @@ func BenchmarkTraces(b *testing.B) {
 			next := consumer.Traces(out)
 			if service != "" {
 				p := newPipelines(b, func() analyzer { return &scripted{} }, nil)
-				p.traces.holder.Next = next
+				p.traces.Holder.Next = next
 				p.start(b)
 				defer p.stop(b)
 				p.second(b, "redis", epoch)
