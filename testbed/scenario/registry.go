@@ -12,7 +12,7 @@ import (
 	"github.com/perfscope/perfscope/testbed/server"
 )
 
-const registryImages = 400
+const registryImages = 200
 
 // registryCatalog: the list of repositories is read from the directories of all of
 // them.
@@ -22,8 +22,8 @@ func registryCatalog() Scenario {
 		Name:   "registry-catalog",
 		Title:  "a registry walks through all its directories to list its repositories",
 		Server: "registry", Language: Go, Kind: TinyIO, Source: Debian, Split: Report,
-		Normal: "machines pull the manifests and layers of 400 repositories",
-		Fault:  "a scanner asks for the catalog ten times a second, a hundred names at a time",
+		Normal: "machines pull the manifests and layers of 200 repositories",
+		Fault:  "four scanners go through the catalog all the time, fifty names at a time",
 		// https://github.com/distribution/distribution/issues/2906 ("catalog
 		// is slow"); registry/storage/catalog.go at v2.8.2: Repositories walks
 		// the whole tree with WalkFallback, a stat for each entry, and stops
@@ -45,7 +45,7 @@ func registryCatalog() Scenario {
 			}
 			return Workload{
 				Server: s,
-				Load: httpLoad(6, 120, func(r *rand.Rand) (*http.Request, error) {
+				Load: httpLoad(6, 50, func(r *rand.Rand) (*http.Request, error) {
 					of := "http://" + s.Addr + "/v2/" + repository(r.IntN(registryImages))
 					if r.IntN(3) == 0 {
 						return http.NewRequest(http.MethodGet, of+"/blobs/"+layer, nil)
@@ -57,11 +57,18 @@ func registryCatalog() Scenario {
 					return request, err
 				}),
 				Fault: func(ctx context.Context) (func(), error) {
-					page := 0
-					return pester(ctx, time.Second/10, func() (*http.Request, error) {
-						page++
-						return http.NewRequest(http.MethodGet, fmt.Sprintf("http://%s/v2/_catalog?n=100&last=%s", s.Addr, repository(page%4*100)), nil)
-					}), nil
+					var ends []func()
+					for page := range 4 {
+						ends = append(ends, pester(ctx, time.Millisecond, func() (*http.Request, error) {
+							page++
+							return http.NewRequest(http.MethodGet, fmt.Sprintf("http://%s/v2/_catalog?n=50&last=%s", s.Addr, repository(page%4*50)), nil)
+						}))
+					}
+					return func() {
+						for _, end := range ends {
+							end()
+						}
+					}, nil
 				},
 			}, nil
 		},
