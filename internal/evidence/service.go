@@ -95,7 +95,7 @@ func (h *Hop) End() time.Time {
 	return time.UnixMilli(h.Start + int64(h.Seconds*1e3)).UTC()
 }
 
-// Anomaly is what was last told of one.
+// Anomaly is what was last reported of one.
 type Anomaly struct {
 	ID    string `json:"id"`
 	State string `json:"state"`

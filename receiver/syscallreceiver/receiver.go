@@ -176,7 +176,7 @@ func (r *syscallReceiver) Start(ctx context.Context, collector component.Host) e
 		telemetry.Shutdown()
 		return fmt.Errorf("the syscall receiver cannot record on this host: %w", err)
 	}
-	n.gatherer.tracer = n.tracer
+	n.gatherer.tracer, n.symbols.atOnce = n.tracer, n.tracer.DeliverAtOnce
 	if r.cfg.Mode == ModeBurst {
 		keep, err := budget.New(r.cfg.OverheadBudget, runtime.NumCPU())
 		if err != nil {
@@ -345,7 +345,7 @@ func (n *run) answer(pid int32, looked int64, p *process.Process) {
 	n.decide()
 }
 
-// decide has the tracer told of what was decided, in order.
+// decide tells the tracer what was decided, in order.
 func (n *run) decide() {
 	n.settle.Lock()
 	defer n.settle.Unlock()

@@ -93,7 +93,7 @@ func TestScenarios(t *testing.T) {
 				return state{l.Take(), (now.cpu - was.cpu) / seconds, (now.pageFaults - was.pageFaults) / seconds}
 			}
 			before := look()
-			// A compiler at work is not what the fault is held against.
+			// A compiler at work is not what the fault is compared with.
 			for n := 0; sc.Language == Java && n < 5; n++ {
 				was := before.cpu
 				if before = look(); before.cpu > 0.9*was {
