@@ -12,8 +12,8 @@ import (
 	"github.com/perfscope/perfscope/processor/internal/logsink"
 )
 
-// recordedAfter is how long after an anomaly was told its service is still recorded:
-// what led to it stays while it lasts.
+// recordedAfter is for how long a service is still recorded after its anomaly was reported:
+// what led to it is kept while it lasts.
 const recordedAfter = time.Minute
 
 // flight records what the pipelines deliver. Nil records nothing.
