@@ -210,7 +210,7 @@ func TestAReaderRefusesWhatIsWrong(t *testing.T) {
 	}{
 		{"nothing", nil, ErrTruncated},
 		{"something else", []byte("OTLP logs"), ErrCorrupted},
-		{"a newer version", []byte("PST\x03"), ErrNewerVersion},
+		{"a newer version", []byte("PST\x04"), ErrNewerVersion},
 		{"an end within a record", good[:len(good)-3], ErrTruncated},
 		{"an interval of nobody", record(recordInterval, 0), ErrCorrupted},
 		{"an unknown record", record(9), ErrCorrupted},
