@@ -26,7 +26,10 @@ func (a *Anomaly) lacks() string {
 			s += fmt.Sprintf(", and for %.0f %% of it %s", 100*c.Share, c.says())
 		}
 	}
-	if a.Hit == "" {
+	switch {
+	case a.Function != "":
+		return s + "; " + a.does()
+	case a.Hit == "":
 		return s + "; no function of it is to blame"
 	}
 	return s + "; no function of it is to blame, " + a.Hit + " was hit"

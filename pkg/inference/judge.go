@@ -167,8 +167,10 @@ type verdict struct {
 	machine cause.Verdict
 	outside float64
 	usual   float64
-	fresh   bool
-	idle    func(hop.Place) bool
+	// waits shares the waits in excess by what their calls can wait for.
+	waits cause.Waits
+	fresh bool
+	idle  func(hop.Place) bool
 	// plain is set when its vector is what it will be in the past: of all threads, with
 	// the idling of the past.
 	plain bool

@@ -15,8 +15,8 @@ const (
 	slice = 5e6
 	// look is what one look at the connections stands for, in ns per second.
 	look = 0.2e9
-	// many is how many times as often storage must be asked for the service to be why
-	// it waits longer.
+	// many is how many times as often, or for how many times as much, storage or a peer
+	// must be asked for the service to be why it waits longer.
 	many = 2.0
 	// ownMost is the part of what a device moves more from which that is the service's own.
 	ownMost = 0.5
@@ -36,7 +36,7 @@ func (f *finder) stopped() {
 		}
 	}
 	all += f.Hop.CPUTotal
-	f.add(Cause{Kind: Stopped, Lost: x.grown() / all * f.Active, Evidence: x.evidence(x.mean, f.grain())})
+	f.add(Cause{Kind: Stopped, Lost: x.grown() / all * f.Active, Evidence: x.evidence(x.mean, f.grain()), External: true})
 }
 
 // grain is what one snapshot of a thread stands for.
@@ -71,13 +71,13 @@ func (f *finder) delayed() {
 	// Who has a CPU for a time keeps as many threads from it for that time as are ready.
 	keeps := func(grown float64) float64 { return min(part(grown), grown*(1+x.now/1e9)) }
 	if throttled > 0 {
-		f.add(Cause{Kind: CPUQuota, Resource: group, Lost: part(throttled), Evidence: evidence})
+		f.add(Cause{Kind: CPUQuota, Resource: group, Lost: part(throttled), Evidence: evidence, External: true})
 	}
 	if othersGrew > 0 {
-		f.add(Cause{Kind: CPUContention, Lost: keeps(othersGrew), Evidence: evidence, Users: f.users(threadtrace.MeasureHostBusy)})
+		f.add(Cause{Kind: CPUContention, Lost: keeps(othersGrew), Evidence: evidence, External: true, Users: f.users(threadtrace.MeasureHostBusy)})
 	}
 	if steal.grown() > 0 {
-		f.add(Cause{Kind: CPUContention, Resource: "hypervisor", Lost: keeps(steal.grown()), Evidence: evidence})
+		f.add(Cause{Kind: CPUContention, Resource: "hypervisor", Lost: keeps(steal.grown()), Evidence: evidence, External: true})
 	}
 }
 
@@ -94,14 +94,11 @@ func (f *finder) storage() {
 	if c.Lost <= 0 {
 		return
 	}
-	// Who waits for a thread that waits for storage waits for that, too: for the part of
-	// the time in which one does more than usual.
-	const whole = 1e9
-	c.Lost += f.LockExcess * min(1, c.Lost/whole)
 	if f.Storage >= many {
 		return // it asks for more
 	}
 	if f.shortOfMemory(&c) || f.slowDevice(&c) {
+		c.External = f.Moved < many
 		f.add(c)
 	}
 }
@@ -156,12 +153,26 @@ func (f *finder) slowDevice(c *Cause) bool {
 		c.Users = f.users(threadtrace.MeasureDiskBytes)
 		return true
 	}
-	// A limit of the control group keeps operations from the device at all.
+	// A limit of the control group that is new keeps operations from the device at all.
 	for _, name := range f.names(threadtrace.MeasureDiskLimit) {
-		c.Kind, c.Resource = Disk, name
-		return true
+		if f.lowered(hop.Resource{Measure: threadtrace.MeasureDiskLimit, Name: name}) {
+			c.Kind, c.Resource = Disk, name
+			return true
+		}
 	}
 	return false
+}
+
+// lowered reports whether a limit is new, or lower than in the past.
+func (f *finder) lowered(limit hop.Resource) bool {
+	const same = 0.9
+	now := f.Hop.Machine.Figures[limit]
+	for _, h := range f.past {
+		if was, known := h.Machine.Figures[limit]; known && now >= same*was {
+			return false
+		}
+	}
+	return true
 }
 
 // peers are those that take longer to answer than in the past, or that do not take what
@@ -170,7 +181,7 @@ func (f *finder) peers() {
 	// A connection on which the peer speaks when it likes looks like one that waits: what
 	// neither a thread nor a client of the service waits for costs nobody anything.
 	clients := f.of(func(h *hop.Closed) float64 { return h.Machine.Of(threadtrace.MeasureClientWait) })
-	felt := f.WaitExcess + clients.grown()
+	felt := f.Waits.Peer + f.Waits.Lock + clients.grown()
 	for _, name := range f.names(threadtrace.MeasurePeerWait) {
 		x := f.resource(hop.Resource{Measure: threadtrace.MeasurePeerWait, Name: name})
 		answers := f.resource(hop.Resource{Measure: threadtrace.MeasurePeerSegments, Name: name})
@@ -181,6 +192,7 @@ func (f *finder) peers() {
 		} else if x.mean == 0 {
 			continue // a peer that it has never asked before is the code's choice
 		}
+		// That it takes longer may be because of what it is asked for.
 		f.add(Cause{Kind: Peer, Resource: name, Lost: min(felt, x.now-expected), Evidence: x.evidence(expected, look), Waits: true})
 	}
 	f.limited(threadtrace.MeasureReceiverLimited, Peer)
@@ -188,9 +200,12 @@ func (f *finder) peers() {
 }
 
 func (f *finder) limited(m threadtrace.Measure, kind Kind) {
+	if f.Sent >= many {
+		return // there is more to send
+	}
 	for _, name := range f.names(m) {
 		x := f.resource(hop.Resource{Measure: m, Name: name})
-		f.add(Cause{Kind: kind, Resource: name, Lost: x.grown(), Evidence: x.evidence(x.mean*max(1, f.Work), slice), Waits: true})
+		f.add(Cause{Kind: kind, Resource: name, Lost: x.grown(), Evidence: x.evidence(x.mean*max(1, f.Work), slice), Waits: true, External: kind == Network})
 	}
 }
 
