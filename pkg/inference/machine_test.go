@@ -71,6 +71,15 @@ func limitedDisk(wait int64) []threadtrace.Reading {
 	return []threadtrace.Reading{{Measure: threadtrace.MeasureUninterruptible, Value: wait}, {Measure: threadtrace.MeasureDiskLimit, Resource: "vda", Value: 20}}
 }
 
+// shortMemory is a service that holds so many bytes, waits for so long and has so many
+// pages read back.
+func shortMemory(held, wait, refaults int64) []threadtrace.Reading {
+	return []threadtrace.Reading{
+		{Measure: threadtrace.MeasureResident, Value: held}, {Measure: threadtrace.MeasureUninterruptible, Value: wait},
+		{Measure: threadtrace.MeasureRefaults, Resource: "/shop", Value: refaults},
+	}
+}
+
 func TestWhatTheTimeIsLostTo(t *testing.T) {
 	computing := with(steady(1), func(l *load) { l.busy["scan find handle loop main"] = 0.9; l.waits[0].share = 0 })
 	for _, tc := range []struct {
@@ -160,6 +169,16 @@ func TestWhatTheTimeIsLostTo(t *testing.T) {
 		{
 			name: "code that waits for a disk under the limit it always had", fault: workersIn("pread64", "@pread64 fetch job worker"), want: CauseCode, blamed: "fetch",
 			usual: surroundings{readings: limitedDisk(5e6)}, machine: surroundings{readings: limitedDisk(14e8)},
+		},
+		{
+			name: "code that holds more memory than it did, at the limit", want: CauseMemory, resource: "/shop", blamed: "fetch",
+			fault: workersIn("pread64", "@pread64 fetch job worker"), usual: surroundings{readings: shortMemory(100<<20, 5e6, 0)},
+			machine: surroundings{readings: shortMemory(160<<20, 14e8, 4000)},
+		},
+		{
+			name: "code that holds as much as ever, at a lower limit", want: CauseMemory, resource: "/shop",
+			fault: workersIn("pread64", "@pread64 fetch job worker"), usual: surroundings{readings: shortMemory(100<<20, 5e6, 0)},
+			machine: surroundings{readings: shortMemory(100<<20, 14e8, 4000)},
 		},
 		{
 			name: "a network that takes longer", fault: workersIn("sendto", "@sendto answer job worker"), want: CauseNetwork, resource: "10.0.0.3",

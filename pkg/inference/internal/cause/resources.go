@@ -97,10 +97,15 @@ func (f *finder) storage() {
 	if f.Storage >= many {
 		return // it asks for more
 	}
-	if f.shortOfMemory(&c) || f.slowDevice(&c) {
+	switch {
+	case f.shortOfMemory(&c):
+		c.External = f.Moved < many && !f.holdsMore()
+	case f.slowDevice(&c):
 		c.External = f.Moved < many
-		f.add(c)
+	default:
+		return
 	}
+	f.add(c)
 }
 
 // A disk has other users at all times: twice as long is nothing, and what is more varies.
@@ -127,6 +132,14 @@ func (f *finder) shortOfMemory(c *Cause) bool {
 		}
 	}
 	return c.Kind == Memory
+}
+
+// holdsMore reports whether the service itself holds more memory than it did: then it may
+// be why it is short of it.
+func (f *finder) holdsMore() bool {
+	const grown, least = 1.1, 8 << 20
+	x := f.of(func(h *hop.Closed) float64 { return h.Machine.Of(threadtrace.MeasureResident) })
+	return x.mean > 0 && x.now > grown*x.mean && x.grown() > least
 }
 
 // certain is the evidence of one hop from which a figure that only tells which resource
