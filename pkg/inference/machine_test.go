@@ -191,6 +191,21 @@ func TestWhatTheTimeIsLostTo(t *testing.T) {
 			}),
 			machine: surroundings{readings: []threadtrace.Reading{{Measure: threadtrace.MeasureNetworkLimited, Resource: "10.0.0.3", Value: 14e8}}},
 		},
+		{
+			name: "code that computes until its quota is used up", want: CauseCode, blamed: "scan",
+			fault:   with(steady(0.5), func(l *load) { l.busy["scan find handle loop main"] = 0.25 }),
+			machine: surroundings{delay: 2 * time.Second, readings: []threadtrace.Reading{{Measure: threadtrace.MeasureThrottledTime, Resource: "/shop", Value: 2e9}}},
+		},
+		{
+			name: "a peer on the same host that is asked far more, and has the CPUs", fault: waitingForPeer(), want: CauseCode, blamed: "ask_peer",
+			machine: surroundings{
+				delay: 600 * time.Millisecond, readings: []threadtrace.Reading{
+					{Measure: threadtrace.MeasurePeerWait, Resource: "10.0.0.2:5432", Value: 12e8}, {Measure: threadtrace.MeasurePeerSegments, Resource: "10.0.0.2:5432", Value: 60000},
+					{Measure: threadtrace.MeasureHostBusy, Value: 19e8},
+				},
+				users: []threadtrace.User{{Of: threadtrace.MeasureHostBusy, Name: "database", PID: 7, Value: 1e9}},
+			},
+		},
 		{name: "code on a quiet machine", fault: computing, want: CauseCode, blamed: "scan"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
