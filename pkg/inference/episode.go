@@ -316,10 +316,15 @@ func (a *Analyzer) giveUp(e *episode) {
 	a.machine.Reset()
 }
 
-// topOf is what a report is the same by: its first suspect and pattern.
+// topOf is what a report is the same by: its first suspect and pattern, and what is
+// lacking if that comes first.
 func topOf(a *Anomaly) string {
-	if len(a.Suspects) == 0 && len(a.Causes) > 0 {
-		return string(a.Causes[0].Kind) + " " + a.Causes[0].Resource
+	if len(a.Causes) > 0 && a.Causes[0].Kind != CauseCode && a.Causes[0].Kind != CauseUnknown {
+		lacks := string(a.Causes[0].Kind) + " " + a.Causes[0].Resource
+		if len(a.Suspects) == 0 {
+			return lacks
+		}
+		return lacks + " " + a.Suspects[0].Function
 	}
 	if len(a.Suspects) == 0 {
 		return a.Pattern
