@@ -105,6 +105,19 @@ func TestWhatTheTimeIsLostTo(t *testing.T) {
 			},
 		},
 		{
+			name: "another neighbour on CPUs that were all in use", fault: steady(0.5), want: CauseCPUContention, user: "backup",
+			usual: surroundings{delay: 30 * time.Millisecond, readings: []threadtrace.Reading{{Measure: threadtrace.MeasureHostBusy, Value: 2e9}}},
+			machine: surroundings{
+				delay: 800 * time.Millisecond, readings: []threadtrace.Reading{{Measure: threadtrace.MeasureHostBusy, Value: 2e9}},
+				users: []threadtrace.User{{Of: threadtrace.MeasureHostBusy, Name: "backup", PID: 7, Value: 1e9}},
+			},
+		},
+		{
+			name: "code on CPUs that were all in use", fault: computing, want: CauseCode, blamed: "scan",
+			usual:   surroundings{delay: 30 * time.Millisecond, readings: []threadtrace.Reading{{Measure: threadtrace.MeasureHostBusy, Value: 2e9}}},
+			machine: surroundings{delay: 800 * time.Millisecond, readings: []threadtrace.Reading{{Measure: threadtrace.MeasureHostBusy, Value: 2e9}}},
+		},
+		{
 			name: "a hypervisor with other guests", fault: steady(0.5), want: CauseCPUContention, resource: "hypervisor",
 			machine: surroundings{delay: 800 * time.Millisecond, readings: []threadtrace.Reading{{Measure: threadtrace.MeasureSteal, Value: 9e8}}},
 		},

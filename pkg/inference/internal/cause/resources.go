@@ -58,11 +58,14 @@ func (f *finder) delayed() {
 	others := f.of(func(h *hop.Closed) float64 {
 		return max(0, h.Machine.Of(threadtrace.MeasureHostBusy)-h.CPUTotal)
 	})
-	// On a host that is busy anyway others grow at each other's cost, and a service that
-	// sleeps more often waits for a CPU more often: nobody else is to blame for that.
 	othersGrew := others.grown()
 	steal := f.of(func(h *hop.Closed) float64 { return h.Machine.Of(threadtrace.MeasureSteal) })
 	grew := max(own.grown(), f.CPUExcess)
+	if f.hostIsFull() && throttled == 0 && grew <= few*own.mean {
+		// Nobody can use more than all: who has the CPUs in its place has them, though,
+		// when it does not use more itself.
+		othersGrew = max(othersGrew, excess)
+	}
 	all := throttled + othersGrew + steal.grown() + grew
 	if all <= 0 {
 		return
@@ -79,6 +82,20 @@ func (f *finder) delayed() {
 	if steal.grown() > 0 {
 		f.add(Cause{Kind: CPUContention, Resource: "hypervisor", Lost: keeps(steal.grown()), Evidence: evidence, External: true})
 	}
+}
+
+const (
+	// few is the part of the CPU time of a service that is no growth.
+	few = 0.1
+	// full is the part of the CPU time of a host from which nothing is left.
+	full = 0.95
+)
+
+// hostIsFull reports whether all CPUs are in use.
+func (f *finder) hostIsFull() bool {
+	m := &f.Hop.Machine
+	cpus := m.Of(threadtrace.MeasureCPUs)
+	return cpus > 0 && m.Of(threadtrace.MeasureHostBusy) >= full*cpus*1e9
 }
 
 // storage is the time in which threads waited in the kernel without being able to be
