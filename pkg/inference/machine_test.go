@@ -105,7 +105,7 @@ func TestWhatTheTimeIsLostTo(t *testing.T) {
 			},
 		},
 		{
-			name: "another neighbour on CPUs that were all in use", fault: steady(0.5), want: CauseCPUContention, user: "backup",
+			name: "another neighbour on CPUs that were all in use", fault: steady(1), want: CauseCPUContention, user: "backup",
 			usual: surroundings{delay: 30 * time.Millisecond, readings: []threadtrace.Reading{{Measure: threadtrace.MeasureHostBusy, Value: 2e9}}},
 			machine: surroundings{
 				delay: 800 * time.Millisecond, readings: []threadtrace.Reading{{Measure: threadtrace.MeasureHostBusy, Value: 2e9}},
