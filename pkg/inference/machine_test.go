@@ -194,6 +194,13 @@ func TestWhatTheTimeIsLostTo(t *testing.T) {
 			machine: surroundings{readings: shortMemory(100<<20, 14e8, 4000)},
 		},
 		{
+			name: "code that touches a file for the first time", want: CauseMemory, blamed: "fetch",
+			fault: workersIn("pread64", "@pread64 fetch job worker"),
+			machine: surroundings{readings: []threadtrace.Reading{
+				{Measure: threadtrace.MeasureUninterruptible, Value: 14e8}, {Measure: threadtrace.MeasureMajorFaults, Value: 4000},
+			}},
+		},
+		{
 			name: "a network that takes longer", fault: workersIn("sendto", "@sendto answer job worker"), want: CauseNetwork, resource: "10.0.0.3",
 			machine: surroundings{readings: []threadtrace.Reading{{Measure: threadtrace.MeasureNetworkLimited, Resource: "10.0.0.3", Value: 14e8}}},
 		},

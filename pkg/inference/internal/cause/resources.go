@@ -114,9 +114,10 @@ func (f *finder) storage() {
 	if f.Storage >= many {
 		return // it asks for more
 	}
-	switch {
-	case f.shortOfMemory(&c):
-		c.External = f.Moved < many && !f.holdsMore()
+	switch short, dropped := f.shortOfMemory(&c); {
+	case short:
+		// What it reads for the first time has not been dropped before.
+		c.External = dropped && f.Moved < many && !f.holdsMore()
 	case f.slowDevice(&c):
 		c.External = f.Moved < many
 	default:
@@ -135,20 +136,25 @@ func (f *finder) storing(time func(*hop.Closed) float64, grain float64) Cause {
 	return Cause{Lost: x.now - expected, Evidence: x.evidenceWith(expected, grain, diskDispersion), Waits: true}
 }
 
-// shortOfMemory reports whether the control group's limit, or pages read back, are
-// beyond their past.
-func (f *finder) shortOfMemory(c *Cause) bool {
+// shortOfMemory reports whether the control group's limit, or pages read back or for the
+// first time, are beyond their past; dropped whether pages had to be given up before.
+func (f *finder) shortOfMemory(c *Cause) (short, dropped bool) {
 	best := 0.0
 	for _, m := range []threadtrace.Measure{threadtrace.MeasureLimitHits, threadtrace.MeasureRefaults, threadtrace.MeasureMajorFaults} {
 		for _, name := range f.names(m) {
 			x := f.resource(hop.Resource{Measure: m, Name: name})
 			const onePerSecond = 1.0
-			if e := x.evidence(x.mean*max(1, f.Work), onePerSecond); e > best && e >= certain {
+			e := x.evidence(x.mean*max(1, f.Work), onePerSecond)
+			if e < certain {
+				continue
+			}
+			short, dropped = true, dropped || m != threadtrace.MeasureMajorFaults
+			if e > best {
 				best, c.Kind, c.Resource = e, Memory, cmp.Or(name, c.Resource)
 			}
 		}
 	}
-	return c.Kind == Memory
+	return short, dropped
 }
 
 // holdsMore reports whether the service itself holds more memory than it did: then it may
