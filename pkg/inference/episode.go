@@ -76,7 +76,7 @@ func (a *Analyzer) judgeEpisode(e *episode, c *hop.Closed) (Anomaly, bool) {
 		return Anomaly{}, false
 	}
 	e.keep(c)
-	if e.innocent && v.codeMatters(a.cfg.decision()) {
+	if e.innocent && (v.onlyRefuses() || v.codeMatters(a.cfg.decision())) {
 		e.merged = nil // what was told so far is of the machine: it says nothing of the code
 	}
 	e.merged = hop.Merge(e.merged, c)

@@ -167,6 +167,8 @@ type verdict struct {
 	machine cause.Verdict
 	outside float64
 	usual   float64
+	// codeEffect is the effect without what the machine adds to it.
+	codeEffect float64
 	// waits shares the waits in excess by what their calls can wait for.
 	waits cause.Waits
 	fresh bool

@@ -66,6 +66,7 @@ func usualActivity(p *baseline.Past, index *baseline.Index) (sum float64) {
 
 // weighMachine adds to a verdict what the machine has to do with it.
 func (a *Analyzer) weighMachine(n *normal, v *verdict) {
+	v.codeEffect = v.Effect
 	if v.hop.Machine.Seconds == 0 {
 		return
 	}
@@ -260,6 +261,10 @@ func (v *verdict) codeMatters(d detect.Config) bool {
 	return code > 0 && code >= d.Share*(v.usual+code)
 }
 
+// onlyRefuses reports whether what the code has is calls that are refused, which costs
+// no time.
+func (v *verdict) onlyRefuses() bool { return v.Refusal >= 1 && v.codeEffect < 1 }
+
 // external is the part of the time lost for which something else than the service is
 // known to be the reason.
 func (v *verdict) external() float64 {
@@ -280,8 +285,9 @@ func (v *verdict) external() float64 {
 // with the shares of that hop. Where the machine or a peer takes most of the time and
 // the service may be why, the functions remain suspects.
 func blame(found *Anomaly, whole, present *verdict, d detect.Config, say *explain.Anomaly) {
-	codeMatters := len(found.Suspects) > 0 && present.codeMatters(d)
-	if codeMatters {
+	refuses := whole.onlyRefuses()
+	codeMatters := len(found.Suspects) > 0 && (refuses || present.codeMatters(d))
+	if codeMatters && !refuses {
 		whole = present
 	}
 	found.Causes = whole.causes()

@@ -201,6 +201,13 @@ func TestWhatTheTimeIsLostTo(t *testing.T) {
 			}},
 		},
 		{
+			name: "calls that are refused on a busy host", fault: faulty()["refused"], want: CauseCode, blamed: "open_file",
+			machine: surroundings{
+				delay: 800 * time.Millisecond, readings: []threadtrace.Reading{{Measure: threadtrace.MeasureHostBusy, Value: 2e9}},
+				users: []threadtrace.User{{Of: threadtrace.MeasureHostBusy, Name: "backup", PID: 7, Value: 1e9}},
+			},
+		},
+		{
 			name: "a network that takes longer", fault: workersIn("sendto", "@sendto answer job worker"), want: CauseNetwork, resource: "10.0.0.3",
 			machine: surroundings{readings: []threadtrace.Reading{{Measure: threadtrace.MeasureNetworkLimited, Resource: "10.0.0.3", Value: 14e8}}},
 		},
