@@ -215,11 +215,6 @@ func (v *verdict) ofMachine() float64 {
 	return 1 - code/all
 }
 
-// innocent is the share of the time lost, for reasons that are known to lie outside of
-// the service, from which no function is a suspect: what is left for the code is less than
-// half of that. Of the cases of `make eval-machine` nearly all are above three quarters.
-const innocent = 2.0 / 3
-
 // leastTold is the share of the time lost from which a cause is told.
 const leastTold = 0.1
 
@@ -279,6 +274,13 @@ func (v *verdict) external() float64 {
 	return v.ofMachine() * ratio(external, all)
 }
 
+// innocent reports whether most of the time is lost for reasons that are known to lie
+// outside of the service, and less than a third to what can be nothing but the code.
+func (v *verdict) innocent() bool {
+	const most, little = 1.0 / 2, 1.0 / 3
+	return v.external() > most && v.CPUExcess+v.waits.None < little*v.lost()
+}
+
 // blame says what an anomaly's time was lost to. When most of it is known to be for
 // reasons that are not the service's no function is a suspect, those that would be were
 // hit; unless the code of the present hop matters by itself, which is told first then,
@@ -299,7 +301,7 @@ func blame(found *Anomaly, whole, present *verdict, d detect.Config, say *explai
 		if found.codeFirst(true); found.Causes[0].Kind != CauseCode { // its share is small
 			found.Causes = slices.Insert(found.Causes, 0, Cause{Kind: CauseCode, Share: Round(1 - whole.ofMachine())})
 		}
-	case whole.external() > innocent:
+	case whole.innocent():
 		// The code's part may still be larger than each of the machine's.
 		found.codeFirst(false)
 		found.Hit, found.Suspects, found.Path, found.Order, found.Pattern, found.Scope = found.Suspects, nil, nil, nil, "", 0

@@ -71,6 +71,12 @@ func limitedDisk(wait int64) []threadtrace.Reading {
 	return []threadtrace.Reading{{Measure: threadtrace.MeasureUninterruptible, Value: wait}, {Measure: threadtrace.MeasureDiskLimit, Resource: "vda", Value: 20}}
 }
 
+// droppingPages is a machine whose control group has pages read back as well.
+func droppingPages(m surroundings) surroundings {
+	m.readings = append(m.readings, threadtrace.Reading{Measure: threadtrace.MeasureRefaults, Resource: "/shop", Value: 4000})
+	return m
+}
+
 // shortMemory is a service that holds so many bytes, waits for so long and has so many
 // pages read back.
 func shortMemory(held, wait, refaults int64) []threadtrace.Reading {
@@ -199,6 +205,21 @@ func TestWhatTheTimeIsLostTo(t *testing.T) {
 			machine: surroundings{readings: []threadtrace.Reading{
 				{Measure: threadtrace.MeasureUninterruptible, Value: 14e8}, {Measure: threadtrace.MeasureMajorFaults, Value: 4000},
 			}},
+		},
+		{
+			name: "waits until it is on a busy disk, while pages of its group are dropped", want: CauseDisk, resource: "vda", user: "tar",
+			fault: with(workersIn("fdatasync", "@fdatasync flush job worker"), func(l *load) {
+				l.calls = append(l.calls, calls{"fdatasync", 1, 900 * time.Millisecond, 0, "@fdatasync flush job worker"})
+			}),
+			machine: droppingPages(busyDisk()),
+		},
+		{
+			name: "a little code, and a little of others", want: CauseCPUContention, user: "backup", blamed: "scan",
+			fault: with(asking(), func(l *load) { l.busy["scan find handle loop main"] = 0.06 }),
+			machine: surroundings{
+				delay: 90 * time.Millisecond, readings: []threadtrace.Reading{{Measure: threadtrace.MeasureHostBusy, Value: 2e9}},
+				users: []threadtrace.User{{Of: threadtrace.MeasureHostBusy, Name: "backup", PID: 7, Value: 1e9}},
+			},
 		},
 		{
 			name: "calls that are refused on a busy host", fault: faulty()["refused"], want: CauseCode, blamed: "open_file",

@@ -114,11 +114,18 @@ func (f *finder) storage() {
 	if f.Storage >= many {
 		return // it asks for more
 	}
-	switch short, dropped := f.shortOfMemory(&c); {
+	// Who waits for what it wrote to be on the device does not wait for memory.
+	syncs := timed.Evidence >= certain && 2*timed.Lost >= seen.Lost
+	device := syncs && f.slowDevice(&c)
+	short, dropped := false, false
+	if !device {
+		short, dropped = f.shortOfMemory(&c)
+	}
+	switch {
 	case short:
 		// What it reads for the first time has not been dropped before.
 		c.External = dropped && f.Moved < many && !f.holdsMore()
-	case f.slowDevice(&c):
+	case device || f.slowDevice(&c):
 		c.External = f.Moved < many
 	default:
 		return
