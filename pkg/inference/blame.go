@@ -68,25 +68,27 @@ func (v *verdict) codeMatters(d detect.Config) bool {
 // no time.
 func (v *verdict) onlyRefuses() bool { return v.Refusal >= 1 && v.codeEffect < 1 }
 
-// external is the part of the time lost for which something else than the service is
-// known to be the reason.
-func (v *verdict) external() float64 {
+// external is the part of the time lost for which something else than the service is the
+// reason, as far as causes say so: those of the machine that are certain, or in doubt.
+func (v *verdict) external(causes []cause.Cause) float64 {
 	external, all := 0.0, 0.0
 	for i := range v.machine.Doubts {
-		c := &v.machine.Doubts[i]
-		all += c.Lost
-		if c.External {
+		all += v.machine.Doubts[i].Lost
+	}
+	for i := range causes {
+		if c := &causes[i]; c.External {
 			external += c.Lost
 		}
 	}
-	return v.ofMachine() * ratio(external, all)
+	return v.ofMachine() * min(1, ratio(external, all))
 }
 
 // innocent reports whether most of the time is lost for reasons that are known to lie
-// outside of the service, and less than a third to what can be nothing but the code.
+// outside of the service, and less than a third to what can be nothing but the code. To
+// excuse it takes as much evidence as to accuse.
 func (v *verdict) innocent() bool {
 	const most, little = 1.0 / 2, 1.0 / 3
-	return v.external() > most && v.CPUExcess+v.waits.None < little*v.lost()
+	return v.external(v.machine.Causes) > most && v.CPUExcess+v.waits.None < little*v.lost()
 }
 
 // blame says what an anomaly's time was lost to. When most of it is known to be for

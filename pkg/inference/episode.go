@@ -197,7 +197,7 @@ func (a *Analyzer) certain(e *episode, v *verdict) bool {
 		return false
 	}
 	// What others do to a machine is often over in a moment.
-	if e.hops < 2 && v.external() > 0.5 {
+	if e.hops < 2 && v.external(v.machine.Doubts) > 0.5 {
 		return false
 	}
 	return e.refusals >= lasting || e.lost >= a.rareCost()
