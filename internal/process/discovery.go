@@ -426,7 +426,7 @@ func (d *Discoverer) evaluate(f *facts, old *Process, ch *Changes) *Process {
 // adopt makes p part of the service instance q belongs to.
 func (p *Process) adopt(q *Process) {
 	p.Root, p.ServiceName, p.ServiceNamespace, p.InstanceID = q.Root, q.ServiceName, q.ServiceNamespace, q.InstanceID
-	p.rootTicks, p.claimed = q.rootTicks, q.claimed
+	p.rootTicks, p.claimed, p.Role = q.rootTicks, q.claimed, q.Role
 }
 
 func (d *Discoverer) describe(f *facts, rule int, override string) *Process {
@@ -443,6 +443,7 @@ func (d *Discoverer) describe(f *facts, rule int, override string) *Process {
 		ServiceNamespace: env.Namespace,
 		InstanceID:       env.Instance,
 		Executable:       cleantext.Clean(exe, cleantext.MaxPath), ExecutableName: name,
+		Role:   roleOf(f.command()),
 		Cgroup: cg.Line, ContainerID: cg.ContainerID, PodUID: cg.PodUID,
 		Pod:       f.pod(),
 		Listening: d.reachable(f.pid, f.listening()), Rule: rule, Found: f.found,

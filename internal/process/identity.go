@@ -27,6 +27,9 @@ type Process struct {
 	// names it, ExecutableName its base name, or that of the link it was
 	// started by (redis-server, which is a link to redis-check-rdb).
 	Executable, ExecutableName string
+	// Role tells instances of one program apart that do different things: a hash of
+	// the command line of Root, of which nothing can be read back.
+	Role string
 	// Cgroup is a line of /proc/PID/cgroup.
 	Cgroup string
 	// ContainerID and PodUID are empty outside of a container, of a pod.

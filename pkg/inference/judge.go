@@ -21,6 +21,10 @@ func (a *Analyzer) judge(c *hop.Closed) (Anomaly, bool) {
 	if e := a.episode; e != nil {
 		return a.judgeEpisode(e, c)
 	}
+	if a.inherited.unproven {
+		a.prove(c)
+		return Anomaly{}, false
+	}
 	n := a.normalFor(c)
 	a.latest = n
 	if n == nil {

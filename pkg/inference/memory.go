@@ -53,8 +53,13 @@ func (m *Memory) Until() int64 {
 
 // inherited is what an Analyzer did not learn itself.
 type inherited struct {
-	// instance is whose hops it judges, program the name of its program's file.
-	instance, program string
+	// instance is whose hops it judges, program the name of its program's file, role
+	// what tells apart instances that do different things.
+	instance, program, role string
+	// unproven is set while no hop was as the past of an instance of another role; own
+	// are the hops since.
+	unproven bool
+	own      []*hop.Closed
 	// since is the end of the first hop, zero before; roles are where the threads of
 	// the past start.
 	since int64
@@ -68,6 +73,11 @@ type inherited struct {
 func (a *Analyzer) Follow(instance, program string, began int64) {
 	a.inherited.instance, a.inherited.program, a.start.began = instance, program, began
 }
+
+// InRole says what the service instance does, in any word: with the past of an instance of
+// another role nothing is told before a hop was as that past, and after half a minute in
+// which none was it is forgotten. Call it before Recall.
+func (a *Analyzer) InRole(role string) { a.inherited.role = role }
 
 // Memory is what is known now; nil before there is a past. It shares nothing with the
 // Analyzer.
@@ -84,7 +94,7 @@ func (a *Analyzer) Memory() *Memory {
 	}
 	x := a.excursions.Figures()
 	m := &memory.Memory{
-		Instance: a.inherited.instance, Program: a.inherited.program, Arch: a.arch, HopLength: int64(a.cfg.Hop),
+		Instance: a.inherited.instance, Program: a.inherited.program, Role: a.inherited.role, Arch: a.arch, HopLength: int64(a.cfg.Hop),
 		Hops: saved(last(a.habit.hops, memory.MaxHops)), Learned: int64(a.habit.learned),
 		Days: x.Days, Peaks: x.Peaks, Beyond: x.Beyond,
 	}
@@ -131,6 +141,7 @@ func (a *Analyzer) Recall(m *Memory) bool {
 	}
 	a.excursions = detect.ExcursionsOf(detect.ExcursionFigures{Days: m.of.Days, Peaks: m.of.Peaks, Beyond: m.of.Beyond})
 	a.start.inherited = m.of.Instance != a.inherited.instance && len(a.habit.hops) >= minPast
+	a.inherited.unproven = a.start.inherited && m.of.Role != a.inherited.role
 	if o := m.of.Open; o != nil && o.Instance == a.inherited.instance && len(a.habit.hops) >= minPast {
 		a.reopen(o)
 	}
@@ -215,6 +226,35 @@ func (a *Analyzer) inherits(role int32) bool {
 
 // stale is how long after it was last seen an anomaly is not gone on with.
 const stale = 10 * time.Minute
+
+// prove judges a hop by the past of an instance of another role: two databases of one name
+// on a host, or what was started by that name on another day, may have little in common.
+func (a *Analyzer) prove(c *hop.Closed) {
+	if !works(c) {
+		return
+	}
+	in := &a.inherited
+	a.latest = a.normalFor(c)
+	if n := a.latest; n != nil {
+		v := a.compare(n, c)
+		a.note(&v)
+		if v.Doubt < doubtful {
+			in.unproven, in.own = false, nil
+			a.commit(&v)
+			a.remember(c)
+			return
+		}
+	}
+	if in.own = append(in.own, c); len(in.own) < minPast {
+		return
+	}
+	a.habit = newHabit(a.habit.may, a.habit.index, a.habit.limit)
+	a.start.inherited, a.start.past, a.latest = false, nil, nil
+	for _, h := range in.own {
+		a.habit.remember(h)
+	}
+	in.unproven, in.own, in.roles = false, nil, nil
+}
 
 // reopen goes on with an anomaly that was told and not over.
 func (a *Analyzer) reopen(o *memory.Open) {

@@ -108,6 +108,48 @@ func TestAServiceThatIsRestartedKeepsItsPast(t *testing.T) {
 	})
 }
 
+// TestAnotherRoleHasItsOwnPast: an instance of the same program that does something else
+// is no abnormal one of the first.
+func TestAnotherRoleHasItsOwnPast(t *testing.T) {
+	overSeeds(t, seeds, func(s *server) error {
+		s.analyzer.Follow("0", "server", s.now)
+		s.analyzer.InRole("a")
+		s.run(300, steady(1))
+		data, err := s.analyzer.Memory().Encode()
+		if err != nil {
+			return err
+		}
+		for _, role := range []string{"a", "b"} {
+			m, err := DecodeMemory(data)
+			if err != nil {
+				return err
+			}
+			s.analyzer, s.found = NewAnalyzer(DefaultConfig(), "amd64"), nil
+			s.analyzer.Follow("1", "server", s.now)
+			s.analyzer.InRole(role)
+			s.analyzer.Recall(m)
+			onset := s.now
+			s.run(60, spinning())
+			if role == "a" {
+				if err := s.told(onset, 15*time.Second, "spin"); err != nil {
+					return err
+				}
+				continue
+			}
+			if err := s.silent(); err != nil {
+				return fmt.Errorf("in another role: %w", err)
+			}
+			// What it does itself is its past now.
+			onset = s.now
+			s.run(30, with(spinning(), func(l *load) { l.busy["grind handle loop main"] = 0.3; l.waits[0].share = 0.3 }))
+			if err := s.told(onset, 15*time.Second, "grind"); err != nil {
+				return fmt.Errorf("in another role: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
 // night is a night with a backup in it, and the next morning's quiet.
 func (s *server) night() {
 	s.now += int64(24*time.Hour) - 400*second

@@ -32,6 +32,7 @@ const (
 // remembering is what the engine needs of an analyzer to have its past last.
 type remembering interface {
 	Follow(instance, program string, began int64)
+	InRole(role string)
 	Memory() *inference.Memory
 	Recall(*inference.Memory) bool
 	Adopt(*inference.Memory)
@@ -100,6 +101,9 @@ func (e *engine) recall(s *service, f *flush) {
 	}
 	s.lasting.program = programName(f.resource)
 	a.Follow(s.key, s.lasting.program, s.lasting.began)
+	if role, ok := f.resource.Get("perfscope.process.role"); ok {
+		a.InRole(role.AsString())
+	}
 	kept := map[memories.Of]bool{}
 	for _, other := range e.inOrder() {
 		if of := other.lasting.of; of.Service() == s.lasting.of.Service() && !kept[of] {

@@ -57,6 +57,8 @@ func (r *recalling) Adopt(m *inference.Memory)          { r.own.Adopt(m) }
 func (r *recalling) Learned() int                       { return r.own.Learned() }
 func (r *recalling) Succeed()                           { r.succeeds = true }
 
+func (r *recalling) InRole(string) {}
+
 func (r *recalling) Follow(instance, program string, began int64) {
 	r.instance, r.program = instance, program
 	r.own.Follow(instance, program, began)

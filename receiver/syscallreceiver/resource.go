@@ -42,6 +42,7 @@ func fillResource(attrs pcommon.Map, p *process.Process, host process.Host, arch
 	attrs.PutStr("host.arch", arch)
 	putList(attrs, "host.ip", host.Addresses)
 	putList(attrs, "perfscope.process.listening", p.Listening)
+	put("perfscope.process.role", p.Role)
 }
 
 func putList[T fmt.Stringer](attrs pcommon.Map, key string, values []T) {

@@ -21,8 +21,9 @@ const (
 // those of Saved.
 type Memory struct {
 	Saved frames.Saved
-	// Instance is whose past it is, Program the name of its program's file.
-	Instance, Program string
+	// Instance is whose past it is, Program the name of its program's file, Role what
+	// tells apart instances that do different things.
+	Instance, Program, Role string
 	// Arch is the architecture ("amd64"), HopLength the time a hop takes, in nanoseconds.
 	Arch      string
 	HopLength int64
