@@ -12,9 +12,8 @@ import (
 )
 
 // freshFor is how old the stack of a sample may be for a look at its thread to be of
-// the same: the rings are read some time after the sample, and nearly all samples are
-// older.
-const freshFor = 15 * time.Millisecond
+// the same. A sample that waited for one of another time is older.
+const freshFor = 5 * time.Millisecond
 
 // interpreters reads the functions of interpreted programs; *interpreter.Reader is
 // one. Look may take as long as the reading of files takes.
@@ -66,7 +65,7 @@ func (s *symbols) look(pid int32, t *task) namedStack {
 	calls, err := s.interpret.Look(pid, t.raw.TID, interpreter.Seen{Running: t.raw.Sampled, IP: t.raw.Regs.IP, SP: t.raw.Regs.SP})
 	s.stats.interpreterLook(resultOfLook(err))
 	if len(calls) == 0 {
-		return namedStack{t.native, framesHidden}
+		return namedStack{interpreter.Conceal(t.native), framesHidden}
 	}
 	return namedStack{interpreter.Splice(t.native, calls), framesLooked}
 }
