@@ -107,7 +107,7 @@ func Run(ctx context.Context, sc Scenario, share float64, length time.Duration, 
 	sent := make(chan struct{})
 	go func() { defer close(sent); exporter.run(sending) }()
 	began := time.Now()
-	l := load.Start(ctx, load.Config{Dial: dial(s.Addr, way.Permille, exporter), Workers: workers, Rate: cmp.Or(sc.Rate, 60)})
+	l := load.Start(ctx, load.Config{Dial: sc.dial(s, way.Permille, exporter), Workers: workers, Rate: cmp.Or(sc.Rate, 60)})
 	select {
 	case <-time.After(length):
 	case <-ctx.Done():
