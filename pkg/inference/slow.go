@@ -45,6 +45,11 @@ type Tail struct {
 	Explained float64
 	// Difference says how slow ones differ from fast ones.
 	Difference Difference
+	// Change is what of the slow requests has left its past, empty as long as nothing
+	// has. UsualShare or Usual is what it was.
+	Change     TailChange
+	UsualShare float64
+	Usual      time.Duration
 	Pattern    string
 	// Suspects are ranked, most suspect first; without any nothing stands out.
 	Suspects []Suspect
@@ -53,10 +58,19 @@ type Tail struct {
 	// Scope is the share of the program's functions that Suspects is, zero when their
 	// number is unknown.
 	Scope float64
-	// News is set when this was not told yet, or is another explanation.
+	// News is set when this was not told yet, is another explanation, or has changed.
 	News    bool
 	Summary string
 }
+
+// TailChange is what of the slow requests of a kind has left its past.
+type TailChange string
+
+// The changes: there are more of them, or they take longer.
+const (
+	TailChangeShare  = TailChange(tail.ChangeShare)
+	TailChangeLength = TailChange(tail.ChangeLength)
+)
 
 // Difference is how slow requests of a kind differ from fast ones.
 type Difference string
@@ -98,6 +112,7 @@ type slowRequests struct {
 // slowKind is what was said of a kind, and what would be said if it is said again.
 type slowKind struct {
 	told, next string
+	changed    TailChange
 }
 
 func newSlowRequests(cfg Config, stacks *frames.Table, classes *threadtrace.Classes) slowRequests {
@@ -240,13 +255,11 @@ func (s *slowRequests) say(t *Tail, slow float64) bool {
 		}
 		return k.told == what
 	}
-	if k.told == what {
-		return true
-	}
-	if !again {
+	if k.told != what && !again {
 		return false
 	}
-	k.told, t.News = what, true
+	t.News = k.told != what || t.Change != k.changed && t.Change != ""
+	k.told, k.changed = what, t.Change
 	return true
 }
 

@@ -29,6 +29,10 @@ type Contrast struct {
 	// 1: where it is much the slow ones do more of the same. Negative is not known: fast
 	// ones were hardly seen.
 	Same float64
+	// Change is what of the slow requests has left its past, Usual what that is there: a
+	// share, or nanoseconds.
+	Change Change
+	Usual  float64
 	// InCalls is, by stack and call, the share of its time on CPU that is in the call.
 	InCalls map[uint32]map[int32]float64
 	// Times are the evidence, Scale what one sighting of it is.
@@ -100,6 +104,7 @@ func (p *Pool) contrast(at int, cells map[baseline.Cell]*moments, v View, e esti
 		Kind: k.name, Spans: k.spans, Requests: k.of[isSlow].n + k.of[isFast].n, Slow: k.of[isSlow].n,
 		Threshold: k.split.threshold, Fast: k.mean(isFast), Long: k.mean(isSlow),
 	}
+	c.Change, c.Usual = k.past.leaves(k.split.threshold)
 	// Who runs has to wait for a CPU, too.
 	delayed := 1 + share(p.seen.RunDelay, p.seen.CPU)
 	closed, past := p.times(v, e, p.together(at), delayed)

@@ -17,7 +17,8 @@ type kind struct {
 	known bool
 	sizes sizes
 	// of has the fast and the slow requests that were pooled, both fading.
-	of [2]pooled
+	of   [2]pooled
+	past past
 }
 
 // pooled is what is known of the fast or slow requests of a kind: how many, how long
@@ -32,6 +33,7 @@ const (
 func (k *kind) add(r *Request) {
 	t := took{time: r.duration(), class: classOf(r.Size)}
 	k.fresh++
+	k.past.add(t.time/k.costs(t.class), r.End)
 	if len(k.recent) < maxRecent {
 		k.recent = append(k.recent, t)
 		return
@@ -63,9 +65,12 @@ func (k *kind) resplit() (changed bool) {
 	return true
 }
 
+// costs is what requests of a size take, relative to the median of the kind.
+func (k *kind) costs(class int) float64 { return max(1, k.sizes[class]) }
+
 // class tells whether a request is slow.
 func (k *kind) class(r *Request) int {
-	if k.known && r.duration()/k.sizes[classOf(r.Size)] >= k.split.threshold {
+	if k.known && r.duration()/k.costs(classOf(r.Size)) >= k.split.threshold {
 		return isSlow
 	}
 	return isFast
