@@ -8,7 +8,7 @@ import (
 // What slow requests are may change from one to another spell, as of any service; only
 // what leaves that is told.
 func TestWhatLeavesThePastOfSlowRequests(t *testing.T) {
-	const seeds, before, after = 200, 12, 3
+	const seeds, before, after = 40, 12, 3
 	for _, tc := range []struct {
 		name        string
 		rate        float64 // requests a second
@@ -22,8 +22,8 @@ func TestWhatLeavesThePastOfSlowRequests(t *testing.T) {
 		{name: "as ever, of few", rate: 4, share: 0.03, long: 1, often: 1, most: 0},
 		{name: "as ever, now more and now less", rate: 60, share: 0.03, long: 1, often: 1, wobble: 1, most: 1},
 		{name: "five times the load", rate: 20, share: 0.03, long: 1, often: 5, most: 0},
-		{name: "more of them", rate: 20, share: 0.15, long: 1, often: 1, want: ChangeShare, least: 170, most: seeds},
-		{name: "longer ones", rate: 60, share: 0.03, long: 4, often: 1, want: ChangeLength, least: 190, most: seeds},
+		{name: "more of them", rate: 20, share: 0.15, long: 1, often: 1, want: ChangeShare, least: 34, most: seeds},
+		{name: "longer ones", rate: 60, share: 0.03, long: 4, often: 1, want: ChangeLength, least: 38, most: seeds},
 		{name: "fewer of them", rate: 60, share: 0.005, long: 1, often: 1, most: 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
