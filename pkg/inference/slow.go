@@ -119,7 +119,9 @@ func newSlowRequests(cfg Config, stacks *frames.Table, classes *threadtrace.Clas
 	if !cfg.SlowRequests {
 		return slowRequests{}
 	}
-	return slowRequests{pool: tail.NewPool(int64(cfg.Window)), units: tail.Units{Stacks: stacks, Classes: classes}, kinds: map[string]*slowKind{}}
+	pool := tail.NewPool(int64(cfg.Window))
+	pool.Mixed = !cfg.follows(RuleSlowApart)
+	return slowRequests{pool: pool, units: tail.Units{Stacks: stacks, Classes: classes}, kinds: map[string]*slowKind{}}
 }
 
 // AddRequests takes requests that are over. They must come within ten seconds of their

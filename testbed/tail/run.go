@@ -47,6 +47,8 @@ type Result struct {
 	Honest    bool    `json:"honest,omitempty"`
 	// Replayed is set when the recording of a run was judged once more.
 	Replayed bool `json:"replayed,omitempty"`
+	// Unseen is set where nothing was chosen while looking at it.
+	Unseen bool `json:"unseen,omitempty"`
 	// Right is set when an honest mixture is named as one.
 	Right bool `json:"right,omitempty"`
 }
@@ -140,7 +142,7 @@ func Run(ctx context.Context, sc Scenario, share float64, length time.Duration, 
 		return nil, err
 	}
 	for _, r := range []Result{with, without} {
-		r.Scenario, r.Share, r.Baselines, r.Honest = sc.Name, share, base, sc.Honest()
+		r.Scenario, r.Share, r.Baselines, r.Honest, r.Unseen = sc.Name, share, base, sc.Honest(), sc.Unseen
 		r.judge(sc)
 		results = append(results, r)
 	}
@@ -149,18 +151,18 @@ func Run(ctx context.Context, sc Scenario, share float64, length time.Duration, 
 
 // Again judges what was recorded of a scenario once more, with spans and without, by
 // the inference as it is now.
-func Again(sc Scenario, share float64, o runner.Options) (results []Result, err error) {
+func Again(sc Scenario, share float64, cfg inference.Config, o runner.Options) (results []Result, err error) {
 	out := filepath.Join(o.Out, "tail", fmt.Sprintf("%s-%g", sc.Name, 100*share))
 	spans, err := requests(filepath.Join(out, "spans.json"))
 	if err != nil || len(spans) == 0 {
 		return nil, errors.Join(err, fmt.Errorf("%s holds no spans", out))
 	}
 	for _, list := range [][]inference.Request{spans, nil} {
-		r, err := replayed(filepath.Join(out, "records.bin"), sc.Service, time.Unix(0, spans[0].Start), list, inference.DefaultConfig())
+		r, err := replayed(filepath.Join(out, "records.bin"), sc.Service, time.Unix(0, spans[0].Start), list, cfg)
 		if err != nil {
 			return nil, err
 		}
-		r.Scenario, r.Share, r.Honest, r.Replayed = sc.Name, share, sc.Honest(), true
+		r.Scenario, r.Share, r.Honest, r.Unseen, r.Replayed = sc.Name, share, sc.Honest(), sc.Unseen, true
 		r.judge(sc)
 		results = append(results, r)
 	}

@@ -81,7 +81,11 @@ func (p *Pool) Contrasts(v View) (found []Contrast) {
 			if cells == nil {
 				cells = p.cells(v)
 			}
-			found = append(found, p.contrast(i, cells, v, newEstimate(inverse, index, s, f, k)))
+			e := newEstimate(inverse, index, s, f, k)
+			if p.Mixed {
+				e = p.mixed(k)
+			}
+			found = append(found, p.contrast(i, cells, v, e))
 		}
 	}
 	return found
@@ -112,7 +116,7 @@ func (p *Pool) contrast(at int, cells map[baseline.Cell]*moments, v View, e esti
 	held := map[bool]float64{}
 	for cell, m := range cells {
 		slow, fast, more, unsure := e.of(m)
-		if more <= 0 || e.sightings(m) < fewSightings || more < certain*unsure && p.chance(at, m) < beyondChance {
+		if more <= 0 || !p.Mixed && (e.sightings(m) < fewSightings || more < certain*unsure && p.chance(at, m) < beyondChance) {
 			continue
 		}
 		f := detect.Finding{Cell: cell, Time: slow, Expected: fast, Excess: more}

@@ -56,6 +56,9 @@ type Pool struct {
 	seen Seen
 	// last is when a span came last.
 	last int64
+	// Mixed has all requests taken for slow ones, to measure what telling them apart is
+	// for.
+	Mixed bool
 	// LeftOut counts requests and sightings for which there was no room.
 	LeftOut uint64
 }
