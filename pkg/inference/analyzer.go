@@ -177,7 +177,6 @@ func (a *Analyzer) identify(stack *threadtrace.Stack, id *interned, kind threadt
 // length to compare.
 func (a *Analyzer) emit(th *thread) func(*unit.Unit) {
 	return func(u *unit.Unit) {
-		a.slow.unit(u, th.broken())
 		if u.End >= a.lastClosed && !a.fresh(th) && !u.Cut {
 			a.hopAt(u.End).Units.Add(u)
 		}
@@ -185,7 +184,7 @@ func (a *Analyzer) emit(th *thread) func(*unit.Unit) {
 }
 
 func (a *Analyzer) fold(h *hop.Open, th *thread, tid int32, e *threadtrace.Event) {
-	a.slow.see(tid, e)
+	a.slow.see(tid, e, a.bursts.recorded(e.End()))
 	switch e.Kind {
 	case threadtrace.KindCall:
 		h.Call(e, a.classes.Of(e.Number))

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/perfscope/perfscope/internal/frames"
-	"github.com/perfscope/perfscope/internal/unit"
 	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 	"github.com/perfscope/perfscope/pkg/inference/internal/tail"
@@ -104,6 +103,7 @@ const (
 type slowRequests struct {
 	pool   *tail.Pool // nil when switched off
 	units  tail.Units
+	sights tail.Sights
 	period float64
 	kinds  map[string]*slowKind
 	now    []Tail
@@ -121,7 +121,7 @@ func newSlowRequests(cfg Config, stacks *frames.Table, classes *threadtrace.Clas
 	}
 	pool := tail.NewPool(int64(cfg.Window))
 	pool.Mixed = !cfg.follows(RuleSlowApart)
-	return slowRequests{pool: pool, units: tail.Units{Stacks: stacks, Classes: classes}, kinds: map[string]*slowKind{}}
+	return slowRequests{pool: pool, units: tail.Units{Stacks: stacks, Classes: classes}, sights: tail.Sights{Classes: classes}, kinds: map[string]*slowKind{}}
 }
 
 // AddRequests takes requests that are over. They must come within ten seconds of their
@@ -160,35 +160,25 @@ func (a *Analyzer) SawWithin(t *Tail, r Request) bool {
 	return ok && a.slow.pool.Within(a.stacks, &q, f)
 }
 
-// see takes an event of a thread.
-func (s *slowRequests) see(thread int32, e *threadtrace.Event) {
+// see takes an event of a thread; recorded is since when all its calls were recorded,
+// zero when they are not.
+func (s *slowRequests) see(thread int32, e *threadtrace.Event, recorded int64) {
 	if s.pool == nil {
 		return
 	}
-	if s.pool.TakesUnits(e.Time) {
-		s.units.See(thread, e)
-	}
-	if e.Stack == 0 || e.Kind != threadtrace.KindSample && e.Kind != threadtrace.KindBlocked {
-		return
-	}
-	at := tail.Sighting{Time: e.Time, Duration: e.Duration, Thread: thread, Stack: e.Stack, Number: e.Number}
-	if at.Waiting = e.Kind == threadtrace.KindBlocked; !at.Waiting {
+	if e.Kind == threadtrace.KindSample {
 		s.period = float64(e.Duration)
 	}
-	s.pool.See(at)
-}
-
-// unit takes an execution unit, while no spans tell of the requests.
-func (s *slowRequests) unit(u *unit.Unit, broken int64) {
-	if s.pool == nil {
-		return
+	seen := s.sights.Of(thread, e, recorded > 0)
+	if s.pool.TakesUnits(e.Time) {
+		s.units.See(thread, e, seen, recorded, s.pool.Add)
 	}
-	if !s.pool.TakesUnits(u.End) {
-		s.units.Skip(u.ThreadID)
-		return
+	at := e.Time
+	if e.Kind == threadtrace.KindCall || e.Kind == threadtrace.KindInFlight {
+		at += e.Duration / 2
 	}
-	if r, ok := s.units.Take(u, broken); ok {
-		s.pool.Add(r)
+	for _, t := range seen {
+		s.pool.See(tail.Sighting{Time: at, Duration: t.Time, Thread: thread, Stack: t.Stack, Number: t.Number, Waiting: t.Waiting})
 	}
 }
 
@@ -206,7 +196,9 @@ func (s *slowRequests) judge(a *Analyzer, c *hop.Closed) {
 		s.units.Restart() // events were left out
 	}
 	s.pool.Sweep(until, seen)
-	s.units.Forget(func(thread int32) bool { return a.threads[thread] == nil })
+	gone := func(thread int32) bool { return a.threads[thread] == nil }
+	s.units.Forget(gone)
+	s.sights.Forget(gone)
 	s.now = s.now[:0:0]
 	if s.period <= 0 {
 		return

@@ -57,13 +57,11 @@ type way func(key int) []step
 func (s *shop) run(seconds int64, rate float64, of way) {
 	const moment = int64(time.Millisecond)
 	look := int64(200 * time.Millisecond)
-	sample := second / 97
+	sample, phase := second/97, int64(1700*time.Microsecond) // each CPU has its own clock
 	batches := map[int32]*threadtrace.Batch{}
-	next := map[int32]int64{}
 	for at := epoch; at < epoch+seconds*second; at += moment {
 		s.at = at
 		for _, c := range s.threads {
-			s.work(c, at, rate, of)
 			st := step{stack: idleStack, call: "recvfrom"}
 			if len(c.steps) > 0 {
 				st = c.steps[0]
@@ -74,8 +72,7 @@ func (s *shop) run(seconds int64, rate float64, of way) {
 				batches[c.id] = b
 			}
 			switch {
-			case st.call == "" && at >= next[c.id]:
-				next[c.id] = at + sample
+			case st.call == "" && (at+int64(c.id)*phase)%sample < moment:
 				s.see(b, st, threadtrace.Event{Time: at, Kind: threadtrace.KindSample, Number: threadtrace.NoCall, Duration: sample})
 			case st.call != "" && at%look == 0:
 				s.see(b, st, threadtrace.Event{Time: at, Kind: threadtrace.KindBlocked, Number: number(s.t, st.call), Duration: look, Elapsed: s.elapsed(c, at, look)})
@@ -88,6 +85,7 @@ func (s *shop) run(seconds int64, rate float64, of way) {
 				s.see(b, step{stack: c.stacks[i]}, c.events[i])
 			}
 			c.events, c.stacks = nil, nil
+			s.work(c, at, rate, of)
 		}
 		if (at+moment)%second == 0 {
 			s.flush(batches, at+moment)
@@ -105,15 +103,16 @@ func (s *shop) work(c *clerk, at int64, rate float64, of way) {
 		c.key++
 		c.start, c.steps = at, of(s.rng.IntN(1000))
 		c.left = int64(c.steps[0].took)
+		return
 	}
 	c.left -= int64(time.Millisecond)
 	for c.left <= 0 && len(c.steps) > 0 {
-		s.call(c, c.steps[0], at+int64(time.Millisecond))
+		s.call(c, c.steps[0], at)
 		if c.steps = c.steps[1:]; len(c.steps) > 0 {
 			c.left += int64(c.steps[0].took)
 			continue
 		}
-		r := Request{Kind: "GET /ticket", Start: c.start, End: at + int64(time.Millisecond)}
+		r := Request{Kind: "GET /ticket", Start: c.start, End: at}
 		r.ID[0], r.ID[1], r.ID[2] = byte(c.key), byte(c.key>>8), byte(c.id)
 		if s.tied {
 			r.Thread = c.id
@@ -224,6 +223,8 @@ func TestTheFunctionBehindSlowRequests(t *testing.T) {
 		{"waits", slowly(30, step{stack: "@fsync append answer serve start", call: "fsync", took: 60 * ms}), "append", DifferencePath},
 		{"sleeps", slowly(30, step{stack: "@clock_nanosleep retry answer serve start", call: "clock_nanosleep", took: 60 * ms}), "retry", DifferencePath},
 		{"one in ten", slowly(100, step{stack: "match rule answer serve start", took: 30 * ms}), "match", DifferencePath},
+		{"computes for long", slowly(30, step{stack: "match rule answer serve start", took: 300 * ms}), "match", DifferencePath},
+		{"waits for long", slowly(30, step{stack: "@fsync append answer serve start", call: "fsync", took: 300 * ms}), "append", DifferencePath},
 		{"is larger", slowly(30, step{stack: "hash seal answer serve start", took: 50 * ms}), "hash", DifferenceSame},
 	} {
 		for _, by := range []string{"spans", "spans with threads", "units", "units in bursts"} {

@@ -22,11 +22,12 @@ func main() {
 	length := flag.Duration("length", 75*time.Second, "for how long each server is watched")
 	percents := flag.String("shares", "3", "how many of a hundred requests are slow, separated by commas")
 	again := flag.Bool("again", false, "judge the recordings of an earlier run once more")
+	dry := flag.Bool("dry", false, "write nothing")
 	without := flag.String("without", "", fmt.Sprintf("judge the recordings without these `rules`, separated by commas, of %v; nothing is written", inference.Rules()))
 	flag.Parse()
 	cfg := inference.DefaultConfig()
 	if *without != "" {
-		*again = true
+		*again, *dry = true, true
 		for _, rule := range strings.Split(*without, ",") {
 			cfg.Without = append(cfg.Without, inference.Rule(rule))
 		}
@@ -63,7 +64,7 @@ func main() {
 					rows[i].Print()
 				}
 				results = append(results, rows...)
-				if *without != "" {
+				if *dry {
 					continue
 				}
 				if err := tail.Save(filepath.Join(o.Out, "tail.json"), results); err != nil {

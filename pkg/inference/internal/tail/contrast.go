@@ -236,6 +236,9 @@ func (p *Pool) chance(kind int, m *moments) float64 {
 	within, all, part := s, s+f, share(of[isSlow].looked, of[isSlow].looked+of[isFast].looked)
 	if b := m.beside[kind]; b.all() > 0 {
 		within, all, part = b[isSlow], b.all(), share(p.beside[kind][isSlow], p.beside[kind].all())
+		// What every request does is done by the slow ones, too.
+		own := share(of[isSlow].n, of[isSlow].n+of[isFast].n)
+		part = own + (1-own)*part
 		s, square = m.at(0)
 	}
 	if s <= 0 || square <= 0 || part <= 0 || part >= 1 {
@@ -249,7 +252,10 @@ func (p *Pool) chance(kind int, m *moments) float64 {
 // where no thread is known, of the time while no slow one was under way. It is negative
 // when too little was seen of that.
 func (p *Pool) same(kind int, cells map[baseline.Cell]*moments, v *detect.Verdict) float64 {
-	const few = 10 // sightings
+	const (
+		few     = 10  // sightings
+		notMuch = 0.2 // of what is most is no answer to what slow ones do
+	)
 	tied := true
 	for _, m := range cells {
 		tied = tied && m.beside[kind].all() == 0
@@ -265,10 +271,15 @@ func (p *Pool) same(kind int, cells map[baseline.Cell]*moments, v *detect.Verdic
 		}
 		return time, time * share(t, square)
 	}
-	found, all, seen := 0.0, 0.0, 0.0
+	found, all, seen, most := 0.0, 0.0, 0.0, 0.0
 	for _, f := range v.Cells {
-		t, _ := usual(cells[f.Cell])
-		found += t
+		most = max(most, f.Excess)
+	}
+	for _, f := range v.Cells {
+		if f.Excess >= notMuch*most {
+			t, _ := usual(cells[f.Cell])
+			found += t
+		}
 	}
 	for cell, m := range cells {
 		if !cell.Inclusive {

@@ -16,6 +16,8 @@ type kind struct {
 	split split
 	known bool
 	sizes sizes
+	// median is that of the last durations.
+	median float64
 	// of has the fast and the slow requests that were pooled, both fading.
 	of   [2]pooled
 	past past
@@ -54,6 +56,7 @@ func (k *kind) resplit() (changed bool) {
 		d[i] = t.time / k.sizes[t.class]
 	}
 	now, ok := findSplit(d, k.split.threshold)
+	k.median = d[len(d)/2]
 	switch {
 	case ok && k.known && now.threshold == k.split.threshold:
 		k.split.median = now.median
@@ -63,6 +66,12 @@ func (k *kind) resplit() (changed bool) {
 	}
 	k.split, k.known = now, ok
 	return true
+}
+
+// counts reports whether it is known how long a request took, or that it was long: of
+// those of which the end was not seen only the long ones have much to tell.
+func (k *kind) counts(r *Request) bool {
+	return !r.Part || r.Begun && k.median > 0 && r.duration() >= longer*k.median
 }
 
 // costs is what requests of a size take, relative to the median of the kind.

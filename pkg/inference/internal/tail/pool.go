@@ -93,7 +93,7 @@ func (p *Pool) TakesUnits(at int64) bool { return p.units < maxUnits && !p.HasSp
 
 // Add takes a request that is over.
 func (p *Pool) Add(r Request) {
-	if r.Unit == nil {
+	if !r.Unit {
 		p.last = max(p.last, r.End)
 	} else {
 		p.units++
@@ -111,7 +111,7 @@ func (p *Pool) Add(r Request) {
 // kindOf is the index of a kind, false when there is no room for it.
 func (p *Pool) kindOf(r *Request) (int, bool) {
 	for i, k := range p.kinds {
-		if k.name == r.Kind && k.spans == (r.Unit == nil) {
+		if k.name == r.Kind && k.spans != r.Unit {
 			return i, true
 		}
 	}
@@ -121,10 +121,10 @@ func (p *Pool) kindOf(r *Request) (int, bool) {
 			return 0, false
 		}
 		p.forget(i)
-		p.kinds[i] = &kind{name: r.Kind, spans: r.Unit == nil}
+		p.kinds[i] = &kind{name: r.Kind, spans: !r.Unit}
 		return i, true
 	}
-	p.kinds = append(p.kinds, &kind{name: r.Kind, spans: r.Unit == nil})
+	p.kinds = append(p.kinds, &kind{name: r.Kind, spans: !r.Unit})
 	return len(p.kinds) - 1, true
 }
 
@@ -180,7 +180,7 @@ func (p *Pool) Sweep(until int64, seen Seen) {
 			p.done = min(p.done, p.sightings[i].Time)
 		}
 		for i := range p.pending {
-			if p.pending[i].Unit != nil {
+			if p.pending[i].Unit {
 				p.done = min(p.done, p.pending[i].Start)
 			}
 		}
@@ -212,7 +212,7 @@ type item struct {
 func (p *Pool) classify(until int64) (work []item) {
 	for i := range p.pending {
 		r := &p.pending[i]
-		if r.Start >= until || r.Unit != nil && r.End > until {
+		if r.Start >= until || r.Unit && r.End > until {
 			continue
 		}
 		k, ok := p.kindOf(r)
@@ -220,7 +220,7 @@ func (p *Pool) classify(until int64) (work []item) {
 			p.LeftOut++
 			continue
 		}
-		if r.End <= until && !r.Part {
+		if r.End <= until && p.kinds[k].counts(r) {
 			p.kinds[k].add(r)
 		}
 		work = append(work, item{r, k})

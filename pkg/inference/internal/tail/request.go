@@ -19,11 +19,12 @@ type Request struct {
 	Thread int32
 	// Size is how much was asked for, in bytes or rows; zero when that is not known.
 	Size float64
-	// Unit is the execution unit that the request is, nil for a span.
-	Unit *unit.Unit
+	// Unit is set when it is an execution unit, and no span, in which Seen was seen.
+	Unit bool
+	Seen []unit.StackTime
 	// Part is set when it is only known to have lasted at least from Start to End: it
-	// tells something if that is too long already.
-	Part bool
+	// tells something if that is too long already. Begun is set when its begin is known.
+	Part, Begun bool
 }
 
 func (r *Request) duration() float64 { return float64(max(1, r.End-r.Start)) }
