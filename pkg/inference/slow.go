@@ -121,7 +121,7 @@ func newSlowRequests(cfg Config, stacks *frames.Table, classes *threadtrace.Clas
 	}
 	pool := tail.NewPool(int64(cfg.Window))
 	pool.Mixed = !cfg.follows(RuleSlowApart)
-	return slowRequests{pool: pool, units: tail.Units{Stacks: stacks, Classes: classes}, sights: tail.Sights{Classes: classes}, kinds: map[string]*slowKind{}}
+	return slowRequests{pool: pool, units: tail.Units{Stacks: stacks, Classes: classes}, sights: tail.Sights{Stacks: stacks, Classes: classes}, kinds: map[string]*slowKind{}}
 }
 
 // AddRequests takes requests that are over. They must come within ten seconds of their

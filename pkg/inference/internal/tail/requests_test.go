@@ -23,7 +23,7 @@ type watched struct {
 
 func newWatched(t *testing.T) *watched {
 	classes, stacks := threadtrace.NewClasses("amd64"), frames.NewTable()
-	return &watched{t: t, stacks: stacks, units: Units{Stacks: stacks, Classes: classes}, sights: Sights{Classes: classes}, recorded: 1}
+	return &watched{t: t, stacks: stacks, units: Units{Stacks: stacks, Classes: classes}, sights: Sights{Stacks: stacks, Classes: classes}, recorded: 1}
 }
 
 func (w *watched) stack(functions string) uint32 {

@@ -1,6 +1,7 @@
 package tail
 
 import (
+	"github.com/perfscope/perfscope/internal/frames"
 	"github.com/perfscope/perfscope/internal/unit"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
@@ -10,6 +11,7 @@ import (
 // are not. What a thread waits for a CPU when its wait is over is a part of the wait: it
 // would not have given its CPU up without. It knows at most maxWorkers threads.
 type Sights struct {
+	Stacks  *frames.Table
 	Classes *threadtrace.Classes
 
 	threads map[int32]*lately
@@ -48,11 +50,7 @@ func (s *Sights) Of(thread int32, e *threadtrace.Event, recorded bool) (seen [2]
 	}
 	stack := e.Stack
 	if e.Kind != threadtrace.KindSample {
-		if stack == 0 {
-			stack = t.at[e.Number]
-		} else if _, known := t.at[e.Number]; known || len(t.at) < maxNumbers {
-			t.at[e.Number] = stack
-		}
+		stack = s.stackOf(t, e)
 	}
 	switch e.Kind {
 	case threadtrace.KindSample:
@@ -74,6 +72,24 @@ func (s *Sights) Of(thread int32, e *threadtrace.Event, recorded bool) (seen [2]
 		seen[0] = t.call
 	}
 	return seen
+}
+
+// stackOf is the stack of a call or a wait. One without a stack of its own has that with
+// which the thread was last seen in that call, and so has one in which no function of the
+// application is to be seen: those of an interpreted program are on the stacks of looks.
+func (s *Sights) stackOf(t *lately, e *threadtrace.Event) uint32 {
+	last, known := t.at[e.Number]
+	if e.Stack == 0 || known && s.ofApplication(last) && !s.ofApplication(e.Stack) {
+		return last
+	}
+	if known || len(t.at) < maxNumbers {
+		t.at[e.Number] = e.Stack
+	}
+	return e.Stack
+}
+
+func (s *Sights) ofApplication(stack uint32) bool {
+	return s.Stacks.Get(stack).Tier == frames.Application
 }
 
 // Forget drops threads that are gone.
