@@ -105,6 +105,9 @@ type slowRequests struct {
 	units  tail.Units
 	sights tail.Sights
 	period float64
+	// delay is for how long threads waited for a CPU once a recorded wait was over, in
+	// nanoseconds.
+	delay float64
 	kinds  map[string]*slowKind
 	now    []Tail
 }
@@ -169,6 +172,9 @@ func (s *slowRequests) see(thread int32, e *threadtrace.Event, recorded int64) {
 	if e.Kind == threadtrace.KindSample {
 		s.period = float64(e.Duration)
 	}
+	if e.Kind == threadtrace.KindCall {
+		s.delay += float64(e.Delay)
+	}
 	seen := s.sights.Of(thread, e, recorded > 0)
 	if s.pool.TakesUnits(e.Time) {
 		s.units.See(thread, e, seen, recorded, s.pool.Add)
@@ -188,7 +194,13 @@ func (s *slowRequests) judge(a *Analyzer, c *hop.Closed) {
 		return
 	}
 	until := c.End
-	seen := tail.Seen{Seconds: c.CallSeconds, CPU: c.CPUTotal / 1e9 * c.Seconds, RunDelay: c.RunDelay / 1e9 * c.Seconds}
+	// The rest is of threads that would have gone on.
+	delay := c.RunDelay
+	if c.CallSeconds > 0 {
+		delay = max(0, delay-s.delay/c.CallSeconds)
+	}
+	s.delay = 0
+	seen := tail.Seen{Seconds: c.CallSeconds, CPU: c.CPUTotal / 1e9 * c.Seconds, RunDelay: delay / 1e9 * c.Seconds}
 	if s.pool.HasSpans(c.End) {
 		until, seen.Seconds = until-spansLate, c.Seconds
 	}
