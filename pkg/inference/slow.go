@@ -108,8 +108,8 @@ type slowRequests struct {
 	// delay is for how long threads waited for a CPU once a recorded wait was over, in
 	// nanoseconds.
 	delay float64
-	kinds  map[string]*slowKind
-	now    []Tail
+	kinds map[string]*slowKind
+	now   []Tail
 }
 
 // slowKind is what was said of a kind, and what would be said if it is said again.
