@@ -175,9 +175,11 @@ func (s *slowRequests) see(thread int32, e *threadtrace.Event, recorded int64) {
 	if e.Kind == threadtrace.KindCall {
 		s.delay += float64(e.Delay)
 	}
-	seen := s.sights.Of(thread, e, recorded > 0)
+	seen, stack := s.sights.Of(thread, e, recorded > 0)
 	if s.pool.TakesUnits(e.Time) {
-		s.units.See(thread, e, seen, recorded, s.pool.Add)
+		placed := *e
+		placed.Stack = stack
+		s.units.See(thread, &placed, seen, recorded, s.pool.Add)
 	}
 	at := e.Time
 	if e.Kind == threadtrace.KindCall || e.Kind == threadtrace.KindInFlight {
@@ -276,6 +278,6 @@ func (s *slowRequests) bytes() int64 {
 	if s.pool == nil {
 		return 0
 	}
-	const perThread = 640
+	const perThread = 1024
 	return s.pool.Bytes() + perThread*int64(s.units.Len())
 }

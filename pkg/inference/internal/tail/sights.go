@@ -34,13 +34,13 @@ const (
 	maxNumbers = 64
 )
 
-// Of is what an event of a thread tells, in the order of its kinds; recorded is set while
+// Of is what an event of a thread tells, and the stack that it has; recorded is set while
 // its calls are recorded.
-func (s *Sights) Of(thread int32, e *threadtrace.Event, recorded bool) (seen [2]unit.StackTime) {
+func (s *Sights) Of(thread int32, e *threadtrace.Event, recorded bool) (seen [2]unit.StackTime, stack uint32) {
 	t := s.threads[thread]
 	if t == nil {
 		if len(s.threads) >= maxWorkers {
-			return seen
+			return seen, e.Stack
 		}
 		if s.threads == nil {
 			s.threads = map[int32]*lately{}
@@ -48,7 +48,7 @@ func (s *Sights) Of(thread int32, e *threadtrace.Event, recorded bool) (seen [2]
 		t = &lately{at: map[int32]uint32{}}
 		s.threads[thread] = t
 	}
-	stack := e.Stack
+	stack = e.Stack
 	if e.Kind != threadtrace.KindSample {
 		stack = s.stackOf(t, e)
 	}
@@ -71,7 +71,7 @@ func (s *Sights) Of(thread int32, e *threadtrace.Event, recorded bool) (seen [2]
 		t.until = e.End()
 		seen[0] = t.call
 	}
-	return seen
+	return seen, stack
 }
 
 // stackOf is the stack of a call or a wait. One without a stack of its own has that with

@@ -37,7 +37,8 @@ func TestWhereAThreadSpendsItsTime(t *testing.T) {
 			s := Sights{Stacks: stacks, Classes: threadtrace.NewClasses("amd64")}
 			waited, computing := map[uint32]int64{}, int64(0)
 			for _, e := range tc.events {
-				for _, seen := range s.Of(7, &e, tc.recorded) {
+				told, _ := s.Of(7, &e, tc.recorded)
+				for _, seen := range told {
 					switch {
 					case seen.Stack == 0:
 					case seen.Waiting:
