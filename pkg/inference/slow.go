@@ -97,6 +97,8 @@ const (
 	// patienceSlow is how many slow requests there must be for it to be told that
 	// nothing explains them.
 	patienceSlow = 50
+	// mostStands bounds for how much time a recorded second may stand.
+	mostStands = 10
 )
 
 // slowRequests follows the requests of a service.
@@ -108,8 +110,11 @@ type slowRequests struct {
 	// delay is for how long threads waited for a CPU once a recorded wait was over, in
 	// nanoseconds.
 	delay float64
-	kinds map[string]*slowKind
-	now   []Tail
+	// stands is for how much time a recorded second stood in the last hop: that wait is
+	// not seen while calls are not recorded.
+	stands float64
+	kinds  map[string]*slowKind
+	now    []Tail
 }
 
 // slowKind is what was said of a kind, and what would be said if it is said again.
@@ -184,6 +189,9 @@ func (s *slowRequests) see(thread int32, e *threadtrace.Event, recorded int64) {
 	at := e.Time
 	if e.Kind == threadtrace.KindCall || e.Kind == threadtrace.KindInFlight {
 		at += e.Duration / 2
+		if seen[0].Time > 0 && s.stands > 1 {
+			seen[0].Time += int64((s.stands - 1) * float64(e.Delay))
+		}
 	}
 	for _, t := range seen {
 		s.pool.See(tail.Sighting{Time: at, Duration: t.Time, Thread: thread, Stack: t.Stack, Number: t.Number, Waiting: t.Waiting})
@@ -198,7 +206,8 @@ func (s *slowRequests) judge(a *Analyzer, c *hop.Closed) {
 	until := c.End
 	// The rest is of threads that would have gone on.
 	delay := c.RunDelay
-	if c.CallSeconds > 0 {
+	if s.stands = 1; c.CallSeconds > 0 {
+		s.stands = min(c.Seconds/c.CallSeconds, mostStands)
 		delay = max(0, delay-s.delay/c.CallSeconds)
 	}
 	s.delay = 0

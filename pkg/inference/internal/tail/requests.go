@@ -53,6 +53,9 @@ type worker struct {
 	work work
 }
 
+// theRuntimes is the kind of what a runtime's threads do for it.
+const theRuntimes = "the runtime's threads"
+
 // work is what a thread does at the moment.
 type work struct {
 	// begun is set while there is some, exact when its begin was seen.
@@ -61,6 +64,9 @@ type work struct {
 	// since the Unix epoch.
 	start, last int64
 	stacks      []unit.StackTime
+	// role is the function where that task starts which it was seen to be a part of, -1
+	// where that is not known: a runtime has its threads work now for one, now for another.
+	role int32
 	// links is how many times it was not seen that it went on, only met again soon; sure is
 	// what was known before the first of them.
 	links int
@@ -124,6 +130,11 @@ func (u *Units) See(thread int32, e *threadtrace.Event, seen [2]unit.StackTime, 
 			return
 		}
 	}
+	if u.shared && w.work.role < 0 && e.Stack != 0 {
+		if role, ok := u.Stacks.Role(e.Stack); ok && u.Stacks.Get(e.Stack).Tier == frames.Application && !u.Stacks.IsRuntime(role) {
+			w.work.role = role
+		}
+	}
 	for _, t := range seen {
 		w.work.add(t)
 	}
@@ -172,7 +183,7 @@ func (u *Units) call(w *worker, thread int32, e *threadtrace.Event, recorded int
 		entered := e.Kind == threadtrace.KindInFlight || !e.Cut
 		w.ends(u, thread, e.Time, entered, recorded, emit)
 		if e.Kind == threadtrace.KindCall {
-			w.work = work{begun: true, exact: true, start: e.End(), last: e.End(), stacks: w.work.stacks[:0]}
+			w.work = work{begun: true, exact: true, start: e.End(), last: e.End(), stacks: w.work.stacks[:0], role: -1}
 		}
 		return false
 	}
@@ -212,7 +223,7 @@ func (w *worker) goesOn(u *Units, thread int32, from, to, recorded int64, emit f
 		}
 	}
 	if !k.begun {
-		*k = work{begun: true, start: from, last: to, stacks: k.stacks[:0]}
+		*k = work{begun: true, start: from, last: to, stacks: k.stacks[:0], role: -1}
 	}
 	k.last = max(k.last, to)
 }
@@ -252,10 +263,14 @@ func (w *worker) ends(u *Units, thread int32, at int64, entered bool, recorded i
 	}
 	whole := k.exact && entered && recorded > 0 && recorded <= k.start
 	r := Request{Start: k.start, End: end, Thread: thread, Unit: true, Seen: slices.Clone(k.stacks), Part: !whole, Begun: k.exact}
-	if w.role >= 0 && end > k.start {
-		r.Kind = u.Stacks.Function(w.role).Name
-		if u.shared || u.Stacks.IsRuntime(w.role) {
-			r.Kind = "the runtime's threads"
+	role := w.role
+	if u.shared {
+		role = k.role
+	}
+	if (role >= 0 || u.shared) && end > k.start {
+		r.Kind = theRuntimes
+		if role >= 0 && !u.Stacks.IsRuntime(role) {
+			r.Kind = u.Stacks.Function(role).Name
 		}
 		emit(r)
 	}
