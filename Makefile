@@ -166,6 +166,14 @@ test-install: deps-all build packages ## Run what the documents say to install, 
 	@./testbed/install-deps.sh install
 	cd testbed && PERFSCOPE_INSTALL=all go test -count=1 -v -timeout 30m ./install/...
 
+.PHONY: test-apiserver
+test-apiserver: deps-all $(BIN)/kube-apiserver ## Have Kubernetes' own API server take every manifest of the chart (4 min the first time)
+	cd internal/packaging && go test -count=1 -v -run APIServer ./chart
+
+$(BIN)/kube-apiserver: $(wildcard internal/tools/kubeapiserver/*)
+	@mkdir -p $(BIN)
+	cd internal/tools/kubeapiserver && CGO_ENABLED=0 go build -trimpath -o $@ .
+
 .PHONY: fuzz-short
 fuzz-short: ## Fuzz every fuzz target for FUZZTIME (20s), really: it fails when one hardly ran
 	@FUZZTIME=$(FUZZTIME) ./.ci/fuzz

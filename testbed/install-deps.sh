@@ -22,7 +22,8 @@ if [ "${1:-}" = all ]; then
 		/usr/share/tomcat10/bin/catalina.sh:tomcat10
 		varnishd:varnish mosquitto:mosquitto squid:squid
 		slapd:slapd dovecot:dovecot-imapd named:bind9
-		prometheus:prometheus etcd:etcd-server
+		prometheus:prometheus etcd:etcd-server docker-registry:docker-registry
+		prometheus-alertmanager:prometheus-alertmanager prometheus-pushgateway:prometheus-pushgateway
 		chromium:chromium
 		ruby:ruby puma:puma freeradius:freeradius activemq:activemq rabbitmq-server:rabbitmq-server
 	)

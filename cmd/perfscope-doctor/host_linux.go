@@ -20,12 +20,6 @@ func thisHost(pid int) (doctor.Host, error) {
 		Proc: "/proc", Sys: "/sys", PID: pid,
 		Release: unix.ByteSliceToString(u.Release[:]), Machine: unix.ByteSliceToString(u.Machine[:]),
 		Listen: listen,
-		Ports: []doctor.Port{
-			{Use: "OTLP over gRPC", Address: "localhost:4317", Variable: "PERFSCOPE_OTLP_GRPC_ENDPOINT"},
-			{Use: "OTLP over HTTP", Address: "localhost:4318", Variable: "PERFSCOPE_OTLP_HTTP_ENDPOINT"},
-			{Use: "the metrics", Address: "localhost:8888", Variable: "PERFSCOPE_METRICS_PORT"},
-			{Use: "the health check", Address: "localhost:13133", Variable: "PERFSCOPE_HEALTH_ENDPOINT"},
-		},
 	}
 	if pid == 0 {
 		h.Load = load

@@ -31,7 +31,7 @@ const (
 	patience = 10 * time.Second
 )
 
-// known is what was last told of an anomaly.
+// known is what was last reported of an anomaly.
 type known struct {
 	service evidence.Service
 	anomaly evidence.Anomaly

@@ -191,7 +191,7 @@ func TestPeriod(t *testing.T) {
 	if len(groups) != 2 {
 		t.Fatalf("%+v", groups)
 	}
-	// What the front lost in a trace without anomalies is not held against it.
+	// What the front lost in a trace without anomalies does not count for it.
 	r := groups[1].Ranking
 	if len(r) != 2 || groups[1].Traces != 2 || groups[1].Worst != [16]byte{2} || r[0].Service != "redis" || r[1].Role != Victim {
 		t.Errorf("%+v", groups[1])

@@ -141,7 +141,7 @@ func spread(pairs Ranking) Ranking {
 	return kept
 }
 
-// roleOf holds the excess of a service against that of the abnormal ones it
+// roleOf compares the excess of a service with that of the abnormal ones it
 // calls, directly or through others.
 func roleOf(l *Load, by map[string]*Load) Role {
 	if !l.Linked {

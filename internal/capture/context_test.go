@@ -196,8 +196,8 @@ func TestTraceContextCalls(t *testing.T) {
 	})
 }
 
-// TestTraceContextProperty holds what the kernel finds in requests of all kinds
-// against what a plain reading of them gives.
+// TestTraceContextProperty compares what the kernel finds in requests of all kinds
+// with what a plain reading of them gives.
 func TestTraceContextProperty(t *testing.T) {
 	tr, r := startTracer(t, contextConfig())
 	needs(t, tr, "trace context")

@@ -34,7 +34,7 @@ func kernelTypes() (t typesOf) {
 	return t
 }
 
-// missingDelay says what cannot be told of the time that threads were runnable
+// missingDelay says what is not known of the time that threads were runnable
 // and had no CPU; nil is nothing.
 func missingDelay(t typesOf) *Degraded {
 	switch {

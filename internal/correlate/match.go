@@ -143,7 +143,7 @@ func extent(spans []Span) (bounds interval, keys []string) {
 	return bounds, slices.Sorted(maps.Keys(seen))
 }
 
-// measure prepares a verdict for being held against spans.
+// measure prepares a verdict for being compared with spans.
 func (v *Verdict[T]) measure() {
 	v.whole = interval{v.Start, v.End}
 	for i, u := range v.Units {
@@ -202,7 +202,7 @@ func (l *Ledger[T]) received(a *account[T], v *Verdict[T], s *Span) []interval {
 	return merged(list)
 }
 
-// own holds a verdict against the spans of its service.
+// own compares a verdict with the spans of its service.
 func (l *Ledger[T]) own(a *account[T], f *forest, v *Verdict[T], best *choice[T]) {
 	requests := map[int]pick[T]{}
 	for i := range f.spans {
@@ -245,7 +245,7 @@ func (l *Ledger[T]) own(a *account[T], f *forest, v *Verdict[T], best *choice[T]
 	}
 }
 
-// called holds a verdict on a server without spans against those that call it.
+// called compares a verdict on a server without spans with those that call it.
 func (a *account[T]) called(f *forest, v *Verdict[T], best *choice[T]) {
 	for i := range f.spans {
 		s := &f.spans[i]
@@ -280,7 +280,7 @@ func (p *pick[T]) better(o *pick[T]) bool {
 	return cmp.Or(cmp.Compare(o.class, p.class), cmp.Compare(p.match.Overlap, o.match.Overlap), cmp.Compare(p.depth, o.depth)) > 0
 }
 
-// held holds the time of a span against abnormal stretches; false when too
+// held compares the time of a span with abnormal stretches; false when too
 // little of it coincides.
 func (v *Verdict[T]) held(times, stretches []interval) (m Match[T], ok bool) {
 	overlap, at, touch := common(times, stretches)

@@ -1,4 +1,4 @@
-// Package doctest lets tests hold a document against the code it describes. Of
+// Package doctest lets tests compare a document with the code it describes. Of
 // Markdown it knows headings and tables only.
 package doctest
 

@@ -47,13 +47,9 @@ type Host struct {
 	// Load loads what the receiver needs into the kernel and takes it out again;
 	// parts are what the kernel denies. Nil leaves that out.
 	Load func() (parts []string, err error)
-	// Listen tries an address; Variable moves it.
+	// Listen tries an address.
 	Listen func(address string) error
-	Ports  []Port
 }
-
-// Port is an address that config/agent.yaml listens on.
-type Port struct{ Use, Address, Variable string }
 
 // Run does all checks, in the order in which they are worth mending.
 func Run(h Host) []Check {

@@ -45,7 +45,6 @@ func host(t *testing.T, files map[string]string) Host {
 		Proc: filepath.Join(root, "proc"), Sys: filepath.Join(root, "sys"), Release: "6.1.0-44-amd64", Machine: "x86_64",
 		Load:   func() ([]string, error) { return nil, nil },
 		Listen: func(string) error { return nil },
-		Ports:  []Port{{"the metrics", "localhost:8888", "PERFSCOPE_METRICS_PORT"}},
 	}
 }
 

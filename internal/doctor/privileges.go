@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/perfscope/perfscope/internal/listeners"
 )
 
 // capability is one of linux/capability.h.
@@ -120,13 +122,13 @@ func (h Host) load() Check {
 }
 
 func (h Host) ports() (checks []Check) {
-	for _, p := range h.Ports {
-		c := Check{Name: "port of " + p.Use, Found: p.Address + " is free"}
-		if err := h.Listen(p.Address); err != nil {
-			c.Level, c.Found = Warns, p.Address+" cannot be listened on: "+err.Error()
+	for _, p := range listeners.Agent() {
+		c := Check{Name: "port of " + p.Use, Found: p.Default + " is free"}
+		if err := h.Listen(p.Default); err != nil {
+			c.Level, c.Found = Warns, p.Default+" cannot be listened on: "+err.Error()
 			c.Fix = "set " + p.Variable + " to another, in /etc/perfscope/environment or the environment"
 			if errors.Is(err, syscall.EADDRINUSE) {
-				c.Found = p.Address + " is in use: " + err.Error()
+				c.Found = p.Default + " is in use: " + err.Error()
 				c.Fix = "unless that is the agent itself: " + c.Fix
 			}
 		}

@@ -88,7 +88,7 @@ type Hop struct {
 	P95    float64 `json:"p95,omitempty"`
 }
 
-// Anomaly is what was last told of one.
+// Anomaly is what was last reported of one.
 type Anomaly struct {
 	ID    string `json:"id"`
 	State string `json:"state"`

@@ -153,7 +153,7 @@ var patterns = map[string]string{
 	"connection_churn":          "opens and closes connections over and over",
 	"tiny_io":                   "makes many small calls where few would do",
 	"memory_map_churn":          "maps and unmaps memory over and over",
-	"long_computation":          "computes without making calls",
+	"long_computation":          "computes outside of system calls",
 	"resource_exhaustion":       "is refused what it needs",
 	"peer_unreachable":          "cannot reach a peer",
 }

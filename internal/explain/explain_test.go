@@ -30,7 +30,7 @@ func TestSentence(t *testing.T) {
 		{"it computes", Anomaly{
 			Service: "redis", Since: since, Share: 0.96, Function: "keysCommand", Module: "redis-server", Doing: OnCPU, Pattern: "long_computation",
 			Calls: []Call{app("read", "", 900, 300)},
-		}, "redis: 96 % of its active time since 14:03:20 goes beyond its past: keysCommand (redis-server) computes without making calls."},
+		}, "redis: 96 % of its active time since 14:03:20 goes beyond its past: keysCommand (redis-server) computes outside of system calls."},
 		{"on CPU, no pattern", Anomaly{
 			Service: "shop", Since: since, Share: 0.3, Function: "main.total", Module: "shop", Doing: OnCPU,
 		}, "shop: 30 % of its active time since 14:03:20 goes beyond its past: main.total (shop) runs on CPU."},
@@ -45,7 +45,7 @@ func TestSentence(t *testing.T) {
 		{"the runtime wakes its poller and preempts", Anomaly{
 			Service: "api", Since: since, Share: 0.5, Function: "main.render", Module: "api", Doing: OnCPU, Pattern: "long_computation",
 			Calls: []Call{runtime("tgkill", "", 0, 400), runtime("epoll_pwait", "", 10, 5000), runtime("rt_sigreturn", "", 0, 400)},
-		}, "api: 50 % of its active time since 14:03:20 goes beyond its past: main.render (api) computes without making calls."},
+		}, "api: 50 % of its active time since 14:03:20 goes beyond its past: main.render (api) computes outside of system calls."},
 		{"it sleeps", Anomaly{
 			Service: "auth", Since: since, Share: 0.9, Function: "retry", Module: "auth", Doing: Waiting, Call: "clock_nanosleep", Pattern: "sleep_in_request",
 			Calls: []Call{app("clock_nanosleep", "", 0, 31)},

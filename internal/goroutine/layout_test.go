@@ -27,7 +27,7 @@ func TestLayoutOfVersions(t *testing.T) {
 	}
 }
 
-// TestLayoutIsThatOfTheDebugInformation holds the table against what compilers
+// TestLayoutIsThatOfTheDebugInformation compares the table with what compilers
 // write: the one that runs, and those of GOROUTINE_TOOLCHAINS ("go1.23.12 ...").
 func TestLayoutIsThatOfTheDebugInformation(t *testing.T) {
 	dir := t.TempDir() // outside of this module, which asks for a newer Go

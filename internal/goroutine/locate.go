@@ -105,7 +105,7 @@ func locate(mem Memory, candidates []uint64) (*Table, error) {
 	return nil, nil //nolint:nilnil // it is not an error yet
 }
 
-// check holds the first goroutines against the layout: of those, which are the
+// check compares the first goroutines with the layout: of those, which are the
 // runtime's own, some always wait.
 func (t *Table) check(mem Memory) error {
 	const first = 16

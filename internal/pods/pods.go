@@ -50,7 +50,7 @@ func (t *Table) Len() int { return len(t.containers) }
 type Keeper struct {
 	source   Source
 	interval time.Duration
-	// failed is told of each attempt's end; nil is success.
+	// failed gets the end of each attempt; nil is success.
 	failed func(error)
 	table  atomic.Pointer[Table]
 }

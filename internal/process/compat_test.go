@@ -34,7 +34,7 @@ func TestCompatProgramsAreRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		if want := []string{old}[:max(1-i, 0)]; !slices.Equal(ch.Compat, want) {
-			t.Errorf("scan %d told of %v", i, ch.Compat)
+			t.Errorf("scan %d reported %v", i, ch.Compat)
 		}
 	}
 	var pids []int32

@@ -65,7 +65,7 @@ type Discoverer struct {
 	networks    map[string][]netip.Addr
 	hostNetwork string
 	count       int
-	compat      map[string]bool // 32-bit programs told of
+	compat      map[string]bool // 32-bit programs reported
 	held        holders
 	now         func() time.Time
 }

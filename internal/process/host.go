@@ -80,7 +80,7 @@ type Host struct {
 	Addresses []netip.Addr
 }
 
-// maxAddresses bounds the addresses told of a host: one with hundreds of
+// maxAddresses bounds the addresses known of a host: one with hundreds of
 // container bridges would repeat them in every record.
 const maxAddresses = 64
 

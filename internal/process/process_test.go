@@ -446,7 +446,7 @@ func TestThreadNames(t *testing.T) {
 	}
 }
 
-// TestThisHost holds the parsers against the real /proc.
+// TestThisHost compares the parsers with the real /proc.
 func TestThisHost(t *testing.T) {
 	if _, err := os.Stat("/proc/self/stat"); err != nil {
 		t.Skip("no /proc here")

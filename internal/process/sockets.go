@@ -16,7 +16,7 @@ import (
 // listeners maps the inodes of listening TCP sockets to where they listen.
 type listeners map[uint64]netip.AddrPort
 
-// maxSockets bounds the listening sockets told of one process: more than the
+// maxSockets bounds the listening sockets known of one process: more than the
 // busiest proxies have, and a resource stays small.
 const maxSockets = 64
 

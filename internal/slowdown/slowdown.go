@@ -12,8 +12,8 @@ import (
 	"github.com/perfscope/perfscope/internal/usual"
 )
 
-// quantiles of the healthy times that the times within an anomaly are held
-// against: the lower tell that many spans take a little longer, the upper that
+// quantiles of the healthy times that the times within an anomaly are compared
+// with: the lower tell that many spans take a little longer, the upper that
 // some take much longer. Half of the spans are above the median: it tells little.
 var quantiles = [...]float64{0.75, 0.9, 0.98}
 
@@ -39,7 +39,7 @@ const (
 	// maxHabits bounds the kinds of span whose usual time is held: 1 kB each.
 	maxHabits = 8192
 	// maxTimes bounds the latest times of a kind within an episode: the healthy
-	// ones that they are held against are a quarter as many.
+	// ones that they are compared with are a quarter as many.
 	maxTimes = 256
 	// maxSlowing bounds the episodes of which it is known, maxKinds the kinds
 	// of spans of each.

@@ -115,7 +115,7 @@ func take(t *testing.T, u *stack.Unwinder, pid, n int) survey {
 	return s
 }
 
-// checkCalls holds each frame against the program's code: a direct call
+// checkCalls compares each frame with the program's code: a direct call
 // before a return address must lead to the function of the frame inside it.
 // The function called may have ended in a jump to
 // it (a tail call, a cold part). A walk that skipped or invented a frame
@@ -236,7 +236,7 @@ func query(t *testing.T, s *stacktest.Server, sql string) *exec.Cmd {
 	return exec.Command(found[len(found)-1], "-h", host, "-p", port, "-U", "postgres", "-qAtc", sql)
 }
 
-// TestNamesOfBlockedCalls holds stacks of threads in a known call against the
+// TestNamesOfBlockedCalls compares stacks of threads in a known call with the
 // functions known to make it.
 func TestNamesOfBlockedCalls(t *testing.T) {
 	stacktest.NeedRoot(t)

@@ -57,7 +57,7 @@ type Options struct {
 	// Variables are the names of variables of dynamic symbol tables that are asked
 	// for by Variables.
 	Variables []string
-	// Quarantine is told of each process, module and perf map that is left alone
+	// Quarantine gets each process, module and perf map that is left alone
 	// because it costs too much; it must not block. It may be nil.
 	Quarantine func(Quarantine)
 	// Now replaces the clock in tests.
@@ -342,7 +342,7 @@ func (u *Unwinder) forget(pid int32) {
 	}
 }
 
-// Facts are what is told of a process beside its stacks.
+// Facts are what is known of a process beside its stacks.
 type Facts struct {
 	// Functions is the number of functions in the program's own modules (system
 	// libraries and language runtimes left out); zero when they cannot be read.

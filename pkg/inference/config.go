@@ -18,7 +18,7 @@ type Config struct {
 	MaxSuspects int
 	// FalseAlarms is how many a day are accepted of one service.
 	FalseAlarms float64
-	// SlowRequests has the slow requests of a kind held against its fast ones.
+	// SlowRequests has the slow requests of a kind compared with its fast ones.
 	SlowRequests bool
 	// Without are rules to leave out, for measuring; none in service.
 	Without []Rule

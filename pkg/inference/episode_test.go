@@ -80,7 +80,7 @@ func TestWhatWasInDoubtIsToldInTheEnd(t *testing.T) {
 				return nil
 			}
 		}
-		return errors.New("no thread is told of the first hop")
+		return errors.New("no thread is known of the first hop")
 	})
 }
 
@@ -164,7 +164,7 @@ func bounds(units []Span) Span {
 	return b
 }
 
-// A fault that begins and ends two and a half seconds into hops is told of as it was.
+// A fault that begins and ends two and a half seconds into hops is reported as it was.
 func TestOnsetAndEndWithinAHopAreTold(t *testing.T) {
 	for name, c := range map[string]struct {
 		fault load
@@ -218,7 +218,7 @@ func TestOnsetAndEndWithinAHopAreTold(t *testing.T) {
 	}
 }
 
-// A fault that ends early in a hop, which as a whole is as usual, is told of until it
+// A fault that ends early in a hop, which as a whole is as usual, is reported until it
 // ended.
 func TestTheTailOfAFaultIsTold(t *testing.T) {
 	overSeeds(t, seeds, func(s *server) error {

@@ -389,8 +389,8 @@ func TestALoopInAPoolThatWaitsForOthersIsTold(t *testing.T) {
 	})
 }
 
-// A server with a thread per connection gets new ones seldom. What they do is held
-// against what the others of their role do, though they wait for long.
+// A server with a thread per connection gets new ones seldom. What they do is compared
+// with what the others of their role do, though they wait for long.
 func TestNewConnectionsThatSleepAreTold(t *testing.T) {
 	const idle, sleep = "@poll read_command serve connection", "@futex wait_for sleep eval select serve connection"
 	overSeeds(t, seeds, func(s *server) error {

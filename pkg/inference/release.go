@@ -68,7 +68,7 @@ type succession struct {
 }
 
 // Succeed has what is recalled be that of another build: what the service costs now is
-// held against it. Call it after Recall, and Release after Advance.
+// compared with it. Call it after Recall, and Release after Advance.
 func (a *Analyzer) Succeed() {
 	if len(a.habit.hops) >= minPast {
 		a.succession = &succession{before: slices.Clone(a.habit.hops), next: 2 * minPast}
@@ -131,7 +131,7 @@ func compared(r release.Result, ok bool) (Release, bool) {
 	return out, ok
 }
 
-// CompareMemories holds what is known of one build against what is known of another. It
+// CompareMemories compares what is known of one build with what is known of another. It
 // is false when there is too little of either, or they are of different architectures.
 func CompareMemories(before, after *Memory) (Release, bool) {
 	if before.of.Arch != after.of.Arch {

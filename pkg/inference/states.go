@@ -107,7 +107,7 @@ func (r *recognition) times() (seen int, first int64) {
 	return r.state.seen + 1, r.state.first
 }
 
-// trial holds an episode against a state.
+// trial compares an episode with a state.
 type trial struct {
 	normal   *normal
 	detector *detect.Detector

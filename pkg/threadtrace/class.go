@@ -32,7 +32,8 @@ const (
 	// ClassFile calls move bytes of files only: at an offset, or from one
 	// file to another.
 	ClassFile
-	// ClassLookup calls look at a file by its name and move none of its bytes.
+	// ClassLookup calls look at a file by its name, or list a directory, and move none
+	// of the bytes of files.
 	ClassLookup
 	// ClassFileLock waits for another process's lock on a file: of fcntl only
 	// the operations that do so wait.
@@ -60,6 +61,7 @@ var classNames = map[Class][]string{
 	ClassFile: {"pread64", "preadv", "preadv2", "pwrite64", "pwritev", "pwritev2", "copy_file_range"},
 	ClassLookup: {
 		"stat", "lstat", "newfstatat", "statx", "access", "faccessat", "faccessat2", "readlink", "readlinkat", "getxattr", "lgetxattr",
+		"getdents", "getdents64",
 	},
 	ClassFileLock: {"flock", "fcntl"},
 	ClassYield:    {"sched_yield"},

@@ -34,7 +34,7 @@ var goroutineNames = [...]string{
 
 // A goroutine that waits for another one is like a thread in futex. For whom a
 // goroutine waits that is in the poller is like a thread that waits for a peer; its
-// thread, which the runtime parks, is told of as such.
+// thread, which the runtime parks, is reported as such.
 var goroutineClasses = [...]Class{
 	ClassIdle | ClassFutex, ClassIdle | ClassFutex, ClassIdle | ClassFutex, ClassFutex, ClassFutex, ClassIdle | ClassFutex, ClassIdle | ClassFutex, ClassFutex,
 	ClassIdle | ClassSleep, ClassIdle | ClassReadLike | ClassPark,

@@ -17,6 +17,7 @@ import (
 	"github.com/perfscope/perfscope/processor/internal/annotate"
 	"github.com/perfscope/perfscope/processor/internal/anomalylog"
 	"github.com/perfscope/perfscope/processor/internal/logsink"
+	"github.com/perfscope/perfscope/processor/internal/spanhold"
 	"github.com/perfscope/perfscope/processor/internal/spanmatch"
 )
 
@@ -140,9 +141,12 @@ func (e *engine) reportIncidents(now time.Time) {
 	}
 }
 
-// The engine is the spanhold.Finisher of the traces pipelines.
+// The engine is the spanhold.Engine of the traces pipelines.
 
-// Now is the time that deadlines of spans are held against.
+// Holding are the holders of the traces pipelines.
+func (e *engine) Holding() *spanhold.Holders { return &e.spans.Holders }
+
+// Now is the time that deadlines of spans are compared with.
 func (e *engine) Now() time.Time { return e.clock() }
 
 // Judged is the instant up to which a service is judged.

@@ -13,7 +13,7 @@ import (
 	"github.com/perfscope/perfscope/processor/internal/spanmatch"
 )
 
-// median is which part of the past an own time is held against: half of the
+// median is which part of the past an own time is compared with: half of the
 // requests of a kind take longer, so what is beyond it adds up.
 const median = 0.5
 

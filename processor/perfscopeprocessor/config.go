@@ -51,7 +51,7 @@ type Config struct {
 	MaxSuspects int `mapstructure:"max_suspects"`
 	// FalseAlarms is how many are accepted of one service.
 	FalseAlarms Rate `mapstructure:"false_alarms"`
-	// SlowRequests has the slow requests of a kind held against its fast ones.
+	// SlowRequests has the slow requests of a kind compared with its fast ones.
 	SlowRequests bool `mapstructure:"slow_requests"`
 	// Signatures tell functions by their calls, where there are no stacks.
 	Signatures SignaturesConfig `mapstructure:"signatures"`

@@ -187,7 +187,7 @@ func (c *copyOf) service(e *engine) evidence.Service {
 	return s
 }
 
-// remember keeps the last that was told of an anomaly, to be shown.
+// remember keeps the last state of an anomaly that was reported, to be shown.
 func (s *service) remember(a *inference.Anomaly) {
 	kept := *a
 	kept.Units = nil

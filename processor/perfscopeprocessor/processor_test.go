@@ -280,7 +280,7 @@ func TestSpansAreHeldInBounds(t *testing.T) {
 func TestSpansAreNotHeldWhenTheSenderWillRetry(t *testing.T) {
 	p := newPipelines(t, func() analyzer { return &scripted{} }, nil)
 	refuse := errors.New("busy")
-	p.traces.holder.Next, _ = consumer.NewTraces(func(context.Context, ptrace.Traces) error { return refuse })
+	p.traces.Holder.Next, _ = consumer.NewTraces(func(context.Context, ptrace.Traces) error { return refuse })
 	p.start(t)
 	p.second(t, "redis", epoch)
 	p.sync(t)

@@ -136,7 +136,7 @@ func (p *prospects) names(log *zap.Logger, name zap.Field, runtime string) {
 	case p.stacks < fewStacks:
 		return // it is looked at again
 	case namesOf[runtime] != "" && float64(p.telling) < tellingShare*float64(p.stacks):
-		log.Warn("The functions of a service have hardly any names: what is told of it are functions of its runtime, and system calls.",
+		log.Warn("The functions of a service have hardly any names: what is reported are functions of its runtime, and system calls.",
 			name, zap.String("process.runtime.name", runtime), zap.String("do", namesOf[runtime]), zap.Int("stacks", p.stacks), zap.Int("stacks_with_names", p.telling))
 	case float64(p.named) < namedShare*float64(p.frames):
 		log.Warn("The functions of a service have hardly any names: they are told by address (module+0x...).",

@@ -12,7 +12,7 @@ import (
 // maxReleases bounds the builds of which it is known that their release was told.
 const maxReleases = 4096
 
-// comparing is what the engine needs of an analyzer to hold a build against the one
+// comparing is what the engine needs of an analyzer to compare a build with the one
 // before it.
 type comparing interface {
 	Succeed()

@@ -164,7 +164,7 @@ func (s *service) forgetBefore(at int64) {
 	s.processes.forgetBefore(at)
 }
 
-// facts are what the ledger is told of a service.
+// facts are what the ledger learns of a service.
 func (s *service) facts() correlate.Facts {
 	f := correlate.Facts{Until: s.decided, Threads: s.threadSet(), PIDs: s.processes.pids()}
 	attrs := pcommon.NewMap()

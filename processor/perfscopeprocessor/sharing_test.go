@@ -74,8 +74,10 @@ func TestOneEnginePerConfiguration(t *testing.T) {
 	require.NoError(t, logs.Start(ctx, host))
 	require.NoError(t, traces.Start(ctx, host))
 	require.NoError(t, apart.Start(ctx, host))
-	assert.Same(t, logs.(*logsHandle).engine, traces.(*tracesHandle).engine)
-	assert.NotSame(t, logs.(*logsHandle).engine, apart.(*tracesHandle).engine)
+	same, _ := traces.(*tracesHandle).Engine()
+	different, _ := apart.(*tracesHandle).Engine()
+	assert.Same(t, logs.(*logsHandle).engine, same)
+	assert.NotSame(t, logs.(*logsHandle).engine, different)
 	for _, c := range []interface{ Shutdown(context.Context) error }{traces, apart, logs} {
 		require.NoError(t, c.Shutdown(ctx))
 	}

@@ -31,7 +31,7 @@ type signatures struct {
 }
 
 // readSignatures reads the files that the patterns name. One that can't be read
-// is told of and left out: what is analysed without it is worth more than
+// is reported and left out: what is analysed without it is worth more than
 // nothing. It is nil when there are to be no signatures.
 func readSignatures(cfg SignaturesConfig, log *zap.Logger, telemetry *metadata.TelemetryBuilder) *signatures {
 	if len(cfg.Files) == 0 && !cfg.Learn {

@@ -68,7 +68,7 @@ func TestOnlySlowerSpansGetIt(t *testing.T) {
 	}
 }
 
-// TestSpansFromBeforeItBegan: an anomaly is told of a whole hop, and begins
+// TestSpansFromBeforeItBegan: an anomaly is reported for a whole hop, and begins
 // somewhere in it. One of four requests was slowed down.
 func TestSpansFromBeforeItBegan(t *testing.T) {
 	p := newPipelines(t, func() analyzer {

@@ -7,12 +7,16 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/perfscope/perfscope/internal/correlate"
+	"github.com/perfscope/perfscope/processor/internal/spanhold"
 	"github.com/perfscope/perfscope/processor/internal/spanmatch"
 )
 
-// The engine is the spanhold.Finisher of the traces pipelines.
+// The engine is the spanhold.Engine of the traces pipelines.
 
-// Now is the time that deadlines of spans are held against.
+// Holding are the holders of the traces pipelines.
+func (e *engine) Holding() *spanhold.Holders { return &e.spans.Holders }
+
+// Now is the time that deadlines of spans are compared with.
 func (e *engine) Now() time.Time { return e.clock() }
 
 // Judged is the instant up to which a service is judged.

@@ -210,7 +210,7 @@ func BenchmarkTraces(b *testing.B) {
 			next := consumer.Traces(out)
 			if service != "" {
 				p := newPipelines(b, func() analyzer { return &scripted{} }, nil)
-				p.traces.holder.Next = next
+				p.traces.Holder.Next = next
 				p.start(b)
 				defer p.stop(b)
 				p.second(b, "redis", epoch)
@@ -264,7 +264,7 @@ func manySpans(service string, n int) ptrace.Traces {
 	return td
 }
 
-// TestSpansOfAHopInDoubtWait: what is told of a hop may come with a later one.
+// TestSpansOfAHopInDoubtWait: what is said of a hop may come with a later one.
 func TestSpansOfAHopInDoubtWait(t *testing.T) {
 	p := newPipelines(t, func() analyzer {
 		a := oneAnomaly().(*scripted)

@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// maxAlone bounds those told of on the status at a time, maxQuarantines those
-	// that wait to be told of.
+	// maxAlone bounds those reported on the status at a time, maxQuarantines those
+	// that wait to be reported.
 	maxAlone, maxQuarantines = 16, 64
 )
 

@@ -319,7 +319,7 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// validateKubernetes holds the rules by pod against what is known of pods.
+// validateKubernetes checks the rules by pod by what is known of pods.
 func (c *Config) validateKubernetes() (errs []error) {
 	k := c.Kubernetes
 	if k.Source != PodSourceNone && k.Source != PodSourceFiles && k.Source != PodSourceAPI {

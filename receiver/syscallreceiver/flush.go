@@ -275,7 +275,7 @@ func (g *gatherer) pack(p *parcel) (d delivery, batches, threads int) {
 			name, named := th.thread.name, &l.target.parkedStacks
 			if name == "" {
 				name, named = g.names.Name(l.pid, th.tid), &l.target.named
-				th.weigh(named)
+				th.weigh(named.source)
 			}
 			g.late = sortEvents(th.events, g.late)
 			if g.suspicion != nil && named == &l.target.named {

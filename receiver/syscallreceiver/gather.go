@@ -281,7 +281,7 @@ const (
 	maxExits  = 65536
 )
 
-// forgetExits forgets ends that nobody can be told of any more.
+// forgetExits forgets ends that nobody asks for any more.
 func (g *gatherer) forgetExits(now int64) {
 	keep := exitsKept
 	if len(g.exits) > maxExits {

@@ -132,7 +132,7 @@ func (n *goroutines) look(t *target) {
 			p.wait = min(max(2*p.wait, relocateAfter), maxRelocate)
 			p.until = time.Now().Add(p.wait)
 			n.g.stats.goroutineLook(lookUnlocated)
-			n.logger.Info("The goroutines of a Go process are not seen: what waits in its channels and mutexes is not told of.",
+			n.logger.Info("The goroutines of a Go process are not seen: what waits in its channels and mutexes is not reported.",
 				zap.Int32("pid", t.pid), zap.Error(err), zap.Duration("tried_again_in", p.wait))
 			return
 		}

@@ -86,34 +86,43 @@ func resultOfLook(err error) string {
 // the same thread and flush at which a look came in time: they are a part of them,
 // chosen by when the rings were read, which the program has no say in. The time stays
 // the same, and no sample counts twice. Without any look all stay as they are.
-func (th *threadLoad) weigh(named *namedStacks) {
-	var hidden int64
-	looked := int64(0)
+//
+// Each stack is asked for once: it may be named meanwhile.
+func (th *threadLoad) weigh(source func(stack uint32) frameSource) {
+	var sources []frameSource // of each event, from the first that is not native
+	var hidden, looked int64
 	for i := range th.events {
-		if e := &th.events[i]; e.Kind == threadtrace.KindSample && e.Stack != 0 {
-			switch s, _ := named.get(e.Stack); s.frames {
-			case framesHidden:
-				hidden += e.Duration
-			case framesLooked:
-				looked++
-			}
+		e := &th.events[i]
+		if e.Kind != threadtrace.KindSample || e.Stack == 0 {
+			continue
+		}
+		from := source(e.Stack)
+		if from == framesNative {
+			continue
+		}
+		if sources == nil {
+			sources = make([]frameSource, len(th.events))
+		}
+		sources[i] = from
+		if from == framesHidden {
+			hidden += e.Duration
+		} else {
+			looked++
 		}
 	}
 	if hidden == 0 || looked == 0 {
 		return
 	}
 	kept := th.events[:0]
-	for _, e := range th.events {
-		if e.Kind == threadtrace.KindSample && e.Stack != 0 {
-			switch s, _ := named.get(e.Stack); s.frames {
-			case framesHidden:
-				continue
-			case framesLooked:
-				share := hidden / looked
-				e.Duration += share
-				hidden -= share
-				looked--
-			}
+	for i, e := range th.events {
+		switch sources[i] {
+		case framesHidden:
+			continue
+		case framesLooked:
+			share := hidden / looked
+			e.Duration += share
+			hidden -= share
+			looked--
 		}
 		kept = append(kept, e)
 	}

@@ -111,7 +111,7 @@ func TestCPUTimeIsGivenToTheSamplesThatWereLookedAt(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			th := &threadLoad{events: tt.events}
-			th.weigh(&named)
+			th.weigh(named.source)
 			got := map[uint32]int64{}
 			for _, e := range th.events {
 				got[e.Stack] += e.Duration
@@ -120,6 +120,26 @@ func TestCPUTimeIsGivenToTheSamplesThatWereLookedAt(t *testing.T) {
 			assert.Len(t, th.events, tt.left)
 		})
 	}
+}
+
+func TestAStackThatIsNamedMeanwhileIsWeighedOnce(t *testing.T) {
+	asked := map[uint32]int{}
+	th := &threadLoad{}
+	for _, id := range []uint32{1, 2, 3} {
+		th.events = append(th.events, threadtrace.Event{Kind: threadtrace.KindSample, Duration: 6, Stack: id})
+	}
+	// The third is looked at as soon as it was asked for.
+	th.weigh(func(id uint32) frameSource {
+		asked[id]++
+		if id == 3 && asked[id] == 1 {
+			return framesNative
+		}
+		return []frameSource{1: framesHidden, 2: framesLooked, 3: framesLooked}[id]
+	})
+	assert.Equal(t, map[uint32]int{1: 1, 2: 1, 3: 1}, asked)
+	require.Len(t, th.events, 2)
+	assert.EqualValues(t, 12, th.events[0].Duration)
+	assert.EqualValues(t, 6, th.events[1].Duration)
 }
 
 func TestEveryLookIsCounted(t *testing.T) {

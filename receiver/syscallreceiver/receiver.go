@@ -345,7 +345,7 @@ func (n *run) answer(pid int32, looked int64, p *process.Process) {
 	n.decide()
 }
 
-// decide has the tracer told of what was decided, in order.
+// decide tells the tracer what was decided, in order.
 func (n *run) decide() {
 	n.settle.Lock()
 	defer n.settle.Unlock()

@@ -12,13 +12,13 @@ import (
 )
 
 const (
-	// silentAfter is for how long a rule must choose nothing to be told of.
+	// silentAfter is for how long a rule must choose nothing to be reported.
 	silentAfter = 30 * time.Second
 	// silentMost is the longest time between two lines while nothing is chosen;
 	// it begins with silentAfter and grows by silentGrowth.
 	silentMost   = time.Hour
 	silentGrowth = 4
-	// nearest and nearestRules bound the processes told of that come closest, by
+	// nearest and nearestRules bound the processes reported that come closest, by
 	// rule and in all.
 	nearest      = 2
 	nearestRules = 5

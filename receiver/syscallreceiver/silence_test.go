@@ -120,7 +120,7 @@ func TestNews(t *testing.T) {
 	assert.EqualValues(t, 10, logs.All()[2].ContextMap()["not_told_since"])
 }
 
-// TestTwoReceiversOnOneService are told of each other.
+// TestTwoReceiversOnOneService are each named to the other.
 func TestTwoReceiversOnOneService(t *testing.T) {
 	logger, logs := observed()
 	var both []*news

@@ -10,7 +10,7 @@ import (
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
-// TestSortEvents holds the merging against a sort, of events as polls deliver them
+// TestSortEvents compares the merging with a sort, of events as polls deliver them
 // and of any others. Return tells the events apart.
 func TestSortEvents(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))

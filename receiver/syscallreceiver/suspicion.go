@@ -16,11 +16,11 @@ const (
 	habitIdle = 120
 )
 
-// suspicion holds what the watch sees of each service against its habits. It
+// suspicion compares what the watch sees of each service with its habits. It
 // belongs to whoever packs the parcels.
 type suspicion struct {
 	services map[string]*watched
-	// raise is told of a service that leaves them; it never blocks.
+	// raise gets a service that leaves them; it never blocks.
 	raise func(service, why string)
 }
 

@@ -303,6 +303,12 @@ func (n *namedStacks) get(id uint32) (namedStack, bool) {
 	return namedStack{}, false
 }
 
+// source is framesNative for a stack that is not named.
+func (n *namedStacks) source(id uint32) frameSource {
+	s, _ := n.get(id)
+	return s.frames
+}
+
 // turn begins the next flush; how many came in this one is returned.
 func (n *namedStacks) turn() int {
 	n.mu.Lock()

@@ -149,7 +149,7 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// account compares the calls that were made with those that were told of.
+// account compares the calls that were made with those that were reported.
 func (r *Result) account(s *scene, counter *proc.Process) {
 	select {
 	case <-counter.Done():

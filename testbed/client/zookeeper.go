@@ -70,7 +70,7 @@ func (c *ZooKeeper) Create(path string, data []byte) error {
 	return err
 }
 
-// Get returns what a node holds, and has the session told of its next change if
+// Get returns what a node holds, and has the session hear of its next change if
 // watch is set.
 func (c *ZooKeeper) Get(path string, watch bool) ([]byte, error) {
 	answer, err := c.do(zookeeperGet, zookeeperPath(path, watch))
@@ -100,7 +100,7 @@ func (c *ZooKeeper) Children(path string) (int, error) {
 	return int(binary.BigEndian.Uint32(answer)), nil
 }
 
-// Follow has the session told of the next change of each of some nodes, as one
+// Follow has the session hear of the next change of each of some nodes, as one
 // that comes back does, and reads a node again when it has changed, until the
 // connection is closed. It takes the session over.
 func (c *ZooKeeper) Follow(paths []string) error {

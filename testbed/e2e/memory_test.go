@@ -103,7 +103,7 @@ func TestMemory(t *testing.T) {
 	if !strings.Contains(string(log), "A service goes on from what is known of it.") {
 		t.Errorf("the log does not say so:\n%s", log)
 	}
-	// Who says that it was expected is not told of it any more.
+	// Who says that it was expected does not hear of it any more.
 	said := time.Now()
 	expect(t, a, first.ID)
 	if x, ok := anomalyAfter(t, a, said.Add(-10*time.Second), 5*time.Second, "cleared"); !ok || x.ID != first.ID {

@@ -251,7 +251,7 @@ func (r *spanRun) usual() time.Duration {
 	return times[len(times)*99/100]
 }
 
-// checkAllLeft holds what left against what was sent: each span once, and
+// checkAllLeft compares what left with what was sent: each span once, and
 // nothing but anomalies added.
 func (r *spanRun) checkAllLeft(t *testing.T) map[string]agent.Span {
 	t.Helper()

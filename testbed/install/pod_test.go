@@ -192,7 +192,7 @@ func (g getter) Request(r *rand.Rand) error {
 	return err
 }
 
-// checkConfined holds the agent's process against what the pod asks for.
+// checkConfined compares the agent's process with what the pod asks for.
 func checkConfined(t *testing.T, pid, node int) {
 	t.Helper()
 	status := read(t, fmt.Sprintf("/proc/%d/status", pid))

@@ -44,7 +44,7 @@ type tally struct {
 	traces map[string][]agent.Span
 }
 
-// Judge holds what the gateway wrote against what was done. Of a fault in a
+// Judge compares what the gateway wrote with what was done. Of a fault in a
 // service of ours, the affected requests are those that ran through the faulty
 // code, as the service wrote it down; of one in a database, all queries, or those
 // that had to wait while it was busy with something else.

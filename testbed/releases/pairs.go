@@ -1,5 +1,5 @@
 // Package releases says which build of a service costs more than the one before it, and
-// why, and holds what PerfScope finds against it.
+// why, and compares what PerfScope finds with it.
 package releases
 
 // Kind is what a release is.

@@ -55,7 +55,7 @@ func clerkWarm() Scenario {
 		Title:  "a caller that was hot before makes a callee hot, too",
 		Server: "clerk", Language: C, Kind: Computation, Source: Own, Split: Tune,
 		Normal: "requests of all sorts; one in six ranks articles, which takes most of the processor's time",
-		Fault:  "twenty times a second somebody ranks a word that has to be held against all articles, again and again",
+		Fault:  "twenty times a second somebody ranks a word that has to be compared with all articles, again and again",
 		// testbed/apps/clerk/catalog.c: the loop; below it is distance.
 		Truth:    []string{"catalog_rank"},
 		Patterns: []string{"long_computation"},

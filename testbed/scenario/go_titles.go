@@ -11,7 +11,7 @@ import (
 	"github.com/perfscope/perfscope/testbed/load"
 )
 
-// shelfTitles: a pattern is compiled for every title that it is held against,
+// shelfTitles: a pattern is compiled for every title that it is tried on,
 // which nobody notices among the twenty documents of a tag:
 // https://github.com/OneBusAway/maglev/issues/293 ("Regex Compiled on Every
 // Search Request") and https://github.com/gobeam/stringy/issues/27.

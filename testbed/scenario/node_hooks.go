@@ -22,7 +22,7 @@ func hooksNames() Scenario {
 		Name:   "hooks-names",
 		Title:  "Node's pool of threads waits for a slow name server",
 		Server: "hooks", Language: Node, Kind: Hang, Source: Own, Split: Tune,
-		Normal: "customers' servers, which have names, are told of events; one request in five reads a file",
+		Normal: "customers' servers, which have names, hear of events; one request in five reads a file",
 		Fault:  "the name server takes 400 milliseconds for an answer",
 		// libuv's src/unix/getaddrinfo.c, and Node's lib/dns.js, whose lookup
 		// has it asked for every connection.

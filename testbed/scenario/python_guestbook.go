@@ -21,9 +21,9 @@ func guestbookRule() Scenario {
 		Name:   "guestbook-rule",
 		Title:  "Flask computes: a firewall rule that backtracks",
 		Server: "guestbook", Language: Python, Kind: Computation, Source: Own, Split: Tune,
-		Normal: "people read a guestbook and write comments of a few short lines, which are held against five expressions",
+		Normal: "people read a guestbook and write comments of a few short lines, on which five expressions are tried",
 		Fault:  "from now on half of the comments have a line that is long: .*(?:.*=.*;.*) tries every way to split it",
-		// apps/guestbook/guestbook.py: who holds the rules against a text.
+		// apps/guestbook/guestbook.py: who tries the rules on a text.
 		// Below it is CPython's Modules/_sre/sre_lib.h, match for characters
 		// of one byte.
 		Truth:    []string{"is_attack", "sre_ucs1_match"},

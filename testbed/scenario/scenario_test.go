@@ -25,11 +25,12 @@ func slow(factor float64) func(t *testing.T, before, after state) {
 	}
 }
 
-// burns expects the server itself to use more CPU, by a share of one core: half of
-// what it was seen to be at the least, since processors differ by as much.
+// burns expects the server itself to use more CPU, by a share of one core, half of
+// what it was seen to be, or twice as much as before: processors differ, and what else
+// runs on them takes from both.
 func burns(share float64) func(t *testing.T, before, after state) {
 	return func(t *testing.T, before, after state) {
-		if after.cpu < before.cpu+share {
+		if after.cpu < min(before.cpu+share, 2*before.cpu+0.02) {
 			t.Errorf("CPU share only went from %.2f to %.2f", before.cpu, after.cpu)
 		}
 	}
@@ -92,7 +93,7 @@ func TestScenarios(t *testing.T) {
 				return state{l.Take(), (now.cpu - was.cpu) / seconds, (now.pageFaults - was.pageFaults) / seconds}
 			}
 			before := look()
-			// A compiler at work is not what the fault is held against.
+			// A compiler at work is not what the fault is compared with.
 			for n := 0; sc.Language == Java && n < 5; n++ {
 				was := before.cpu
 				if before = look(); before.cpu > 0.9*was {

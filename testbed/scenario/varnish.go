@@ -20,7 +20,7 @@ const (
 )
 
 // varnishBans: a new ban is compared with every older one, and an object that
-// is asked for is held against every ban that is younger than its last check,
+// is asked for is checked with every ban that is younger than its last check,
 // all under one lock. A ban on req.* cannot be worked off in the background.
 func varnishBans() Scenario {
 	return Scenario{

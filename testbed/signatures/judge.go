@@ -37,7 +37,7 @@ type trial struct {
 	confusions             map[Confusion]int
 }
 
-// judge matches calls, and holds what they tell against their stacks. The wait
+// judge matches calls, and compares what they tell with their stacks. The wait
 // that a unit begins with is not asked for: which function waits for work is
 // no question, and would be right always.
 func judge(f *signature.File, test []*threadtrace.Batch) Row {

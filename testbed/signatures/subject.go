@@ -1,5 +1,5 @@
 // Package signatures extracts the signatures of real servers under load, and
-// holds what they say against the stacks of another part of the same load.
+// compares what they say with the stacks of another part of the same load.
 package signatures
 
 import (

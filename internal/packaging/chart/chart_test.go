@@ -108,7 +108,7 @@ func TestRendered(t *testing.T) {
 	}
 }
 
-// checkPod holds what a pod refers to against what there is.
+// checkPod compares what a pod refers to with what there is.
 func (o objects) checkPod(t *testing.T, selector *metav1.LabelSelector, pod corev1.PodTemplateSpec) {
 	t.Helper()
 	for key, value := range selector.MatchLabels {
@@ -197,7 +197,7 @@ func (o objects) checkConfigs(t *testing.T, agent appsv1.DaemonSet) {
 		if os.Getenv("PERFSCOPE_INSTALL") == "all" {
 			t.Fatal("run `make build-full` first")
 		}
-		t.Log("not held against the collector: run `make build-full` first")
+		t.Log("not compared with the collector: run `make build-full` first")
 		return
 	}
 	tmp := t.TempDir()

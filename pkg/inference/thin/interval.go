@@ -25,7 +25,7 @@ type Service struct {
 // are in nanoseconds, all instants in nanoseconds since the epoch.
 type Interval struct {
 	Start, End int64
-	// Delivered is the newest instant that the records told of when those of the
+	// Delivered is the newest instant that the records had when those of the
 	// interval were complete: when an analysis could have known it.
 	Delivered int64
 	Coverage

@@ -149,7 +149,7 @@ func (r *Recorder) at(instant int64) *interval {
 }
 
 // Advance returns the intervals that ended by now (nanoseconds since the epoch, in the
-// events' time), when delivered is the newest instant that the records told of.
+// events' time), when delivered is the newest instant that the records had.
 func (r *Recorder) Advance(now, delivered int64) []*Interval {
 	var over []*Interval
 	for len(r.open) > 0 && r.open[0].End <= now {

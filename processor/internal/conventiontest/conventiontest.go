@@ -1,4 +1,4 @@
-// Package conventiontest lets the tests of components hold what they emit against
+// Package conventiontest lets the tests of components compare what they emit with
 // docs/semantic-conventions.md.
 package conventiontest
 
@@ -11,7 +11,7 @@ import (
 	"github.com/perfscope/perfscope/internal/doctest"
 )
 
-// Documented holds what was emitted against the table under a heading, both
+// Documented compares what was emitted with the table under a heading, both
 // ways.
 func Documented(t testing.TB, heading string, attrs pcommon.Map) {
 	t.Helper()

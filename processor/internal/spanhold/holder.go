@@ -36,7 +36,7 @@ func Take(rs ptrace.ResourceSpans, g Group) Group {
 
 // Finisher is what an engine does with spans that are let go.
 type Finisher interface {
-	// Now is the time that deadlines are held against.
+	// Now is the time that deadlines are compared with.
 	Now() time.Time
 	// Judged is the instant up to which a service is judged; false when it is
 	// not known.

@@ -1,4 +1,4 @@
-// Command compare holds two builds of a service against each other, each from a
+// Command compare compares two builds of a service with each other, each from a
 // recording: what a unit of work costs, and which functions are behind the difference.
 package main
 

@@ -106,7 +106,7 @@ func (c *Case) moreCalls() (excess map[unit.Key]float64, failing float64) {
 }
 
 // RefusalTimes credits the stacks at refused calls, each call alike: no time tells
-// one from the other. They are held against the stacks at all calls of the past:
+// one from the other. They are compared with the stacks at all calls of the past:
 // what is on those explains nothing.
 func (c *Case) RefusalTimes() []Time {
 	var times []Time

@@ -40,7 +40,7 @@ func credit(stacks *frames.Table, stack *frames.Stack, t *Time, grew *growth) it
 				within = weight
 			}
 			credit := weight
-			if fn.Nameless() || i == 0 && stack.Wrapper {
+			if fn.Nameless() && answered(stacks, stack.Frames[i:]) || i == 0 && stack.Wrapper {
 				nameless = max(nameless, weight)
 				credit *= decay
 			} else if nameless > 0 {
@@ -156,4 +156,20 @@ func ownGrowth(stacks *frames.Table, times []Time) map[seenIn]float64 {
 		}
 	}
 	return growth
+}
+
+// answered reports whether the module of the innermost of some functions has a name
+// further out, before another module comes: a plugin's function without a name is told
+// by its module, which the program that calls it is not.
+func answered(stacks *frames.Table, on []int32) bool {
+	module := stacks.Function(on[0]).Module
+	for _, f := range on[1:] {
+		switch fn := stacks.Function(f); {
+		case fn.Module != module:
+			return false
+		case !fn.Nameless():
+			return true
+		}
+	}
+	return true // nobody has a name
 }

@@ -51,7 +51,7 @@ func (s *service) hop(fill func(*hop.Closed)) *hop.Closed {
 	return c
 }
 
-// judge holds a hop against twelve healthy ones.
+// judge compares a hop with twelve healthy ones.
 func (s *service) judge(now *hop.Closed) Case {
 	views := baseline.Views{Stacks: s.stacks, Index: s.index, Idle: func(p hop.Place) bool { return s.idle[p] }, Refusal: func(k unit.Key) bool { return detect.IsRefusal(k, s.classes) }}
 	p := &baseline.Past{}

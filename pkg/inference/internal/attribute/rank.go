@@ -41,7 +41,7 @@ type Time struct {
 	// Now is the abnormal phase, Past the learned one.
 	Now, Past float64
 	// Excess is the part of Now that the past and the load do not explain;
-	// zero for what is not held against the service, an idle wait. It is counted
+	// zero for what the service is not blamed for, an idle wait. It is counted
 	// once where one reason holds several threads, Beyond in full.
 	Excess, Beyond float64
 	// Call is the system call waited in, Stuck set when a single wait has

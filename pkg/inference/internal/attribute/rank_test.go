@@ -13,6 +13,9 @@ func stack(functions string) *threadtrace.Stack {
 	s := &threadtrace.Stack{}
 	for _, f := range strings.Fields(functions) {
 		frame := threadtrace.Frame{Function: f, Module: "server"}
+		if module, _, plugin := strings.Cut(f, ".so+"); plugin {
+			frame.Module = module + ".so"
+		}
 		if name, ok := strings.CutPrefix(f, "@"); ok {
 			frame = threadtrace.Frame{Function: name, Module: "libc.so.6", Origin: threadtrace.OriginLibrary}
 		}
@@ -158,6 +161,14 @@ func TestANameIsABetterPlaceThanAnAddress(t *testing.T) {
 	}
 	if want := []string{"open_file", "server+0x40", "server+0x10"}; !slices.Equal(names, want) {
 		t.Errorf("ranked %v, want %v", names, want)
+	}
+	// The module of a plugin's function says more than the program that calls it.
+	plugin := []Time{
+		{Stack: stacks.Intern(stack("auth.so+0x40 run_hooks serve main")), Kind: EvidenceOnCPU, Now: 10, Excess: 10},
+		{Stack: stacks.Intern(stack("serve main")), Kind: EvidenceOnCPU, Past: 1},
+	}
+	if got := Rank(stacks, plugin, Scale{}, 3); len(got) < 2 || got[0].Function != "auth.so+0x40" || got[1].Function != "run_hooks" {
+		t.Errorf("in a plugin: %+v", got)
 	}
 	// A program without any symbols is ranked by its addresses.
 	bare := []Time{{Stack: stacks.Intern(stack("server+0x40 server+0x10")), Kind: EvidenceOnCPU, Now: 10, Excess: 10}}

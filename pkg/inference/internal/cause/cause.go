@@ -124,7 +124,7 @@ func (t *Test) Commit(v *Verdict) { t.sums = v.sums }
 // Reset forgets what is in doubt.
 func (t *Test) Reset() { t.sums = nil }
 
-// Compare holds a hop against the past; the test is not changed. Without figures of the
+// Compare compares a hop with the past; the test is not changed. Without figures of the
 // machine, now or in the past, there is no cause.
 func (t *Test) Compare(c *Case) Verdict {
 	v := Verdict{sums: map[sumKey]float64{}}

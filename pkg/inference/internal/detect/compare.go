@@ -106,7 +106,7 @@ func (d *Detector) Reset() { clear(d.sums) }
 // Commit takes the test of a verdict as that of the hops so far.
 func (d *Detector) Commit(v *Verdict) { d.sums = v.sums }
 
-// Compare holds a hop against the past. The detector is not changed.
+// Compare compares a hop with the past. The detector is not changed.
 func (d *Detector) Compare(p *baseline.Past, v *baseline.Vector, load baseline.Load) Verdict {
 	out := Verdict{Vector: v, Load: load, sums: map[int32]sum{}}
 	var doubt Verdict

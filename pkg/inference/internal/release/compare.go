@@ -79,7 +79,7 @@ type Result struct {
 	Strength float64
 }
 
-// Compare holds the hops of a new build against those of an old one, with stacks of one
+// Compare compares the hops of a new build with those of an old one, with stacks of one
 // table; idle tells where threads wait for work. It is false while there are too few.
 func Compare(stacks *frames.Table, idle func(hop.Place) bool, before, after []*hop.Closed) (r Result, ok bool) {
 	if len(before) < leastHops || len(after) < leastHops {

@@ -61,7 +61,7 @@ type View struct {
 	Period float64
 }
 
-// Contrasts holds the slow requests of each kind that has a tail against its fast ones.
+// Contrasts compares the slow requests of each kind that has a tail with its fast ones.
 func (p *Pool) Contrasts(v View) (found []Contrast) {
 	inverse, index := p.inverse()
 	if inverse == nil {

@@ -151,8 +151,8 @@ func (t *Tail) clustered(learned []*hop.Closed, c *hop.Closed) (past, present ma
 	return past, present, clusterOf
 }
 
-// maxNeighbours bounds the past units of one cluster that others are held
-// against.
+// maxNeighbours bounds the past units of one cluster that others are compared
+// with.
 const maxNeighbours = 256
 
 // thin keeps evenly spaced units.

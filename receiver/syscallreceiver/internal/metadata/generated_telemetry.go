@@ -391,7 +391,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ReceiverSyscallProcessesUnreadable, err = builder.meter.Int64ObservableGauge(
 		"otelcol_receiver_syscall_processes_unreadable",
-		metric.WithDescription("Processes that the rules cannot be held against, because the kernel denies what they ask for. [Development]"),
+		metric.WithDescription("Processes that the rules cannot judge, because the kernel denies what they ask for. [Development]"),
 		metric.WithUnit("{process}"),
 	)
 	errs = errors.Join(errs, err)

@@ -252,7 +252,7 @@ func AssertEqualReceiverSyscallProcessesStuck(t *testing.T, tt *componenttest.Te
 func AssertEqualReceiverSyscallProcessesUnreadable(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_syscall_processes_unreadable",
-		Description: "Processes that the rules cannot be held against, because the kernel denies what they ask for. [Development]",
+		Description: "Processes that the rules cannot judge, because the kernel denies what they ask for. [Development]",
 		Unit:        "{process}",
 		Data: metricdata.Gauge[int64]{
 			DataPoints: dps,
