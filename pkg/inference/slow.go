@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/perfscope/perfscope/internal/frames"
+	"github.com/perfscope/perfscope/internal/unit"
 	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 	"github.com/perfscope/perfscope/pkg/inference/internal/tail"
@@ -99,6 +100,8 @@ const (
 	patienceSlow = 50
 	// mostStands bounds for how much time a recorded second may stand.
 	mostStands = 10
+	// maxCalls is of how many calls a hop a part is taken.
+	maxCalls = 1024
 )
 
 // slowRequests follows the requests of a service.
@@ -113,8 +116,13 @@ type slowRequests struct {
 	// stands is for how much time a recorded second stood in the last hop: that wait is
 	// not seen while calls are not recorded.
 	stands float64
-	kinds  map[string]*slowKind
-	now    []Tail
+	// calls is how many waits were told by calls in this hop, or since the last time that
+	// there were too many; one in every is taken.
+	calls, every int
+	// idle tells where threads wait for something to do, as of the last hop.
+	idle  func(hop.Place) bool
+	kinds map[string]*slowKind
+	now   []Tail
 }
 
 // slowKind is what was said of a kind, and what would be said if it is said again.
@@ -168,9 +176,9 @@ func (a *Analyzer) SawWithin(t *Tail, r Request) bool {
 	return ok && a.slow.pool.Within(a.stacks, &q, f)
 }
 
-// see takes an event of a thread; recorded is since when all its calls were recorded,
-// zero when they are not.
-func (s *slowRequests) see(thread int32, e *threadtrace.Event, recorded int64) {
+// see takes an event of a thread; place is its stack as that of a wait, recorded since when
+// all its calls were recorded, zero when they are not.
+func (s *slowRequests) see(thread int32, e *threadtrace.Event, place uint32, recorded int64) {
 	if s.pool == nil {
 		return
 	}
@@ -180,22 +188,42 @@ func (s *slowRequests) see(thread int32, e *threadtrace.Event, recorded int64) {
 	if e.Kind == threadtrace.KindCall {
 		s.delay += float64(e.Delay)
 	}
-	seen, stack := s.sights.Of(thread, e, recorded > 0)
+	told := *e
+	told.Stack = place
+	var seen [2]unit.StackTime
+	seen, told.Stack = s.sights.Of(thread, &told, recorded > 0)
 	if s.pool.TakesUnits(e.Time) {
-		placed := *e
-		placed.Stack = stack
-		s.units.See(thread, &placed, seen, recorded, s.pool.Add)
+		s.units.See(thread, &told, seen, recorded, s.pool.Add)
+		return
 	}
-	at := e.Time
 	if e.Kind == threadtrace.KindCall || e.Kind == threadtrace.KindInFlight {
-		at += e.Duration / 2
-		if seen[0].Time > 0 && s.stands > 1 {
-			seen[0].Time += int64((s.stands - 1) * float64(e.Delay))
-		}
+		s.seeCall(thread, e, seen[0])
+		return
 	}
 	for _, t := range seen {
-		s.pool.See(tail.Sighting{Time: at, Duration: t.Time, Thread: thread, Stack: t.Stack, Number: t.Number, Waiting: t.Waiting})
+		s.pool.See(tail.Sighting{Time: e.Time, Duration: t.Time, Thread: thread, Stack: t.Stack, Number: t.Number, Waiting: t.Waiting})
 	}
+}
+
+// seeCall takes a call as a wait. Where there are many, one stands for several.
+func (s *slowRequests) seeCall(thread int32, e *threadtrace.Event, t unit.StackTime) {
+	if t.Stack == 0 || s.idle != nil && s.idle(hop.Place{Stack: t.Stack, Number: t.Number}) {
+		return
+	}
+	s.calls++
+	if s.every = max(1, s.every); s.calls%s.every != 0 {
+		return
+	}
+	if s.calls/s.every > maxCalls {
+		s.calls, s.every = 0, 2*s.every
+	}
+	took := float64(t.Time)
+	if s.stands > 1 {
+		took += (s.stands - 1) * float64(e.Delay)
+	}
+	s.pool.See(tail.Sighting{
+		Time: e.Time + e.Duration/2, Duration: int64(float64(s.every) * took), Thread: thread, Stack: t.Stack, Number: t.Number, Waiting: true,
+	})
 }
 
 // judge pools what is complete by a hop, and says what tells slow requests apart.
@@ -211,6 +239,10 @@ func (s *slowRequests) judge(a *Analyzer, c *hop.Closed) {
 		delay = max(0, delay-s.delay/c.CallSeconds)
 	}
 	s.delay = 0
+	if s.calls < maxCalls/4*s.every {
+		s.every = max(1, s.every/2)
+	}
+	s.calls = 0
 	seen := tail.Seen{Seconds: c.CallSeconds, CPU: c.CPUTotal / 1e9 * c.Seconds, RunDelay: delay / 1e9 * c.Seconds}
 	if s.pool.HasSpans(c.End) {
 		until, seen.Seconds = until-spansLate, c.Seconds
@@ -226,7 +258,8 @@ func (s *slowRequests) judge(a *Analyzer, c *hop.Closed) {
 	if s.period <= 0 {
 		return
 	}
-	v := tail.View{Stacks: a.stacks, Classes: a.classes, Idle: a.resting(), Period: s.period}
+	s.idle = a.resting()
+	v := tail.View{Stacks: a.stacks, Classes: a.classes, Idle: s.idle, Period: s.period}
 	for _, found := range s.pool.Contrasts(v) {
 		t := a.describeTail(&found, c)
 		if s.say(&t, found.Slow) {
