@@ -38,15 +38,39 @@ type spot struct {
 	function int32
 }
 
+// spots has how long a thread waited at each spot; most is the one with most.
+type spots struct {
+	time  map[spot]int64
+	most  spot
+	known bool
+}
+
+func (s *spots) add(at spot, time int64) {
+	if _, known := s.time[at]; !known && len(s.time) >= maxSpots {
+		return
+	}
+	if s.time == nil {
+		s.time = map[spot]int64{}
+	}
+	s.time[at] += time
+	if !s.known || s.time[at] > s.time[s.most] {
+		s.most, s.known = at, true
+	}
+}
+
+// is reports whether a wait is at the spot with most.
+func (s *spots) is(at spot) bool {
+	return s.known && at.number == s.most.number && (at.function == s.most.function || at.function < 0 || s.most.function < 0)
+}
+
 // worker is what is known of a thread.
 type worker struct {
 	// role is the function where it starts, own whether that is the application's.
 	role int32
 	own  bool
-	// rests has how long it was seen waiting at each spot, rest is the one with most.
-	rests    map[spot]int64
-	rest     spot
-	restTime int64
+	// looks and calls have where it waits: the stack of a call does not end where that of
+	// a look at the same wait does.
+	looks, calls spots
 	// busy is the share of the time that it was seen on a CPU, seen when that was.
 	busy float64
 	seen int64
@@ -94,7 +118,7 @@ func (u *Units) worker(thread int32) *worker {
 	if u.workers == nil {
 		u.workers = map[int32]*worker{}
 	}
-	w = &worker{role: -1, rests: map[spot]int64{}}
+	w = &worker{role: -1}
 	u.workers[thread] = w
 	return w
 }
@@ -154,12 +178,7 @@ func (w *worker) runs(e *threadtrace.Event) {
 // look takes a look at a thread that waits, false when it rests.
 func (u *Units) look(w *worker, thread int32, e *threadtrace.Event, recorded int64, emit func(Request)) bool {
 	at := u.spot(e)
-	if _, known := w.rests[at]; known || len(w.rests) < maxSpots {
-		w.rests[at] += e.Duration
-		if w.rests[at] > w.restTime {
-			w.rest, w.restTime = at, w.rests[at]
-		}
-	}
+	w.looks.add(at, e.Duration)
 	since := e.Time - e.Elapsed
 	if u.rests(w, at) {
 		if w.work.begun && since >= w.work.start {
@@ -178,6 +197,9 @@ func (u *Units) call(w *worker, thread int32, e *threadtrace.Event, recorded int
 	waits := unit.Waits(class, e.Duration) || e.Cut && unit.Waits(class, 1<<62)
 	if e.Kind == threadtrace.KindInFlight && !e.Cut {
 		return false // it comes again
+	}
+	if waits && w.looks.known && at.number == w.looks.most.number {
+		w.calls.add(at, e.Duration)
 	}
 	if waits && u.rests(w, at) {
 		entered := e.Kind == threadtrace.KindInFlight || !e.Cut
@@ -202,13 +224,10 @@ func (u *Units) spot(e *threadtrace.Event) spot {
 
 // rests reports whether a wait at a spot ends a request.
 func (u *Units) rests(w *worker, at spot) bool {
-	switch {
-	case u.shared || w.restTime == 0:
+	if u.shared || !w.looks.known {
 		return u.Classes.Of(at.number)&(threadtrace.ClassFutex|threadtrace.ClassIdle|threadtrace.ClassReadLike) != 0
-	case at.function < 0 || w.rest.function < 0:
-		return at.number == w.rest.number
 	}
-	return at == w.rest
+	return w.looks.is(at) || at.number == w.looks.most.number && w.calls.is(at)
 }
 
 // goesOn has a thread at work from one instant to another. What it did before is over if

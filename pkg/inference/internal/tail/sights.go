@@ -19,11 +19,20 @@ type Sights struct {
 
 // lately is what is known of a thread's calls.
 type lately struct {
-	// at has the stack with which each call was last seen: few calls have one.
-	at map[int32]uint32
+	// at is where it was last seen in each call: few calls have a stack.
+	at map[int32]seenAt
 	// call is the last one that is taken for a wait, until when it lasted.
 	call  unit.StackTime
 	until int64
+}
+
+// seenAt is where a thread was seen in a call.
+type seenAt struct {
+	stack uint32
+	// looked is set when it was a look. various is set when some looks found functions of
+	// an application there and others none: calls, which have no more than the second
+	// kind, cannot be told apart then.
+	looked, various bool
 }
 
 const (
@@ -45,7 +54,7 @@ func (s *Sights) Of(thread int32, e *threadtrace.Event, recorded bool) (seen [2]
 		if s.threads == nil {
 			s.threads = map[int32]*lately{}
 		}
-		t = &lately{at: map[int32]uint32{}}
+		t = &lately{at: map[int32]seenAt{}}
 		s.threads[thread] = t
 	}
 	stack = e.Stack
@@ -60,11 +69,11 @@ func (s *Sights) Of(thread int32, e *threadtrace.Event, recorded bool) (seen [2]
 			seen[1].Time = -e.Duration
 		}
 	case threadtrace.KindBlocked:
-		if !recorded || thread < 0 {
+		if !recorded || thread < 0 || t.at[e.Number].various {
 			seen[0] = unit.StackTime{Stack: stack, Number: e.Number, Waiting: true, Time: e.Duration}
 		}
 	case threadtrace.KindCall, threadtrace.KindInFlight:
-		if e.Kind == threadtrace.KindInFlight && !e.Cut || e.Duration < waited || s.Classes.Is(e.Number, threadtrace.ClassYield) {
+		if e.Kind == threadtrace.KindInFlight && !e.Cut || e.Duration < waited || t.at[e.Number].various || s.Classes.Is(e.Number, threadtrace.ClassYield) {
 			break
 		}
 		t.call = unit.StackTime{Stack: stack, Number: e.Number, Waiting: true, Time: e.Duration}
@@ -74,17 +83,30 @@ func (s *Sights) Of(thread int32, e *threadtrace.Event, recorded bool) (seen [2]
 	return seen, stack
 }
 
-// stackOf is the stack of a call or a wait. One without a stack of its own has that with
-// which the thread was last seen in that call, and so has one in which no function of the
-// application is to be seen: those of an interpreted program are on the stacks of looks.
+// stackOf is the stack of a call or a look. One without a stack of its own has that with
+// which the thread was last seen in that call, and so has a call in which no function of
+// the application is to be seen: those of an interpreted program are on the stacks of
+// looks.
 func (s *Sights) stackOf(t *lately, e *threadtrace.Event) uint32 {
 	last, known := t.at[e.Number]
-	if e.Stack == 0 || known && s.ofApplication(last) && !s.ofApplication(e.Stack) {
-		return last
+	if e.Stack == 0 {
+		return last.stack
 	}
-	if known || len(t.at) < maxNumbers {
-		t.at[e.Number] = e.Stack
+	if !known && len(t.at) >= maxNumbers {
+		return e.Stack
 	}
+	now := seenAt{stack: e.Stack, looked: e.Kind == threadtrace.KindBlocked}
+	switch {
+	case now.looked:
+		now.various = last.various || last.looked && s.ofApplication(last.stack) != s.ofApplication(e.Stack)
+	case last.various:
+		return e.Stack
+	case last.looked && s.ofApplication(last.stack) && !s.ofApplication(e.Stack):
+		return last.stack
+	case last.looked:
+		return e.Stack
+	}
+	t.at[e.Number] = now
 	return e.Stack
 }
 
