@@ -32,11 +32,15 @@ type Units struct {
 }
 
 // spot is where a thread waits: the call, and the innermost function that makes it, -1
-// where that is not known.
+// where that is not known. Where that is none of the application, and says little, it is
+// the stack.
 type spot struct {
 	number   int32
 	function int32
+	stack    uint32
 }
+
+func (s spot) unknown() bool { return s.function < 0 && s.stack == 0 }
 
 // spots has how long a thread waited at each spot; most is the one with most.
 type spots struct {
@@ -60,7 +64,7 @@ func (s *spots) add(at spot, time int64) {
 
 // is reports whether a wait is at the spot with most.
 func (s *spots) is(at spot) bool {
-	return s.known && at.number == s.most.number && (at.function == s.most.function || at.function < 0 || s.most.function < 0)
+	return s.known && at.number == s.most.number && (at == s.most || at.unknown() || s.most.unknown())
 }
 
 // worker is what is known of a thread.
@@ -217,7 +221,11 @@ func (u *Units) call(w *worker, thread int32, e *threadtrace.Event, recorded int
 func (u *Units) spot(e *threadtrace.Event) spot {
 	s := spot{number: e.Number, function: -1}
 	if f, ok := u.Stacks.Leaf(e.Stack); ok && e.Stack != 0 {
-		s.function = f
+		if u.Stacks.Get(e.Stack).Tier == frames.Application {
+			s.function = f
+		} else {
+			s.stack = e.Stack
+		}
 	}
 	return s
 }
