@@ -108,7 +108,6 @@ const (
 type slowRequests struct {
 	pool   *tail.Pool // nil when switched off
 	units  tail.Units
-	sights tail.Sights
 	period float64
 	// delay is for how long threads waited for a CPU once a recorded wait was over, in
 	// nanoseconds.
@@ -137,7 +136,7 @@ func newSlowRequests(cfg Config, stacks *frames.Table, classes *threadtrace.Clas
 	}
 	pool := tail.NewPool(int64(cfg.Window))
 	pool.Mixed = !cfg.follows(RuleSlowApart)
-	return slowRequests{pool: pool, units: tail.Units{Stacks: stacks, Classes: classes}, sights: tail.Sights{Stacks: stacks, Classes: classes}, kinds: map[string]*slowKind{}}
+	return slowRequests{pool: pool, units: tail.Units{Sights: tail.Sights{Stacks: stacks, Classes: classes}}, kinds: map[string]*slowKind{}}
 }
 
 // AddRequests takes requests that are over. They must come within ten seconds of their
@@ -191,7 +190,7 @@ func (s *slowRequests) see(thread int32, e *threadtrace.Event, place uint32, rec
 	told := *e
 	told.Stack = place
 	var seen [2]unit.StackTime
-	seen, told.Stack = s.sights.Of(thread, &told, recorded > 0)
+	seen, told.Stack = s.units.Of(thread, &told, recorded > 0)
 	if s.pool.TakesUnits(e.Time) {
 		s.units.See(thread, &told, seen, recorded, s.pool.Add)
 		return
@@ -251,9 +250,7 @@ func (s *slowRequests) judge(a *Analyzer, c *hop.Closed) {
 		s.units.Restart() // events were left out
 	}
 	s.pool.Sweep(until, seen)
-	gone := func(thread int32) bool { return a.threads[thread] == nil }
-	s.units.Forget(gone)
-	s.sights.Forget(gone)
+	s.units.Forget(func(thread int32) bool { return a.threads[thread] == nil })
 	s.now = s.now[:0:0]
 	if s.period <= 0 {
 		return

@@ -4,7 +4,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/perfscope/perfscope/internal/frames"
 	"github.com/perfscope/perfscope/internal/unit"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
@@ -20,8 +19,7 @@ const maxWorkers = 4096
 // tells for how long a unit lasted at least. It holds at most one unit of each of
 // maxWorkers threads.
 type Units struct {
-	Stacks  *frames.Table
-	Classes *threadtrace.Classes
+	Sights
 
 	workers map[int32]*worker
 	// shared is set when a runtime has its threads work now for one, now for another
@@ -32,8 +30,7 @@ type Units struct {
 }
 
 // spot is where a thread waits: the call, and the innermost function that makes it, -1
-// where that is not known. Where that is none of the application, and says little, it is
-// the stack.
+// where that is not known. Where calls and looks find other functions it is the stack.
 type spot struct {
 	number   int32
 	function int32
@@ -86,8 +83,9 @@ const theRuntimes = "the runtime's threads"
 
 // work is what a thread does at the moment.
 type work struct {
-	// begun is set while there is some, exact when its begin was seen.
-	begun, exact bool
+	// begun is set while there is some, exact when its begin was seen, met once the thread
+	// was met at it: a turn of an event loop in which nothing happens is no request.
+	begun, exact, met bool
 	// start and last are when it was first and last known to be at work, in nanoseconds
 	// since the Unix epoch.
 	start, last int64
@@ -141,7 +139,7 @@ func (u *Units) See(thread int32, e *threadtrace.Event, seen [2]unit.StackTime, 
 	}
 	if e.Stack != 0 && !w.own {
 		if role, ok := u.Stacks.Role(e.Stack); ok {
-			w.role, w.own = role, u.Stacks.Get(e.Stack).Tier == frames.Application
+			w.role, w.own = role, u.ofApplication(e.Stack)
 		}
 	}
 	switch e.Kind {
@@ -159,7 +157,7 @@ func (u *Units) See(thread int32, e *threadtrace.Event, seen [2]unit.StackTime, 
 		}
 	}
 	if u.shared && w.work.role < 0 && e.Stack != 0 {
-		if role, ok := u.Stacks.Role(e.Stack); ok && u.Stacks.Get(e.Stack).Tier == frames.Application && !u.Stacks.IsRuntime(role) {
+		if role, ok := u.Stacks.Role(e.Stack); ok && u.ofApplication(e.Stack) && !u.Stacks.IsRuntime(role) {
 			w.work.role = role
 		}
 	}
@@ -181,7 +179,7 @@ func (w *worker) runs(e *threadtrace.Event) {
 
 // look takes a look at a thread that waits, false when it rests.
 func (u *Units) look(w *worker, thread int32, e *threadtrace.Event, recorded int64, emit func(Request)) bool {
-	at := u.spot(e)
+	at := u.spot(thread, e)
 	w.looks.add(at, e.Duration)
 	since := e.Time - e.Elapsed
 	if u.rests(w, at) {
@@ -196,7 +194,7 @@ func (u *Units) look(w *worker, thread int32, e *threadtrace.Event, recorded int
 
 // call takes a call that was recorded, false when the thread rests in it.
 func (u *Units) call(w *worker, thread int32, e *threadtrace.Event, recorded int64, emit func(Request)) bool {
-	at := u.spot(e)
+	at := u.spot(thread, e)
 	class := u.Classes.Of(e.Number)
 	waits := unit.Waits(class, e.Duration) || e.Cut && unit.Waits(class, 1<<62)
 	if e.Kind == threadtrace.KindInFlight && !e.Cut {
@@ -218,13 +216,11 @@ func (u *Units) call(w *worker, thread int32, e *threadtrace.Event, recorded int
 }
 
 // spot is where an event finds a thread waiting.
-func (u *Units) spot(e *threadtrace.Event) spot {
+func (u *Units) spot(thread int32, e *threadtrace.Event) spot {
 	s := spot{number: e.Number, function: -1}
 	if f, ok := u.Stacks.Leaf(e.Stack); ok && e.Stack != 0 {
-		if u.Stacks.Get(e.Stack).Tier == frames.Application {
-			s.function = f
-		} else {
-			s.stack = e.Stack
+		if s.function = f; !u.ofApplication(e.Stack) && u.various(thread, e.Number) {
+			s.function, s.stack = -1, e.Stack
 		}
 	}
 	return s
@@ -252,7 +248,7 @@ func (w *worker) goesOn(u *Units, thread int32, from, to, recorded int64, emit f
 	if !k.begun {
 		*k = work{begun: true, start: from, last: to, stacks: k.stacks[:0], role: -1}
 	}
-	k.last = max(k.last, to)
+	k.last, k.met = max(k.last, to), true
 }
 
 // link notes that work goes on as far as is known.
@@ -274,7 +270,8 @@ func (w *worker) likely() bool {
 // ends ends a unit; entered is set when the begin of the rest was recorded.
 func (w *worker) ends(u *Units, thread int32, at int64, entered bool, recorded int64, emit func(Request)) {
 	k := &w.work
-	if !k.begun {
+	if !k.begun || !k.met {
+		k.begun = false
 		return
 	}
 	if !w.likely() {
@@ -329,6 +326,7 @@ func (u *Units) Restart() {
 
 // Forget drops threads that are gone.
 func (u *Units) Forget(gone func(thread int32) bool) {
+	u.Sights.Forget(gone)
 	for id := range u.workers {
 		if gone(id) {
 			delete(u.workers, id)

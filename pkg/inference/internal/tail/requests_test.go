@@ -15,7 +15,6 @@ type watched struct {
 	t      *testing.T
 	stacks *frames.Table
 	units  Units
-	sights Sights
 	// recorded is since when calls are recorded, zero when they are not.
 	recorded int64
 	got      []Request
@@ -23,7 +22,7 @@ type watched struct {
 
 func newWatched(t *testing.T) *watched {
 	classes, stacks := threadtrace.NewClasses("amd64"), frames.NewTable()
-	return &watched{t: t, stacks: stacks, units: Units{Stacks: stacks, Classes: classes}, sights: Sights{Stacks: stacks, Classes: classes}, recorded: 1}
+	return &watched{t: t, stacks: stacks, units: Units{Sights: Sights{Stacks: stacks, Classes: classes}}, recorded: 1}
 }
 
 func (w *watched) stack(functions string) uint32 {
@@ -35,7 +34,7 @@ func (w *watched) stack(functions string) uint32 {
 }
 
 func (w *watched) add(e threadtrace.Event) {
-	seen, stack := w.sights.Of(7, &e, w.recorded > 0)
+	seen, stack := w.units.Of(7, &e, w.recorded > 0)
 	e.Stack = stack
 	w.units.See(7, &e, seen, w.recorded, func(r Request) { w.got = append(w.got, r) })
 }

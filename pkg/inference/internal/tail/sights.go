@@ -110,6 +110,12 @@ func (s *Sights) stackOf(t *lately, e *threadtrace.Event) uint32 {
 	return e.Stack
 }
 
+// various reports whether calls of a thread cannot be told apart that looks can.
+func (s *Sights) various(thread, number int32) bool {
+	t := s.threads[thread]
+	return t != nil && t.at[number].various
+}
+
 func (s *Sights) ofApplication(stack uint32) bool {
 	return s.Stacks.Get(stack).Tier == frames.Application
 }
