@@ -72,7 +72,7 @@ func (p *Pool) Contrasts(v View) (found []Contrast) {
 		if !k.known || k.of[isSlow].n < fewSlow || k.of[isFast].n < fewSlow || k.of[isSlow].looked <= 0 || k.of[isFast].looked <= 0 {
 			continue
 		}
-		if !p.matters(k) {
+		if !p.matters(k) || k.name == theRuntimes && p.hasOwn() {
 			continue
 		}
 		s, ok := index[classIndex(i, isSlow)]
@@ -89,6 +89,12 @@ func (p *Pool) Contrasts(v View) (found []Contrast) {
 		}
 	}
 	return found
+}
+
+// hasOwn reports whether some units are the application's: then what a runtime's threads do
+// for it (compile, collect garbage) are no requests.
+func (p *Pool) hasOwn() bool {
+	return slices.ContainsFunc(p.kinds, func(k *kind) bool { return k.name != theRuntimes && len(k.recent) >= fewRequests })
 }
 
 // matters reports whether somebody notices that requests are slow: each one by itself,
