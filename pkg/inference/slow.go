@@ -189,17 +189,22 @@ func (s *slowRequests) see(thread int32, e *threadtrace.Event, place uint32, rec
 	}
 	told := *e
 	told.Stack = place
-	var seen [2]unit.StackTime
-	seen, told.Stack = s.units.Of(thread, &told, recorded > 0)
+	sight := s.units.Of(thread, &told)
+	told.Stack = sight.Stack
 	if s.pool.TakesUnits(e.Time) {
-		s.units.See(thread, &told, seen, recorded, s.pool.Add)
+		s.units.See(thread, &told, &sight, recorded, s.pool.Add)
 		return
 	}
-	if e.Kind == threadtrace.KindCall || e.Kind == threadtrace.KindInFlight {
-		s.seeCall(thread, e, seen[0])
+	switch {
+	case e.Kind == threadtrace.KindCall || e.Kind == threadtrace.KindInFlight:
+		if !sight.Vague {
+			s.seeCall(thread, e, sight.Seen[0])
+		}
 		return
+	case e.Kind == threadtrace.KindBlocked && recorded > 0 && thread > 0 && !sight.Vague:
+		return // the call itself tells it
 	}
-	for _, t := range seen {
+	for _, t := range sight.Seen {
 		s.pool.See(tail.Sighting{Time: e.Time, Duration: t.Time, Thread: thread, Stack: t.Stack, Number: t.Number, Waiting: t.Waiting})
 	}
 }

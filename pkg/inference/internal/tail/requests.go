@@ -128,7 +128,7 @@ func (u *Units) worker(thread int32) *worker {
 // See takes an event of a thread and what that tells; recorded is since when all its calls
 // were recorded until then, zero when they are not. Of a unit that it ends emit gets the
 // request.
-func (u *Units) See(thread int32, e *threadtrace.Event, seen [2]unit.StackTime, recorded int64, emit func(Request)) {
+func (u *Units) See(thread int32, e *threadtrace.Event, sight *Sight, recorded int64, emit func(Request)) {
 	if thread < 0 {
 		u.shared = true // goroutines
 		return
@@ -148,8 +148,8 @@ func (u *Units) See(thread int32, e *threadtrace.Event, seen [2]unit.StackTime, 
 		w.runs(e)
 		w.goesOn(u, thread, e.Time, e.Time, recorded, emit)
 	case threadtrace.KindBlocked:
-		if !u.look(w, thread, e, recorded, emit) {
-			return
+		if !u.look(w, thread, e, recorded, emit) || recorded > 0 {
+			return // what is recorded is told by the call itself
 		}
 	case threadtrace.KindCall, threadtrace.KindInFlight:
 		if !u.call(w, thread, e, recorded, emit) {
@@ -161,7 +161,7 @@ func (u *Units) See(thread int32, e *threadtrace.Event, seen [2]unit.StackTime, 
 			w.work.role = role
 		}
 	}
-	for _, t := range seen {
+	for _, t := range sight.Seen {
 		w.work.add(t)
 	}
 }

@@ -34,9 +34,9 @@ func (w *watched) stack(functions string) uint32 {
 }
 
 func (w *watched) add(e threadtrace.Event) {
-	seen, stack := w.units.Of(7, &e, w.recorded > 0)
-	e.Stack = stack
-	w.units.See(7, &e, seen, w.recorded, func(r Request) { w.got = append(w.got, r) })
+	sight := w.units.Of(7, &e)
+	e.Stack = sight.Stack
+	w.units.See(7, &e, &sight, w.recorded, func(r Request) { w.got = append(w.got, r) })
 }
 
 func (w *watched) call(number int32, functions string, from, took int64) {

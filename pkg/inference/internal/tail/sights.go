@@ -28,11 +28,15 @@ type lately struct {
 
 // seenAt is where a thread was seen in a call.
 type seenAt struct {
-	stack uint32
+	// stack is the last one, own the last one of a look with functions of the application.
+	stack, own uint32
 	// looked is set when it was a look. various is set when some looks found functions of
 	// an application there and others none: calls, which have no more than the second
 	// kind, cannot be told apart then.
 	looked, various bool
+	// calls is set once a call had functions of the application, as those of compiled
+	// programs have.
+	calls bool
 }
 
 const (
@@ -43,13 +47,25 @@ const (
 	maxNumbers = 64
 )
 
-// Of is what an event of a thread tells, and the stack that it has; recorded is set while
-// its calls are recorded.
-func (s *Sights) Of(thread int32, e *threadtrace.Event, recorded bool) (seen [2]unit.StackTime, stack uint32) {
+// Sight is what an event of a thread tells.
+type Sight struct {
+	// Seen is where time was spent, a correction of that behind it.
+	Seen [2]unit.StackTime
+	// Stack is that of the event, as far as is known.
+	Stack uint32
+	// Vague is set on a call of a number at which looks find now the application, now
+	// nothing of it. Seen is then where the application makes it: right if this was not the
+	// other.
+	Vague bool
+}
+
+// Of reads an event of a thread.
+func (s *Sights) Of(thread int32, e *threadtrace.Event) (sight Sight) {
+	sight.Stack = e.Stack
 	t := s.threads[thread]
 	if t == nil {
 		if len(s.threads) >= maxWorkers {
-			return seen, e.Stack
+			return sight
 		}
 		if s.threads == nil {
 			s.threads = map[int32]*lately{}
@@ -57,10 +73,11 @@ func (s *Sights) Of(thread int32, e *threadtrace.Event, recorded bool) (seen [2]
 		t = &lately{at: map[int32]seenAt{}}
 		s.threads[thread] = t
 	}
-	stack = e.Stack
 	if e.Kind != threadtrace.KindSample {
-		stack = s.stackOf(t, e)
+		sight.Stack = s.stackOf(t, e)
+		sight.Vague = s.vague(t, e.Number)
 	}
+	seen, stack := &sight.Seen, sight.Stack
 	switch e.Kind {
 	case threadtrace.KindSample:
 		seen[0] = unit.StackTime{Stack: stack, Number: e.Number, Time: e.Duration}
@@ -69,18 +86,19 @@ func (s *Sights) Of(thread int32, e *threadtrace.Event, recorded bool) (seen [2]
 			seen[1].Time = -e.Duration
 		}
 	case threadtrace.KindBlocked:
-		if !recorded || thread < 0 || t.at[e.Number].various {
-			seen[0] = unit.StackTime{Stack: stack, Number: e.Number, Waiting: true, Time: e.Duration}
-		}
+		seen[0] = unit.StackTime{Stack: stack, Number: e.Number, Waiting: true, Time: e.Duration}
 	case threadtrace.KindCall, threadtrace.KindInFlight:
-		if e.Kind == threadtrace.KindInFlight && !e.Cut || e.Duration < waited || t.at[e.Number].various || s.Classes.Is(e.Number, threadtrace.ClassYield) {
+		if e.Kind == threadtrace.KindInFlight && !e.Cut || e.Duration < waited || s.Classes.Is(e.Number, threadtrace.ClassYield) {
 			break
+		}
+		if sight.Vague {
+			stack = t.at[e.Number].own
 		}
 		t.call = unit.StackTime{Stack: stack, Number: e.Number, Waiting: true, Time: e.Duration}
 		t.until = e.End()
 		seen[0] = t.call
 	}
-	return seen, stack
+	return sight
 }
 
 // stackOf is the stack of a call or a look. One without a stack of its own has that with
@@ -95,9 +113,16 @@ func (s *Sights) stackOf(t *lately, e *threadtrace.Event) uint32 {
 	if !known && len(t.at) >= maxNumbers {
 		return e.Stack
 	}
-	now := seenAt{stack: e.Stack, looked: e.Kind == threadtrace.KindBlocked}
+	now := seenAt{stack: e.Stack, own: last.own, looked: e.Kind == threadtrace.KindBlocked, calls: last.calls}
+	if !now.looked && !now.calls && s.ofApplication(e.Stack) {
+		now.calls, last.calls = true, true
+		t.at[e.Number] = last
+	}
 	switch {
 	case now.looked:
+		if s.ofApplication(e.Stack) {
+			now.own = e.Stack
+		}
 		now.various = last.various || last.looked && s.ofApplication(last.stack) != s.ofApplication(e.Stack)
 	case last.various:
 		return e.Stack
@@ -113,7 +138,14 @@ func (s *Sights) stackOf(t *lately, e *threadtrace.Event) uint32 {
 // various reports whether calls of a thread cannot be told apart that looks can.
 func (s *Sights) various(thread, number int32) bool {
 	t := s.threads[thread]
-	return t != nil && t.at[number].various
+	return t != nil && s.vague(t, number)
+}
+
+// vague is various of what is known of a thread. A lock of an interpreter is in nobody's
+// function.
+func (s *Sights) vague(t *lately, number int32) bool {
+	at := t.at[number]
+	return at.various && !at.calls && !s.Classes.Is(number, threadtrace.ClassFutex)
 }
 
 func (s *Sights) ofApplication(stack uint32) bool {

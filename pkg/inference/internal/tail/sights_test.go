@@ -17,28 +17,28 @@ func TestWhereAThreadSpendsItsTime(t *testing.T) {
 		return threadtrace.Event{Kind: threadtrace.KindCall, Number: number, Stack: stack, Time: 100 * ms, Duration: took}
 	}
 	look := threadtrace.Event{Kind: threadtrace.KindBlocked, Number: nanosleep, Stack: script, Time: 90 * ms, Duration: 200 * ms}
+	other := look
+	other.Stack = native
 	inCall := threadtrace.Event{Kind: threadtrace.KindSample, Number: nanosleep, Stack: native, Time: 105 * ms, Duration: 10 * ms}
 	for _, tc := range []struct {
 		name      string
 		events    []threadtrace.Event
-		recorded  bool
 		waited    map[uint32]int64 // by stack
 		computing int64
 	}{
-		{"a look", []threadtrace.Event{look}, false, map[uint32]int64{script: 200 * ms}, 0},
-		{"a look at what is recorded", []threadtrace.Event{look}, true, nil, 0},
-		{"a call", []threadtrace.Event{call(nanosleep, native, 20*ms)}, true, map[uint32]int64{native: 20 * ms}, 0},
-		{"a call of a script", []threadtrace.Event{look, call(nanosleep, native, 20*ms)}, true, map[uint32]int64{script: 20 * ms}, 0},
-		{"a call without a stack", []threadtrace.Event{call(nanosleep, native, ms), call(nanosleep, 0, 20*ms)}, true, map[uint32]int64{native: 21 * ms}, 0},
-		{"a call that did not wait", []threadtrace.Event{call(stat, native, 1000)}, true, nil, 0},
-		{"a call that computed for a while", []threadtrace.Event{call(nanosleep, native, 30*ms), inCall}, true, map[uint32]int64{native: 20 * ms}, 10 * ms},
+		{"a look", []threadtrace.Event{look}, map[uint32]int64{script: 200 * ms}, 0},
+		{"a call", []threadtrace.Event{call(nanosleep, native, 20*ms)}, map[uint32]int64{native: 20 * ms}, 0},
+		{"a call of a script", []threadtrace.Event{look, call(nanosleep, native, 20*ms)}, map[uint32]int64{script: 220 * ms}, 0},
+		{"a call of a script or of the runtime", []threadtrace.Event{look, other, call(nanosleep, native, 20*ms)}, map[uint32]int64{script: 220 * ms, native: 200 * ms}, 0},
+		{"a call without a stack", []threadtrace.Event{call(nanosleep, native, ms), call(nanosleep, 0, 20*ms)}, map[uint32]int64{native: 21 * ms}, 0},
+		{"a call that did not wait", []threadtrace.Event{call(stat, native, 1000)}, nil, 0},
+		{"a call that computed for a while", []threadtrace.Event{call(nanosleep, native, 30*ms), inCall}, map[uint32]int64{native: 20 * ms}, 10 * ms},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := Sights{Stacks: stacks, Classes: threadtrace.NewClasses("amd64")}
 			waited, computing := map[uint32]int64{}, int64(0)
 			for _, e := range tc.events {
-				told, _ := s.Of(7, &e, tc.recorded)
-				for _, seen := range told {
+				for _, seen := range s.Of(7, &e).Seen {
 					switch {
 					case seen.Stack == 0:
 					case seen.Waiting:
