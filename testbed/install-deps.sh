@@ -25,6 +25,7 @@ if [ "${1:-}" = all ]; then
 		prometheus:prometheus etcd:etcd-server docker-registry:docker-registry
 		prometheus-alertmanager:prometheus-alertmanager prometheus-pushgateway:prometheus-pushgateway
 		chromium:chromium
+		uwsgi-core:uwsgi-core uwsgi_python3:uwsgi-plugin-python3
 		ruby:ruby puma:puma freeradius:freeradius activemq:activemq rabbitmq-server:rabbitmq-server
 	)
 fi
@@ -51,6 +52,7 @@ done
 [ "${1:-}" != all ] || [ -e /usr/include/event.h ] || missing+=(libevent-dev) # build-memcached.sh
 [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
 [ "${1:-}" != all ] || compgen -G '/usr/sbin/php-fpm[0-9]*' >/dev/null || missing+=(php-fpm)
+[ "${1:-}" != all ] || compgen -G '/usr/lib/apache2/modules/libphp*.so' >/dev/null || missing+=(libapache2-mod-php)
 if [ "${1:-}" = all ]; then
 	for pair in /usr/sbin/pdns_server:pdns-server /usr/share/pdns-backend-sqlite3:pdns-backend-sqlite3 /usr/bin/sqlite3:sqlite3 \
 		/usr/share/java/zookeeper.jar:libzookeeper-java /usr/sbin/proftpd:proftpd-core /usr/lib/freeradius/rlm_rest.so:freeradius-rest \

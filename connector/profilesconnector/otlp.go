@@ -2,6 +2,7 @@ package profilesconnector
 
 import (
 	"crypto/rand"
+	"slices"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pprofile"
@@ -15,7 +16,7 @@ import (
 // Attributes of a profile.
 const (
 	attrAnomaly = "perfscope.anomaly.id"
-	attrKind    = "perfscope.profile.kind" // normal or abnormal
+	attrKind    = "perfscope.profile.kind" // normal, abnormal or slow_requests
 	attrCall    = "perfscope.syscall.name"
 	attrBuild   = "process.executable.build_id.gnu"
 )
@@ -53,6 +54,16 @@ func profilesOf(d *evidence.Detail, s *evidence.Stretch, anomaly, version string
 			b.samples(p, waiting, kind == "normal")
 		}
 	}
+	slow := b.slowSpans()
+	for _, waiting := range []bool{false, true} {
+		if !seen(slow, waiting) {
+			continue
+		}
+		p := sp.Profiles().AppendEmpty()
+		b.describe(p, waiting)
+		p.AttributeIndices().Append(b.attribute(attrKind, "slow_requests"))
+		b.linked(p, slow, waiting)
+	}
 	return out
 }
 
@@ -68,6 +79,10 @@ type builder struct {
 	locations map[int32]int32
 	stacks    map[string]int32
 	attrs     map[[2]string]int32
+	// known has the index of each function once slow requests are written, links the
+	// entry of each span.
+	known map[inference.Function]int32
+	links map[[8]byte]int32
 }
 
 func newBuilder(dic pprofile.ProfilesDictionary, d *evidence.Detail, s *evidence.Stretch) *builder {
@@ -81,8 +96,10 @@ func newBuilder(dic pprofile.ProfilesDictionary, d *evidence.Detail, s *evidence
 	b := &builder{
 		dic: dic, d: d, s: s, strings: map[string]int32{"": 0}, mappings: map[string]int32{"": 0},
 		locations: map[int32]int32{}, stacks: map[string]int32{"": 0}, attrs: map[[2]string]int32{},
+		links: map[[8]byte]int32{},
 	}
 	b.list, b.functions = s.Samples()
+	b.functions = slices.Clip(b.functions) // what is added is not the stretch's
 	return b
 }
 
@@ -119,6 +136,75 @@ func (b *builder) samples(p pprofile.Profile, waiting, normal bool) {
 			out.AttributeIndices().Append(b.attribute(attrCall, s.Call))
 		}
 	}
+}
+
+// slowSpans are those that ended within the stretch.
+func (b *builder) slowSpans() (list []evidence.SlowSpan) {
+	for _, x := range b.d.SlowSpans {
+		if !x.End.Before(b.s.From) && x.End.Before(b.s.To) {
+			list = append(list, x)
+		}
+	}
+	return list
+}
+
+// seen reports whether any was seen on a CPU, or waiting.
+func seen(slow []evidence.SlowSpan, waiting bool) bool {
+	return slices.ContainsFunc(slow, func(x evidence.SlowSpan) bool {
+		return slices.ContainsFunc(x.Seen, func(s inference.Seen) bool { return s.Waiting == waiting })
+	})
+}
+
+// linked are the samples that were taken while a span was under way, with that span.
+func (b *builder) linked(p pprofile.Profile, slow []evidence.SlowSpan, waiting bool) {
+	for i := range slow {
+		for j := range slow[i].Seen {
+			s := &slow[i].Seen[j]
+			if s.Waiting != waiting {
+				continue
+			}
+			out := p.Samples().AppendEmpty()
+			out.SetStackIndex(b.stack(b.indexes(s.Stack)))
+			out.SetLinkIndex(b.link(&slow[i]))
+			out.Values().Append(int64(s.Duration))
+			out.TimestampsUnixNano().Append(uint64(s.Time)) //nolint:gosec // an instant
+			if s.Call != "" {
+				out.AttributeIndices().Append(b.attribute(attrCall, s.Call))
+			}
+		}
+	}
+}
+
+func (b *builder) link(span *evidence.SlowSpan) int32 {
+	i, ok := b.links[span.ID]
+	if !ok {
+		i = int32(b.dic.LinkTable().Len()) //nolint:gosec // bounded by the spans
+		l := b.dic.LinkTable().AppendEmpty()
+		l.SetTraceID(span.Trace)
+		l.SetSpanID(span.ID)
+		b.links[span.ID] = i
+	}
+	return i
+}
+
+// indexes are those of functions, which are added where the stretch has none.
+func (b *builder) indexes(stack []inference.Function) (list []int32) {
+	if b.known == nil {
+		b.known = make(map[inference.Function]int32, len(b.functions))
+		for i, f := range b.functions {
+			b.known[f] = int32(i) //nolint:gosec // bounded by the functions
+		}
+	}
+	for _, f := range stack {
+		i, ok := b.known[f]
+		if !ok {
+			i = int32(len(b.functions)) //nolint:gosec // bounded by what is seen
+			b.functions = append(b.functions, f)
+			b.known[f] = i
+		}
+		list = append(list, i)
+	}
+	return list
 }
 
 func (b *builder) text(s string) int32 {

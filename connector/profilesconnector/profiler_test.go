@@ -17,6 +17,7 @@ import (
 	"github.com/perfscope/perfscope/connector/profilesconnector/internal/metadata"
 	"github.com/perfscope/perfscope/internal/evidence"
 	"github.com/perfscope/perfscope/internal/evidence/evidencetest"
+	"github.com/perfscope/perfscope/pkg/inference"
 )
 
 // board is a page with one service.
@@ -75,6 +76,53 @@ func TestAnAnomalyIsAPairOfProfiles(t *testing.T) {
 	}
 	assert.Zero(t, time["normal"])
 	assert.Greater(t, time["abnormal"], int64(1e9), "half of the time of several hops")
+}
+
+// TestSlowRequestsAreLinkedToTheirSpans: each sample with the span that it was taken in,
+// and only those of the time that the profile is of.
+func TestSlowRequestsAreLinkedToTheirSpans(t *testing.T) {
+	d := evidencetest.Slow(t, 20, 20, func(i int) string { return fmt.Sprint("work_", i) })
+	d.Executable, d.Build = "server", "b1"
+	s, ok := d.Of(d.Open())
+	require.True(t, ok)
+	known := s.Active.CPU
+	stack := func(names ...string) (list []inference.Function) {
+		for _, n := range names {
+			list = append(list, inference.Function{Name: n, Module: "server"})
+		}
+		return list
+	}
+	span := func(id byte, end time.Time) evidence.SlowSpan {
+		return evidence.SlowSpan{Trace: [16]byte{9, id}, ID: [8]byte{id}, End: end, Seen: []inference.Seen{
+			{Time: end.UnixNano() - 5e6, Duration: time.Millisecond, Stack: stack("work_0slow", "main")},
+			{Time: end.UnixNano() - 4e6, Duration: 2 * time.Millisecond, Stack: stack("flush", "main"), Waiting: true, Call: "fsync"},
+		}}
+	}
+	d.SlowSpans = []evidence.SlowSpan{span(1, s.From.Add(-time.Second)), span(2, s.From.Add(time.Second)), span(3, s.To.Add(-time.Second)), span(4, s.To)}
+	pd := profilesOf(d, s, d.Open().ID, "1")
+	valid(t, pd)
+	dic := pd.Dictionary()
+	assert.Equal(t, 3, dic.LinkTable().Len(), "the empty one, and those of two spans")
+	said := map[string]int64{}
+	for _, pr := range pd.ResourceProfiles().At(0).ScopeProfiles().At(0).Profiles().All() {
+		attrs, err := pprofile.FromAttributeIndices(dic.AttributeTable(), pr, dic)
+		require.NoError(t, err)
+		kind, _ := attrs.Get(attrKind)
+		for _, x := range pr.Samples().All() {
+			link := dic.LinkTable().At(int(x.LinkIndex()))
+			assert.Equal(t, kind.Str() == "slow_requests", x.LinkIndex() != 0, kind.Str())
+			if x.LinkIndex() == 0 {
+				continue
+			}
+			assert.Equal(t, byte(9), link.TraceID()[0])
+			assert.Equal(t, 1, x.TimestampsUnixNano().Len())
+			leaf := dic.LocationTable().At(int(dic.StackTable().At(int(x.StackIndex())).LocationIndices().At(0)))
+			name := dic.StringTable().At(int(dic.FunctionTable().At(int(leaf.Lines().At(0).FunctionIndex())).NameStrindex()))
+			said[fmt.Sprint(link.SpanID()[0], " ", name)] += x.Values().At(0)
+		}
+	}
+	assert.Equal(t, map[string]int64{"2 work_0slow": 1e6, "2 flush": 2e6, "3 work_0slow": 1e6, "3 flush": 2e6}, said)
+	assert.InDelta(t, known, s.Active.CPU, 0, "the stretch is left as it is")
 }
 
 // valid checks what the specification of profiles asks for: that each table begins with

@@ -17,6 +17,7 @@ const (
 	eventAnomaly  = "perfscope.anomaly"
 	eventIncident = "perfscope.incident"
 	eventRelease  = "perfscope.release"
+	eventTail     = "perfscope.tail"
 )
 
 // maxListed bounds the entries taken of a list of a record.

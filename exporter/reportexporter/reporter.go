@@ -118,7 +118,9 @@ func (r *reporter) consume(_ context.Context, ld plog.Logs) error {
 				case eventIncident:
 					r.incident(rec)
 				case eventRelease:
-					r.release(rec)
+					r.line(rec, "RELEASE")
+				case eventTail:
+					r.line(rec, "SLOW   ")
 				}
 			}
 		}
@@ -201,14 +203,15 @@ func (r *reporter) incident(rec plog.LogRecord) {
 	r.enqueue(j)
 }
 
-// release tells what a release changed, on the console.
-func (r *reporter) release(rec plog.LogRecord) {
+// line tells on the console what a record says in one sentence: what a release changed,
+// or why some requests are slow.
+func (r *reporter) line(rec plog.LogRecord, what string) {
 	if !r.cfg.Console {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := report.WriteRelease(r.console, rec.Timestamp().AsTime(), cleantext.Clean(rec.Body().AsString(), cleantext.MaxPath)); err != nil {
+	if err := report.WriteSentence(r.console, rec.Timestamp().AsTime(), what, cleantext.Clean(rec.Body().AsString(), cleantext.MaxPath)); err != nil {
 		r.log.Debug("The console takes nothing.", zap.Error(err))
 	}
 }

@@ -78,17 +78,22 @@ func TestAnAnomalyOnTheConsole(t *testing.T) {
 	end()
 }
 
-func TestAReleaseIsALineOnTheConsole(t *testing.T) {
-	r, console, end := newTest(t, nil)
-	ld := told("a1", "raised", "flush")
-	rec := ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0)
-	rec.SetEventName("perfscope.release")
-	rec.Body().SetStr("shop: with release 1.1\x1b[2J no function costs more.\n")
-	require.NoError(t, r.consume(t.Context(), ld))
-	assert.Equal(t, 1, strings.Count(console.String(), "\n"))
-	assert.Contains(t, console.String(), "RELEASE  shop: with release 1.1")
-	assert.NotContains(t, console.String(), "\x1b")
-	end()
+// TestOtherRecordsAreALineOnTheConsole, whatever a target's names are.
+func TestOtherRecordsAreALineOnTheConsole(t *testing.T) {
+	for event, want := range map[string]string{
+		"perfscope.release": "RELEASE  shop: it is so", "perfscope.tail": "SLOW     shop: it is so", "perfscope.other": "",
+	} {
+		r, console, end := newTest(t, nil)
+		ld := told("a1", "raised", "flush")
+		rec := ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0)
+		rec.SetEventName(event)
+		rec.Body().SetStr("shop: it is\x1b[2J so.\n")
+		require.NoError(t, r.consume(t.Context(), ld))
+		assert.Equal(t, min(1, len(want)), strings.Count(console.String(), "\n"), event)
+		assert.Contains(t, strings.ReplaceAll(console.String(), "[2J", ""), want, event)
+		assert.NotContains(t, console.String(), "\x1b")
+		end()
+	}
 }
 
 func TestAFileForEachAnomaly(t *testing.T) {

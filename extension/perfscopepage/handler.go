@@ -25,6 +25,7 @@ func (p *page) handler() http.Handler {
 	mux.HandleFunc("GET /service/{id}/report.html", p.stretch(reportHTML))
 	mux.HandleFunc("GET /service/{id}/abnormal.pb.gz", p.stretch(pprof(evidence.Abnormal)))
 	mux.HandleFunc("GET /service/{id}/normal.pb.gz", p.stretch(pprof(evidence.Normal)))
+	mux.HandleFunc("GET /service/{id}/records.bin", p.records)
 	mux.HandleFunc("GET /api/service/{id}", p.stretch(serviceJSON))
 	mux.Handle("POST /service/{id}/expected", p.expected())
 	mux.HandleFunc("GET /assets/{name}", asset)
@@ -191,8 +192,8 @@ func (p *page) find(ctx context.Context, r *http.Request) (*report.View, error) 
 // else the last minute.
 func choose(d *evidence.Detail, q url.Values) (*report.View, error) {
 	v := &report.View{Detail: d}
-	from, errFrom := strconv.ParseInt(q.Get("from"), 10, 64)
-	to, errTo := strconv.ParseInt(q.Get("to"), 10, 64)
+	from, hasFrom := instant(q.Get("from"))
+	to, hasTo := instant(q.Get("to"))
 	switch id := q.Get("anomaly"); {
 	case id != "":
 		var known bool
@@ -200,8 +201,8 @@ func choose(d *evidence.Detail, q url.Values) (*report.View, error) {
 			return nil, evidence.ErrUnknown
 		}
 		v.Stretch, _ = d.Of(v.Anomaly)
-	case errFrom == nil && errTo == nil:
-		v.Stretch, _ = d.Between(time.UnixMilli(from), time.UnixMilli(to))
+	case hasFrom && hasTo:
+		v.Stretch, _ = d.Between(from, to)
 	case d.Open() != nil:
 		v.Anomaly = d.Open()
 		v.Stretch, _ = d.Of(v.Anomaly)
@@ -209,6 +210,19 @@ func choose(d *evidence.Detail, q url.Values) (*report.View, error) {
 		v.Stretch, _ = d.Latest()
 	}
 	return v, nil
+}
+
+// instant reads milliseconds since 1970, or what a browser's field for a time sends: UTC.
+func instant(text string) (time.Time, bool) {
+	if ms, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return time.UnixMilli(ms), true
+	}
+	for _, layout := range []string{"2006-01-02T15:04:05", "2006-01-02T15:04"} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t, true
+		}
+	}
+	return time.Time{}, false
 }
 
 func serviceHTML(w http.ResponseWriter, out *bytes.Buffer, v *report.View) error {
@@ -238,6 +252,27 @@ func pprof(which evidence.Which) form {
 		}
 		attach(w, v, kind)
 		return v.Stretch.WritePprof(out, which, &v.Detail.Service)
+	}
+}
+
+// records writes the recording of a service's last minutes as it is held: it is not
+// copied.
+func (p *page) records(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
+	defer cancel()
+	v, err := p.find(ctx, r)
+	switch {
+	case errors.Is(err, evidence.ErrUnknown):
+		http.Error(w, "not found: "+err.Error(), http.StatusNotFound)
+	case err != nil:
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+	case v.Detail.Recording == nil:
+		http.Error(w, "nothing is recorded: set flight_recorder::max_bytes of the perfscope processor", http.StatusNotFound)
+	default:
+		w.Header().Set("Content-Type", "application/octet-stream")
+		w.Header().Set("Content-Length", strconv.FormatInt(v.Detail.Recording.Bytes, 10))
+		attach(w, v, "records.bin")
+		_, _ = v.Detail.Recording.WriteTo(w)
 	}
 }
 

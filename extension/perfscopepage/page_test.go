@@ -87,7 +87,7 @@ func TestWhoTakesPartIsShown(t *testing.T) {
 		assert.Contains(t, body, want, path)
 	}
 	_, _, body = ask(t, p, "/", "")
-	assert.Contains(t, body, "1 match nothing")
+	assert.Contains(t, body, "1 rule of targets, 1 matches nothing")
 	for path, want := range map[string]int{
 		"/service/other": 404, "/service/redis-1?anomaly=gone": 404, "/service/redis-1/normal.pb.gz": 404, "/assets/..%2fpage.go": 404, "/elsewhere": 404,
 	} {

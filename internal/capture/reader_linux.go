@@ -89,6 +89,8 @@ func (t *Tracer) run(attached bool) {
 		select {
 		case <-poll.C:
 			t.poll(false)
+		case <-t.wakes.came:
+			t.drainStacks()
 		case <-snapshot:
 			if every > t.cfg.PollInterval { // awake already
 				t.poll(false)

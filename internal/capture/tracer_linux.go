@@ -58,6 +58,7 @@ type Tracer struct {
 	done chan struct{}
 
 	events, stacks *ringbuf.Reader
+	wakes          *wakes          // of stacks
 	contexts       *ringbuf.Reader // nil without Config.TraceContext
 	read           reader
 	snaps          snapshots
@@ -120,6 +121,9 @@ func (t *Tracer) open() (err error) {
 	}
 	if t.stacks, err = ringbuf.NewReader(t.obj.coll.Maps[captureMapStacks]); err != nil {
 		return fmt.Errorf("capture: cannot read the stack ring: %w", err)
+	}
+	if t.wakes, err = openWakes(t.obj.coll.Maps[captureMapStacks]); err != nil {
+		return fmt.Errorf("capture: cannot wait for the stack ring: %w", err)
 	}
 	if t.cfg.TraceContext {
 		if t.contexts, err = ringbuf.NewReader(t.obj.coll.Maps[captureMapContexts]); err != nil {
@@ -550,6 +554,9 @@ func (t *Tracer) free() error {
 		if r != nil {
 			errs = append(errs, r.Close())
 		}
+	}
+	if t.wakes != nil {
+		errs = append(errs, t.wakes.close())
 	}
 	errs = append(errs, t.obj.close())
 	return errors.Join(errs...)

@@ -56,6 +56,9 @@ func (t *Tracer) AddGrouped(pids []int32, _ []uint16) []error { return t.AddProc
 // Shares returns nothing.
 func (*Tracer) Shares() map[uint16]Share { return nil }
 
+// DeliverAtOnce returns an error.
+func (*Tracer) DeliverAtOnce(int32) error { return errUnsupported }
+
 // RemoveProcess does nothing.
 func (*Tracer) RemoveProcess(int32) error { return nil }
 

@@ -4,6 +4,7 @@ package capture
 
 import (
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -16,6 +17,39 @@ func watchConfig() Config {
 	cfg.SnapshotInterval = 50 * time.Millisecond
 	cfg.PollInterval = 10 * time.Millisecond
 	return cfg
+}
+
+// TestSamplesAtOnce: those of a process for which that is asked come before the rings are
+// read the next time, those of another do not.
+func TestSamplesAtOnce(t *testing.T) {
+	cfg := watchConfig()
+	cfg.PollInterval = time.Hour
+	cfg.SnapshotInterval = time.Hour
+	tr, r := startTracer(t, cfg)
+	needs(t, tr, "samples")
+	sampled := func(pid int) bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return slices.ContainsFunc(r.samples, func(s Sample) bool { return int(s.PID) == pid })
+	}
+	other := startHelper(t, "spin 1s")
+	must(t, tr.AddProcess(other.pid()))
+	other.say()
+	other.hear()
+	if sampled(int(other.pid())) {
+		t.Error("samples are delivered though nobody asked for it")
+	}
+	h := startHelper(t, "spin 1s")
+	must(t, tr.AddProcess(h.pid()))
+	must(t, tr.DeliverAtOnce(h.pid()))
+	h.say()
+	h.hear()
+	for deadline := time.Now().Add(30 * time.Second); !sampled(int(h.pid())); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("no sample is delivered")
+		}
+	}
+	must(t, tr.DeliverAtOnce(1)) // is not followed
 }
 
 func TestSamplesMatchCPUTime(t *testing.T) {

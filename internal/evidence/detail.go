@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/perfscope/perfscope/internal/cleantext"
+	"github.com/perfscope/perfscope/internal/flightrecorder"
 	"github.com/perfscope/perfscope/pkg/inference"
 )
 
@@ -17,6 +18,10 @@ type Detail struct {
 	HeldTo   time.Time `json:"held_to"`
 	// Spans are examples: the slowest of the abnormal hops, and of the others.
 	Spans []Span `json:"spans,omitempty"`
+	// SlowSpans are the last slow requests of which it is known what they did.
+	SlowSpans []SlowSpan `json:"-"`
+	// Recording is that of its last minutes, nil when there is none.
+	Recording *flightrecorder.Recording `json:"recording,omitempty"`
 
 	snapshot *inference.Snapshot
 	// of has the snapshot's own anomaly of an ID.
@@ -108,7 +113,10 @@ func AnomalyOf(a *inference.Anomaly) Anomaly {
 	out := Anomaly{
 		ID: a.ID, State: string(a.State), Sentence: clean(a.Summary), Onset: instant(a.Onset), End: instant(a.End), Ending: string(a.Ending),
 		Kind: string(a.Kind), Pattern: a.Pattern, Score: a.Score, Confidence: a.Confidence, Impact: a.Impact, Lost: inference.Round(a.Lost),
-		Warmup: a.Warmup, Path: cleanAll(a.Path), Order: cleanAll(a.Order),
+		Warmup: a.Warmup, Path: cleanAll(a.Path), Order: cleanAll(a.Order), Victims: cleanAll(a.Victims),
+	}
+	if out.Seen = a.Seen; a.FirstSeen != 0 {
+		out.FirstSeen = instant(a.FirstSeen)
 	}
 	if a.Cleared != 0 {
 		out.End = instant(a.Cleared)
@@ -125,11 +133,7 @@ func AnomalyOf(a *inference.Anomaly) Anomaly {
 		out.Hit = append(out.Hit, clean(a.Hit[i].Function))
 	}
 	for i := range a.Suspects {
-		s := &a.Suspects[i]
-		out.Suspects = append(out.Suspects, Suspect{
-			Function: clean(s.Function), Module: clean(s.Module), File: cleantext.Clean(s.File, cleantext.MaxPath), Line: s.Line,
-			Score: s.Score, Evidence: s.Evidence,
-		})
+		out.Suspects = append(out.Suspects, suspectOf(&a.Suspects[i]))
 	}
 	for i := range a.Deviations {
 		d := &a.Deviations[i]

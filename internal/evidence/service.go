@@ -41,6 +41,8 @@ type Service struct {
 	Hops []Hop `json:"hops"`
 	// Anomalies are those that are open and the last that are over, the newest first.
 	Anomalies []Anomaly `json:"anomalies"`
+	// SlowRequests are the kinds of its requests of which some are slow.
+	SlowRequests []SlowKind `json:"slow_requests,omitempty"`
 }
 
 // Open is the anomaly that is not over, nil when there is none.
@@ -88,6 +90,11 @@ type Hop struct {
 	P95    float64 `json:"p95,omitempty"`
 }
 
+// End is when the hop ended.
+func (h *Hop) End() time.Time {
+	return time.UnixMilli(h.Start + int64(h.Seconds*1e3)).UTC()
+}
+
 // Anomaly is what was last reported of one.
 type Anomaly struct {
 	ID    string `json:"id"`
@@ -107,8 +114,14 @@ type Anomaly struct {
 	Warmup     bool      `json:"warmup,omitempty"`
 	// Causes share the time lost, the largest part first; Hit are the functions that
 	// were hit when none is to blame.
-	Causes     []Cause     `json:"causes,omitempty"`
-	Hit        []string    `json:"hit,omitempty"`
+	Causes []Cause  `json:"causes,omitempty"`
+	Hit    []string `json:"hit,omitempty"`
+	// Victims are other services of the host that lack the same.
+	Victims []string `json:"victims,omitempty"`
+	// Seen is how often the service was in this state, this time among them, FirstSeen
+	// when it was first; zero when it was not before.
+	Seen       int         `json:"seen,omitempty"`
+	FirstSeen  time.Time   `json:"first_seen,omitzero"`
 	Suspects   []Suspect   `json:"suspects"`
 	Path       []string    `json:"path,omitempty"`
 	Order      []string    `json:"order,omitempty"`

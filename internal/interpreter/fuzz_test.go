@@ -41,7 +41,7 @@ func readAll(t *testing.T, data []byte) {
 	for minor := 8; minor <= 13; minor++ {
 		mem := &image{bytes: data}
 		l := &look{mem: mem, now: time.Unix(1700000000, 0)}
-		y := &python{layout: pythonLayouts[minor], runtime: 1 << 20, codes: map[uint64]*pythonCode{}, states: map[int32]uint64{}}
+		y := &python{layout: pythonLayouts[minor], runtime: 1 << 20, codes: map[uint64]*pythonCode{}, known: map[int32][]uint64{}}
 		if y.layout == nil {
 			if y.layout = describedLayout(data); y.layout == nil {
 				continue

@@ -32,8 +32,8 @@ type python struct {
 	// runtime is the address of _PyRuntime, codeType that of PyCode_Type.
 	runtime, codeType uint64
 	codes             map[uint64]*pythonCode
-	// states has the thread states by native thread id.
-	states map[int32]uint64
+	// known has the thread states by native thread id.
+	known  map[int32][]uint64
 	held   int64 // bytes, of codes
 	header [256]byte
 }
@@ -41,13 +41,13 @@ type python struct {
 // codeSize estimates a function remembered, without its names and lines (bytes).
 const codeSize = 512
 
-func (y *python) bytes() int64 { return y.held + int64(len(y.states))*32 }
+func (y *python) bytes() int64 { return y.held + int64(len(y.known))*64 }
 
 // newPython finds out which version a process runs.
 func newPython(p *Program, l *look) (*python, error) {
 	y := &python{
 		runtime: p.Variables["_PyRuntime"], codeType: p.Variables["PyCode_Type"],
-		codes: map[uint64]*pythonCode{}, states: map[int32]uint64{},
+		codes: map[uint64]*pythonCode{}, known: map[int32][]uint64{},
 	}
 	if y.runtime == 0 || y.codeType == 0 {
 		return nil, ErrUnsupported
@@ -81,23 +81,49 @@ func newPython(p *Program, l *look) (*python, error) {
 
 // calls are the frames of a thread.
 func (y *python) calls(l *look, t Thread) ([]Call, error) {
-	state, head, err := y.state(l, t)
+	states, err := y.states(l, t)
 	if err != nil {
 		return nil, err
 	}
-	if head == nil {
-		head = make([]byte, y.stateSize())
-		if err := l.read(head, state); err != nil {
-			return nil, err
+	frame, err := y.runningIn(l, t, states)
+	if err == nil && frame == 0 && y.forget(t) {
+		// It may run in an interpreter that is new.
+		if states, err = y.states(l, t); err == nil {
+			frame, err = y.runningIn(l, t, states)
 		}
 	}
-	frame := at(head, y.layout.frame)
-	if y.layout.cframe != 0 {
-		if frame, err = l.word(at(head, y.layout.cframe) + y.layout.cframeFrame); err != nil {
-			return nil, err
-		}
+	if err != nil {
+		return nil, err
 	}
 	return y.walk(l, frame)
+}
+
+// runningIn is the innermost frame of a thread: it has a state in each interpreter that
+// it has run code of (mod_wsgi has one for each application), and frames in the one that
+// it runs code of now. Zero is that it runs none, or that the states are others'.
+func (y *python) runningIn(l *look, t Thread, states []uint64) (frame uint64, err error) {
+	head := make([]byte, y.stateSize())
+	for _, state := range states {
+		if err := l.read(head, state); err != nil {
+			if y.layout.nativeID != 0 {
+				continue // it has ended; the next is read
+			}
+			return 0, err
+		}
+		if y.layout.nativeID != 0 && at(head, y.layout.nativeID) != uint64(uint32(t.Inner)) { //nolint:gosec // a thread id
+			continue
+		}
+		frame = at(head, y.layout.frame)
+		if y.layout.cframe != 0 {
+			if frame, err = l.word(at(head, y.layout.cframe) + y.layout.cframeFrame); err != nil {
+				return 0, err
+			}
+		}
+		if frame != 0 {
+			return frame, nil
+		}
+	}
+	return 0, nil
 }
 
 // stateSize is how much of a PyThreadState a look needs (bytes).
@@ -106,41 +132,45 @@ func (y *python) stateSize() uint64 {
 	return 8 + max(p.next, p.threadID, p.nativeID, p.frame, p.cframe)
 }
 
-// state finds the PyThreadState of a thread; its head comes with it when it was
-// read for that.
-func (y *python) state(l *look, t Thread) (state uint64, head []byte, err error) {
+// states finds the PyThreadStates of a thread, one for each interpreter.
+func (y *python) states(l *look, t Thread) ([]uint64, error) {
 	if y.layout.nativeID == 0 {
-		state, err = y.stateByStack(l, t)
-		return state, nil, err
+		return y.statesByStack(l, t)
 	}
-	if state, ok := y.states[t.Inner]; ok {
-		head := make([]byte, y.stateSize())
-		if err := l.read(head, state); err == nil && at(head, y.layout.nativeID) == uint64(uint32(t.Inner)) { //nolint:gosec // a thread id
-			return state, head, nil
-		}
+	if states := y.known[t.Inner]; len(states) > 0 {
+		return states, nil
 	}
-	clear(y.states)
-	err = y.eachState(l, func(state uint64, b []byte) {
-		if len(y.states) < maxStates {
-			y.states[int32(at(b, y.layout.nativeID))] = state //nolint:gosec // a thread id
+	clear(y.known)
+	count := 0
+	err := y.eachState(l, func(state uint64, b []byte) {
+		if count++; count <= maxStates {
+			id := int32(at(b, y.layout.nativeID)) //nolint:gosec // a thread id
+			y.known[id] = append(y.known[id], state)
 		}
 	})
 	if err != nil {
-		return 0, nil, err
+		return nil, err
 	}
-	if state, ok := y.states[t.Inner]; ok {
-		return state, nil, nil
+	if len(y.known[t.Inner]) == 0 {
+		return nil, ErrNoThread
 	}
-	return 0, nil, ErrNoThread
+	return y.known[t.Inner], nil
 }
 
-// stateByStack finds the state of a thread of a version that knows POSIX threads
+// forget forgets the states of a thread, and says whether there were any.
+func (y *python) forget(t Thread) bool {
+	_, ok := y.known[t.Inner]
+	delete(y.known, t.Inner)
+	return ok
+}
+
+// statesByStack finds the states of a thread of a version that knows POSIX threads
 // only: the C library has the description of each (pthread_t is its address) at
 // the upper end of its stack, but of the main thread, which the runtime knows.
-func (y *python) stateByStack(l *look, t Thread) (found uint64, err error) {
+func (y *python) statesByStack(l *look, t Thread) (found []uint64, err error) {
 	first, err := l.word(y.runtime + y.layout.mainThread)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	nearest := uint64(stackMost)
 	err = y.eachState(l, func(state uint64, b []byte) {
@@ -148,13 +178,15 @@ func (y *python) stateByStack(l *look, t Thread) (found uint64, err error) {
 		switch {
 		case t.Main:
 			if id == first {
-				found = state
+				found = append(found, state)
 			}
 		case id != first && id > t.SP && id-t.SP < nearest:
-			found, nearest = state, id-t.SP
+			found, nearest = []uint64{state}, id-t.SP
+		case id != first && id > t.SP && id-t.SP == nearest:
+			found = append(found, state)
 		}
 	})
-	if err == nil && found == 0 {
+	if err == nil && len(found) == 0 {
 		err = ErrNoThread
 	}
 	return found, err

@@ -127,3 +127,21 @@ func TestPythonIsInTheFunctionsThatItSays(t *testing.T) {
 		}
 	}
 }
+
+// TestAThreadRunsInOneOfItsInterpreters: it has a state in each.
+func TestAThreadRunsInOneOfItsInterpreters(t *testing.T) {
+	for _, program := range pythons(t) {
+		if exec.Command(program, "-c", "import _xxsubinterpreters").Run() != nil {
+			continue // newer ones have it by another name
+		}
+		t.Run(program, func(t *testing.T) {
+			var r running
+			startScript(t, &r, program, "testdata/subinterpreter.py")
+			calls, err := newTestReader().Look(r.PID, r.PID, waiting(t, r.PID, r.PID))
+			require.NoError(t, err)
+			frames := flat(calls)
+			require.NotEmpty(t, frames)
+			require.Contains(t, []any{"serve", "FileIO.readall"}, frames[0][0], frames)
+		})
+	}
+}

@@ -37,26 +37,77 @@ func figure(x float64) string {
 	return fmt.Sprintf("%.2f", x)
 }
 
-// length writes seconds.
+// score writes a score.
+func score(x float64) string { return fmt.Sprintf("%.2f", x) }
+
+// length writes seconds with as many digits as say something.
 func length(seconds float64) string {
+	digits := func(x float64, unit string) string {
+		if x >= 10 {
+			return fmt.Sprintf("%.0f %s", x, unit)
+		}
+		return strings.TrimSuffix(fmt.Sprintf("%.1f", x), ".0") + " " + unit
+	}
 	switch {
 	case seconds <= 0:
 		return "0 s"
 	case seconds < 1e-3:
 		return fmt.Sprintf("%.0f µs", seconds*1e6)
 	case seconds < 1:
-		return fmt.Sprintf("%.1f ms", seconds*1e3)
-	case seconds < 10:
-		return fmt.Sprintf("%.1f s", seconds)
+		return digits(seconds*1e3, "ms")
 	case seconds < 120:
-		return fmt.Sprintf("%.0f s", seconds)
+		return digits(seconds, "s")
 	}
 	return strings.TrimSuffix(time.Duration(seconds*float64(time.Second)).Round(time.Minute).String(), "0s")
 }
 
+// words writes a name that programs read as people would: cpu_quota as CPU quota.
+func words(name string) string {
+	if w, ok := plainWords[name]; ok {
+		return w
+	}
+	return strings.ReplaceAll(name, "_", " ")
+}
+
+// plainWords are those that say nothing by themselves.
+var plainWords = map[string]string{
+	"on_cpu": "on CPU", "blocked": "waiting", "syscall": "calls", "signature": "told by its calls",
+	"cpu_quota": "CPU quota", "cpu_contention": "other programs on the CPUs", "peer": "a peer", "stopped": "stopped by somebody",
+	"recovered": "recovered", "learned": "it has become normal", "unwatched": "not watched any more",
+	"memory": "lack of memory", "tiny_io": "tiny reads and writes",
+	"more_of_the_same": "Slow ones do the same as fast ones, only more of it.",
+	"another_path":     "Slow ones go another way through the program.",
+	"unknown":          "unknown",
+	"unexplained":      "What they wait for may be outside of this process.",
+}
+
+// when writes a date and a time, as it is read by people: UTC.
+func when(t time.Time) string { return t.UTC().Format("2 Jan 15:04:05") }
+
 func clock(t time.Time) string { return t.Format("15:04:05") }
 
+// field writes an instant as the value of a browser's field for one.
+func field(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05") }
+
 func rfc(t time.Time) string { return t.Format(time.RFC3339) }
+
+func ratio(part, whole float64) float64 {
+	if whole <= 0 {
+		return 0
+	}
+	return part / whole
+}
+
+// size writes bytes.
+func size(n int64) string {
+	switch {
+	case n >= 1<<20:
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	case n >= 1<<10:
+		return fmt.Sprintf("%d KiB", n>>10)
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
 
 // use writes how a call is used.
 func use(u evidence.Use) string {

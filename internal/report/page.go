@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
+	"fmt"
 	"html/template"
 	"io"
 	"slices"
@@ -21,7 +22,8 @@ var assets embed.FS
 var templates embed.FS
 
 var pages = template.Must(template.New("").Funcs(template.FuncMap{
-	"percent": percent, "bar": bar, "spark": spark, "length": length, "figure": figure, "use": use, "clock": clock, "rfc": rfc, "millis": time.Time.UnixMilli, "inc": func(i int) int { return i + 1 },
+	"percent": percent, "bar": bar, "spark": spark, "length": length, "figure": figure, "score": score, "use": use, "clock": clock, "rfc": rfc, "when": when, "field": field,
+	"words": words, "count": func(x float64) string { return fmt.Sprintf("%.0f", x) }, "bytes": size, "inc": func(i int) int { return i + 1 }, "part": ratio,
 }).ParseFS(templates, "templates/*.html"))
 
 // Asset is a file that the pages need, by its name, and its kind.
@@ -56,6 +58,14 @@ func WriteOverview(w io.Writer, o *Overview) error {
 		return 2
 	}
 	services := slices.Clone(o.Services)
+	var asOf time.Time
+	for i := range services {
+		if h := services[i].Last(); h != nil {
+			if end := h.End(); end.After(asOf) {
+				asOf = end
+			}
+		}
+	}
 	slices.SortStableFunc(services, func(a, b evidence.Service) int {
 		return cmp.Or(cmp.Compare(rank(&a), rank(&b)), cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
 	})
@@ -74,7 +84,7 @@ func WriteOverview(w io.Writer, o *Overview) error {
 	})
 	const most = 50
 	return pages.ExecuteTemplate(w, "overview.html", map[string]any{
-		"Services": services, "Watches": o.Watches, "Trouble": o.Trouble, "Root": o.Root,
+		"Services": services, "Watches": o.Watches, "Trouble": o.Trouble, "Root": o.Root, "AsOf": asOf,
 		"Anomalies": anomalies[:min(most, len(anomalies))], "Left": max(0, len(anomalies)-most),
 	})
 }

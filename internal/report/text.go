@@ -82,9 +82,9 @@ func before(word, text string) string {
 	return word + text
 }
 
-// WriteRelease says in one line what a release changed.
-func WriteRelease(w io.Writer, at time.Time, sentence string) error {
-	_, err := fmt.Fprintf(w, "%s  RELEASE  %s\n", clock(at), oneLine(sentence))
+// WriteSentence writes a sentence of another kind, RELEASE for instance, in one line.
+func WriteSentence(w io.Writer, at time.Time, what, sentence string) error {
+	_, err := fmt.Fprintf(w, "%s  %s  %s\n", clock(at), what, oneLine(sentence))
 	return err
 }
 

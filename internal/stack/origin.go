@@ -101,12 +101,14 @@ func moduleOrigin(path, runtimeName string, isProgram bool) threadtrace.Origin {
 	case strings.Contains(path, "/lib/server/libjvm"), strings.Contains(dir, "/jvm/"),
 		base == "libjvm.so", base == "libcoreclr.so", base == "libclrjit.so",
 		strings.HasPrefix(base, "libnode.so"), strings.HasPrefix(base, "libpython"),
-		strings.HasPrefix(base, "libruby"), strings.HasPrefix(base, "libv8"):
+		strings.HasPrefix(base, "libruby"), strings.HasPrefix(base, "libphp"), strings.HasPrefix(base, "libv8"):
 		return threadtrace.OriginRuntime
 	case runtimeName == "jvm" && (base == "libjava.so" || base == "libnio.so" || base == "libnet.so" || base == "libjli.so"):
 		return threadtrace.OriginRuntime
-	case runtimeName == "cpython" && (strings.Contains(dir, "/lib-dynload") || strings.Contains(dir, "-packages/")),
-		runtimeName == "ruby" && (strings.Contains(dir, "/ruby/") || strings.Contains(dir, "/gems/")):
+	case strings.Contains(dir, "/python3") && (strings.Contains(dir, "/lib-dynload") || strings.Contains(dir, "-packages/")),
+		runtimeName == "cpython" && strings.Contains(dir, "-packages/"),
+		runtimeName == "ruby" && (strings.Contains(dir, "/ruby/") || strings.Contains(dir, "/gems/")),
+		strings.Contains(dir, "/lib/php/"):
 		return threadtrace.OriginLibrary // an extension, of those that the functions with names call
 	case isLoaderDirectory(dir) && isLibraryName(base), strings.HasPrefix(base, "ld-linux"), strings.HasPrefix(base, "ld-musl"):
 		return threadtrace.OriginLibrary

@@ -123,6 +123,7 @@ func TestOrigins(t *testing.T) {
 		"/usr/lib/jvm/java-17-openjdk-amd64/lib/server/libjvm.so":         rt,
 		"/usr/lib/jvm/java-17-openjdk-amd64/lib/libnio.so":                rt,
 		"/usr/lib/x86_64-linux-gnu/libpython3.11.so.1.0":                  rt,
+		"/usr/lib/apache2/modules/libphp8.2.so":                           rt,
 		"/usr/lib/x86_64-linux-gnu/glibc-hwcaps/x86-64-v3/libcrypto.so.3": lib,
 	} {
 		if got := moduleOrigin(path, "", false); got != want {
@@ -148,6 +149,9 @@ func TestOrigins(t *testing.T) {
 		{"/usr/lib/python3.11/lib-dynload/_ssl.cpython-311-x86_64-linux-gnu.so", "cpython"},
 		{"/usr/lib/python3/dist-packages/aiohttp/_http_parser.so", "cpython"},
 		{"/usr/lib/x86_64-linux-gnu/ruby/3.1.0/io/wait.so", "ruby"},
+		// Of interpreters that are a part of another program.
+		{"/usr/lib/python3/dist-packages/aiohttp/_http_parser.so", ""},
+		{"/usr/lib/php/20220829/opcache.so", ""},
 	} {
 		if got := moduleOrigin(extension.path, extension.runtime, false); got != lib {
 			t.Errorf("%s is %d, want a library", extension.path, got)

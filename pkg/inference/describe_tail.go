@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/perfscope/perfscope/internal/explain"
+	"github.com/perfscope/perfscope/internal/frames"
 	"github.com/perfscope/perfscope/pkg/inference/internal/attribute"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 	"github.com/perfscope/perfscope/pkg/inference/internal/pattern"
@@ -37,6 +38,7 @@ func (a *Analyzer) describeTail(c *tail.Contrast, h *hop.Closed) Tail {
 		t.Suspects = attribute.Rank(a.stacks, c.Times, c.Scale, a.cfg.MaxSuspects)
 	}
 	if len(t.Suspects) > 0 {
+		t.Within = timesIn(a.stacks, c, t.Suspects)
 		t.Difference = DifferencePath
 		switch {
 		case c.Same < 0:
@@ -77,4 +79,20 @@ func (a *Analyzer) doingIn(c *tail.Contrast, suspects []Suspect) attribute.Doing
 		}
 	}
 	return doing
+}
+
+// timesIn is how long each suspect is on the stack in a slow request and in a fast one.
+func timesIn(stacks *frames.Table, c *tail.Contrast, suspects []Suspect) []Within {
+	list := make([]Within, len(suspects))
+	request := c.Long / 1e9 // the times are per second of a slow request
+	for i, s := range suspects {
+		var slow, fast float64
+		for _, t := range c.Times {
+			if attribute.Find(stacks, t.Stack, s) >= 0 {
+				slow, fast = slow+t.Now, fast+t.Past
+			}
+		}
+		list[i] = Within{time.Duration(slow * request), time.Duration(fast * request)}
+	}
+	return list
 }

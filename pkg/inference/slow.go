@@ -18,7 +18,8 @@ import (
 type Request struct {
 	// Kind is what it is compared within: the span's name and route.
 	Kind string
-	// ID is the span's.
+	// Trace and ID are the span's.
+	Trace      [16]byte
 	ID         [8]byte
 	Start, End int64
 	// Thread worked for this request alone; zero when that is not known.
@@ -53,6 +54,9 @@ type Tail struct {
 	Pattern    string
 	// Suspects are ranked, most suspect first; without any nothing stands out.
 	Suspects []Suspect
+	// Within is, for each of Suspects, how long it is on the stack in a slow request and in
+	// a fast one, on average.
+	Within []Within
 	// Path is the chain of callers, outermost first, that leads into the first suspect.
 	Path []string
 	// Scope is the share of the program's functions that Suspects is, zero when their
@@ -71,6 +75,10 @@ const (
 	TailChangeShare  = TailChange(tail.ChangeShare)
 	TailChangeLength = TailChange(tail.ChangeLength)
 )
+
+// Within is the time of a function in a request, on CPU and waiting, of all threads that
+// work for it.
+type Within struct{ Slow, Fast time.Duration }
 
 // Difference is how slow requests of a kind differ from fast ones.
 type Difference string
@@ -173,6 +181,39 @@ func (a *Analyzer) SawWithin(t *Tail, r Request) bool {
 	f, ok := a.stacks.Lookup(t.Suspects[0].Function, t.Suspects[0].Module)
 	q := r.tail()
 	return ok && a.slow.pool.Within(a.stacks, &q, f)
+}
+
+// Seen is where a thread was at an instant.
+type Seen struct {
+	// Time is the instant, in nanoseconds since the Unix epoch, Duration the time that it
+	// stands for.
+	Time     int64
+	Duration time.Duration
+	// Stack has the functions, the innermost first.
+	Stack []Function
+	// Waiting is set where it waits, Call is the system call that it waits in.
+	Waiting bool
+	Call    string
+}
+
+// SeenWithin is where the thread of a request was seen while it was under way, the first
+// so many times; nothing when it is not known which thread worked for it alone.
+func (a *Analyzer) SeenWithin(r Request, most int) (list []Seen) {
+	if a.slow.pool == nil || r.Thread == 0 || a.threads[r.Thread] == nil {
+		return nil
+	}
+	q := r.tail()
+	for _, s := range a.slow.pool.SightingsOf(&q, most) {
+		seen := Seen{Time: s.Time, Duration: time.Duration(s.Duration), Waiting: s.Waiting}
+		for _, f := range a.stacks.Get(s.Stack).Frames {
+			seen.Stack = append(seen.Stack, a.stacks.Function(f))
+		}
+		if s.Waiting {
+			seen.Call = threadtrace.Name(a.arch, s.Number)
+		}
+		list = append(list, seen)
+	}
+	return list
 }
 
 // see takes an event of a thread; place is its stack as that of a wait, recorded since when

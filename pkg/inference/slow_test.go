@@ -29,6 +29,8 @@ type shop struct {
 	// at is the time.
 	at   int64
 	told []Tail
+	// after sees the requests of each second once they are judged.
+	after func([]Request)
 }
 
 // step is a part of a request: where a thread is, and for how long.
@@ -184,8 +186,12 @@ func (s *shop) flush(batches map[int32]*threadtrace.Batch, now int64) {
 	if s.spans {
 		s.analyzer.AddRequests(s.requests)
 	}
+	over := s.requests
 	s.requests = nil
 	s.analyzer.Advance(now)
+	if s.after != nil {
+		s.after(over)
+	}
 	for _, t := range s.analyzer.Tails() {
 		if t.News {
 			s.told = append(s.told, t)
@@ -297,6 +303,88 @@ func TestATailThatLeavesItsPast(t *testing.T) {
 		})
 	}
 }
+
+// How long the first suspect is in a slow request and in a fast one is about right, where
+// it runs, where it waits, and where fast ones have it, too.
+func TestTheTimeOfASuspectInARequest(t *testing.T) {
+	const usual = 40 * ms // some samples long: each request begins with one here
+	for _, tc := range []struct {
+		name       string
+		extra      step
+		slow, fast time.Duration
+	}{
+		{"computes", step{stack: "match rule answer serve start", took: 300 * ms}, 300 * ms, 0},
+		{"waits", step{stack: "@fsync append answer serve start", call: "fsync", took: 300 * ms}, 300 * ms, 0},
+		{"is larger", step{stack: "hash seal answer serve start", took: 300 * ms}, 340 * ms, usual},
+	} {
+		for _, tied := range []bool{false, true} {
+			right := 0
+			var said []string
+			for seed := range uint64(seeds) {
+				s := newShop(t, seed, 6)
+				s.tied = tied
+				s.run(90, 4, func(key int) []step {
+					fast := step{stack: "hash seal answer serve start", took: usual}
+					if key < 30 {
+						return []step{tc.extra, fast}
+					}
+					return []step{fast}
+				})
+				if len(s.told) == 0 {
+					continue
+				}
+				got := s.told[len(s.told)-1].Within
+				said = append(said, fmt.Sprint(got))
+				if len(got) > 0 && near(got[0].Slow, tc.slow, tc.slow/4) && near(got[0].Fast, tc.fast, usual/4) {
+					right++
+				}
+			}
+			if right < seeds-1 {
+				t.Errorf("%s, threads known %v: right under %d of %d seeds: %v", tc.name, tied, right, seeds, said)
+			}
+		}
+	}
+}
+
+// What the thread of a request was seen at while it was under way is known where the
+// thread is, and is that request's alone.
+func TestWhatWasSeenWithinARequest(t *testing.T) {
+	for _, tied := range []bool{false, true} {
+		s := newShop(t, 1, 6)
+		s.tied = tied
+		slow, found := 0, 0
+		s.after = func(list []Request) {
+			for _, r := range list {
+				seen := s.analyzer.SeenWithin(r, 3)
+				if len(seen) > 3 || !tied && len(seen) > 0 {
+					t.Fatalf("tied %v: seen %d times", tied, len(seen))
+				}
+				for _, x := range seen {
+					if x.Time < r.Start || x.Time >= r.End || x.Stack[len(x.Stack)-1].Name != "start" || x.Waiting != (x.Call != "") {
+						t.Fatalf("%+v in %+v", x, r)
+					}
+				}
+				if r.End-r.Start > int64(200*ms) && r.Start > epoch+5*second { // what was seen before the first span is not kept
+					if slow++; slices.ContainsFunc(seen, func(x Seen) bool { return x.Waiting && x.Stack[0].Name == "append" }) {
+						found++
+					}
+				}
+			}
+		}
+		s.run(30, 8, func(key int) []step {
+			fast := step{stack: "hash seal answer serve start", took: 4 * ms}
+			if key < 100 {
+				return []step{{stack: "@fsync append answer serve start", call: "fsync", took: 300 * ms}, fast}
+			}
+			return []step{fast}
+		})
+		if slow < 20 || tied && found != slow {
+			t.Errorf("tied %v: %d slow requests, of %d it is known", tied, slow, found)
+		}
+	}
+}
+
+func near(a, b, by time.Duration) bool { return a-b <= by && b-a <= by }
 
 // Requests that are all alike have no tail, whatever happens beside them.
 func TestNothingIsSaidOfRequestsThatAreAlike(t *testing.T) {

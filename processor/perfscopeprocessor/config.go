@@ -57,6 +57,8 @@ type Config struct {
 	Signatures SignaturesConfig `mapstructure:"signatures"`
 	// Memory is what is known of services across restarts.
 	Memory MemoryConfig `mapstructure:"memory"`
+	// FlightRecorder keeps the last records, for the page to hand out.
+	FlightRecorder FlightRecorderConfig `mapstructure:"flight_recorder"`
 	// SpanWait is how spans wait for the judgement of their service.
 	SpanWait SpanWaitConfig `mapstructure:"span_wait"`
 
@@ -88,6 +90,15 @@ type MemoryConfig struct {
 	MaxBytes int64 `mapstructure:"max_bytes"`
 	// ExpectedFile names anomalies that were expected, one ID a line.
 	ExpectedFile string `mapstructure:"expected_file"`
+
+	_ struct{}
+}
+
+// FlightRecorderConfig bounds what is recorded in memory.
+type FlightRecorderConfig struct {
+	// MaxBytes bounds the last records of all services together, compressed; zero
+	// records nothing.
+	MaxBytes int64 `mapstructure:"max_bytes"`
 
 	_ struct{}
 }
@@ -159,6 +170,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Memory.Directory != "" && c.Memory.Storage != nil {
 		fail("memory::directory and memory::storage are both set; what is known of services is kept in one place")
+	}
+	if b := c.FlightRecorder.MaxBytes; b != 0 && (b < 1<<20 || b > 1<<30) {
+		fail("flight_recorder::max_bytes is %d; it must be 0 (nothing is recorded), or from 1048576 (1 MiB) to 1073741824", b)
 	}
 	errs = append(errs, c.SpanWait.Check()...)
 	return errors.Join(errs...)

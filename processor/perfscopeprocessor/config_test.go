@@ -42,9 +42,10 @@ func TestEveryOption(t *testing.T) {
 	assert.Equal(t, &Config{
 		Window: 10 * time.Minute, Hop: 10 * time.Second, Output: anomalylog.OutputSpanEvents, EveryHop: true, ForwardSyscalls: true,
 		MaxServices: 16, MaxBytes: 100_000_000, MaxUnitsPerService: 5000, MaxSuspects: 5, FalseAlarms: "1/7d",
-		Signatures: SignaturesConfig{Files: []string{"/srv/*.signatures"}, Learn: true, Storage: &fileStorage},
-		Memory:     MemoryConfig{Storage: &fileStorage, MaxBytes: 10_000_000, ExpectedFile: "/srv/expected"},
-		SpanWait:   spanhold.Config{Timeout: 20 * time.Second, MaxSpans: 1000, MaxBytes: 1_000_000},
+		Signatures:     SignaturesConfig{Files: []string{"/srv/*.signatures"}, Learn: true, Storage: &fileStorage},
+		Memory:         MemoryConfig{Storage: &fileStorage, MaxBytes: 10_000_000, ExpectedFile: "/srv/expected"},
+		FlightRecorder: FlightRecorderConfig{MaxBytes: 8_000_000},
+		SpanWait:       spanhold.Config{Timeout: 20 * time.Second, MaxSpans: 1000, MaxBytes: 1_000_000},
 	}, cfg)
 	assert.NoError(t, cfg.windowConfig().Validate())
 }
@@ -59,6 +60,7 @@ func TestValidateNamesEachKey(t *testing.T) {
 		"max_services is 0", "max_bytes is 1;", "max_units_per_service is 1;", "max_suspects is 1000", "false_alarms is \"never\"",
 		`signatures::files has "["; it must be a path`, `signatures::files has ""`, "signatures::storage is set, and signatures::learn is not",
 		"memory::max_bytes is 1; it must be from 2097152", "memory::directory and memory::storage are both set",
+		"flight_recorder::max_bytes is 1; it must be 0",
 		"span_wait::timeout is -1s", "span_wait::max_spans is -1",
 		"span_wait::max_bytes is -1",
 	} {

@@ -69,6 +69,8 @@ type engine struct {
 	// slow are the spans on their way to the analysis, tails what is known of them.
 	slow  slowRequests
 	tails tails
+	// flight is the recording of the last minutes, nil when there is none.
+	flight *flight
 
 	// board is the page that shows this, if there is one; hide ends that.
 	shown sync.Once
@@ -124,8 +126,14 @@ func newEngine(cfg *Config, set component.TelemetrySettings, version string) (*e
 	if err != nil {
 		return nil, err
 	}
+	recording, err := newFlight(cfg.FlightRecorder, set.Logger)
+	if err != nil {
+		telemetry.Shutdown()
+		return nil, err
+	}
 	e := &engine{
-		cfg: cfg, log: set.Logger, telemetry: telemetry, version: version,
+		flight: recording,
+		cfg:    cfg, log: set.Logger, telemetry: telemetry, version: version,
 		newAnalyzer: func(cfg inference.Config, arch string) analyzer { return inference.NewAnalyzer(cfg, arch) },
 		clock:       time.Now,
 		queue:       make(chan task, queueLength),
@@ -157,6 +165,7 @@ func newEngine(cfg *Config, set component.TelemetrySettings, version string) (*e
 		telemetry.RegisterProcessorPerfscopeTailExplainedTimeCallback(e.tails.observe),
 		telemetry.RegisterProcessorPerfscopeUnitsCallback(gauge(e.held.units.Load)),
 		telemetry.RegisterProcessorPerfscopeMemoryCallback(gauge(e.held.bytes.Load)),
+		telemetry.RegisterProcessorPerfscopeFlightRecorderBytesCallback(gauge(e.flight.bytes)),
 		telemetry.RegisterProcessorPerfscopeQueueLengthCallback(gauge(func() int64 { return int64(len(e.queue)) })),
 		telemetry.RegisterProcessorPerfscopeSpansHeldCallback(gauge(func() int64 { n, _ := e.spans.Holders.Held(); return n })),
 		telemetry.RegisterProcessorPerfscopeSpansHeldBytesCallback(gauge(func() int64 { _, n := e.spans.Holders.Held(); return n })),
@@ -449,6 +458,7 @@ func (e *engine) evict(s *service, reason string) {
 	e.latencies.close(s.key)
 	e.slow.close(s.key)
 	e.tails.forget(s.key)
+	e.flight.forget(s.key)
 	e.figures.forget(s.key)
 	e.news = true
 	e.held.services.Add(-1)

@@ -78,6 +78,8 @@ type copyOf struct {
 	line     evidence.Service
 	key      string
 	told     []inference.Anomaly
+	tails    []inference.Tail
+	slow     []evidence.SlowSpan
 	marks    []evidence.Mark
 	figures  []inference.HopFigures
 	snapshot *inference.Snapshot
@@ -118,7 +120,7 @@ func (e *engine) Detail(ctx context.Context, id string) (*evidence.Detail, error
 		return nil, evidence.ErrUnknown
 	}
 	d := evidence.NewDetail(c.service(e), c.snapshot, func(id string) string { return anomalyID(c.key, id) })
-	d.Marks = c.marks
+	d.Marks, d.SlowSpans, d.Recording = c.marks, c.slow, e.flight.of(c.key)
 	abnormal := func(at int64) bool {
 		for i := range d.Hops {
 			h := &d.Hops[i]
@@ -135,7 +137,7 @@ func (e *engine) Detail(ctx context.Context, id string) (*evidence.Detail, error
 // copyOf copies little: a snapshot shares what does not change.
 func (e *engine) copyOf(s *service) copyOf {
 	c := copyOf{
-		key: s.key, told: slices.Clone(s.told), marks: slices.Clone(s.marks),
+		key: s.key, told: slices.Clone(s.told), tails: slices.Clone(s.tails), slow: slices.Clone(s.slowSpans), marks: slices.Clone(s.marks),
 		line: evidence.Service{
 			ID: s.id, Name: cleantext.Clean(s.name, cleantext.MaxName), Instance: cleantext.Clean(s.instance, cleantext.MaxName), Host: cleantext.Clean(s.host, cleantext.MaxName),
 			Since: time.Unix(0, s.prospects.began).UTC(),
@@ -183,6 +185,11 @@ func (c *copyOf) service(e *engine) evidence.Service {
 			a.URL = (*b).URL(s.ID, a.ID)
 		}
 		s.Anomalies = append(s.Anomalies, a)
+	}
+	for i := range c.tails {
+		k := evidence.SlowKindOf(&c.tails[i])
+		k.Examples = e.slow.examples(c.key, c.tails[i].Kind)
+		s.SlowRequests = append(s.SlowRequests, k)
 	}
 	return s
 }

@@ -174,17 +174,23 @@ func (d *decoder) end() {
 	if len(f.batches) == 0 && len(f.covers) == 0 && len(f.machines) == 0 || d.failed != nil {
 		return
 	}
-	f.identity = spanmatch.Identity(d.attrs)
-	if f.identity.Name == "" {
-		// Only another tool's records come without: better under the
-		// program's name than mixed with all others.
-		if v, ok := d.attrs.Get("process.executable.name"); ok {
-			f.identity.Name = cleantext.Clean(v.AsString(), cleantext.MaxName)
-		}
-	}
+	f.identity = identityOf(d.attrs)
 	f.resource, f.left = spanmatch.Bounded(d.attrs)
 	f.bytes += spanmatch.MaxResource
 	d.failed = d.pass(f)
+}
+
+// identityOf is whose records a resource has.
+func identityOf(attrs pcommon.Map) correlate.Identity {
+	id := spanmatch.Identity(attrs)
+	if id.Name == "" {
+		// Only another tool's records come without: better under the
+		// program's name than mixed with all others.
+		if v, ok := attrs.Get("process.executable.name"); ok {
+			id.Name = cleantext.Clean(v.AsString(), cleantext.MaxName)
+		}
+	}
+	return id
 }
 
 func aheadError(what string, latest int64, now time.Time) error {

@@ -116,6 +116,7 @@ func (h *logsHandle) ConsumeLogs(ctx context.Context, ld plog.Logs) error {
 		return err
 	}
 	defer leave()
+	e.flight.add(ld, others)
 	for _, rl := range ld.ResourceLogs().All() {
 		errs, err := decode(rl, e.clock(), func(f *flush) error {
 			f.from = h.sink

@@ -104,7 +104,9 @@ func (e *engine) setOpen(s *service, a *inference.Anomaly) {
 	switch is := s.open != nil; {
 	case is && !was:
 		e.open.add(s.name, 0, 1)
+		e.flight.opened(s)
 	case was && !is:
+		e.flight.over(s)
 		e.open.add(s.name, 0, -1)
 	}
 }

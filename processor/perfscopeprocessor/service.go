@@ -94,10 +94,12 @@ type service struct {
 	// prospects is what is said of whether it can be judged.
 	prospects prospects
 
-	// What is shown of it: the name in addresses, who it is, its last anomalies and what
-	// happened to it.
+	// What is shown of it: the name in addresses, who it is, its last anomalies, its slow
+	// requests and what happened to it.
 	id, instance, host, build string
 	told                      []inference.Anomaly
+	tails                     []inference.Tail
+	slowSpans                 []evidence.SlowSpan
 	marks                     []evidence.Mark
 }
 

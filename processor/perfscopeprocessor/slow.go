@@ -2,10 +2,14 @@ package perfscopeprocessor
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
+	"time"
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/perfscope/perfscope/internal/evidence"
 	"github.com/perfscope/perfscope/internal/explain"
 	"github.com/perfscope/perfscope/pkg/inference"
 	"github.com/perfscope/perfscope/processor/internal/spanmatch"
@@ -17,6 +21,9 @@ const (
 	maxInbox = 8192
 	// maxOwn bounds the slow spans of which it is known that they were seen.
 	maxOwn = 4096
+	// maxSlowSpans bounds the slow spans of a service with what was seen of them, maxSeen
+	// how often.
+	maxSlowSpans, maxSeen = 32, 64
 )
 
 // slowTeller is what the engine needs of inference.Analyzer to tell slow requests.
@@ -24,6 +31,7 @@ type slowTeller interface {
 	AddRequests([]inference.Request)
 	Tails() []inference.Tail
 	SawWithin(*inference.Tail, inference.Request) bool
+	SeenWithin(r inference.Request, most int) []inference.Seen
 }
 
 // slowRequests are the spans of the services on their way to the analysis, and what
@@ -44,6 +52,8 @@ type slowSpans struct {
 	tails map[string]taillog.Slow
 	own   map[[8]byte]struct{}
 	order [][8]byte
+	// shown are the last slow spans by kind, the oldest first.
+	shown map[string][]evidence.Span
 }
 
 func (q *slowRequests) open(key string) {
@@ -109,7 +119,7 @@ func serves(span ptrace.Span) bool {
 func requestOf(g *spanmatch.Group, i int) inference.Request {
 	m, span := &g.Match[i], g.Spans[i]
 	return inference.Request{
-		Kind: spanmatch.RequestKind(span), ID: m.ID, Start: m.Start, End: m.End,
+		Kind: spanmatch.RequestKind(span), Trace: span.TraceID(), ID: m.ID, Start: m.Start, End: m.End,
 		Thread: int32(m.ThreadID), Size: spanmatch.RequestSize(span), //nolint:gosec // one that is too large is none of the kernel's
 	}
 }
@@ -148,9 +158,10 @@ func (q *slowRequests) tell(key string, tails []inference.Tail, own [][8]byte) {
 		s.tails[t.Kind] = taillog.SlowOf(t)
 	}
 	if s.tails == nil {
-		s.own, s.order = nil, nil
+		s.own, s.order, s.shown = nil, nil, nil
 		return
 	}
+	maps.DeleteFunc(s.shown, func(kind string, _ []evidence.Span) bool { _, ok := s.tails[kind]; return !ok })
 	s.order = append(s.order, own...)
 	if over := len(s.order) - maxOwn; over > 0 {
 		s.order = append(s.order[:0:0], s.order[over:]...)
@@ -174,6 +185,7 @@ func (q *slowRequests) annotate(g *spanmatch.Group) (told int) {
 		if !ok || m.End-m.Start < int64(slow.Threshold) {
 			return
 		}
+		s.show(slow.Kind, example(g.Spans[i], time.Duration(m.End-m.Start)))
 		seen := taillog.EvidenceKind
 		if _, own := s.own[m.ID]; own {
 			seen = taillog.EvidenceOwn
@@ -183,6 +195,30 @@ func (q *slowRequests) annotate(g *spanmatch.Group) (told int) {
 		}
 	})
 	return told
+}
+
+// show keeps a slow span of a kind to be shown.
+func (s *slowSpans) show(kind string, span evidence.Span) {
+	if s.shown == nil {
+		s.shown = map[string][]evidence.Span{}
+	}
+	list := s.shown[kind]
+	if len(list) >= maxExamples {
+		list = append(list[:0], list[1:]...)
+	}
+	s.shown[kind] = append(list, span)
+}
+
+// examples are the last slow spans of a kind, the newest first.
+func (q *slowRequests) examples(key, kind string) []evidence.Span {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if s := q.services[key]; s != nil {
+		list := slices.Clone(s.shown[kind])
+		slices.Reverse(list)
+		return list
+	}
+	return nil
 }
 
 // addRequests hands the spans that came to the analysis of their service.
@@ -214,6 +250,7 @@ func (e *engine) tellTails(s *service, until int64) {
 	}
 	e.slow.tell(s.key, tails, s.seenThemselves(a, tails, until))
 	e.tails.set(s.name, s.key, tails)
+	s.tails = tails
 }
 
 // seenThemselves are the slow spans up to an instant of which the first suspect was
@@ -229,11 +266,23 @@ func (s *service) seenThemselves(a slowTeller, tails []inference.Tail, until int
 			t := &tails[i]
 			if t.Spans && t.Kind == r.Kind && r.End-r.Start >= int64(t.Threshold) && a.SawWithin(t, r) {
 				own = append(own, r.ID)
+				s.keepSlow(r, a.SeenWithin(r, maxSeen))
 			}
 		}
 	}
 	s.requested = later
 	return own
+}
+
+// keepSlow keeps what was seen of a slow request, to be handed on with its span.
+func (s *service) keepSlow(r inference.Request, seen []inference.Seen) {
+	if len(seen) == 0 {
+		return
+	}
+	if len(s.slowSpans) >= maxSlowSpans {
+		s.slowSpans = append(s.slowSpans[:0:0], s.slowSpans[1:]...) // a copy may be shown
+	}
+	s.slowSpans = append(s.slowSpans, evidence.SlowSpan{Trace: r.Trace, ID: r.ID, End: time.Unix(0, r.End).UTC(), Seen: seen})
 }
 
 func (e *engine) tellTail(s *service, t *inference.Tail) {

@@ -36,12 +36,17 @@ func (k *knowing) Tails() []inference.Tail {
 }
 func (k *knowing) SawWithin(_ *inference.Tail, r inference.Request) bool { return r.ID == k.saw }
 
+func (*knowing) SeenWithin(r inference.Request, _ int) []inference.Seen {
+	return []inference.Seen{{Time: r.Start, Duration: time.Millisecond, Stack: []inference.Function{{Name: "match_rule", Module: "teller"}}}}
+}
+
 func tailOf(kind string) inference.Tail {
 	return inference.Tail{
 		Kind: kind, Spans: true, News: true, Start: epoch, End: epoch + 5*sec, Requests: 812, Share: 0.031,
 		Threshold: 18 * time.Millisecond, Fast: 4 * time.Millisecond, Slow: 52 * time.Millisecond,
 		Explained: 0.92, Difference: inference.DifferencePath, Pattern: "long_computation",
 		Suspects: []inference.Suspect{{Function: "match_rule", Module: "teller", File: "ways.c", Line: 71, Score: 0.9, Evidence: []string{"on_cpu"}}},
+		Within:   []inference.Within{{Slow: 48 * time.Millisecond}},
 		Path:     []string{"connection", "answer", "match_rule"}, Scope: 0.001,
 		Summary: "3.1 % of GET take 52 ms instead of 4 ms: match_rule (teller) computes for long; 92 % of the extra time is explained.",
 	}
@@ -79,6 +84,20 @@ func TestSlowSpansAreTold(t *testing.T) {
 	text, err := (&plog.JSONMarshaler{}).MarshalLogs(p.outLogs.AllLogs()[0])
 	require.NoError(t, err)
 	golden(t, "tail.json", text)
+	shown, err := p.engine.Services(ctx)
+	require.NoError(t, err)
+	require.Len(t, shown, 1)
+	require.Len(t, shown[0].SlowRequests, 1)
+	kind := shown[0].SlowRequests[0]
+	assert.Equal(t, "match_rule", kind.Functions[0].Function)
+	assert.InDelta(t, 0.048, kind.Functions[0].InSlow, 1e-9)
+	require.Len(t, kind.Examples, 2, "the slow spans")
+	assert.InDelta(t, 0.07, kind.Examples[0].Seconds, 1e-9, "the newest first")
+	d, err := p.engine.Detail(ctx, shown[0].ID)
+	require.NoError(t, err)
+	require.Len(t, d.SlowSpans, 1, "of the one that was seen itself")
+	assert.Equal(t, pcommon.TraceID{1, 2, 3}, pcommon.TraceID(d.SlowSpans[0].Trace))
+	assert.Equal(t, pcommon.SpanID{2}, pcommon.SpanID(d.SlowSpans[0].ID))
 	p.stop(t)
 }
 

@@ -34,6 +34,7 @@ type fakeTracer struct {
 	addErr   error
 	closed   int
 	walks    int // calls of AddProcesses
+	atOnce   []int32
 	groups   map[int32]uint16
 	// switches are the calls of Trace.
 	switches  []bool
@@ -83,6 +84,13 @@ func (f *fakeTracer) RemoveProcess(pid int32) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.followed, pid)
+	return nil
+}
+
+func (f *fakeTracer) DeliverAtOnce(pid int32) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.atOnce = append(f.atOnce, pid)
 	return nil
 }
 

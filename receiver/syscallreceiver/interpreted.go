@@ -4,6 +4,8 @@ import (
 	"errors"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/perfscope/perfscope/internal/interpreter"
 	"github.com/perfscope/perfscope/internal/rootfs"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
@@ -46,6 +48,17 @@ func (s *symbols) hides(t *task) bool { return s.interpret != nil && interpreter
 // thread waits, or was running a moment ago.
 func (t *task) worthALook(now time.Time) bool {
 	return t.raw.Blocked || t.raw.Sampled && now.UnixNano()-t.raw.Time < int64(freshFor)
+}
+
+// hurry has the further samples of a process delivered while its threads still run what
+// they were sampled in.
+func (s *symbols) hurry(pid int32, t *target) {
+	if s.atOnce == nil || t.prompt.Swap(true) {
+		return
+	}
+	if err := s.atOnce(pid); err != nil {
+		s.logger.Debug("The samples of an interpreted program come late.", zap.Int32("pid", pid), zap.Error(err))
+	}
 }
 
 // look puts what the interpreter runs on the stack of a task.

@@ -67,7 +67,8 @@ func TestLookAtWhatAStackHides(t *testing.T) {
 			if tt.err == nil {
 				f.calls = []interpreter.Call{pythonCall("fetch")}
 			}
-			s := newSymbols(&fakeUnwinder{}, f, nopStats(t), nil)
+			s, kernel := newSymbols(&fakeUnwinder{}, f, nopStats(t), nil), newFakeTracer()
+			s.atOnce = kernel.DeliverAtOnce
 			s.start()
 			got := make(chan namedStack, 1)
 			job := &task{target: newTarget(7, 0), raw: tt.raw, native: tt.native, named: func(_ rawStack, n namedStack) { got <- n }}
@@ -78,6 +79,12 @@ func TestLookAtWhatAStackHides(t *testing.T) {
 			assert.Equal(t, tt.want, framesOf(named.Stack))
 			assert.Equal(t, tt.source, named.frames)
 			require.Len(t, f.seen, tt.looks)
+			// Further samples of a program that an interpreter runs are wanted at once.
+			want := []int32{7}
+			if tt.source == framesNative {
+				want = nil
+			}
+			assert.Equal(t, want, kernel.atOnce)
 			if tt.looks > 0 {
 				assert.Equal(t, tt.raw.Sampled, f.seen[0].Running)
 			}

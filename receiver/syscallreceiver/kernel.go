@@ -58,6 +58,7 @@ func (k *kernelTracer) AddProcesses(pids []int32, groups []uint16) []error {
 	return k.tracer.AddGrouped(pids, groups)
 }
 func (k *kernelTracer) RemoveProcess(pid int32) error { return k.tracer.RemoveProcess(pid) }
+func (k *kernelTracer) DeliverAtOnce(pid int32) error { return k.tracer.DeliverAtOnce(pid) }
 
 func (k *kernelTracer) Trace(on bool) error {
 	if on {

@@ -176,7 +176,7 @@ func (r *syscallReceiver) Start(ctx context.Context, collector component.Host) e
 		telemetry.Shutdown()
 		return fmt.Errorf("the syscall receiver cannot record on this host: %w", err)
 	}
-	n.gatherer.tracer = n.tracer
+	n.gatherer.tracer, n.symbols.atOnce = n.tracer, n.tracer.DeliverAtOnce
 	if r.cfg.Mode == ModeBurst {
 		keep, err := budget.New(r.cfg.OverheadBudget, runtime.NumCPU())
 		if err != nil {

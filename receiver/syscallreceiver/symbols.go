@@ -36,8 +36,10 @@ const (
 // or dear to read holds up nobody else; beyond its share its stacks are dropped
 // and counted, and its events go on without names.
 type symbols struct {
-	unwind         unwinder
-	interpret      interpreters // nil is none
+	unwind    unwinder
+	interpret interpreters // nil is none
+	// atOnce has the samples of a process delivered as they are taken.
+	atOnce         func(pid int32) error
 	logger         *zap.Logger
 	stats          *stats
 	quick, patient *fairqueue.Queue[int32, task]
@@ -257,6 +259,7 @@ func (s *symbols) unwound(pid int32, t *task) {
 		s.finish(t, namedStack{t.native, framesNative})
 		return
 	}
+	s.hurry(pid, t.target)
 	t.kind = taskLook
 	if !t.worthALook(time.Now()) || !s.patient.Offer(pid, *t) {
 		s.finish(t, namedStack{t.native, framesHidden})

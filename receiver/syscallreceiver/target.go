@@ -55,6 +55,8 @@ type target struct {
 	facts atomic.Pointer[stack.Facts]
 	asked atomic.Bool
 	epoch atomic.Uint32
+	// prompt is set when its samples are to be delivered at once.
+	prompt atomic.Bool
 	// parked and parkedStacks are its goroutines' and their stacks.
 	parked       parked
 	parkedStacks namedStacks

@@ -22,6 +22,9 @@ type tracer interface {
 	// rings together.
 	AddProcesses(pids []int32, groups []uint16) []error
 	RemoveProcess(pid int32) error
+	// DeliverAtOnce has the samples of a process given to the handler as they are
+	// taken.
+	DeliverAtOnce(pid int32) error
 	// Trace attaches or detaches the hooks on system calls; what that cuts off
 	// is told to the handler before it returns.
 	Trace(on bool) error

@@ -48,6 +48,7 @@ func (r *Report) Markdown(w io.Writer) {
 	r.userspace(p)
 	r.interpreted(p)
 	r.goroutines(p)
+	r.profiled(p)
 	r.duty(p)
 	p("\nMeasured: %s.", dates(r.Date))
 }
@@ -241,7 +242,7 @@ func burstShare(f Figures) string {
 
 func dates(of map[string]string) string {
 	text := ""
-	for _, part := range []string{"calls", "servers", "stages", "scale", "duty"} {
+	for _, part := range []string{"calls", "servers", "stages", "scale", "duty", "interpreted", "goroutines", "profiled"} {
 		if at := of[part]; at != "" {
 			if text != "" {
 				text += ", "

@@ -22,7 +22,9 @@ type Report struct {
 	Interpreted []Interpreted `json:"interpreted,omitempty"`
 	// Goroutines are Go services with many of them.
 	Goroutines []Goroutines `json:"goroutines,omitempty"`
-	Duty       []Tick       `json:"tax_over_time,omitempty"`
+	// Profiled are servers under the eBPF profiler.
+	Profiled []Profiled `json:"profiled,omitempty"`
+	Duty     []Tick     `json:"tax_over_time,omitempty"`
 	// UserspaceNS is the time of an event from the ring to the features of its
 	// unit, the sum of Stages; RSS the collector's memory at 300,000 calls a
 	// second of 2,000 threads.

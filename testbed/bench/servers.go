@@ -193,14 +193,22 @@ type phase struct {
 }
 
 func measure(ctx context.Context, o runner.Options, l *load.Load, m Mode, env ...string) (p phase, err error) {
-	var a *agent.Agent
+	if m == Bare {
+		return measureWith(ctx, nil, l, m)
+	}
+	a, err := startAgent(ctx, o, m, env...)
+	if err != nil {
+		return p, err
+	}
+	p, err = measureWith(ctx, a, l, m)
+	return p, errors.Join(err, a.Stop())
+}
+
+// measureWith measures beside an agent that runs already, or none.
+func measureWith(ctx context.Context, a *agent.Agent, l *load.Load, m Mode) (p phase, err error) {
 	n := bareWindows
-	if m != Bare {
+	if a != nil {
 		n = windows
-		if a, err = startAgent(ctx, o, m, env...); err != nil {
-			return p, err
-		}
-		defer func() { err = errors.Join(err, a.Stop()) }()
 	}
 	if err := pause(ctx, m.warm()); err != nil {
 		return p, err

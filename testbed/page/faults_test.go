@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chromedp/chromedp"
-
 	"github.com/perfscope/perfscope/internal/evidence"
 	"github.com/perfscope/perfscope/internal/report"
 	"github.com/perfscope/perfscope/pkg/inference"
@@ -98,7 +96,7 @@ func (b *browser) sees(t *testing.T, name, file, suspect string) {
 	t.Helper()
 	for _, s := range []screen{{1280, 800, false}, {390, 844, false}} {
 		b.as(t, s)
-		b.do(t, chromedp.Navigate("file://"+file), chromedp.Poll(`document.readyState === "complete"`, nil))
+		b.open(t, file)
 		if got := b.text(t, first); !strings.Contains(strings.ReplaceAll(got, "\u200b", ""), suspect) {
 			t.Errorf("%s: %q is shown first, not %q", name, got, suspect)
 			continue

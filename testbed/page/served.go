@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/extension/extensiontest"
 
 	"github.com/perfscope/perfscope/extension/perfscopepage"
+	"github.com/perfscope/perfscope/processor/perfscopeprocessor"
 	"github.com/perfscope/perfscope/testbed/replay"
 )
 
@@ -51,6 +52,7 @@ func Replay(ctx context.Context, path, endpoint string, look func(h *Host) error
 	if err != nil {
 		return err
 	}
-	_, err = replay.Run(ctx, path, replay.Options{Host: h, Ended: func() error { return look(h) }})
+	record := func(c *perfscopeprocessor.Config) { c.FlightRecorder.MaxBytes = 16 << 20 }
+	_, err = replay.Run(ctx, path, replay.Options{Adjust: record, Host: h, Ended: func() error { return look(h) }})
 	return errors.Join(err, h.Page.Shutdown(ctx))
 }

@@ -7,6 +7,8 @@ func init() {
 	addCheck("rates-lock", fewer(0.75))
 	addCheck("stops-networks", burns(0.15))
 	addCheck("php-related", slow(2))
+	addCheck("uwsgi-rule", slow(2))
+	addCheck("apache-related", slow(2))
 	addCheck("markdown-plain", slowMedian(1.5))
 	addCheck("tolls-tariff", fewer(0.5))
 	addCheck("tolls-journal", fewer(0.75))

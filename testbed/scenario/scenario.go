@@ -151,7 +151,7 @@ func All() []Scenario {
 		redis(), nginx(), postgres(),
 		apache(), lighttpd(), haproxy(), memcached(), mariadb(),
 		ownC(), goServers(), javaServers(), nodeServers(),
-		unseen(), publicCases(), generalCauses(), languageFaults(),
+		unseen(), publicCases(), generalCauses(), languageFaults(), embeddedFaults(),
 	)
 }
 

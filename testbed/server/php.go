@@ -2,7 +2,9 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 )
@@ -40,6 +42,24 @@ php_admin_value[session.save_path] = %[3]s
 	if owned != nil && err == nil {
 		_ = s.Stop()
 		return nil, owned
+	}
+	return s, err
+}
+
+// StartApachePHP starts Debian's apache2 with PHP as its module, which serves a script
+// from its document root.
+func StartApachePHP(ctx context.Context, name, script string) (*Server, error) {
+	modules, err := filepath.Glob("/usr/lib/apache2/modules/libphp*.so")
+	if err != nil || len(modules) == 0 {
+		return nil, errors.New("apache has no PHP: make deps-all installs libapache2-mod-php")
+	}
+	s, err := StartApache(ctx, "prefork", nil,
+		"LoadModule php_module "+modules[len(modules)-1], "AddHandler application/x-httpd-php .php", "StartServers 5", "MaxRequestWorkers 8")
+	if err == nil {
+		err = os.WriteFile(filepath.Join(s.Dir, "www", name), []byte(script), 0o644)
+	}
+	if err != nil && s != nil {
+		err = errors.Join(err, s.Stop())
 	}
 	return s, err
 }

@@ -98,3 +98,21 @@ func appDir(name string) (string, error) {
 	root, err := Repository()
 	return filepath.Join(root, "testbed", "apps", name), err
 }
+
+// StartEmbeddedGuestbook starts apps/guestbook under Debian's uWSGI, a C program that
+// has CPython as a plugin, with two processes of two threads.
+func StartEmbeddedGuestbook(ctx context.Context) (*Server, error) {
+	app, err := appDir("guestbook")
+	if err != nil {
+		return nil, err
+	}
+	return startDebian(ctx, Program{
+		Name: "uwsgi", Path: "uwsgi-core", Env: []string{"PYTHONDONTWRITEBYTECODE=1"},
+		Args: func(addr, _ string) []string {
+			return []string{
+				"--plugins-dir", "/usr/lib/uwsgi/plugins", "--plugin", "python3", "--http-socket", addr, "--chdir", app, "--module", "guestbook:app",
+				"--master", "--die-on-term", "--processes", "2", "--threads", "2", "--disable-logging",
+			}
+		},
+	}, "--version")
+}

@@ -226,7 +226,7 @@ static __always_inline u32 call_stack(struct cpu_state *c, u32 cpu, struct slot 
 		return 0;
 	}
 	sc->h.id = stack_id(c->stack_seq++, cpu, STACK_CALL);
-	if (send_stack(sc, len)) {
+	if (send_stack(sc, len, BPF_RB_NO_WAKEUP)) {
 		count(c->stack_ring_full);
 		return 0;
 	}

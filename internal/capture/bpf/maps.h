@@ -239,7 +239,8 @@ ARRAY(shares, struct share, MAX_GROUPS, BPF_F_MMAPABLE); /* MAX_GROUPS per CPU *
 ARRAY(rows, struct row, MAX_ROWS, BPF_F_MMAPABLE);
 ARRAY(scratches, struct scratch, 2, 0);		       /* two per CPU */
 ARRAY(snapshot_scratch, struct scratch, 1, 0);
-HASH(targets, u32, MAX_TARGETS);   /* tgid -> group */
+#define TARGET_WAKES (1u << 31)	   /* its samples wake who reads the ring: what it runs is seen only while it does */
+HASH(targets, u32, MAX_TARGETS);   /* tgid -> group, and TARGET_WAKES; who is forked has both */
 HASH(threads, struct thread, SLOTS);
 HASH(unplaced, u32, SLOTS);	   /* tid -> tgid of threads for which `threads` had no room */
 HASH(claims, u32, SLOTS); /* slot index -> tid: insertion that needs no compare-and-swap */

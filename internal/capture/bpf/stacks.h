@@ -166,12 +166,12 @@ static __always_inline u32 copy_other(struct scratch *sc, u64 sp, struct task_st
 	return sc->h.len;
 }
 
-static __always_inline long send_stack(struct scratch *sc, u32 len)
+static __always_inline long send_stack(struct scratch *sc, u32 len, u64 wakeup)
 {
 	asm volatile("%0 &= 0xffff" : "+r"(len));
 	if (len > MAX_STACK)
 		len = MAX_STACK;
-	return bpf_ringbuf_output(&stacks, sc, sizeof(sc->h) + len, BPF_RB_NO_WAKEUP);
+	return bpf_ringbuf_output(&stacks, sc, sizeof(sc->h) + len, wakeup);
 }
 
 #endif

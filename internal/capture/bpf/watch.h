@@ -7,11 +7,12 @@
 static __always_inline int take_sample(bool stacks_on)
 {
 	u64 id = bpf_get_current_pid_tgid();
-	u32 tgid = id >> 32, cpu, i, len = 0;
+	u32 tgid = id >> 32, cpu, i, len = 0, *target;
 	struct cpu_state *c;
 	struct scratch *sc;
 
-	if (!tgid || !bpf_map_lookup_elem(&targets, &tgid))
+	target = tgid ? bpf_map_lookup_elem(&targets, &tgid) : 0;
+	if (!target)
 		return 0;
 	cpu = bpf_get_smp_processor_id();
 	i = cpu * 2 + SCRATCH_SAMPLE;
@@ -30,7 +31,7 @@ static __always_inline int take_sample(bool stacks_on)
 		if (len)
 			sc->h.id = stack_id(c->sample_seq++, cpu, STACK_SAMPLE);
 	}
-	if (send_stack(sc, len))
+	if (send_stack(sc, len, *target & TARGET_WAKES ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP))
 		count(c->sample_ring_full);
 	return 0;
 }
@@ -97,7 +98,7 @@ static __always_inline u32 blocked_stack(struct task_struct *task, struct pt_reg
 		return 0;
 	}
 	sc->h.id = stack_id(copies_total++, 0, STACK_BLOCKED);
-	if (send_stack(sc, len)) {
+	if (send_stack(sc, len, BPF_RB_NO_WAKEUP)) {
 		count(c->blocked_ring_full);
 		return 0;
 	}

@@ -10,9 +10,11 @@ const data = (id) => {
 };
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+const utc = (seconds) => new Date(seconds * 1000).toISOString().slice(11, 19);
+
 // seconds per second as CPUs or threads, a share as percent
-const number = (x) => (x >= 100 ? x.toFixed(0) : x >= 1 ? x.toFixed(2) : x.toPrecision(2));
-const short = (s) => (s < 1e-3 ? (s * 1e6).toFixed(0) + " µs" : s < 1 ? (s * 1e3).toFixed(1) + " ms" : s.toFixed(2) + " s");
+const number = (x) => (x === 0 ? "0" : x >= 100 ? x.toFixed(0) : x >= 1 ? x.toFixed(2) : x.toPrecision(2));
+const short = (s) => (s === 0 ? "0" : s < 1e-3 ? (s * 1e6).toFixed(0) + " µs" : s < 1 ? +(s * 1e3).toPrecision(3) + " ms" : s.toFixed(2) + " s");
 
 function timeline(at, service) {
   const hops = service.hops;
@@ -55,7 +57,7 @@ function timeline(at, service) {
       const a = u.valToPos(from, "x", true);
       const b = u.valToPos(to, "x", true);
       ctx.fillStyle = color;
-      ctx.fillRect(a, top, Math.max(1, b - a), height);
+      ctx.fillRect(Math.floor(a), top, Math.max(1, Math.ceil(b) - Math.floor(a)), height);
     };
     hops.forEach((h, i) => h.abnormal && band(xs[i] - h.seconds, xs[i], css("--band")));
     if (chosen) { // a bar along the bottom: the colour of an anomaly stays what it is
@@ -83,6 +85,8 @@ function timeline(at, service) {
     const to = Math.round(u.posToVal(u.select.left + u.select.width, "x") * 1000);
     location.assign("?from=" + from + "&to=" + to + "#stretch");
   };
+  // Without a pointer the legend says how it is by now.
+  const latest = (u) => u.legend.idx == null && u.setLegend({ idx: xs.length - 1 }, false);
   const plots = panels.map((p, i) => {
     const holder = document.createElement("div");
     at.appendChild(holder);
@@ -90,27 +94,29 @@ function timeline(at, service) {
     return new uPlot(
       {
         width: at.clientWidth,
-        height: i === 0 ? 130 : 110,
+        tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
+        height: i === panels.length - 1 ? 130 : 110,
         cursor: { sync: { key: "hops" }, drag: { x: true, y: false, setScale: false } },
         legend: { live: true },
         scales: { x: { time: true }, [scale]: { range: (u, min, max) => [0, Math.max(max * 1.1, scale === "score" ? 1.2 : 1e-3)] } },
         axes: [
-          { ...axis, size: i === panels.length - 1 ? 28 : 8, values: i === panels.length - 1 ? undefined : (u, vs) => vs.map(() => "") },
-          { ...axis, scale, size: 56, values: (u, vs) => vs.map(p.format) },
+          { ...axis, size: i === panels.length - 1 ? 28 : 8, space: 72, values: (u, vs) => vs.map((v) => (i === panels.length - 1 ? utc(v) : "")) },
+          { ...axis, scale, size: 64, space: 26, values: (u, vs) => vs.map(p.format) },
         ],
         series: [
-          { value: (u, v) => (v == null ? "–" : new Date(v * 1000).toLocaleTimeString()) },
+          { value: (u, v) => (v == null ? "–" : utc(v) + " UTC") },
           ...p.of.map((s) => ({
             label: s.label, scale: s.scale, stroke: css(s.color), width: s.width || 1, dash: s.dash, points: { show: false },
             value: (u, v) => (v == null ? "–" : p.format(v)),
           })),
         ],
-        hooks: { drawClear: [draw], setSelect: [choose] },
+        hooks: { drawClear: [draw], setSelect: [choose], setLegend: [latest] },
       },
       [xs, ...p.of.map((s) => s.values)],
       holder,
     );
   });
+  plots.forEach(latest);
   new ResizeObserver(() => plots.forEach((u) => u.setSize({ width: at.clientWidth, height: u.height }))).observe(at);
 }
 
@@ -144,8 +150,8 @@ function icicle(at, tree) {
     const whole = root.value;
     const percent = (x) => ((100 * x) / whole).toFixed(1) + " %";
     const say = (d) =>
-      `${d.call ? "waits in " : ""}${d.name}${d.module ? " (" + d.module + ")" : ""}: ${percent(d.value)}, ${number(d.value)} s/s; ` +
-      (tab === "normal" ? `now ${number(d.past)} s/s` : `normal ${number(d.past)} s/s`);
+      `${d.call ? "waits in " : ""}${d.name}${d.module ? " (" + d.module + ")" : ""}: ${percent(d.value)}, ${number(d.value)} s in each second; ` +
+      `${tab === "normal" ? "now" : "normally"} ${number(d.past)} s`;
     chart = flamegraph()
       .width(at.clientWidth)
       .cellHeight(20)

@@ -2,7 +2,8 @@
 // testbed/out/capture.json and docs/performance.md. Without arguments it does
 // all of it; "calls", "stages", "scale", "interpreted", "goroutines", "duty", "servers" and names of servers
 // choose parts, and what was measured before is kept; "document" only writes it
-// anew. "context", which has to be asked for, measures what it costs to have the
+// anew. "profiled", which has to be asked for and needs `make build-full`, measures the
+// eBPF profiler beside PerfScope. "context", which has to be asked for, measures what it costs to have the
 // trace context read, and writes testbed/out/trace-context.json.
 package main
 
@@ -116,6 +117,15 @@ func run(ctx context.Context, o runner.Options, parts []string, rounds int) erro
 			return err
 		}
 		if err := save("goroutines"); err != nil {
+			return err
+		}
+	}
+	// It needs the full distribution, so it has to be asked for.
+	if slices.Contains(parts, "profiled") {
+		if r.Profiled, err = bench.MeasureProfiled(ctx, o, rounds, say); err != nil {
+			return err
+		}
+		if err := save("profiled"); err != nil {
 			return err
 		}
 	}

@@ -338,3 +338,13 @@ func (p *Pool) Within(stacks *frames.Table, r *Request, function int32) bool {
 	}
 	return false
 }
+
+// SightingsOf are the first so many of the thread of a request while it was under way.
+func (p *Pool) SightingsOf(r *Request, most int) (list []Sighting) {
+	for _, s := range p.sightings {
+		if s.Time >= r.Start && s.Time < r.End && s.Thread == r.Thread && s.Duration > 0 && len(list) < most {
+			list = append(list, s)
+		}
+	}
+	return list
+}

@@ -25,45 +25,46 @@ func Tracer(settings component.TelemetrySettings) trace.Tracer {
 // TelemetryBuilder provides an interface for components to report telemetry
 // as defined in metadata and user config.
 type TelemetryBuilder struct {
-	meter                               metric.Meter
-	mu                                  sync.Mutex
-	registrations                       []metric.Registration
-	ProcessorPerfscopeAnalysisDuration  metric.Float64Histogram
-	ProcessorPerfscopeAnalysisPanics    metric.Int64Counter
-	ProcessorPerfscopeAnomalies         metric.Int64Counter
-	ProcessorPerfscopeAnomaliesOpen     metric.Int64ObservableGauge
-	ProcessorPerfscopeAnomalyRecords    metric.Int64Counter
-	ProcessorPerfscopeAttributesLeftOut metric.Int64Counter
-	ProcessorPerfscopeCallsNamed        metric.Int64Counter
-	ProcessorPerfscopeDecodeErrors      metric.Int64Counter
-	ProcessorPerfscopeEvents            metric.Int64Counter
-	ProcessorPerfscopeEventsLate        metric.Int64Counter
-	ProcessorPerfscopeEventsLost        metric.Int64Counter
-	ProcessorPerfscopeHops              metric.Int64Counter
-	ProcessorPerfscopeMemories          metric.Int64Counter
-	ProcessorPerfscopeMemory            metric.Int64ObservableGauge
-	ProcessorPerfscopeProfileSamples    metric.Int64Counter
-	ProcessorPerfscopeQueueLength       metric.Int64ObservableGauge
-	ProcessorPerfscopeRecords           metric.Int64Counter
-	ProcessorPerfscopeRequests          metric.Int64Counter
-	ProcessorPerfscopeServiceConfidence metric.Float64ObservableGauge
-	ProcessorPerfscopeServiceCPU        metric.Float64ObservableGauge
-	ProcessorPerfscopeServiceLoad       metric.Float64ObservableGauge
-	ProcessorPerfscopeServiceScore      metric.Float64ObservableGauge
-	ProcessorPerfscopeServiceWaiting    metric.Float64ObservableGauge
-	ProcessorPerfscopeServices          metric.Int64ObservableGauge
-	ProcessorPerfscopeServicesEvicted   metric.Int64Counter
-	ProcessorPerfscopeSignatureFiles    metric.Int64Counter
-	ProcessorPerfscopeSlowSpans         metric.Int64Counter
-	ProcessorPerfscopeSpansAnnotated    metric.Int64Counter
-	ProcessorPerfscopeSpansHeld         metric.Int64ObservableGauge
-	ProcessorPerfscopeSpansHeldBytes    metric.Int64ObservableGauge
-	ProcessorPerfscopeSpansRefused      metric.Int64Counter
-	ProcessorPerfscopeSpansReleased     metric.Int64Counter
-	ProcessorPerfscopeTailExplainedTime metric.Float64ObservableGauge
-	ProcessorPerfscopeTailRecords       metric.Int64Counter
-	ProcessorPerfscopeUnits             metric.Int64ObservableGauge
-	ProcessorPerfscopeUnitsEvicted      metric.Int64Counter
+	meter                                 metric.Meter
+	mu                                    sync.Mutex
+	registrations                         []metric.Registration
+	ProcessorPerfscopeAnalysisDuration    metric.Float64Histogram
+	ProcessorPerfscopeAnalysisPanics      metric.Int64Counter
+	ProcessorPerfscopeAnomalies           metric.Int64Counter
+	ProcessorPerfscopeAnomaliesOpen       metric.Int64ObservableGauge
+	ProcessorPerfscopeAnomalyRecords      metric.Int64Counter
+	ProcessorPerfscopeAttributesLeftOut   metric.Int64Counter
+	ProcessorPerfscopeCallsNamed          metric.Int64Counter
+	ProcessorPerfscopeDecodeErrors        metric.Int64Counter
+	ProcessorPerfscopeEvents              metric.Int64Counter
+	ProcessorPerfscopeEventsLate          metric.Int64Counter
+	ProcessorPerfscopeEventsLost          metric.Int64Counter
+	ProcessorPerfscopeFlightRecorderBytes metric.Int64ObservableGauge
+	ProcessorPerfscopeHops                metric.Int64Counter
+	ProcessorPerfscopeMemories            metric.Int64Counter
+	ProcessorPerfscopeMemory              metric.Int64ObservableGauge
+	ProcessorPerfscopeProfileSamples      metric.Int64Counter
+	ProcessorPerfscopeQueueLength         metric.Int64ObservableGauge
+	ProcessorPerfscopeRecords             metric.Int64Counter
+	ProcessorPerfscopeRequests            metric.Int64Counter
+	ProcessorPerfscopeServiceConfidence   metric.Float64ObservableGauge
+	ProcessorPerfscopeServiceCPU          metric.Float64ObservableGauge
+	ProcessorPerfscopeServiceLoad         metric.Float64ObservableGauge
+	ProcessorPerfscopeServiceScore        metric.Float64ObservableGauge
+	ProcessorPerfscopeServiceWaiting      metric.Float64ObservableGauge
+	ProcessorPerfscopeServices            metric.Int64ObservableGauge
+	ProcessorPerfscopeServicesEvicted     metric.Int64Counter
+	ProcessorPerfscopeSignatureFiles      metric.Int64Counter
+	ProcessorPerfscopeSlowSpans           metric.Int64Counter
+	ProcessorPerfscopeSpansAnnotated      metric.Int64Counter
+	ProcessorPerfscopeSpansHeld           metric.Int64ObservableGauge
+	ProcessorPerfscopeSpansHeldBytes      metric.Int64ObservableGauge
+	ProcessorPerfscopeSpansRefused        metric.Int64Counter
+	ProcessorPerfscopeSpansReleased       metric.Int64Counter
+	ProcessorPerfscopeTailExplainedTime   metric.Float64ObservableGauge
+	ProcessorPerfscopeTailRecords         metric.Int64Counter
+	ProcessorPerfscopeUnits               metric.Int64ObservableGauge
+	ProcessorPerfscopeUnitsEvicted        metric.Int64Counter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -83,6 +84,21 @@ func (builder *TelemetryBuilder) RegisterProcessorPerfscopeAnomaliesOpenCallback
 		cb(ctx, &observerInt64{inst: builder.ProcessorPerfscopeAnomaliesOpen, obs: o})
 		return nil
 	}, builder.ProcessorPerfscopeAnomaliesOpen)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterProcessorPerfscopeFlightRecorderBytesCallback sets callback for observable ProcessorPerfscopeFlightRecorderBytes metric.
+func (builder *TelemetryBuilder) RegisterProcessorPerfscopeFlightRecorderBytesCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ProcessorPerfscopeFlightRecorderBytes, obs: o})
+		return nil
+	}, builder.ProcessorPerfscopeFlightRecorderBytes)
 	if err != nil {
 		return err
 	}
@@ -375,6 +391,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_processor_perfscope_events_lost",
 		metric.WithDescription("Events that were lost before they came here, as their records say. [Development]"),
 		metric.WithUnit("{event}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ProcessorPerfscopeFlightRecorderBytes, err = builder.meter.Int64ObservableGauge(
+		"otelcol_processor_perfscope_flight_recorder_bytes",
+		metric.WithDescription("Memory of the recording of the last minutes (flight_recorder::max_bytes). [Development]"),
+		metric.WithUnit("By"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ProcessorPerfscopeHops, err = builder.meter.Int64Counter(
