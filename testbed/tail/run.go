@@ -117,6 +117,10 @@ func Run(ctx context.Context, sc Scenario, share float64, length time.Duration, 
 	figures := l.Take()
 	l.Stop()
 	ended := time.Now()
+	pids := map[int]bool{s.PID(): true}
+	for _, pid := range server.Descendants(s.PID()) {
+		pids[pid] = true
+	}
 	stop()
 	<-sent
 	if err := errors.Join(a.Stop(), exporter.err, ctx.Err()); err != nil {
@@ -125,7 +129,7 @@ func Run(ctx context.Context, sc Scenario, share float64, length time.Duration, 
 	if figures.Requests == 0 {
 		return nil, fmt.Errorf("no request was answered: %w", figures.LastError)
 	}
-	base, err := baselines(records, sc, s.PID(), baseline.Span{From: began.UnixNano(), To: ended.UnixNano()})
+	base, err := baselines(records, sc, pids, baseline.Span{From: began.UnixNano(), To: ended.UnixNano()})
 	if err != nil {
 		return nil, err
 	}
@@ -180,11 +184,11 @@ func (r *Result) judge(sc Scenario) {
 	r.Right = sc.Honest() && r.Warnings == 0 && (r.Difference == sc.Says || r.Difference == "")
 }
 
-func baselines(records string, sc Scenario, pid int, during baseline.Span) (b Baselines, err error) {
+func baselines(records string, sc Scenario, pids map[int]bool, during baseline.Span) (b Baselines, err error) {
 	if sc.Honest() {
 		return b, nil
 	}
-	ranks, err := baseline.Rank(records, baseline.Question{PIDs: map[int]bool{pid: true}, Normal: during, Slow: during, Truth: sc.Truth})
+	ranks, err := baseline.Rank(records, baseline.Question{PIDs: pids, Normal: during, Slow: during, Truth: sc.Truth})
 	if err != nil && !errors.Is(err, recording.ErrTruncated) {
 		return b, err
 	}
