@@ -49,7 +49,8 @@ type captureCpuState struct {
 	BlockedMoved      uint64
 	BlockedUnreadable uint64
 	BlockedMmBusy     uint64
-	Pad               [6]uint64
+	Woken             uint64
+	Pad               [5]uint64
 }
 
 type capturePayload struct {

@@ -17,8 +17,9 @@ const targetWakes = 1 << 31
 
 // DeliverAtOnce has the samples of a followed process, and of those that it starts from
 // now on, given to the Handler as they are taken, not at the next poll: what an
-// interpreter runs can only be read while it does. Each wakes the reading goroutine. It
-// does nothing for a process that is not followed.
+// interpreter runs can only be read while it does. That wakes the reading goroutine, at
+// most fifty times a second for each CPU; those between wait for the next time. It does
+// nothing for a process that is not followed.
 func (t *Tracer) DeliverAtOnce(pid int32) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -289,6 +289,12 @@ const maxInlined = 32
 func (t *goTable) position(f *goFunc, addr uint64) []goInlined {
 	var out []goInlined
 	file, line := t.line(f, addr)
+	if t.inline == nil || !t.v120 {
+		// What is inlined is not known, and may be of another file.
+		if own, first := t.line(f, f.entry); own != file {
+			file, line = own, first
+		}
+	}
 	for pc := addr; len(out) < maxInlined; {
 		name, parent, ok := t.inlinedAt(f, pc)
 		if !ok {

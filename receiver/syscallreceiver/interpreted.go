@@ -12,9 +12,8 @@ import (
 )
 
 // freshFor is how old the stack of a sample may be for a look at its thread to be of
-// the same: the rings are read some time after the sample, and nearly all samples are
-// older.
-const freshFor = 15 * time.Millisecond
+// the same. A sample that waited for one of another time is older.
+const freshFor = 5 * time.Millisecond
 
 // interpreters reads the functions of interpreted programs; *interpreter.Reader is
 // one. Look may take as long as the reading of files takes.

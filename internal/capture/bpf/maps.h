@@ -17,6 +17,7 @@
 #define LEAST_DELAY 10
 #define MAX_TARGETS 4096
 #define MAX_GROUPS 1024
+#define WAKE_NS 20000000ULL /* at the least between two wakeups of a CPU's samples */
 
 /* Settings, fixed when the programs are loaded. */
 const volatile u32 ring_records = 1024; /* per CPU, a power of two */
@@ -126,7 +127,8 @@ struct cpu_state {
 	u64 blocked_moved;     /* snapshot stacks whose thread woke meanwhile */
 	u64 blocked_unreadable;
 	u64 blocked_mm_busy; /* snapshot stacks left out as they would have had to wait */
-	u64 pad[6];
+	u64 woken;	 /* when a sample last woke the reader */
+	u64 pad[5];
 };
 
 /* What one group did on one CPU. */

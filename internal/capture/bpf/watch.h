@@ -6,7 +6,7 @@
 
 static __always_inline int take_sample(bool stacks_on)
 {
-	u64 id = bpf_get_current_pid_tgid();
+	u64 id = bpf_get_current_pid_tgid(), wakeup = BPF_RB_NO_WAKEUP;
 	u32 tgid = id >> 32, cpu, i, len = 0, *target;
 	struct cpu_state *c;
 	struct scratch *sc;
@@ -31,7 +31,11 @@ static __always_inline int take_sample(bool stacks_on)
 		if (len)
 			sc->h.id = stack_id(c->sample_seq++, cpu, STACK_SAMPLE);
 	}
-	if (send_stack(sc, len, *target & TARGET_WAKES ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP))
+	if (*target & TARGET_WAKES && sc->h.time - c->woken >= WAKE_NS) {
+		c->woken = sc->h.time;
+		wakeup = BPF_RB_FORCE_WAKEUP;
+	}
+	if (send_stack(sc, len, wakeup))
 		count(c->sample_ring_full);
 	return 0;
 }
