@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/perfscope/perfscope/internal/frames"
+	"github.com/perfscope/perfscope/internal/unit"
+	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
@@ -163,5 +165,35 @@ func TestPartsOfRequests(t *testing.T) {
 	now := p.kinds[0].of
 	if grown := now[isSlow].looked - was[isSlow].looked; grown < 30e6 || now[isFast].looked > was[isFast].looked || now[isSlow].n > was[isSlow].n {
 		t.Errorf("was %+v, is %+v", was, now)
+	}
+}
+
+// What a runtime's threads do for it is no request beside the application's own, but where
+// there are no others it is the application's.
+func TestARuntimesThreadsBesideTheApplications(t *testing.T) {
+	stacks := frames.NewTable()
+	at := stacks.Intern(&threadtrace.Stack{Frames: []threadtrace.Frame{{Function: "compile", Module: "jvm"}}})
+	for _, own := range []bool{false, true} {
+		p := NewPool(300 * second)
+		for hop := range int64(4) {
+			start := (1000 + 5*hop) * second
+			for i := range int64(200) {
+				took := ms
+				if i%20 == 0 {
+					took = 50 * ms
+				}
+				r := Request{Kind: theRuntimes, Start: start + i*20*ms, Unit: true, Seen: []unit.StackTime{{Stack: at, Number: threadtrace.NoCall, Time: took}}}
+				r.End = r.Start + took
+				p.Add(r)
+				if own {
+					p.Add(Request{Kind: "serve", Start: r.Start, End: r.Start + ms, Unit: true})
+				}
+			}
+			p.Sweep(start+5*second, Seen{Seconds: 5})
+		}
+		found := p.Contrasts(View{Stacks: stacks, Classes: threadtrace.NewClasses("amd64"), Idle: func(hop.Place) bool { return false }, Period: 1e7})
+		if (len(found) == 0) != own {
+			t.Errorf("beside the application's own %v: %+v", own, found)
+		}
 	}
 }
