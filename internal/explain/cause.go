@@ -26,7 +26,10 @@ func (a *Anomaly) lacks() string {
 			s += fmt.Sprintf(", and for %.0f %% of it %s", 100*c.Share, c.says())
 		}
 	}
-	if a.Hit == "" {
+	switch {
+	case a.Function != "":
+		return s + "; " + a.does()
+	case a.Hit == "":
 		return s + "; no function of it is to blame"
 	}
 	return s + "; no function of it is to blame, " + a.Hit + " was hit"
@@ -35,7 +38,12 @@ func (a *Anomaly) lacks() string {
 // besides is what else than a function it lost time to.
 func (a *Anomaly) besides() (s string) {
 	for i := range a.Causes {
-		if c := &a.Causes[i]; c.external() {
+		c := &a.Causes[i]
+		switch {
+		case !c.external():
+		case a.Refused.Name != "": // the share is one of time, not of calls
+			s += ", and " + c.says()
+		default:
 			s += fmt.Sprintf(", and for %.0f %% of it %s", 100*c.Share, c.says())
 		}
 	}

@@ -45,8 +45,9 @@ type Anomaly struct {
 	Calls []Call
 	// After are functions that ran one after the other before the first suspect.
 	After []string
-	// Causes share the time lost, the largest part first. When the first is not code no
-	// function is to blame; Hit is one that was hit.
+	// Causes share the time lost, the largest part first. When the first is not code
+	// Function is where it is waited for; without one no function is to blame, and Hit
+	// is one that was hit.
 	Causes []Cause
 	Hit    string
 }

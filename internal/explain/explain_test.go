@@ -78,9 +78,13 @@ func TestSentence(t *testing.T) {
 		{"nothing is known", Anomaly{Service: "x", Share: 0.2}, "x: 20 % of its active time goes beyond its past: no function stands out."},
 		{"no service, no doing", Anomaly{Since: since, Share: 0.2, Function: "f"}, "20 % of its active time since 14:03:20 goes beyond its past: f is the first suspect."},
 		{"the host is the cause", Anomaly{
-			Service: "db", Since: since, Share: 0.6, Function: "pwrite_page", Doing: Waiting, Call: "pwrite64", Calls: []Call{app("pwrite64", "", 300, 900)},
+			Service: "db", Since: since, Share: 0.6, Doing: Waiting, Call: "pwrite64", Calls: []Call{app("pwrite64", "", 300, 900)},
 			Causes: []Cause{{Kind: "disk", Share: 0.8, Resource: "vda", Users: []string{"tar"}}, {Kind: "code", Share: 0.2}}, Hit: "pwrite_page",
 		}, "db: 60 % of its active time since 14:03:20 goes beyond its past: the disk vda takes longer (tar); no function of it is to blame, pwrite_page was hit."},
+		{"calls are refused on a busy host", Anomaly{
+			Service: "db", Since: since, Share: 0.6, Function: "open_table", Refused: Call{Name: "openat", Errno: "EMFILE"},
+			Causes: []Cause{{Kind: "code"}, {Kind: "cpu_contention", Share: 1, Users: []string{"tar"}}},
+		}, "db: 60 % of its calls of openat fail with EMFILE since 14:03:20: open_table is the first suspect, and others have the CPUs it could run on (tar)."},
 		{"warm-up", Anomaly{
 			Service: "db", Since: since, Units: true, Function: "load", Module: "db",
 		}, "db: some of its work since 14:03:20 takes far longer than the rest (there is no past yet): load (db) is the first suspect."},

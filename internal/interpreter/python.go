@@ -81,16 +81,9 @@ func newPython(p *Program, l *look) (*python, error) {
 
 // calls are the frames of a thread.
 func (y *python) calls(l *look, t Thread) ([]Call, error) {
-	states, err := y.states(l, t)
-	if err != nil {
-		return nil, err
-	}
-	frame, err := y.runningIn(l, t, states)
+	frame, err := y.innermost(l, t)
 	if err == nil && frame == 0 && y.forget(t) {
-		// It may run in an interpreter that is new.
-		if states, err = y.states(l, t); err == nil {
-			frame, err = y.runningIn(l, t, states)
-		}
+		frame, err = y.innermost(l, t) // it may run in an interpreter that is new
 	}
 	if err != nil {
 		return nil, err
@@ -98,19 +91,44 @@ func (y *python) calls(l *look, t Thread) ([]Call, error) {
 	return y.walk(l, frame)
 }
 
-// runningIn is the innermost frame of a thread: it has a state in each interpreter that
-// it has run code of (mod_wsgi has one for each application), and frames in the one that
-// it runs code of now. Zero is that it runs none, or that the states are others'.
-func (y *python) runningIn(l *look, t Thread, states []uint64) (frame uint64, err error) {
+// innermost is the innermost frame of a thread, zero when it runs no code of Python.
+func (y *python) innermost(l *look, t Thread) (uint64, error) {
+	if y.layout.nativeID == 0 {
+		return y.innermostByStack(l, t)
+	}
+	states, err := y.states(l, t)
+	switch {
+	case err != nil:
+		return 0, err
+	case len(states) > 0:
+		return y.runningIn(l, states, uint64(uint32(t.Inner))) //nolint:gosec // a thread id
+	case y.layout.threadID == 0:
+		return 0, ErrNoThread
+	}
+	// A process that was forked past Python, as uWSGI does, has the native id of the
+	// parent's thread.
+	return y.innermostByStack(l, t)
+}
+
+func (y *python) innermostByStack(l *look, t Thread) (uint64, error) {
+	states, err := y.statesByStack(l, t)
+	if err != nil {
+		return 0, err
+	}
+	return y.runningIn(l, states, 0)
+}
+
+// runningIn is the innermost frame in some states of a thread: it has one in each
+// interpreter that it has run code of (mod_wsgi has one for each application), and frames
+// in the one that it runs code of now. Zero is that it runs none, or that the states are
+// not of the native id any more; zero for that does not check it.
+func (y *python) runningIn(l *look, states []uint64, native uint64) (frame uint64, err error) {
 	head := make([]byte, y.stateSize())
 	for _, state := range states {
 		if err := l.read(head, state); err != nil {
-			if y.layout.nativeID != 0 {
-				continue // it has ended; the next is read
-			}
-			return 0, err
+			continue // it has ended
 		}
-		if y.layout.nativeID != 0 && at(head, y.layout.nativeID) != uint64(uint32(t.Inner)) { //nolint:gosec // a thread id
+		if native != 0 && at(head, y.layout.nativeID) != native {
 			continue
 		}
 		frame = at(head, y.layout.frame)
@@ -132,11 +150,8 @@ func (y *python) stateSize() uint64 {
 	return 8 + max(p.next, p.threadID, p.nativeID, p.frame, p.cframe)
 }
 
-// states finds the PyThreadStates of a thread, one for each interpreter.
+// states finds the PyThreadStates of a thread by its native id, one for each interpreter.
 func (y *python) states(l *look, t Thread) ([]uint64, error) {
-	if y.layout.nativeID == 0 {
-		return y.statesByStack(l, t)
-	}
 	if states := y.known[t.Inner]; len(states) > 0 {
 		return states, nil
 	}
@@ -148,13 +163,7 @@ func (y *python) states(l *look, t Thread) ([]uint64, error) {
 			y.known[id] = append(y.known[id], state)
 		}
 	})
-	if err != nil {
-		return nil, err
-	}
-	if len(y.known[t.Inner]) == 0 {
-		return nil, ErrNoThread
-	}
-	return y.known[t.Inner], nil
+	return y.known[t.Inner], err
 }
 
 // forget forgets the states of a thread, and says whether there were any.
@@ -164,18 +173,24 @@ func (y *python) forget(t Thread) bool {
 	return ok
 }
 
-// statesByStack finds the states of a thread of a version that knows POSIX threads
-// only: the C library has the description of each (pthread_t is its address) at
-// the upper end of its stack, but of the main thread, which the runtime knows.
+// statesByStack finds the states of a thread by its POSIX thread, which is all that
+// earlier versions know: the C library has the description of each (pthread_t is its address) at
+// the upper end of its stack, but of the main thread, which the runtime knows. Where it
+// does not say so the main thread's state is the first that was made, the last in the
+// list.
 func (y *python) statesByStack(l *look, t Thread) (found []uint64, err error) {
-	first, err := l.word(y.runtime + y.layout.mainThread)
-	if err != nil {
-		return nil, err
+	first := uint64(0)
+	if y.layout.mainThread != 0 {
+		if first, err = l.word(y.runtime + y.layout.mainThread); err != nil {
+			return nil, err
+		}
 	}
 	nearest := uint64(stackMost)
 	err = y.eachState(l, func(state uint64, b []byte) {
 		id := at(b, y.layout.threadID)
 		switch {
+		case t.Main && first == 0:
+			found = []uint64{state}
 		case t.Main:
 			if id == first {
 				found = append(found, state)

@@ -128,6 +128,24 @@ func TestPythonIsInTheFunctionsThatItSays(t *testing.T) {
 	}
 }
 
+// TestAProcessForkedPastPython has thread ids that are not its own.
+func TestAProcessForkedPastPython(t *testing.T) {
+	for _, program := range pythons(t) {
+		if exec.Command(program, "-c", "import ctypes").Run() != nil {
+			continue
+		}
+		t.Run(program, func(t *testing.T) {
+			var r running
+			startScript(t, &r, program, "testdata/forked.py")
+			calls, err := newTestReader().Look(r.PID, r.PID, waiting(t, r.PID, r.PID))
+			require.NoError(t, err)
+			frames := flat(calls)
+			require.NotEmpty(t, frames)
+			require.Contains(t, []any{"serve", "FileIO.readall"}, frames[0][0], frames)
+		})
+	}
+}
+
 // TestAThreadRunsInOneOfItsInterpreters: it has a state in each.
 func TestAThreadRunsInOneOfItsInterpreters(t *testing.T) {
 	for _, program := range pythons(t) {

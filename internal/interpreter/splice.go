@@ -1,6 +1,8 @@
 package interpreter
 
 import (
+	"slices"
+
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
@@ -77,6 +79,29 @@ func Splice(native threadtrace.Stack, calls []Call) threadtrace.Stack {
 	}
 	if !fits {
 		out.Complete = false
+	}
+	return out
+}
+
+// Conceal gives a native stack on which it is not known what an interpreter's loop runs:
+// the program that the interpreter is a part of, outside of the loop, only starts it, as
+// an interpreter's own program does, and is taken for a part of it. The native stack is
+// not changed.
+func Conceal(native threadtrace.Stack) threadtrace.Stack {
+	inside := true
+	out := native
+	for i := range native.Frames {
+		f := &native.Frames[i]
+		if isLoop(f) {
+			inside = false
+		}
+		if inside || f.Origin != threadtrace.OriginApplication {
+			continue
+		}
+		if &out.Frames[0] == &native.Frames[0] {
+			out.Frames = slices.Clone(native.Frames)
+		}
+		out.Frames[i].Origin = threadtrace.OriginRuntime
 	}
 	return out
 }

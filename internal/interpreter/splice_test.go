@@ -1,6 +1,7 @@
 package interpreter
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -118,4 +119,19 @@ func TestPythonMinor(t *testing.T) {
 	} {
 		assert.Equal(t, want, pythonMinor(name), name)
 	}
+}
+
+func TestConcealTheProgramAroundAnInterpreter(t *testing.T) {
+	native := threadtrace.Stack{Frames: frames("compress EVAL python_call accept_loop main"), Complete: true}
+	native.Frames[1].Origin = threadtrace.OriginRuntime
+	before := slices.Clone(native.Frames)
+	var origins []threadtrace.Origin
+	for _, f := range Conceal(native).Frames {
+		origins = append(origins, f.Origin)
+	}
+	rt := threadtrace.OriginRuntime
+	assert.Equal(t, []threadtrace.Origin{threadtrace.OriginApplication, rt, rt, rt, rt}, origins)
+	assert.Equal(t, before, native.Frames)
+	none := threadtrace.Stack{Frames: frames("recv main")}
+	assert.Equal(t, none, Conceal(none))
 }

@@ -109,6 +109,7 @@ func TestWhatWasAddedSinceTheLastRead(t *testing.T) {
 			{Measure: threadtrace.MeasureHostBusy, Value: 1e9}, {Measure: threadtrace.MeasureSteal, Value: 1e8}, {Measure: threadtrace.MeasureCPUs, Value: 2},
 			{Measure: threadtrace.MeasureDiskOperations, Resource: "vda", Value: 25}, {Measure: threadtrace.MeasureDiskTime, Resource: "vda", Value: 350e6},
 			{Measure: threadtrace.MeasureDiskBytes, Resource: "vda", Value: 200 * 512}, {Measure: threadtrace.MeasureOwnDiskBytes, Value: 4096},
+			{Measure: threadtrace.MeasureResident, Value: 414 * pageSize},
 			{Measure: threadtrace.MeasureDiskLimit, Resource: "vda in " + own, Value: 1048576},
 		} {
 			if !got[want] {

@@ -25,11 +25,14 @@ const (
 	leastBytes = 256 << 10
 )
 
+var pageSize = int64(os.Getpagesize())
+
 // spent is what a process has used since its start.
 type spent struct {
 	name             string
 	cpu, bytes       int64
 	majorFaults      int64
+	resident         int64 // bytes
 	start            uint64
 	deltaCPU, deltaB int64
 }
@@ -93,12 +96,13 @@ func parseStat(data []byte) (s spent, ok bool) {
 	s.name = string(data[open+1 : closed])
 	fields := bytes.Fields(data[closed+1:])
 	// The third field of the file is the first here.
-	const majorFaults, user, system, start = 9, 11, 12, 19
-	if len(fields) <= start {
+	const majorFaults, user, system, start, resident = 9, 11, 12, 19, 21
+	if len(fields) <= resident {
 		return s, false
 	}
 	at := func(i int) int64 { v, _ := number(fields[i]); return v }
 	s.majorFaults = at(majorFaults)
+	s.resident = min(at(resident), 1<<61/pageSize) * pageSize
 	s.cpu = (min(at(user), 1<<61/tick) + min(at(system), 1<<61/tick)) * tick
 	s.start = uint64(at(start)) //nolint:gosec // not negative
 	return s, true

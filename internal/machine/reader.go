@@ -178,6 +178,7 @@ func (r *Reader) service(s *Service, to *sum) {
 			// As of the last look at all processes: one read serves both.
 			to.put(threadtrace.MeasureMajorFaults, "", p.majorFaults, uint64(pid)) //nolint:gosec // a pid
 			to.put(threadtrace.MeasureOwnDiskBytes, "", p.bytes, uint64(pid))      //nolint:gosec // a pid
+			to.put(threadtrace.MeasureResident, "", p.resident, 0)
 		}
 	}
 }

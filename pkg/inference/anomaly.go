@@ -83,8 +83,9 @@ type Anomaly struct {
 	// Victims are other services of the host that lack the same; the inference of one
 	// service knows none.
 	Victims []string
-	// Suspects are ranked, most suspect first; none when the machine is the cause. Hit
-	// are the functions then that would have been.
+	// Suspects are ranked, most suspect first; where the first of Causes is not the code
+	// they are where it is waited for. There are none when the reason is known to lie
+	// outside of the service; Hit are the functions then that would have been.
 	Suspects, Hit []Suspect
 	// Deviations are the system calls that left their past, largest first.
 	Deviations []Deviation

@@ -24,7 +24,7 @@ func (a *Analyzer) describe(e *episode, v *verdict) Anomaly {
 	}
 	whole := a.compare(e.normal, e.merged)
 	c := a.caseOf(e, &whole)
-	onlyRefusals := whole.Refusal >= 1 && whole.Effect < 1
+	onlyRefusals := whole.onlyRefuses()
 	times := c.RefusalTimes()
 	if !onlyRefusals {
 		times = append(c.Times(), c.CallTimes()...)

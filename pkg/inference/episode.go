@@ -76,7 +76,7 @@ func (a *Analyzer) judgeEpisode(e *episode, c *hop.Closed) (Anomaly, bool) {
 		return Anomaly{}, false
 	}
 	e.keep(c)
-	if e.innocent && v.codeMatters(a.cfg.decision()) {
+	if e.innocent && (v.onlyRefuses() || v.codeMatters(a.cfg.decision())) {
 		e.merged = nil // what was told so far is of the machine: it says nothing of the code
 	}
 	e.merged = hop.Merge(e.merged, c)
@@ -197,7 +197,7 @@ func (a *Analyzer) certain(e *episode, v *verdict) bool {
 		return false
 	}
 	// What others do to a machine is often over in a moment.
-	if e.hops < 2 && v.ofMachine() > 0.5 {
+	if e.hops < 2 && v.external(v.machine.Doubts) > 0.5 {
 		return false
 	}
 	return e.refusals >= lasting || e.lost >= a.rareCost()
@@ -316,10 +316,15 @@ func (a *Analyzer) giveUp(e *episode) {
 	a.machine.Reset()
 }
 
-// topOf is what a report is the same by: its first suspect and pattern.
+// topOf is what a report is the same by: its first suspect and pattern, and what is
+// lacking if that comes first.
 func topOf(a *Anomaly) string {
-	if len(a.Suspects) == 0 && len(a.Causes) > 0 {
-		return string(a.Causes[0].Kind) + " " + a.Causes[0].Resource
+	if len(a.Causes) > 0 && a.Causes[0].Kind != CauseCode && a.Causes[0].Kind != CauseUnknown {
+		lacks := string(a.Causes[0].Kind) + " " + a.Causes[0].Resource
+		if len(a.Suspects) == 0 {
+			return lacks
+		}
+		return lacks + " " + a.Suspects[0].Function
 	}
 	if len(a.Suspects) == 0 {
 		return a.Pattern

@@ -167,8 +167,12 @@ type verdict struct {
 	machine cause.Verdict
 	outside float64
 	usual   float64
-	fresh   bool
-	idle    func(hop.Place) bool
+	// codeEffect is the effect without what the machine adds to it.
+	codeEffect float64
+	// waits shares the waits in excess by what their calls can wait for.
+	waits cause.Waits
+	fresh bool
+	idle  func(hop.Place) bool
 	// plain is set when its vector is what it will be in the past: of all threads, with
 	// the idling of the past.
 	plain bool

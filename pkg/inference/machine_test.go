@@ -43,13 +43,47 @@ func (m *surroundings) add(s *server) {
 }
 
 // waitingForPeer is asking, with workers that wait for the answer for most of the time.
-func waitingForPeer() load {
+func waitingForPeer() load { return workersIn("read", "@read ask_peer job worker") }
+
+// workersIn is asking, with workers that wait in a call for most of the time.
+func workersIn(call, stack string) load {
 	return with(asking(), func(l *load) {
 		for i := 1; i < len(l.waits); i++ {
 			l.waits[i].share = 0.2
-			l.waits[i].also = &site{stack: "@read ask_peer job worker", call: "read", share: 0.7}
+			l.waits[i].also = &site{stack: stack, call: call, share: 0.7}
 		}
 	})
+}
+
+// busyDisk is a disk that a neighbour uses, and for which somebody waits.
+func busyDisk() surroundings {
+	return surroundings{
+		readings: []threadtrace.Reading{
+			{Measure: threadtrace.MeasureUninterruptible, Value: 14e8}, {Measure: threadtrace.MeasureDiskTime, Resource: "vda", Value: 2e9}, {Measure: threadtrace.MeasureDiskBytes, Resource: "vda", Value: 2e8},
+		},
+		users: []threadtrace.User{{Of: threadtrace.MeasureDiskBytes, Name: "tar", PID: 7, Value: 2e8}},
+	}
+}
+
+// limitedDisk is a disk that the control group may use little of, and for which
+// somebody waits.
+func limitedDisk(wait int64) []threadtrace.Reading {
+	return []threadtrace.Reading{{Measure: threadtrace.MeasureUninterruptible, Value: wait}, {Measure: threadtrace.MeasureDiskLimit, Resource: "vda", Value: 20}}
+}
+
+// droppingPages is a machine whose control group has pages read back as well.
+func droppingPages(m surroundings) surroundings {
+	m.readings = append(m.readings, threadtrace.Reading{Measure: threadtrace.MeasureRefaults, Resource: "/shop", Value: 4000})
+	return m
+}
+
+// shortMemory is a service that holds so many bytes, waits for so long and has so many
+// pages read back.
+func shortMemory(held, wait, refaults int64) []threadtrace.Reading {
+	return []threadtrace.Reading{
+		{Measure: threadtrace.MeasureResident, Value: held}, {Measure: threadtrace.MeasureUninterruptible, Value: wait},
+		{Measure: threadtrace.MeasureRefaults, Resource: "/shop", Value: refaults},
+	}
 }
 
 func TestWhatTheTimeIsLostTo(t *testing.T) {
@@ -57,6 +91,7 @@ func TestWhatTheTimeIsLostTo(t *testing.T) {
 	for _, tc := range []struct {
 		name     string
 		fault    load
+		usual    surroundings
 		machine  surroundings
 		want     CauseKind
 		resource string
@@ -74,6 +109,19 @@ func TestWhatTheTimeIsLostTo(t *testing.T) {
 				delay: 800 * time.Millisecond, readings: []threadtrace.Reading{{Measure: threadtrace.MeasureHostBusy, Value: 2e9}},
 				users: []threadtrace.User{{Of: threadtrace.MeasureHostBusy, Name: "backup", PID: 7, Value: 1e9}},
 			},
+		},
+		{
+			name: "another neighbour on CPUs that were all in use", fault: steady(1), want: CauseCPUContention, user: "backup",
+			usual: surroundings{delay: 30 * time.Millisecond, readings: []threadtrace.Reading{{Measure: threadtrace.MeasureHostBusy, Value: 2e9}}},
+			machine: surroundings{
+				delay: 800 * time.Millisecond, readings: []threadtrace.Reading{{Measure: threadtrace.MeasureHostBusy, Value: 2e9}},
+				users: []threadtrace.User{{Of: threadtrace.MeasureHostBusy, Name: "backup", PID: 7, Value: 1e9}},
+			},
+		},
+		{
+			name: "code on CPUs that were all in use", fault: computing, want: CauseCode, blamed: "scan",
+			usual:   surroundings{delay: 30 * time.Millisecond, readings: []threadtrace.Reading{{Measure: threadtrace.MeasureHostBusy, Value: 2e9}}},
+			machine: surroundings{delay: 800 * time.Millisecond, readings: []threadtrace.Reading{{Measure: threadtrace.MeasureHostBusy, Value: 2e9}}},
 		},
 		{
 			name: "a hypervisor with other guests", fault: steady(0.5), want: CauseCPUContention, resource: "hypervisor",
@@ -99,7 +147,7 @@ func TestWhatTheTimeIsLostTo(t *testing.T) {
 			}},
 		},
 		{
-			name: "a peer that is slow", fault: waitingForPeer(), want: CausePeer, resource: "10.0.0.2:5432",
+			name: "a peer that is slow", fault: waitingForPeer(), want: CausePeer, resource: "10.0.0.2:5432", blamed: "ask_peer",
 			machine: surroundings{readings: []threadtrace.Reading{
 				{Measure: threadtrace.MeasurePeerWait, Resource: "10.0.0.2:5432", Value: 8e8}, {Measure: threadtrace.MeasurePeerSegments, Resource: "10.0.0.2:5432", Value: 100},
 			}},
@@ -118,16 +166,103 @@ func TestWhatTheTimeIsLostTo(t *testing.T) {
 			name: "code, and its own threads wait for each other", fault: computing, want: CauseCode, blamed: "scan",
 			machine: surroundings{delay: 500 * time.Millisecond, readings: []threadtrace.Reading{{Measure: threadtrace.MeasureHostBusy, Value: 17e8}}},
 		},
+		{
+			name: "waits for a disk that others use", fault: workersIn("pread64", "@pread64 fetch job worker"), want: CauseDisk, resource: "vda", user: "tar",
+			machine: busyDisk(),
+		},
+		{
+			name: "code that sleeps beside a busy disk", fault: workersIn("nanosleep", "@nanosleep nap job worker"), want: CauseCode, blamed: "nap",
+			machine: busyDisk(),
+		},
+		{
+			name: "code that reads far more beside a busy disk", want: CauseDisk, resource: "vda", user: "tar", blamed: "fetch",
+			fault: with(workersIn("read", "@read fetch job worker"), func(l *load) {
+				l.calls = append(l.calls, calls{"read", 20, 60 * time.Millisecond, 1 << 20, "@read fetch job worker"})
+			}),
+			machine: busyDisk(),
+		},
+		{
+			name: "a disk that it may use less of", fault: workersIn("pread64", "@pread64 fetch job worker"), want: CauseDisk, resource: "vda",
+			machine: surroundings{readings: limitedDisk(14e8)},
+		},
+		{
+			name: "code that waits for a disk under the limit it always had", fault: workersIn("pread64", "@pread64 fetch job worker"), want: CauseCode, blamed: "fetch",
+			usual: surroundings{readings: limitedDisk(5e6)}, machine: surroundings{readings: limitedDisk(14e8)},
+		},
+		{
+			name: "code that holds more memory than it did, at the limit", want: CauseMemory, resource: "/shop", blamed: "fetch",
+			fault: workersIn("pread64", "@pread64 fetch job worker"), usual: surroundings{readings: shortMemory(100<<20, 5e6, 0)},
+			machine: surroundings{readings: shortMemory(160<<20, 14e8, 4000)},
+		},
+		{
+			name: "code that holds as much as ever, at a lower limit", want: CauseMemory, resource: "/shop",
+			fault: workersIn("pread64", "@pread64 fetch job worker"), usual: surroundings{readings: shortMemory(100<<20, 5e6, 0)},
+			machine: surroundings{readings: shortMemory(100<<20, 14e8, 4000)},
+		},
+		{
+			name: "code that touches a file for the first time", want: CauseMemory, blamed: "fetch",
+			fault: workersIn("pread64", "@pread64 fetch job worker"),
+			machine: surroundings{readings: []threadtrace.Reading{
+				{Measure: threadtrace.MeasureUninterruptible, Value: 14e8}, {Measure: threadtrace.MeasureMajorFaults, Value: 4000},
+			}},
+		},
+		{
+			name: "waits until it is on a busy disk, while pages of its group are dropped", want: CauseDisk, resource: "vda", user: "tar",
+			fault: with(workersIn("fdatasync", "@fdatasync flush job worker"), func(l *load) {
+				l.calls = append(l.calls, calls{"fdatasync", 1, 900 * time.Millisecond, 0, "@fdatasync flush job worker"})
+			}),
+			machine: droppingPages(busyDisk()),
+		},
+		{
+			name: "a little code, and a little of others", want: CauseCPUContention, user: "backup", blamed: "scan",
+			fault: with(asking(), func(l *load) { l.busy["scan find handle loop main"] = 0.06 }),
+			machine: surroundings{
+				delay: 90 * time.Millisecond, readings: []threadtrace.Reading{{Measure: threadtrace.MeasureHostBusy, Value: 2e9}},
+				users: []threadtrace.User{{Of: threadtrace.MeasureHostBusy, Name: "backup", PID: 7, Value: 1e9}},
+			},
+		},
+		{
+			name: "calls that are refused on a busy host", fault: faulty()["refused"], want: CauseCode, blamed: "open_file",
+			machine: surroundings{
+				delay: 800 * time.Millisecond, readings: []threadtrace.Reading{{Measure: threadtrace.MeasureHostBusy, Value: 2e9}},
+				users: []threadtrace.User{{Of: threadtrace.MeasureHostBusy, Name: "backup", PID: 7, Value: 1e9}},
+			},
+		},
+		{
+			name: "a network that takes longer", fault: workersIn("sendto", "@sendto answer job worker"), want: CauseNetwork, resource: "10.0.0.3",
+			machine: surroundings{readings: []threadtrace.Reading{{Measure: threadtrace.MeasureNetworkLimited, Resource: "10.0.0.3", Value: 14e8}}},
+		},
+		{
+			name: "a network over which far more is sent", want: CauseCode, blamed: "answer",
+			fault: with(workersIn("sendto", "@sendto answer job worker"), func(l *load) {
+				l.calls = append(l.calls, calls{"sendto", 20, 60 * time.Millisecond, 1 << 20, "@sendto answer job worker"})
+			}),
+			machine: surroundings{readings: []threadtrace.Reading{{Measure: threadtrace.MeasureNetworkLimited, Resource: "10.0.0.3", Value: 14e8}}},
+		},
+		{
+			name: "code that computes until its quota is used up", want: CauseCode, blamed: "scan",
+			fault:   with(steady(0.5), func(l *load) { l.busy["scan find handle loop main"] = 0.25 }),
+			machine: surroundings{delay: 2 * time.Second, readings: []threadtrace.Reading{{Measure: threadtrace.MeasureThrottledTime, Resource: "/shop", Value: 2e9}}},
+		},
+		{
+			name: "a peer on the same host that is asked far more, and has the CPUs", fault: waitingForPeer(), want: CauseCode, blamed: "ask_peer",
+			machine: surroundings{
+				delay: 600 * time.Millisecond, readings: []threadtrace.Reading{
+					{Measure: threadtrace.MeasurePeerWait, Resource: "10.0.0.2:5432", Value: 12e8}, {Measure: threadtrace.MeasurePeerSegments, Resource: "10.0.0.2:5432", Value: 60000},
+					{Measure: threadtrace.MeasureHostBusy, Value: 19e8},
+				},
+				users: []threadtrace.User{{Of: threadtrace.MeasureHostBusy, Name: "database", PID: 7, Value: 1e9}},
+			},
+		},
 		{name: "code on a quiet machine", fault: computing, want: CauseCode, blamed: "scan"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			overSeeds(t, seeds, func(s *server) error {
-				var quiet surroundings
 				usual := steady(1)
-				if strings.Contains(tc.name, "peer") {
+				if len(tc.fault.waits) > 1 && tc.fault.waits[1].also != nil {
 					usual = asking()
 				}
-				s.live(75, phase{load: usual, extra: quiet.add})
+				s.live(75, phase{load: usual, extra: tc.usual.add})
 				if len(s.found) > 0 {
 					return fmt.Errorf("before: %s", s.found[0].Summary)
 				}

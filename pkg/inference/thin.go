@@ -1,6 +1,7 @@
 package inference
 
 import (
+	"fmt"
 	"math/bits"
 
 	"github.com/perfscope/perfscope/internal/unit"
@@ -43,11 +44,32 @@ func (a *Analyzer) AddInterval(i *thin.Interval) {
 	for _, r := range i.Refused {
 		h.AddRefused(unit.Key{Number: r.Number, Errno: r.Errno}, hop.Span{ThreadID: r.Thread, Start: r.First, End: r.Last})
 	}
+	addMachine(h, &i.Machine)
 	h.AddLooked(&hop.Looked{
 		From: i.From, To: i.To, Time: i.Looked, Traced: i.Traced, CPU: i.CPUTime, RunDelay: i.RunDelay,
 		SamplePeriod: i.SamplePeriod, SnapshotPeriod: i.SnapshotPeriod,
 		CPUOutside: i.CPUOutside, Gaps: i.Gaps, Looks: i.Looks, Functions: i.Functions, Dropped: i.Dropped,
 	})
+}
+
+// addMachine folds what was lacked of the machine into a hop; what is numbered is named
+// by its number.
+func addMachine(h *hop.Open, m *thin.Machine) {
+	if m.Known == 0 {
+		return
+	}
+	sum := hop.Machine{Seconds: float64(m.Known) / 1e9, Figures: make(map[hop.Resource]float64, len(m.Readings)), Users: make(map[hop.User]float64, len(m.Users))}
+	for _, r := range m.Readings {
+		at := hop.Resource{Measure: r.Measure}
+		if r.Resource != 0 {
+			at.Name = fmt.Sprintf("resource %d", r.Resource)
+		}
+		sum.Figures[at] = float64(r.Value)
+	}
+	for _, u := range m.Users {
+		sum.Users[hop.User{Of: u.Of, Name: fmt.Sprintf("neighbour %d", u.Who)}] = float64(u.Value)
+	}
+	h.AddSums(&sum)
 }
 
 func (a *Analyzer) addCell(h *hop.Open, i *thin.Interval, c *thin.Cell) {

@@ -11,7 +11,7 @@ import (
 // packed block and never change.
 type Measure uint8
 
-// The measures. All but the last two are what was added between Start and End.
+// The measures. All but the last three are what was added between Start and End.
 const (
 	// MeasureQuotaPeriods counts the periods of a control group's CPU quota,
 	// MeasureQuotaThrottled those in which it was used up, MeasureThrottledTime for
@@ -60,9 +60,12 @@ const (
 	// answer, by looks.
 	MeasureClientWait Measure = 22
 	// MeasureDiskLimit is the limit of a device for the control group, in bytes or
-	// operations per second; MeasureCPUs the number of CPUs of the host.
+	// operations per second; MeasureCPUs the number of CPUs of the host, MeasureResident
+	// the memory that the processes of the service hold, in bytes; what they share
+	// counts for each.
 	MeasureDiskLimit Measure = 64
 	MeasureCPUs      Measure = 65
+	MeasureResident  Measure = 66
 )
 
 // IsLevel reports whether a measure is a state, and not what was added meanwhile.

@@ -26,7 +26,7 @@ type hitTogether struct {
 // causeOf is what an anomaly's service lacks and others may lack as well; false when it
 // is the service's own, or a state that says nothing of others.
 func causeOf(s *service, a *inference.Anomaly) (c sharedCause, ok bool) {
-	if len(a.Causes) == 0 {
+	if len(a.Causes) == 0 || len(a.Suspects) > 0 { // its own functions may be why
 		return c, false
 	}
 	first := &a.Causes[0]

@@ -65,7 +65,7 @@ func (s *symbols) look(pid int32, t *task) namedStack {
 	calls, err := s.interpret.Look(pid, t.raw.TID, interpreter.Seen{Running: t.raw.Sampled, IP: t.raw.Regs.IP, SP: t.raw.Regs.SP})
 	s.stats.interpreterLook(resultOfLook(err))
 	if len(calls) == 0 {
-		return namedStack{t.native, framesHidden}
+		return namedStack{interpreter.Conceal(t.native), framesHidden}
 	}
 	return namedStack{interpreter.Splice(t.native, calls), framesLooked}
 }

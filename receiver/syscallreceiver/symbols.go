@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/perfscope/perfscope/internal/fairqueue"
+	"github.com/perfscope/perfscope/internal/interpreter"
 	"github.com/perfscope/perfscope/internal/rootfs"
 	"github.com/perfscope/perfscope/internal/stack"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
@@ -262,7 +263,7 @@ func (s *symbols) unwound(pid int32, t *task) {
 	s.hurry(pid, t.target)
 	t.kind = taskLook
 	if !t.worthALook(time.Now()) || !s.patient.Offer(pid, *t) {
-		s.finish(t, namedStack{t.native, framesHidden})
+		s.finish(t, namedStack{interpreter.Conceal(t.native), framesHidden})
 	}
 }
 

@@ -201,18 +201,21 @@ func instant(v any) time.Time {
 }
 
 // Rank is the place of the first suspect that is in truth, counted from one; zero when
-// none is. When the machine or a peer is the cause it is that among those that were hit:
-// a server that waits for a peer for ever is named with where it waits, too.
+// none is.
 func (a Anomaly) Rank(truth []string) int {
-	if len(a.Suspects) == 0 {
-		return 1 + slices.IndexFunc(a.Hit, func(hit string) bool { return Named(hit, truth) })
-	}
 	for i, s := range a.Suspects {
 		if Named(s.Function, truth) {
 			return i + 1
 		}
 	}
 	return 0
+}
+
+// Innocent reports whether no function is a suspect because the machine or a peer is the
+// cause; hit says whether one of truth is among those that were hit then.
+func (a Anomaly) Innocent(truth []string) (innocent, hit bool) {
+	innocent = len(a.Suspects) == 0 && a.Cause != "" && a.Cause != "code" && a.Cause != "unknown"
+	return innocent, innocent && slices.ContainsFunc(a.Hit, func(f string) bool { return Named(f, truth) })
 }
 
 // Named reports whether a function is one of those named.

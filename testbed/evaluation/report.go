@@ -19,6 +19,8 @@ func Print(w io.Writer, rows []Row) {
 		switch {
 		case r.Error != "":
 			fmt.Fprintf(w, " | %s", r.Error)
+		case r.Innocent > 0:
+			fmt.Fprintf(w, " | no function, but %s", r.Cause)
 		case r.Rank != 1 && r.First != "":
 			fmt.Fprintf(w, " | %s", r.First)
 		}
@@ -35,6 +37,9 @@ func Print(w io.Writer, rows []Row) {
 func printSummary(w io.Writer, name string, s Summary) {
 	fmt.Fprintf(w, "%-6s %d scenarios, %d detected, in %.1f s (median); pattern right in %d; %d false alarms before a fault\n",
 		name, s.Scenarios, s.Detected, s.MedianSeconds, s.Patterns, s.FalseAlarms)
+	if s.Innocent > 0 {
+		fmt.Fprintf(w, "       no function named but the machine or a peer in %d, of which the true one was only hit in %d\n", s.Innocent, s.Hidden)
+	}
 	line := func(name string, top1, top3, top5 int, mean float64) {
 		fmt.Fprintf(w, "       %-46s first %3.0f %%   top 3 %3.0f %%   top 5 %3.0f %%   mean rank %4.1f\n", name,
 			percent(top1, s.Scenarios), percent(top3, s.Scenarios), percent(top5, s.Scenarios), mean)

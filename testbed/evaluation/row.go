@@ -41,6 +41,12 @@ type Row struct {
 	First        string `json:"first_suspect"`
 	Pattern      string `json:"pattern"`
 	PatternRight int    `json:"pattern_right"`
+	// Cause is what the last run was told to lose its time to, Innocent how many of the
+	// runs named no function for it, Hidden how many of those had the true one among
+	// the functions that were hit.
+	Cause    string `json:"cause"`
+	Innocent int    `json:"innocent"`
+	Hidden   int    `json:"hidden"`
 	// Error is why a run could not be judged.
 	Error string `json:"error,omitempty"`
 }
@@ -75,6 +81,13 @@ func NewRow(sc scenario.Scenario, runs []Run) Row {
 		row.Scope, row.Pattern, row.First = strongest.Scope, strongest.Pattern, ""
 		if len(strongest.Suspects) > 0 {
 			row.First = strongest.Suspects[0].Function
+		}
+		row.Cause = strongest.Cause
+		if innocent, hit := strongest.Innocent(sc.Truth); innocent {
+			row.Innocent++
+			if hit {
+				row.Hidden++
+			}
 		}
 		if right(sc, strongest.Pattern) {
 			row.PatternRight++

@@ -18,6 +18,9 @@ type Summary struct {
 	MedianSeconds float64
 	// Patterns are those of the detected whose pattern was right.
 	Patterns, FalseAlarms int
+	// Innocent are the rows of which a run named no function but another cause, Hidden
+	// those of them with the true function among those that were hit.
+	Innocent, Hidden int
 	// Baselines is the same for what people use today.
 	Baselines []BaselineSummary
 }
@@ -45,6 +48,12 @@ func Summarize(rows []Row) Summary {
 	var seconds []float64
 	for _, row := range rows {
 		s.FalseAlarms += row.FalseAlarms
+		if row.Innocent > 0 {
+			s.Innocent++
+		}
+		if row.Hidden > 0 {
+			s.Hidden++
+		}
 		if row.Detected == 0 {
 			continue
 		}

@@ -16,13 +16,14 @@ func Verdict(sc scenario.Scenario, r Result) bool {
 	if len(r.Before) > 0 {
 		fmt.Printf("%d false alarms came before the fault.\n", len(r.Before))
 	}
+	innocent, hit := r.Strongest.Innocent(sc.Truth)
 	switch {
 	case len(r.After) == 0:
 		fmt.Printf("FAILED  %s: no anomaly within %s of the fault; the true function is %s\n", sc.Name, cmp.Or(sc.Observe, scenario.DefaultObserve), truth)
+	case innocent:
+		fmt.Printf("FAILED  %s: %s is blamed and no function; the true one (%s) is said to be hit: %v\n", sc.Name, r.Strongest.Cause, truth, hit)
 	case r.Rank == 0:
 		fmt.Printf("FAILED  %s: the true function (%s) is not among the %d suspects\n", sc.Name, truth, len(r.Suspects))
-	case r.Rank > len(r.Suspects):
-		fmt.Printf("FAILED  %s: the machine is blamed; the true function (%s) is among those that were hit\n", sc.Name, truth)
 	case r.Rank > top:
 		fmt.Printf("FAILED  %s: %s is in place %d, not in the first %d\n", sc.Name, r.Suspects[r.Rank-1].Function, r.Rank, top)
 	default:

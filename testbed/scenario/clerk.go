@@ -16,7 +16,7 @@ import (
 func generalCauses() []Scenario {
 	return []Scenario{
 		clerkHeld(1), clerkHeld(4), clerkHeld(16), clerkSlices(), clerkSpin(),
-		clerkHelper(), clerkLoop(), clerkWarm(), clerkDepth(),
+		clerkHelper(), clerkLoop(), clerkWarm(), clerkDepth(), clerkBasket(), clerkHistory(),
 	}
 }
 

@@ -5,6 +5,8 @@ func init() {
 		addCheck(sc, fewer(0.7))
 	}
 	addCheck("clerk-spin", slow(2))
+	addCheck("clerk-basket", slow(2))
+	addCheck("clerk-history", slow(2))
 	addCheck("clerk-helper", burns(0.15))
 	addCheck("clerk-loop", slowMedian(2))
 	addCheck("clerk-warm", burns(0.15))

@@ -201,11 +201,22 @@ func (s *ratesService) serve(c net.Conn) {
 		} else if rand.Int64N(100) < s.busy.Load() {
 			answer = "BUSY"
 		} else {
-			time.Sleep(time.Duration(s.slowRate.Load()))
+			time.Sleep(time.Duration(s.slowRate.Load()) + historyOf(line))
 			answer = fmt.Sprint(300 + 7*len(line))
 		}
 		if _, err := io.WriteString(c, answer+"\n"); err != nil {
 			return
 		}
 	}
+}
+
+// historyOf is how much longer it takes to answer "HISTORY currency days" than a rate:
+// it looks at each day.
+func historyOf(line string) time.Duration {
+	const day = 2 * time.Millisecond
+	var currency, days int64
+	if n, _ := fmt.Sscanf(line, "HISTORY %d %d", &currency, &days); n < 2 {
+		return 0
+	}
+	return time.Duration(min(days, 1000)) * day
 }

@@ -22,7 +22,7 @@ const (
 // in log how large they are. What out has of other names stays.
 func Convert(c Corpus, out string, log io.Writer) error {
 	total := int64(0)
-	for _, f := range c.Faults {
+	for _, f := range c.recorded() {
 		name := f.Scenario.Name
 		l, err := readLabels(filepath.Join(f.Dir, name))
 		if err != nil {
@@ -50,7 +50,7 @@ func Convert(c Corpus, out string, log io.Writer) error {
 		}
 		total += n
 	}
-	fmt.Fprintf(log, "%d recordings of faults and %d of life in %s, %.1f MiB\n", len(c.Faults), len(c.Life), out, float64(total)/(1<<20))
+	fmt.Fprintf(log, "%d recordings of faults and %d of life in %s, %.1f MiB\n", len(c.recorded()), len(c.Life), out, float64(total)/(1<<20))
 	return nil
 }
 

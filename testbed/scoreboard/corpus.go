@@ -17,6 +17,8 @@ import (
 type Corpus struct {
 	// Faults have the scenarios with the folder that holds theirs.
 	Faults []Recorded
+	// External have those of causes that are nobody's code.
+	External []External
 	// Life are recordings of services with nothing wrong.
 	Life []Life
 }
@@ -62,8 +64,11 @@ func OpenCorpus(folders, only []string) (Corpus, error) {
 			}
 			seen[name] = true
 			sc, known := scenarios[name]
+			external, machine := machineCase(name)
 			switch {
 			case labels.Recording == "":
+			case machine:
+				c.External = append(c.External, External{external, folder})
 			case known && len(sc.Steps) == 0 && !labels.Onset.IsZero():
 				c.Faults = append(c.Faults, Recorded{sc, folder})
 			case len(labels.Instances) > 0 || labels.Split != "" || known:
@@ -71,7 +76,7 @@ func OpenCorpus(folders, only []string) (Corpus, error) {
 			}
 		}
 	}
-	if len(c.Faults)+len(c.Life) == 0 {
+	if len(c.Faults)+len(c.External)+len(c.Life) == 0 {
 		return c, fmt.Errorf("no recording in %v; `make eval` and `make record-life` make some", folders)
 	}
 	share(c.Life)

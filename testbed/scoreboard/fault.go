@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/perfscope/perfscope/pkg/inference"
 	"github.com/perfscope/perfscope/testbed/agent"
 	"github.com/perfscope/perfscope/testbed/runner"
 	"github.com/perfscope/perfscope/testbed/scenario"
@@ -33,6 +34,12 @@ type FaultRow struct {
 	HealthySeconds float64  `json:"healthy_seconds"`
 	First          []string `json:"suspects"`
 	Sentence       string   `json:"sentence"`
+	// Cause is the first that the strongest anomaly tells, empty without figures of
+	// the machine. Innocent is set when it names no function for it, Hidden when the
+	// true one is among those that were hit then.
+	Cause    string `json:"cause,omitempty"`
+	Innocent bool   `json:"innocent,omitempty"`
+	Hidden   bool   `json:"hidden,omitempty"`
 }
 
 // Fault judges the recording of a scenario in a directory at several phases.
@@ -90,6 +97,7 @@ func (r *FaultRow) assess(sc scenario.Scenario, after []Told, onset int64) {
 	r.FirstRank = rank(first, sc.Truth)
 	strongest := slices.MaxFunc(after, func(a, b Told) int { return cmp.Compare(a.Score, b.Score) })
 	r.Rank = rank(strongest, sc.Truth)
+	r.blames(strongest, sc.Truth)
 	r.Pattern, r.Sentence = strongest.Pattern, strongest.Summary
 	r.Right = slices.Contains(sc.Patterns, r.Pattern) || len(sc.Patterns) == 0 && r.Pattern == ""
 	for _, s := range strongest.Suspects[:min(5, len(strongest.Suspects))] {
@@ -99,9 +107,11 @@ func (r *FaultRow) assess(sc scenario.Scenario, after []Told, onset int64) {
 
 func rank(t Told, truth []string) int {
 	for i, s := range t.Suspects {
-		if agent.Named(s.Function, truth) {
+		if named(s, truth) {
 			return i + 1
 		}
 	}
 	return 0
 }
+
+func named(s inference.Suspect, truth []string) bool { return agent.Named(s.Function, truth) }

@@ -20,6 +20,16 @@ type Frozen struct {
 	Faults map[string]FrozenFaults `json:"faults"`
 	// Alarms counts those in life and before the faults, by split.
 	Alarms map[string]int `json:"healthy_alarms"`
+	Causes FrozenCauses   `json:"causes"`
+}
+
+// FrozenCauses are the frozen ones of Causes.
+type FrozenCauses struct {
+	Code     int `json:"code"`
+	Innocent int `json:"innocent"`
+	External int `json:"external"`
+	Kind     int `json:"kind"`
+	Blamed   int `json:"blamed"`
 }
 
 // FrozenFaults are the frozen ones of Faults.
@@ -34,6 +44,7 @@ type FrozenFaults struct {
 // Freeze takes the figures of a board.
 func Freeze(b *Board) Frozen {
 	f := Frozen{Faults: map[string]FrozenFaults{}, Alarms: map[string]int{}}
+	f.Causes = FrozenCauses{Code: b.Causes.Code, Innocent: b.Causes.Innocent, External: b.Causes.External, Kind: b.Causes.Kind, Blamed: b.Causes.Blamed}
 	for split, of := range b.Faults {
 		f.Faults[split] = FrozenFaults{N: of.N, Detected: of.Detected, First: of.First, Top3: of.Top3, Mean: of.Mean}
 	}
@@ -94,6 +105,27 @@ func (f Frozen) Worse(b *Board) (worse []string) {
 	for _, split := range slices.Sorted(maps.Keys(f.Alarms)) {
 		if was, is := f.Alarms[split], now.Alarms[split]; is > was {
 			worse = append(worse, fmt.Sprintf("%s: healthy services gave %d alarms and give %d", split, was, is))
+		}
+	}
+	return append(worse, f.Causes.worse(now.Causes)...)
+}
+
+// worse says which figures are worse now.
+func (f FrozenCauses) worse(now FrozenCauses) (worse []string) {
+	if f.External != now.External {
+		return []string{fmt.Sprintf("%d judgements of causes that are nobody's code, %d are frozen: the corpus is another", now.External, f.External)}
+	}
+	for _, figure := range []struct {
+		name    string
+		was, is int
+		less    bool // is better
+	}{
+		{"faults of code with no function named", f.Innocent, now.Innocent, true},
+		{"causes of the machine that are told right", f.Kind, now.Kind, false},
+		{"causes of the machine that code is blamed for", f.Blamed, now.Blamed, true},
+	} {
+		if figure.is != figure.was && (figure.is > figure.was) == figure.less {
+			worse = append(worse, fmt.Sprintf("%s: they were %d and are %d", figure.name, figure.was, figure.is))
 		}
 	}
 	return worse

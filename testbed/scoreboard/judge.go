@@ -69,6 +69,12 @@ func (c *Corpus) Judge(o Options) (Board, error) {
 			done(f.Scenario.Name, err, func() { board.Rows = append(board.Rows, rows...) })
 		})
 	}
+	for _, e := range c.External {
+		tasks = append(tasks, func() {
+			rows, err := e.Machine(o.Phases, o.NewJudge)
+			done(e.Name, err, func() { board.External = append(board.External, rows...) })
+		})
+	}
 	for _, l := range c.Life {
 		tasks = append(tasks, func() {
 			s, alarms, err := HealthyLife(l.Path, o.Service, o.NewJudge)
@@ -140,6 +146,13 @@ func (b *Board) sum(seconds map[string]float64) {
 	for name, rows := range languages {
 		b.ByLanguage[name] = Summarize(rows)
 	}
+	for _, r := range b.External {
+		if r.Phase == 0 {
+			seconds[string(scenario.Report)] += r.HealthySeconds
+			alarms[string(scenario.Report)] += r.Before
+		}
+	}
+	b.Causes = b.sumCauses()
 	all, told := 0.0, 0
 	for _, split := range []scenario.Split{scenario.Tune, scenario.Report} {
 		s, n := seconds[string(split)], alarms[string(split)]
@@ -172,7 +185,7 @@ func (c *Corpus) Thin() bool {
 			return true
 		}
 	}
-	for _, f := range c.Faults {
+	for _, f := range c.recorded() {
 		if l, err := readLabels(filepath.Join(f.Dir, f.Scenario.Name)); err == nil && IsThin(l.Recording) {
 			return true
 		}

@@ -12,6 +12,7 @@ import (
 type Judge interface {
 	AddBatch(*threadtrace.Batch)
 	AddCoverage(threadtrace.Coverage)
+	AddMachine(*threadtrace.Machine)
 	AddInterval(*thin.Interval)
 	Advance(now int64) []inference.Anomaly
 }
@@ -67,10 +68,14 @@ type pace struct {
 func (p *pace) give(f *Flush, to interface {
 	AddBatch(*threadtrace.Batch)
 	AddCoverage(threadtrace.Coverage)
+	AddMachine(*threadtrace.Machine)
 }) (until int64) {
 	for _, c := range f.Coverages {
 		p.flushed = max(p.flushed, c.End-c.Start)
 		to.AddCoverage(*c)
+	}
+	for _, m := range f.Machines {
+		to.AddMachine(m)
 	}
 	p.latest = max(p.latest, f.Latest)
 	for _, b := range f.Batches {

@@ -31,6 +31,7 @@ type Service struct {
 type Flush struct {
 	Batches   []*threadtrace.Batch
 	Coverages []*threadtrace.Coverage
+	Machines  []*threadtrace.Machine
 	// Latest is the newest instant it tells of, in nanoseconds since the epoch.
 	Latest int64
 }
@@ -108,6 +109,7 @@ func decode(rl plog.ResourceLogs, arch string) (f Flush, err error) {
 			f.Latest = max(f.Latest, c.End)
 			f.Coverages = append(f.Coverages, c)
 		},
+		Machine: func(m *threadtrace.Machine) { f.Machines = append(f.Machines, m) },
 	}
 	for _, sl := range rl.ScopeLogs().All() {
 		err = errors.Join(err, errors.Join(tracelog.Decode(sl.LogRecords(), h)...))
@@ -134,6 +136,10 @@ func (s *Service) Shift(by time.Duration) {
 		for _, c := range f.Coverages {
 			c.Start += int64(by)
 			c.End += int64(by)
+		}
+		for _, m := range f.Machines {
+			m.Start += int64(by)
+			m.End += int64(by)
 		}
 	}
 }

@@ -89,6 +89,12 @@ func second(s int64) plog.Logs {
 	tracelog.AppendCoverage(records, &threadtrace.Coverage{
 		Start: at, End: at + 1e9, Traced: time.Second, SamplePeriod: 20 * time.Millisecond, SnapshotPeriod: 200 * time.Millisecond, CPUTime: cpu, Threads: 1,
 	})
+	tracelog.AppendMachine(records, &threadtrace.Machine{
+		Start: at, End: at + 1e9, Readings: []threadtrace.Reading{
+			{Measure: threadtrace.MeasureHostBusy, Value: 5e8 + 1e8*(s%3)}, {Measure: threadtrace.MeasurePeerWait, Resource: "10.0.0.2:5432", Value: 1e7},
+		},
+		Users: []threadtrace.User{{Of: threadtrace.MeasureHostBusy, Name: "backup", PID: 3, Value: 1e8}, {Of: threadtrace.MeasureHostBusy, Name: "backup", PID: 4, Value: 1e8}},
+	})
 	return ld
 }
 
@@ -122,7 +128,7 @@ func TestAThinRecordingIsJudgedAsTheRawOne(t *testing.T) {
 		t.Errorf("the sizes are not said: %q", log.String())
 	}
 	was, got := judge(t, raw, 5), judge(t, thinned, 5)
-	if len(was.Rows) != 5 || !was.Rows[0].Detected || was.Rows[0].Rank != 1 {
+	if len(was.Rows) != 5 || !was.Rows[0].Detected || was.Rows[0].Rank != 1 || was.Rows[0].Cause != "code" || was.Causes.Code != 5 {
 		t.Fatalf("the raw recording says nothing: %+v", was.Rows)
 	}
 	for i := range was.Rows {
@@ -164,6 +170,7 @@ func TestWorseFiguresAreSaid(t *testing.T) {
 		b := &Board{
 			Faults:         map[string]Faults{"tune": {N: 10, Detected: 0.9, First: 0.8, Top3: 0.9, Mean: 2}},
 			HealthyBySplit: map[string]Healthy{"tune": {Alarms: 2}},
+			Causes:         Causes{Code: 5, Innocent: 1, External: 4, Kind: 3, Blamed: 1},
 		}
 		change(b)
 		return b
@@ -190,6 +197,11 @@ func TestWorseFiguresAreSaid(t *testing.T) {
 		{"another corpus", faults(func(f *Faults) { f.N = 5 }), "tune: 5 judgements of faults, 10 are frozen: the corpus is another"},
 		{"a half that is gone", func(b *Board) { delete(b.Faults, "tune") }, "tune: 0 judgements of faults, 10 are frozen: the corpus is another"},
 		{"more alarms", func(b *Board) { b.HealthyBySplit["tune"] = Healthy{Alarms: 3} }, "tune: healthy services gave 2 alarms and give 3"},
+		{"code that is called innocent", func(b *Board) { b.Causes.Innocent = 2 }, "faults of code with no function named: they were 1 and are 2"},
+		{"a machine that is not told", func(b *Board) { b.Causes.Kind = 2 }, "causes of the machine that are told right: they were 3 and are 2"},
+		{"code that is blamed for a machine", func(b *Board) { b.Causes.Blamed = 2 }, "causes of the machine that code is blamed for: they were 1 and are 2"},
+		{"causes that are told better", func(b *Board) { b.Causes = Causes{External: 4, Kind: 4} }, ""},
+		{"other causes", func(b *Board) { b.Causes.External = 9 }, "9 judgements of causes that are nobody's code, 4 are frozen: the corpus is another"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if got := strings.Join(frozen.Worse(board(tc.change)), "; "); got != tc.want {

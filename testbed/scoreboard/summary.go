@@ -18,7 +18,9 @@ type Board struct {
 	// HealthyBySplit is Healthy of each half.
 	HealthyBySplit map[string]Healthy `json:"healthy_by_split"`
 	Calibration    []Calibration      `json:"calibration"`
+	Causes         Causes             `json:"causes"`
 	Rows           []FaultRow         `json:"rows"`
+	External       []ExternalRow      `json:"external"`
 	Alarms         []Alarm            `json:"alarms"`
 }
 

@@ -6,5 +6,5 @@
 //
 // Execution units, what signatures tell of calls, and trace contexts are not in it.
 // All the text it has are the service's name and the names of functions and modules;
-// threads are numbered as they come.
+// threads, resources of the machine and neighbours are numbered as they come.
 package thin

@@ -257,3 +257,25 @@ func (f *fields) calls(i *Interval) {
 		i.Refused[j] = r
 	}
 }
+
+func (f *fields) machine(m *Machine) {
+	const reading, user = 3, 3
+	m.Known = f.time("what is known of the machine")
+	if m.Known == 0 {
+		return
+	}
+	m.Readings = make([]Reading, f.count("readings", reading))
+	for j := range m.Readings {
+		m.Readings[j] = Reading{
+			Measure: threadtrace.Measure(f.byte("a measure")), Resource: uint32(f.below("a resource", 1<<32)), //nolint:gosec // bounded
+			Value: f.below("a reading", math.MaxInt64),
+		}
+	}
+	m.Users = make([]User, f.count("users", user))
+	for j := range m.Users {
+		m.Users[j] = User{
+			Of: threadtrace.Measure(f.byte("a measure")), Who: uint32(f.below("a user", 1<<32)), //nolint:gosec // bounded
+			Value: f.below("what is used", math.MaxInt64),
+		}
+	}
+}

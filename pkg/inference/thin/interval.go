@@ -40,6 +40,7 @@ type Interval struct {
 	TimedOut []TimedOut
 	Sites    []Site
 	Refused  []Refused
+	Machine  Machine
 }
 
 // Coverage sums up what was looked at.
@@ -108,6 +109,30 @@ type Refused struct {
 	Number, Errno int32
 	Thread        int32
 	First, Last   int64
+}
+
+// Machine sums up what the service lacked of the machine it runs on.
+type Machine struct {
+	// Known is for how much of the interval that is known, zero when nothing is.
+	Known    int64
+	Readings []Reading
+	Users    []User
+}
+
+// Reading is one figure: what was added, or the level.
+type Reading struct {
+	Measure threadtrace.Measure
+	// Resource is the number of its resource, zero is the service itself or the host.
+	Resource uint32
+	Value    int64
+}
+
+// User is a neighbour and what it used, of all its processes.
+type User struct {
+	Of threadtrace.Measure
+	// Who is the neighbour's number.
+	Who   uint32
+	Value int64
 }
 
 // Shift moves all instants.

@@ -38,6 +38,7 @@ var (
 // a hundred times what was read, and below the limits.
 type Reader struct {
 	in      *bufio.Reader
+	version byte
 	service Service
 	begun   bool
 	count   int
@@ -103,7 +104,8 @@ func (r *Reader) header() error {
 		}
 		return fmt.Errorf("thin recording: %w", err)
 	}
-	switch version := head[len(magic)]; {
+	r.version = head[len(magic)]
+	switch version := r.version; {
 	case string(head[:len(magic)]) != magic:
 		return fmt.Errorf("thin recording: %w: starts with %q, not %q: this is something else", ErrCorrupted, head[:len(magic)], magic)
 	case version > Version:
@@ -159,6 +161,9 @@ func (r *Reader) interval(f *fields) *Interval {
 	f.threads(i)
 	f.cells(i)
 	f.calls(i)
+	if r.version >= versionMachine {
+		f.machine(&i.Machine)
+	}
 	return i
 }
 

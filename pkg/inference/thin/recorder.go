@@ -3,6 +3,7 @@ package thin
 import (
 	"cmp"
 	"maps"
+	"math"
 	"math/bits"
 	"slices"
 	"time"
@@ -19,6 +20,9 @@ const (
 	// maxThreads bounds the threads whose numbers are remembered; beyond it those
 	// that go on get new ones.
 	maxThreads = 1 << 16
+	// maxNames bounds the resources and neighbours that have a number; of one beyond
+	// nothing is kept.
+	maxNames = 1 << 16
 )
 
 // Recorder sums up the records of one service instance. It is not safe for
@@ -32,6 +36,7 @@ type Recorder struct {
 	lastClosed int64
 	threads    map[int32]int32
 	numbered   int32
+	names      map[string]uint32
 }
 
 // interval is one that is not over.
@@ -46,8 +51,57 @@ type interval struct {
 func NewRecorder(arch string, length time.Duration) *Recorder {
 	return &Recorder{
 		length: int64(max(time.Millisecond, length)), classes: threadtrace.NewClasses(arch), dictionary: newDictionary(),
-		threads: map[int32]int32{},
+		threads: map[int32]int32{}, names: map[string]uint32{},
 	}
+}
+
+// AddMachine takes what the service lacked of the machine. It keeps nothing of it.
+func (r *Recorder) AddMachine(m *threadtrace.Machine) {
+	for from, n := m.Start, 0; from < m.End && n < maxOpen; n++ {
+		r.at(from).AddMachine(m)
+		from += r.length - from%r.length
+	}
+}
+
+// name is the number of a resource or neighbour, counted from one.
+func (r *Recorder) name(s string) (n uint32, ok bool) {
+	n, ok = r.names[s]
+	if !ok && len(r.names) < maxNames {
+		n, ok = uint32(len(r.names)+1), true //nolint:gosec // at most maxNames
+		r.names[s] = n
+	}
+	return n, ok
+}
+
+// machine numbers what a sum of the machine names, in an order that does not change.
+func (r *Recorder) machine(sum *hop.Machine) (m Machine) {
+	m.Known = int64(math.Round(sum.Seconds * 1e9))
+	for _, at := range slices.SortedFunc(maps.Keys(sum.Figures), func(a, b hop.Resource) int {
+		return cmp.Or(cmp.Compare(a.Measure, b.Measure), cmp.Compare(a.Name, b.Name))
+	}) {
+		reading := Reading{Measure: at.Measure, Value: int64(math.Round(sum.Figures[at]))}
+		ok := true
+		if at.Name != "" {
+			reading.Resource, ok = r.name(at.Name)
+		}
+		if ok {
+			m.Readings = append(m.Readings, reading)
+		}
+	}
+	for _, u := range slices.SortedFunc(maps.Keys(sum.Users), func(a, b hop.User) int {
+		return cmp.Or(cmp.Compare(a.Of, b.Of), cmp.Compare(a.Name, b.Name), cmp.Compare(a.PID, b.PID))
+	}) {
+		who, ok := r.name(u.Name)
+		value := int64(math.Round(sum.Users[u]))
+		switch last := len(m.Users) - 1; {
+		case !ok:
+		case last >= 0 && m.Users[last].Of == u.Of && m.Users[last].Who == who:
+			m.Users[last].Value += value // another process of it
+		default:
+			m.Users = append(m.Users, User{Of: u.Of, Who: who, Value: value})
+		}
+	}
+	return m
 }
 
 // AddCoverage takes what was looked at of one of the service's processes.
@@ -156,7 +210,10 @@ func (r *Recorder) Advance(now, delivered int64) []*Interval {
 		in := r.open[0]
 		r.open = r.open[1:]
 		r.lastClosed = in.End
-		over = append(over, in.close(delivered, r.dictionary.stacks))
+		i := in.close(delivered, r.dictionary.stacks)
+		sums := in.Sums()
+		i.Machine = r.machine(&sums.Machine)
+		over = append(over, i)
 	}
 	return over
 }

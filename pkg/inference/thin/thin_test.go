@@ -56,7 +56,19 @@ func TestARecorderSumsUpWhatItIsGiven(t *testing.T) {
 		Start: epoch, End: epoch + 2e9, Traced: 2 * time.Second, CPUTime: 50 * time.Millisecond,
 		SamplePeriod: 20 * time.Millisecond, SnapshotPeriod: 200 * time.Millisecond, Functions: 9, Dropped: map[string]uint64{"ring_overwrite": 4, "no_stack": 5},
 	})
-	over := r.Advance(epoch+1e9, epoch+3e9)
+	r.AddMachine(&threadtrace.Machine{
+		Start: epoch - 5e8, End: epoch + 5e8,
+		Readings: []threadtrace.Reading{
+			{Measure: threadtrace.MeasureStopped, Value: 4e8}, {Measure: threadtrace.MeasureCPUs, Value: 2},
+			{Measure: threadtrace.MeasurePeerWait, Resource: "10.0.0.2:5432", Value: 2e8},
+		},
+		Users: []threadtrace.User{{Of: threadtrace.MeasureHostBusy, Name: "tar", PID: 7, Value: 2e8}, {Of: threadtrace.MeasureHostBusy, Name: "tar", PID: 8, Value: 4e8}},
+	})
+	over := r.Advance(epoch, epoch)
+	if len(over) != 1 || over[0].Machine.Known != 5e8 { // the one before has some of the machine, too
+		t.Fatalf("before it began: %+v", over)
+	}
+	over = r.Advance(epoch+1e9, epoch+3e9)
 	if len(over) != 1 {
 		t.Fatalf("%d intervals", len(over))
 	}
@@ -81,7 +93,14 @@ func TestARecorderSumsUpWhatItIsGiven(t *testing.T) {
 		TimedOut: []TimedOut{{epoll, 40 * ms}},
 		Sites:    []Site{{Number: read, Stack: 1, N: 1}},
 		Refused:  []Refused{{Number: open, Errno: 24, Thread: 1, First: epoch + 220*ms, Last: epoch + 221*ms}},
-		Stacks:   got.Stacks,
+		Machine: Machine{
+			Known: 5e8,
+			Readings: []Reading{
+				{Measure: threadtrace.MeasureStopped, Value: 2e8}, {Measure: threadtrace.MeasurePeerWait, Resource: 1, Value: 1e8}, {Measure: threadtrace.MeasureCPUs, Value: 2},
+			},
+			Users: []User{{Of: threadtrace.MeasureHostBusy, Who: 2, Value: 3e8}},
+		},
+		Stacks: got.Stacks,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -124,6 +143,13 @@ func random(seed uint64, n int) []*Interval {
 			Start: now, End: now + 1e9, Traced: time.Duration(rng.Int64N(1e6) * 1e3), SamplePeriod: 20 * time.Millisecond,
 			SnapshotPeriod: 200 * time.Millisecond, CPUTime: time.Duration(rng.Int64N(1e6) * 1e3),
 		})
+		if rng.IntN(3) > 0 { // not all is known all the time
+			r.AddMachine(&threadtrace.Machine{
+				Start: now, End: now + 1e9,
+				Readings: []threadtrace.Reading{{Measure: threadtrace.MeasureHostBusy, Value: rng.Int64N(1e9)}, {Measure: threadtrace.MeasureDiskTime, Resource: string(rune('a' + rng.IntN(9))), Value: rng.Int64N(1e9)}},
+				Users:    []threadtrace.User{{Of: threadtrace.MeasureHostBusy, Name: string(rune('a' + rng.IntN(26))), Value: rng.Int64N(1e9)}},
+			})
+		}
 		all = append(all, r.Advance(now, now+1e6)...)
 	}
 	return all
@@ -210,7 +236,7 @@ func TestAReaderRefusesWhatIsWrong(t *testing.T) {
 	}{
 		{"nothing", nil, ErrTruncated},
 		{"something else", []byte("OTLP logs"), ErrCorrupted},
-		{"a newer version", []byte("PST\x03"), ErrNewerVersion},
+		{"a newer version", []byte("PST\x04"), ErrNewerVersion},
 		{"an end within a record", good[:len(good)-3], ErrTruncated},
 		{"an interval of nobody", record(recordInterval, 0), ErrCorrupted},
 		{"an unknown record", record(9), ErrCorrupted},

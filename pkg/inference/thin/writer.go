@@ -23,8 +23,11 @@ import (
 const (
 	magic = "PST"
 	// Version is that of the stream that this package writes, and the newest that it
-	// reads. Version 2 has populations of goroutines.
-	Version = 2
+	// reads. Version 2 has populations of goroutines, version 3 what was lacked of the
+	// machine.
+	Version = 3
+
+	versionMachine = 3
 
 	recordService  = 1
 	recordInterval = 2
@@ -87,6 +90,7 @@ func (w *Writer) Write(i *Interval) error {
 	b.threads(i)
 	b.cells(i)
 	b.calls(i)
+	b.machine(&i.Machine)
 	return w.record(recordInterval)
 }
 
@@ -311,5 +315,25 @@ func (b *buffer) calls(i *Interval) {
 		b.signed(int64(r.Thread))
 		b.signed((r.First - i.Start) / resolution)
 		b.time(r.Last - r.First)
+	}
+}
+
+// machine writes a zero when nothing is known.
+func (b *buffer) machine(m *Machine) {
+	b.time(m.Known)
+	if m.Known+resolution/2 < resolution {
+		return
+	}
+	b.number(uint64(len(m.Readings)))
+	for _, r := range m.Readings {
+		*b = append(*b, byte(r.Measure))
+		b.number(uint64(r.Resource))
+		b.number(uint64(max(0, r.Value))) //nolint:gosec // not negative
+	}
+	b.number(uint64(len(m.Users)))
+	for _, u := range m.Users {
+		*b = append(*b, byte(u.Of))
+		b.number(uint64(u.Who))
+		b.number(uint64(max(0, u.Value))) //nolint:gosec // not negative
 	}
 }

@@ -34,6 +34,14 @@ size_t answer(char *request, char *out)
 		value = fetch_rate(n);
 	else if (strcmp(verb, "POLL") == 0)
 		value = poll_rate(n);
+	else if (strcmp(verb, "BASKET") == 0)
+		value = price_basket(n);
+	else if (strcmp(verb, "HISTORY") == 0)
+		value = show_history(n);
+	else if (strcmp(verb, "LINES") == 0)
+		basket_lines(n);
+	else if (strcmp(verb, "DAYS") == 0)
+		history_days(n);
 	else if (strcmp(verb, "NOTE") == 0)
 		journal_note(request);
 	else if (strcmp(verb, "COMMIT") == 0)

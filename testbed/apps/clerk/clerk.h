@@ -27,6 +27,12 @@ size_t answer(char *request, char *out);
 // backend.c: rates from another service, over a connection of each thread's own.
 long fetch_rate(int currency);
 long poll_rate(int currency);
+long fetch_history(int currency, int days);
+// basket.c: what needs several rates.
+long price_basket(int basket);
+long show_history(int currency);
+void basket_lines(int n);
+void history_days(int n);
 // journal.c: notes that must be on the disk.
 void journal_note(const char *text);
 void journal_commit(const char *text);

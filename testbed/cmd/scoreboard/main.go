@@ -101,7 +101,7 @@ func run(o options, out, progress io.Writer) error {
 	if o.calibrate {
 		o.rates = rates
 	}
-	done, all := 0, len(corpus.Faults)+len(corpus.Life)*(1+len(o.rates))
+	done, all := 0, len(corpus.Faults)+len(corpus.External)+len(corpus.Life)*(1+len(o.rates))
 	board, err := corpus.Judge(scoreboard.Options{
 		NewJudge: judge(cfg), Phases: scoreboard.Phases(o.phases), Service: o.service, Rates: o.rates,
 		AtRate: func(perDay float64) func(arch string) scoreboard.Judge {

@@ -28,6 +28,7 @@ func show(w io.Writer, b *scoreboard.Board, verbose bool) {
 				name, f.N, 100*f.Detected, 100*f.First, 100*f.Top3, 100*f.Top5, f.Mean, f.MedianSeconds, 100*f.Pattern, 100*f.Onset)
 		}
 	}
+	causes(w, b)
 	fmt.Fprintln(w, "healthy    service-days  alarms  a day  at most (95 %)")
 	for _, name := range slices.Sorted(maps.Keys(b.HealthyBySplit)) {
 		healthy(w, name, b.HealthyBySplit[name])
@@ -40,4 +41,25 @@ func show(w io.Writer, b *scoreboard.Board, verbose bool) {
 
 func healthy(w io.Writer, name string, h scoreboard.Healthy) {
 	fmt.Fprintf(w, "%-10s %12.3f %7d %6.1f %15.1f\n", name, h.ServiceDays, h.Alarms, h.PerDay, h.Upper95)
+}
+
+// causes prints how code and machine are told apart, if a recording has the machine's
+// figures, and what is wrong.
+func causes(w io.Writer, b *scoreboard.Board) {
+	c := b.Causes
+	if c.Code+c.External == 0 {
+		return
+	}
+	for _, r := range b.Rows {
+		if r.Innocent {
+			fmt.Fprintf(w, "INNOCENT %s +%.0fs: %s\n", r.Scenario, r.Phase, r.Sentence)
+		}
+	}
+	for _, r := range b.External {
+		if r.Cause != r.Truth || len(r.First) > 0 {
+			fmt.Fprintf(w, "EXTERNAL %s +%.0fs: %s, the truth is %s; %s\n", r.Scenario, r.Phase, r.Cause, r.Truth, r.Sentence)
+		}
+	}
+	fmt.Fprintf(w, "causes     code: %d, no function named in %d (the true one was only hit in %d), another cause told first in %d\n", c.Code, c.Innocent, c.Hidden, c.Other)
+	fmt.Fprintf(w, "           machine: %d, noticed %d, the cause right in %d, code blamed in %d, a function named in %d\n", c.External, c.Noticed, c.Kind, c.Blamed, c.Named)
 }

@@ -41,8 +41,14 @@ type Cause struct {
 	// Evidence is the sum of log likelihood ratios so far.
 	Evidence float64
 	// Waits is set when Lost is time in which threads waited in a call, which the calls'
-	// own figures may have, too; otherwise they could not run at all.
-	Waits bool
+	// own figures may have, too; otherwise they could not run at all. Explains is the
+	// part of the waits in excess that are for it.
+	Waits    bool
+	Explains float64
+	// External is set when something speaks for it that the service did not bring about:
+	// somebody else who uses the resource, a new limit, a device that takes longer for
+	// the same. Without it a function of the service may still be why.
+	External bool
 	// Users are who uses it, the largest first; at most three.
 	Users []User
 }
@@ -55,13 +61,22 @@ type Case struct {
 	// has beyond the past, Active is the usual time of it on CPU or waiting amid work;
 	// nanoseconds per second.
 	Work, CPUExcess, WaitExcess, Active float64
+	// Waits shares WaitExcess by what the calls can wait for.
+	Waits Waits
 	// Storage is how many times as often as usual, at this load, the service makes calls
-	// that wait for storage; 1 when that is not known. Syncs is the time in calls that
+	// that wait for storage, Moved how many times as many bytes it reads and writes, Sent
+	// how many times as often or as much it writes; 1 when that is not known. Syncs is the time in calls that
 	// wait for a disk, in a hop of which calls were recorded, ns per second.
-	Storage float64
-	Syncs   func(*hop.Closed) float64
-	// LockExcess is the part of WaitExcess that is spent waiting for other threads.
-	LockExcess float64
+	Storage, Moved, Sent float64
+	Syncs                func(*hop.Closed) float64
+}
+
+// Waits are parts of the waits in excess, in nanoseconds per second. A read can be for
+// storage as well as for a peer, so that their sum may be more than the whole.
+type Waits struct {
+	// Lock are those for other threads, None those for time to pass, for a child or the
+	// like, which nothing of the machine explains.
+	Storage, Peer, Lock, None float64
 }
 
 // Verdict is what the machine has to do with a hop.
@@ -79,27 +94,44 @@ type sumKey struct {
 
 // Outside is the time lost that is not in the figures of the code: threads that could
 // not run, and waits beyond what calls have in excess.
-func Outside(causes []Cause, waitExcess float64) (lost float64) {
-	waits := 0.0
+func Outside(causes []Cause) (lost float64) {
 	for i := range causes {
-		if causes[i].Waits {
-			waits += causes[i].Lost
-		} else {
-			lost += causes[i].Lost
-		}
+		lost += max(0, causes[i].Lost-causes[i].Explains)
 	}
-	return lost + max(0, waits-waitExcess)
+	return lost
 }
 
 // Explained is which part of the waits in excess causes explain.
-func Explained(causes []Cause, waitExcess float64) float64 {
-	waits := 0.0
+func Explained(causes []Cause) (sum float64) {
 	for i := range causes {
-		if causes[i].Waits {
-			waits += causes[i].Lost
-		}
+		sum += causes[i].Explains
 	}
-	return min(waits, waitExcess)
+	return sum
+}
+
+// explain sets what each cause explains of the waits in excess, the largest first: no
+// more than is in calls that can wait for it. Who waits for a thread that waits for it
+// waits for it, too: for the part of the time in which one does more than usual.
+func (c *Case) explain(causes []Cause) {
+	const whole = 1e9
+	left, all := c.Waits, c.WaitExcess
+	for i := range causes {
+		x := &causes[i]
+		if !x.Waits {
+			continue
+		}
+		room := &left.Storage
+		if x.Kind == Peer || x.Kind == Network {
+			room = &left.Peer
+		}
+		own := min(x.Lost, *room, all)
+		*room -= own
+		locked := min(left.Lock, c.Waits.Lock*min(1, x.Lost/whole), all-own)
+		left.Lock -= locked
+		all -= own + locked
+		x.Explains = own + locked
+		x.Lost = max(x.Lost, x.Explains)
+	}
 }
 
 // Test is the sequential test of the resources of one service. It is not safe for
@@ -161,6 +193,8 @@ func (t *Test) Compare(c *Case) Verdict {
 	}
 	slices.SortFunc(v.Causes, byLoss)
 	slices.SortFunc(v.Doubts, byLoss)
+	c.explain(v.Causes)
+	c.explain(v.Doubts)
 	return v
 }
 

@@ -15,8 +15,8 @@ const (
 	slice = 5e6
 	// look is what one look at the connections stands for, in ns per second.
 	look = 0.2e9
-	// many is how many times as often storage must be asked for the service to be why
-	// it waits longer.
+	// many is how many times as often, or for how many times as much, storage or a peer
+	// must be asked for the service to be why it waits longer.
 	many = 2.0
 	// ownMost is the part of what a device moves more from which that is the service's own.
 	ownMost = 0.5
@@ -36,7 +36,7 @@ func (f *finder) stopped() {
 		}
 	}
 	all += f.Hop.CPUTotal
-	f.add(Cause{Kind: Stopped, Lost: x.grown() / all * f.Active, Evidence: x.evidence(x.mean, f.grain())})
+	f.add(Cause{Kind: Stopped, Lost: x.grown() / all * f.Active, Evidence: x.evidence(x.mean, f.grain()), External: true})
 }
 
 // grain is what one snapshot of a thread stands for.
@@ -58,11 +58,14 @@ func (f *finder) delayed() {
 	others := f.of(func(h *hop.Closed) float64 {
 		return max(0, h.Machine.Of(threadtrace.MeasureHostBusy)-h.CPUTotal)
 	})
-	// On a host that is busy anyway others grow at each other's cost, and a service that
-	// sleeps more often waits for a CPU more often: nobody else is to blame for that.
 	othersGrew := others.grown()
 	steal := f.of(func(h *hop.Closed) float64 { return h.Machine.Of(threadtrace.MeasureSteal) })
 	grew := max(own.grown(), f.CPUExcess)
+	if f.hostIsFull() && throttled == 0 && grew <= few*own.mean {
+		// Nobody can use more than all: who has the CPUs in its place has them, though,
+		// when it does not use more itself.
+		othersGrew = max(othersGrew, excess)
+	}
 	all := throttled + othersGrew + steal.grown() + grew
 	if all <= 0 {
 		return
@@ -71,97 +74,28 @@ func (f *finder) delayed() {
 	// Who has a CPU for a time keeps as many threads from it for that time as are ready.
 	keeps := func(grown float64) float64 { return min(part(grown), grown*(1+x.now/1e9)) }
 	if throttled > 0 {
-		f.add(Cause{Kind: CPUQuota, Resource: group, Lost: part(throttled), Evidence: evidence})
+		f.add(Cause{Kind: CPUQuota, Resource: group, Lost: part(throttled), Evidence: evidence, External: true})
 	}
 	if othersGrew > 0 {
-		f.add(Cause{Kind: CPUContention, Lost: keeps(othersGrew), Evidence: evidence, Users: f.users(threadtrace.MeasureHostBusy)})
+		f.add(Cause{Kind: CPUContention, Lost: keeps(othersGrew), Evidence: evidence, External: true, Users: f.users(threadtrace.MeasureHostBusy)})
 	}
 	if steal.grown() > 0 {
-		f.add(Cause{Kind: CPUContention, Resource: "hypervisor", Lost: keeps(steal.grown()), Evidence: evidence})
+		f.add(Cause{Kind: CPUContention, Resource: "hypervisor", Lost: keeps(steal.grown()), Evidence: evidence, External: true})
 	}
 }
 
-// storage is the time in which threads waited in the kernel without being able to be
-// interrupted, for storage and for memory that has to be read back.
-func (f *finder) storage() {
-	// Snapshots see all such waits, but few of those that are short.
-	seen := f.storing(func(h *hop.Closed) float64 { return h.Machine.Of(threadtrace.MeasureUninterruptible) }, f.grain())
-	timed := f.storing(f.Syncs, slice)
-	c := seen
-	if timed.Evidence > seen.Evidence {
-		c = timed
-	}
-	if c.Lost <= 0 {
-		return
-	}
-	// Who waits for a thread that waits for storage waits for that, too: for the part of
-	// the time in which one does more than usual.
-	const whole = 1e9
-	c.Lost += f.LockExcess * min(1, c.Lost/whole)
-	if f.Storage >= many {
-		return // it asks for more
-	}
-	if f.shortOfMemory(&c) || f.slowDevice(&c) {
-		f.add(c)
-	}
-}
+const (
+	// few is the part of the CPU time of a service that is no growth.
+	few = 0.1
+	// full is the part of the CPU time of a host from which nothing is left.
+	full = 0.95
+)
 
-// A disk has other users at all times: twice as long is nothing, and what is more varies.
-const diskMargin, diskDispersion = 2, 1
-
-// storing is the time in excess of waits for storage.
-func (f *finder) storing(time func(*hop.Closed) float64, grain float64) Cause {
-	x := f.of(time)
-	expected := diskMargin * x.mean * max(1, f.Work)
-	return Cause{Lost: x.now - expected, Evidence: x.evidenceWith(expected, grain, diskDispersion), Waits: true}
-}
-
-// shortOfMemory reports whether the control group's limit, or pages read back, are
-// beyond their past.
-func (f *finder) shortOfMemory(c *Cause) bool {
-	best := 0.0
-	for _, m := range []threadtrace.Measure{threadtrace.MeasureLimitHits, threadtrace.MeasureRefaults, threadtrace.MeasureMajorFaults} {
-		for _, name := range f.names(m) {
-			x := f.resource(hop.Resource{Measure: m, Name: name})
-			const onePerSecond = 1.0
-			if e := x.evidence(x.mean*max(1, f.Work), onePerSecond); e > best && e >= certain {
-				best, c.Kind, c.Resource = e, Memory, cmp.Or(name, c.Resource)
-			}
-		}
-	}
-	return c.Kind == Memory
-}
-
-// certain is the evidence of one hop from which a figure that only tells which resource
-// it was counts as grown.
-const certain = 5.0
-
-// slowDevice finds the device whose operations take longer than in the past, or that the
-// control group may use less of.
-func (f *finder) slowDevice(c *Cause) bool {
-	most, share := 0.0, 0.0
-	for _, name := range f.names(threadtrace.MeasureDiskTime) {
-		time := f.resource(hop.Resource{Measure: threadtrace.MeasureDiskTime, Name: name})
-		moved := f.resource(hop.Resource{Measure: threadtrace.MeasureDiskBytes, Name: name})
-		if grown := time.grown(); grown > most && time.evidence(time.mean, 10e6) >= certain {
-			most, c.Kind, c.Resource = grown, Disk, name
-			own := f.of(func(h *hop.Closed) float64 { return h.Machine.Of(threadtrace.MeasureOwnDiskBytes) })
-			share = 0
-			if moved.grown() > 0 {
-				share = own.grown() / moved.grown()
-			}
-		}
-	}
-	if c.Kind == Disk && share < ownMost {
-		c.Users = f.users(threadtrace.MeasureDiskBytes)
-		return true
-	}
-	// A limit of the control group keeps operations from the device at all.
-	for _, name := range f.names(threadtrace.MeasureDiskLimit) {
-		c.Kind, c.Resource = Disk, name
-		return true
-	}
-	return false
+// hostIsFull reports whether all CPUs are in use.
+func (f *finder) hostIsFull() bool {
+	m := &f.Hop.Machine
+	cpus := m.Of(threadtrace.MeasureCPUs)
+	return cpus > 0 && m.Of(threadtrace.MeasureHostBusy) >= full*cpus*1e9
 }
 
 // peers are those that take longer to answer than in the past, or that do not take what
@@ -170,7 +104,7 @@ func (f *finder) peers() {
 	// A connection on which the peer speaks when it likes looks like one that waits: what
 	// neither a thread nor a client of the service waits for costs nobody anything.
 	clients := f.of(func(h *hop.Closed) float64 { return h.Machine.Of(threadtrace.MeasureClientWait) })
-	felt := f.WaitExcess + clients.grown()
+	felt := f.Waits.Peer + f.Waits.Lock + clients.grown()
 	for _, name := range f.names(threadtrace.MeasurePeerWait) {
 		x := f.resource(hop.Resource{Measure: threadtrace.MeasurePeerWait, Name: name})
 		answers := f.resource(hop.Resource{Measure: threadtrace.MeasurePeerSegments, Name: name})
@@ -181,6 +115,7 @@ func (f *finder) peers() {
 		} else if x.mean == 0 {
 			continue // a peer that it has never asked before is the code's choice
 		}
+		// That it takes longer may be because of what it is asked for.
 		f.add(Cause{Kind: Peer, Resource: name, Lost: min(felt, x.now-expected), Evidence: x.evidence(expected, look), Waits: true})
 	}
 	f.limited(threadtrace.MeasureReceiverLimited, Peer)
@@ -188,9 +123,12 @@ func (f *finder) peers() {
 }
 
 func (f *finder) limited(m threadtrace.Measure, kind Kind) {
+	if f.Sent >= many {
+		return // there is more to send
+	}
 	for _, name := range f.names(m) {
 		x := f.resource(hop.Resource{Measure: m, Name: name})
-		f.add(Cause{Kind: kind, Resource: name, Lost: x.grown(), Evidence: x.evidence(x.mean*max(1, f.Work), slice), Waits: true})
+		f.add(Cause{Kind: kind, Resource: name, Lost: x.grown(), Evidence: x.evidence(x.mean*max(1, f.Work), slice), Waits: true, External: kind == Network})
 	}
 }
 

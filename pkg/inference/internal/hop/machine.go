@@ -56,28 +56,53 @@ func (h *Open) AddMachine(m *threadtrace.Machine) {
 	}
 	part := float64(to-from) / float64(m.End-m.Start)
 	sum := &h.machine
-	if sum.Figures == nil {
-		sum.Figures, sum.Users = map[Resource]float64{}, map[User]float64{}
-	}
 	sum.Seconds += float64(to-from) / 1e9
 	for i := range m.Readings {
 		r := &m.Readings[i]
-		at := Resource{r.Measure, r.Resource}
-		if _, known := sum.Figures[at]; !known && len(sum.Figures) >= maxResources {
-			continue
+		value := float64(r.Value)
+		if !r.Measure.IsLevel() {
+			value *= part
 		}
-		if r.Measure.IsLevel() {
-			sum.Figures[at] = float64(r.Value)
-		} else {
-			sum.Figures[at] += float64(r.Value) * part
-		}
+		sum.add(Resource{r.Measure, r.Resource}, value)
 	}
 	for i := range m.Users {
 		u := &m.Users[i]
-		at := User{u.Of, u.Name, u.PID}
-		if _, known := sum.Users[at]; known || len(sum.Users) < maxUsers {
-			sum.Users[at] += float64(u.Value) * part
-		}
+		sum.use(User{u.Of, u.Name, u.PID}, float64(u.Value)*part)
+	}
+}
+
+// AddSums adds what was summed up of a part of the hop.
+func (h *Open) AddSums(m *Machine) {
+	h.machine.Seconds += m.Seconds
+	for r, v := range m.Figures {
+		h.machine.add(r, v)
+	}
+	for u, v := range m.Users {
+		h.machine.use(u, v)
+	}
+}
+
+// add takes a figure into a sum, as far as there is room.
+func (m *Machine) add(r Resource, v float64) {
+	if m.Figures == nil {
+		m.Figures = map[Resource]float64{}
+	}
+	if _, known := m.Figures[r]; !known && len(m.Figures) >= maxResources {
+		return
+	}
+	if !r.Measure.IsLevel() {
+		v += m.Figures[r]
+	}
+	m.Figures[r] = v
+}
+
+// use takes what a neighbour used into a sum, as far as there is room.
+func (m *Machine) use(u User, v float64) {
+	if m.Users == nil {
+		m.Users = map[User]float64{}
+	}
+	if _, known := m.Users[u]; known || len(m.Users) < maxUsers {
+		m.Users[u] += v
 	}
 }
 

@@ -12,6 +12,8 @@ type Sums struct {
 	TimedOut map[int32]float64
 	Sites    map[Site]uint32
 	Refused  map[unit.Key]map[int32]Span
+	// Machine has sums, not figures per second.
+	Machine Machine
 }
 
 // Looked sums up the coverage of a hop. From and To are in nanoseconds since the
@@ -48,6 +50,7 @@ func (h *Open) Sums() Sums {
 			Functions: h.functions, Dropped: h.dropped,
 		},
 		Cells: h.cells, Calls: map[unit.Key]Totals{}, TimedOut: h.timedOut, Sites: h.sites, Refused: h.refused,
+		Machine: h.machine,
 	}
 	for nr := range h.succeeded {
 		if t := h.succeeded[nr]; t != (Totals{}) {
