@@ -15,6 +15,11 @@ type Tail struct {
 	// Share of the requests is slow; Slow and Fast are what those and the others take.
 	Share      float64
 	Slow, Fast time.Duration
+	// More is set when usually UsualShare is slow; Usual is what slow ones usually take,
+	// zero when that has not changed.
+	More       bool
+	UsualShare float64
+	Usual      time.Duration
 	// Explained is the share of the extra time that is seen in functions.
 	Explained float64
 	// Larger is set when slow ones do more of the same.
@@ -30,7 +35,14 @@ func SlowRequests(t *Tail) string {
 	if t.Units {
 		what = "the work of " + t.Kind
 	}
-	parts := []string{fmt.Sprintf("%s %% of %s take %s instead of %s", figure(100*t.Share), what, short(t.Slow), short(t.Fast))}
+	how := fmt.Sprintf("%s %% of %s take %s instead of %s", figure(100*t.Share), what, short(t.Slow), short(t.Fast))
+	switch {
+	case t.More:
+		how += fmt.Sprintf(" (there are more of them: usually %s %%)", figure(100*t.UsualShare))
+	case t.Usual > 0:
+		how += fmt.Sprintf(" (they take longer: usually %s)", short(t.Usual))
+	}
+	parts := []string{how}
 	if t.Function == "" {
 		parts = append(parts, "nothing seen in the process tells them from the fast ones")
 		return strings.Join(parts, ": ") + "."

@@ -134,14 +134,21 @@ func (a *Analyzer) AddBatch(b *threadtrace.Batch) {
 	}
 	var h *hop.Open
 	emit := a.emit(th)
+	var place uint32 // the stack of e, as that of a wait
 	for i := range b.Events {
 		e := b.Events[i]
 		e.Duration, e.Elapsed, e.Delay = max(0, e.Duration), max(0, e.Elapsed), max(0, e.Delay)
 		if e.Stack != 0 && int(e.Stack) <= len(a.interned) {
-			e.Stack = a.identify(&b.Stacks[e.Stack-1], &a.interned[e.Stack-1], e.Kind)
+			at := e.Stack - 1
+			e.Stack = a.identify(&b.Stacks[at], &a.interned[at], e.Kind)
+			place = e.Stack
+			if e.Kind == threadtrace.KindCall || e.Kind == threadtrace.KindInFlight {
+				place = a.identify(&b.Stacks[at], &a.interned[at], threadtrace.KindBlocked)
+			}
 		} else {
-			e.Stack = 0
+			e.Stack, place = 0, 0
 		}
+		a.slow.see(b.ThreadID, &e, place, a.bursts.recorded(e.End()))
 		if at := e.End(); h == nil || at < h.Start || at >= h.End {
 			h = a.hopAt(at)
 		}
@@ -177,7 +184,6 @@ func (a *Analyzer) identify(stack *threadtrace.Stack, id *interned, kind threadt
 // length to compare.
 func (a *Analyzer) emit(th *thread) func(*unit.Unit) {
 	return func(u *unit.Unit) {
-		a.slow.unit(u, th.broken())
 		if u.End >= a.lastClosed && !a.fresh(th) && !u.Cut {
 			a.hopAt(u.End).Units.Add(u)
 		}
@@ -185,7 +191,6 @@ func (a *Analyzer) emit(th *thread) func(*unit.Unit) {
 }
 
 func (a *Analyzer) fold(h *hop.Open, th *thread, tid int32, e *threadtrace.Event) {
-	a.slow.see(tid, e)
 	switch e.Kind {
 	case threadtrace.KindCall:
 		h.Call(e, a.classes.Of(e.Number))

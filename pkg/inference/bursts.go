@@ -18,6 +18,8 @@ const maxEdges = 64
 type bursts struct {
 	// edges are in nanoseconds since the epoch, in their order.
 	edges []int64
+	// begins has of each edge whether the tracing began there.
+	begins []bool
 	// tracedTo and untracedTo are the ends of the newest records of each kind.
 	tracedTo, untracedTo int64
 }
@@ -32,20 +34,29 @@ func (b *bursts) cover(c *threadtrace.Coverage) {
 	if c.Start == before {
 		if i, found := slices.BinarySearch(b.edges, c.Start); !found {
 			b.edges = slices.Insert(b.edges, i, c.Start)
+			b.begins = slices.Insert(b.begins, i, c.Traced > 0)
 		}
 		if len(b.edges) > maxEdges {
 			b.edges = slices.Delete(b.edges, 0, len(b.edges)-maxEdges)
+			b.begins = slices.Delete(b.begins, 0, len(b.begins)-maxEdges)
 		}
 	}
 	*to = max(*to, c.End)
 }
 
-// broken is when a thread's unit was last broken at an edge.
-func (th *thread) broken() int64 {
-	if th == nil {
-		return 0
+// recorded is since when all calls were recorded until an instant, zero when they were
+// not.
+func (b *bursts) recorded(at int64) int64 {
+	i, found := slices.BinarySearch(b.edges, at)
+	switch {
+	case found && b.begins[i]:
+		return at
+	case i > 0 && b.begins[i-1]:
+		return b.edges[i-1]
+	case len(b.edges) == 0 && b.tracedTo > 0:
+		return 1
 	}
-	return th.brokenAt
+	return 0
 }
 
 // breakBefore has a thread's unit broken at the last edge before an instant,

@@ -166,3 +166,32 @@ func TestHopsWithoutTracingDoNotThinOutThePast(t *testing.T) {
 		t.Errorf("the past has %v calls a second, want 50", got.N)
 	}
 }
+
+// Whether calls are recorded at an instant, and since when, is told by the edges.
+func TestSinceWhenCallsAreRecorded(t *testing.T) {
+	var b bursts
+	if b.recorded(epoch) != 0 {
+		t.Error("recorded before anything is known")
+	}
+	for _, c := range []threadtrace.Coverage{
+		{Start: epoch, End: epoch + second},
+		{Start: epoch + second, End: epoch + 2*second, Traced: time.Second},
+		{Start: epoch + 2*second, End: epoch + 4*second},
+		{Start: epoch + 4*second, End: epoch + 5*second, Traced: time.Second},
+	} {
+		b.cover(&c)
+	}
+	for at, want := range map[int64]int64{
+		epoch: 0, epoch + second - 1: 0, epoch + second: epoch + second, epoch + 3*second/2: epoch + second,
+		epoch + 2*second: epoch + second, epoch + 3*second: 0, epoch + 9*second/2: epoch + 4*second,
+	} {
+		if got := b.recorded(at); got != want {
+			t.Errorf("%v s: since %v, want %v", float64(at-epoch)/1e9, got-epoch, want-epoch)
+		}
+	}
+	var always bursts
+	always.cover(&threadtrace.Coverage{Start: epoch, End: epoch + second, Traced: time.Second})
+	if always.recorded(epoch+second/2) == 0 {
+		t.Error("not recorded though there is no other record")
+	}
+}

@@ -24,8 +24,15 @@ func (a *Analyzer) describeTail(c *tail.Contrast, h *hop.Closed) Tail {
 		Threshold: time.Duration(c.Threshold), Fast: time.Duration(c.Fast), Slow: time.Duration(c.Long),
 		Explained: Round(c.Explained), Difference: DifferenceUnexplained,
 	}
+	switch t.Change = TailChange(c.Change); t.Change {
+	case TailChangeShare:
+		t.UsualShare = Round(c.Usual)
+	case TailChangeLength:
+		t.Usual = time.Duration(c.Usual)
+	}
 	say := explain.Tail{
 		Kind: t.Kind, Share: t.Share, Fast: t.Fast, Slow: t.Slow, Explained: t.Explained, Units: !t.Spans,
+		More: t.Change == TailChangeShare, UsualShare: t.UsualShare, Usual: t.Usual,
 	}
 	if c.Explained >= explains {
 		t.Suspects = attribute.Rank(a.stacks, c.Times, c.Scale, a.cfg.MaxSuspects)

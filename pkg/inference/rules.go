@@ -26,11 +26,14 @@ const (
 	RuleSettled Rule = "settled"
 	// RuleNewestApart leaves the newest hop out of the past.
 	RuleNewestApart Rule = "newest-apart"
+	// RuleSlowApart holds slow requests against fast ones: without it all that is seen
+	// of a service counts alike.
+	RuleSlowApart Rule = "slow-apart"
 )
 
 // Rules lists them.
 func Rules() []Rule {
-	return []Rule{RuleRareCost, RuleOwnExcursions, RuleHousekeeping, RuleGoneAgain, RuleFreshApart, RuleParkedApart, RuleSettled, RuleNewestApart}
+	return []Rule{RuleRareCost, RuleOwnExcursions, RuleHousekeeping, RuleGoneAgain, RuleFreshApart, RuleParkedApart, RuleSettled, RuleNewestApart, RuleSlowApart}
 }
 
 func (c *Config) follows(r Rule) bool { return !slices.Contains(c.Without, r) }

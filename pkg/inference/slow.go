@@ -46,6 +46,11 @@ type Tail struct {
 	Explained float64
 	// Difference says how slow ones differ from fast ones.
 	Difference Difference
+	// Change is what of the slow requests has left its past, empty as long as nothing
+	// has. UsualShare or Usual is what it was.
+	Change     TailChange
+	UsualShare float64
+	Usual      time.Duration
 	Pattern    string
 	// Suspects are ranked, most suspect first; without any nothing stands out.
 	Suspects []Suspect
@@ -57,10 +62,19 @@ type Tail struct {
 	// Scope is the share of the program's functions that Suspects is, zero when their
 	// number is unknown.
 	Scope float64
-	// News is set when this was not told yet, or is another explanation.
+	// News is set when this was not told yet, is another explanation, or has changed.
 	News    bool
 	Summary string
 }
+
+// TailChange is what of the slow requests of a kind has left its past.
+type TailChange string
+
+// The changes: there are more of them, or they take longer.
+const (
+	TailChangeShare  = TailChange(tail.ChangeShare)
+	TailChangeLength = TailChange(tail.ChangeLength)
+)
 
 // Within is the time of a function in a request, on CPU and waiting, of all threads that
 // work for it.
@@ -92,6 +106,10 @@ const (
 	// patienceSlow is how many slow requests there must be for it to be told that
 	// nothing explains them.
 	patienceSlow = 50
+	// mostStands bounds for how much time a recorded second may stand.
+	mostStands = 10
+	// maxCalls is of how many calls a hop a part is taken.
+	maxCalls = 1024
 )
 
 // slowRequests follows the requests of a service.
@@ -99,20 +117,34 @@ type slowRequests struct {
 	pool   *tail.Pool // nil when switched off
 	units  tail.Units
 	period float64
-	kinds  map[string]*slowKind
-	now    []Tail
+	// delay is for how long threads waited for a CPU once a recorded wait was over, in
+	// nanoseconds.
+	delay float64
+	// stands is for how much time a recorded second stood in the last hop: that wait is
+	// not seen while calls are not recorded.
+	stands float64
+	// calls is how many waits were told by calls in this hop, or since the last time that
+	// there were too many; one in every is taken.
+	calls, every int
+	// idle tells where threads wait for something to do, as of the last hop.
+	idle  func(hop.Place) bool
+	kinds map[string]*slowKind
+	now   []Tail
 }
 
 // slowKind is what was said of a kind, and what would be said if it is said again.
 type slowKind struct {
 	told, next string
+	changed    TailChange
 }
 
 func newSlowRequests(cfg Config, stacks *frames.Table, classes *threadtrace.Classes) slowRequests {
 	if !cfg.SlowRequests {
 		return slowRequests{}
 	}
-	return slowRequests{pool: tail.NewPool(int64(cfg.Window)), units: tail.Units{Stacks: stacks, Classes: classes}, kinds: map[string]*slowKind{}}
+	pool := tail.NewPool(int64(cfg.Window))
+	pool.Mixed = !cfg.follows(RuleSlowApart)
+	return slowRequests{pool: pool, units: tail.Units{Sights: tail.Sights{Stacks: stacks, Classes: classes}}, kinds: map[string]*slowKind{}}
 }
 
 // AddRequests takes requests that are over. They must come within ten seconds of their
@@ -184,36 +216,59 @@ func (a *Analyzer) SeenWithin(r Request, most int) (list []Seen) {
 	return list
 }
 
-// see takes an event of a thread.
-func (s *slowRequests) see(thread int32, e *threadtrace.Event) {
+// see takes an event of a thread; place is its stack as that of a wait, recorded since when
+// all its calls were recorded, zero when they are not.
+func (s *slowRequests) see(thread int32, e *threadtrace.Event, place uint32, recorded int64) {
 	if s.pool == nil {
 		return
 	}
-	if s.pool.TakesUnits(e.Time) {
-		s.units.See(thread, e)
-	}
-	if e.Stack == 0 || e.Kind != threadtrace.KindSample && e.Kind != threadtrace.KindBlocked {
-		return
-	}
-	at := tail.Sighting{Time: e.Time, Duration: e.Duration, Thread: thread, Stack: e.Stack, Number: e.Number}
-	if at.Waiting = e.Kind == threadtrace.KindBlocked; !at.Waiting {
+	if e.Kind == threadtrace.KindSample {
 		s.period = float64(e.Duration)
 	}
-	s.pool.See(at)
+	if e.Kind == threadtrace.KindCall {
+		s.delay += float64(e.Delay)
+	}
+	told := *e
+	told.Stack = place
+	sight := s.units.Of(thread, &told)
+	told.Stack = sight.Stack
+	if s.pool.TakesUnits(e.Time) {
+		s.units.See(thread, &told, &sight, recorded, s.pool.Add)
+		return
+	}
+	switch {
+	case e.Kind == threadtrace.KindCall || e.Kind == threadtrace.KindInFlight:
+		if !sight.Vague {
+			s.seeCall(thread, e, sight.Seen[0])
+		}
+		return
+	case e.Kind == threadtrace.KindBlocked && recorded > 0 && thread > 0 && !sight.Vague:
+		return // the call itself tells it
+	}
+	for _, t := range sight.Seen {
+		s.pool.See(tail.Sighting{Time: e.Time, Duration: t.Time, Thread: thread, Stack: t.Stack, Number: t.Number, Waiting: t.Waiting})
+	}
 }
 
-// unit takes an execution unit, while no spans tell of the requests.
-func (s *slowRequests) unit(u *unit.Unit, broken int64) {
-	if s.pool == nil {
+// seeCall takes a call as a wait. Where there are many, one stands for several.
+func (s *slowRequests) seeCall(thread int32, e *threadtrace.Event, t unit.StackTime) {
+	if t.Stack == 0 || s.idle != nil && s.idle(hop.Place{Stack: t.Stack, Number: t.Number}) {
 		return
 	}
-	if !s.pool.TakesUnits(u.End) {
-		s.units.Skip(u.ThreadID)
+	s.calls++
+	if s.every = max(1, s.every); s.calls%s.every != 0 {
 		return
 	}
-	if r, ok := s.units.Take(u, broken); ok {
-		s.pool.Add(r)
+	if s.calls/s.every > maxCalls {
+		s.calls, s.every = 0, 2*s.every
 	}
+	took := float64(t.Time)
+	if s.stands > 1 {
+		took += (s.stands - 1) * float64(e.Delay)
+	}
+	s.pool.See(tail.Sighting{
+		Time: e.Time + e.Duration/2, Duration: int64(float64(s.every) * took), Thread: thread, Stack: t.Stack, Number: t.Number, Waiting: true,
+	})
 }
 
 // judge pools what is complete by a hop, and says what tells slow requests apart.
@@ -222,7 +277,18 @@ func (s *slowRequests) judge(a *Analyzer, c *hop.Closed) {
 		return
 	}
 	until := c.End
-	seen := tail.Seen{Seconds: c.CallSeconds, CPU: c.CPUTotal / 1e9 * c.Seconds, RunDelay: c.RunDelay / 1e9 * c.Seconds}
+	// The rest is of threads that would have gone on.
+	delay := c.RunDelay
+	if s.stands = 1; c.CallSeconds > 0 {
+		s.stands = min(c.Seconds/c.CallSeconds, mostStands)
+		delay = max(0, delay-s.delay/c.CallSeconds)
+	}
+	s.delay = 0
+	if s.calls < maxCalls/4*s.every {
+		s.every = max(1, s.every/2)
+	}
+	s.calls = 0
+	seen := tail.Seen{Seconds: c.CallSeconds, CPU: c.CPUTotal / 1e9 * c.Seconds, RunDelay: delay / 1e9 * c.Seconds}
 	if s.pool.HasSpans(c.End) {
 		until, seen.Seconds = until-spansLate, c.Seconds
 	}
@@ -235,7 +301,8 @@ func (s *slowRequests) judge(a *Analyzer, c *hop.Closed) {
 	if s.period <= 0 {
 		return
 	}
-	v := tail.View{Stacks: a.stacks, Classes: a.classes, Idle: a.resting(), Period: s.period}
+	s.idle = a.resting()
+	v := tail.View{Stacks: a.stacks, Classes: a.classes, Idle: s.idle, Period: s.period}
 	for _, found := range s.pool.Contrasts(v) {
 		t := a.describeTail(&found, c)
 		if s.say(&t, found.Slow) {
@@ -281,13 +348,11 @@ func (s *slowRequests) say(t *Tail, slow float64) bool {
 		}
 		return k.told == what
 	}
-	if k.told == what {
-		return true
-	}
-	if !again {
+	if k.told != what && !again {
 		return false
 	}
-	k.told, t.News = what, true
+	t.News = k.told != what || t.Change != k.changed && t.Change != ""
+	k.told, k.changed = what, t.Change
 	return true
 }
 
@@ -298,6 +363,6 @@ func (s *slowRequests) bytes() int64 {
 	if s.pool == nil {
 		return 0
 	}
-	const perThread = 640
+	const perThread = 1024
 	return s.pool.Bytes() + perThread*int64(s.units.Len())
 }

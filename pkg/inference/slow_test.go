@@ -24,7 +24,11 @@ type shop struct {
 	tied bool
 	// spans is set when spans come, traced when all calls are recorded.
 	spans, traced bool
-	told          []Tail
+	// burst is for how long of each two seconds calls are recorded; zero is always.
+	burst time.Duration
+	// at is the time.
+	at   int64
+	told []Tail
 	// after sees the requests of each second once they are judged.
 	after func([]Request)
 }
@@ -54,13 +58,12 @@ type way func(key int) []step
 
 func (s *shop) run(seconds int64, rate float64, of way) {
 	const moment = int64(time.Millisecond)
-	look := int64(100 * time.Millisecond)
-	sample := second / 97
+	look := int64(200 * time.Millisecond)
+	sample, phase := second/97, int64(1700*time.Microsecond) // each CPU has its own clock
 	batches := map[int32]*threadtrace.Batch{}
-	next := map[int32]int64{}
 	for at := epoch; at < epoch+seconds*second; at += moment {
+		s.at = at
 		for _, c := range s.threads {
-			s.work(c, at, rate, of)
 			st := step{stack: idleStack, call: "recvfrom"}
 			if len(c.steps) > 0 {
 				st = c.steps[0]
@@ -71,16 +74,20 @@ func (s *shop) run(seconds int64, rate float64, of way) {
 				batches[c.id] = b
 			}
 			switch {
-			case st.call == "" && at >= next[c.id]:
-				next[c.id] = at + sample
+			case st.call == "" && (at+int64(c.id)*phase)%sample < moment:
 				s.see(b, st, threadtrace.Event{Time: at, Kind: threadtrace.KindSample, Number: threadtrace.NoCall, Duration: sample})
 			case st.call != "" && at%look == 0:
-				s.see(b, st, threadtrace.Event{Time: at, Kind: threadtrace.KindBlocked, Number: number(s.t, st.call), Duration: look, Elapsed: moment})
+				s.see(b, st, threadtrace.Event{Time: at, Kind: threadtrace.KindBlocked, Number: number(s.t, st.call), Duration: look, Elapsed: s.elapsed(c, at, look)})
+			}
+			if s.traced && s.burst > 0 && (at-epoch)%burstsApart == int64(s.burst) && st.call != "" {
+				from := max(c.since, at-int64(s.burst))
+				s.see(b, st, threadtrace.Event{Time: from, Kind: threadtrace.KindInFlight, Cut: true, Number: number(s.t, st.call), Duration: at - from})
 			}
 			for i := range c.events {
 				s.see(b, step{stack: c.stacks[i]}, c.events[i])
 			}
 			c.events, c.stacks = nil, nil
+			s.work(c, at, rate, of)
 		}
 		if (at+moment)%second == 0 {
 			s.flush(batches, at+moment)
@@ -98,15 +105,16 @@ func (s *shop) work(c *clerk, at int64, rate float64, of way) {
 		c.key++
 		c.start, c.steps = at, of(s.rng.IntN(1000))
 		c.left = int64(c.steps[0].took)
+		return
 	}
 	c.left -= int64(time.Millisecond)
 	for c.left <= 0 && len(c.steps) > 0 {
-		s.call(c, c.steps[0], at+int64(time.Millisecond))
+		s.call(c, c.steps[0], at)
 		if c.steps = c.steps[1:]; len(c.steps) > 0 {
 			c.left += int64(c.steps[0].took)
 			continue
 		}
-		r := Request{Kind: "GET /ticket", Start: c.start, End: at + int64(time.Millisecond)}
+		r := Request{Kind: "GET /ticket", Start: c.start, End: at}
 		r.ID[0], r.ID[1], r.ID[2] = byte(c.key), byte(c.key>>8), byte(c.id)
 		if s.tied {
 			r.Thread = c.id
@@ -115,10 +123,34 @@ func (s *shop) work(c *clerk, at int64, rate float64, of way) {
 	}
 }
 
+// burstsApart is from the begin of one burst to that of the next.
+const burstsApart = 2 * second
+
+// burstAt is when the burst that holds an instant began, zero when none does.
+func (s *shop) burstAt(at int64) int64 {
+	switch in := (at - epoch) % burstsApart; {
+	case s.burst == 0:
+		return epoch
+	case in < int64(s.burst):
+		return at - in
+	}
+	return 0
+}
+
+// elapsed is for how long a thread is known to wait: since its call was made, if that
+// was recorded, else since the first look at it.
+func (s *shop) elapsed(c *clerk, at, look int64) int64 {
+	if b := s.burstAt(at); s.traced && b > 0 && c.since >= b {
+		return at - c.since
+	}
+	return (at - c.since) / look * look
+}
+
 // call records a call that ends now, if it is one and calls are recorded.
 func (s *shop) call(c *clerk, st step, now int64) {
-	if s.traced && st.call != "" {
-		c.events = append(c.events, threadtrace.Event{Time: c.since, Kind: threadtrace.KindCall, Number: number(s.t, st.call), Duration: now - c.since})
+	if b := s.burstAt(now); s.traced && b > 0 && st.call != "" {
+		from := max(b, c.since)
+		c.events = append(c.events, threadtrace.Event{Time: from, Kind: threadtrace.KindCall, Number: number(s.t, st.call), Duration: now - from, Cut: c.since < b})
 		c.stacks = append(c.stacks, st.stack)
 	}
 	c.since = now
@@ -131,13 +163,19 @@ func (s *shop) see(b *threadtrace.Batch, st step, e threadtrace.Event) {
 }
 
 func (s *shop) flush(batches map[int32]*threadtrace.Batch, now int64) {
-	c := threadtrace.Coverage{
-		Start: now - second, End: now, SamplePeriod: time.Duration(second / 97), SnapshotPeriod: 100 * time.Millisecond, Threads: len(s.threads),
+	for from := now - second; from < now; {
+		c := threadtrace.Coverage{
+			Start: from, End: now, SamplePeriod: time.Duration(second / 97), SnapshotPeriod: 200 * time.Millisecond, Threads: len(s.threads),
+		}
+		if b := s.burstAt(from); s.traced && b > 0 {
+			if s.burst > 0 {
+				c.End = min(now, b+int64(s.burst))
+			}
+			c.Traced = time.Duration(c.End - c.Start)
+		}
+		s.analyzer.AddCoverage(c)
+		from = c.End
 	}
-	if s.traced {
-		c.Traced = time.Second
-	}
-	s.analyzer.AddCoverage(c)
 	for _, c := range s.threads {
 		if b := batches[c.id]; b != nil {
 			slices.SortStableFunc(b.Events, func(a, b threadtrace.Event) int { return cmp.Compare(a.Time, b.Time) })
@@ -191,15 +229,21 @@ func TestTheFunctionBehindSlowRequests(t *testing.T) {
 		{"waits", slowly(30, step{stack: "@fsync append answer serve start", call: "fsync", took: 60 * ms}), "append", DifferencePath},
 		{"sleeps", slowly(30, step{stack: "@clock_nanosleep retry answer serve start", call: "clock_nanosleep", took: 60 * ms}), "retry", DifferencePath},
 		{"one in ten", slowly(100, step{stack: "match rule answer serve start", took: 30 * ms}), "match", DifferencePath},
+		{"computes for long", slowly(30, step{stack: "match rule answer serve start", took: 300 * ms}), "match", DifferencePath},
+		{"waits for long", slowly(30, step{stack: "@fsync append answer serve start", call: "fsync", took: 300 * ms}), "append", DifferencePath},
 		{"is larger", slowly(30, step{stack: "hash seal answer serve start", took: 50 * ms}), "hash", DifferenceSame},
 	} {
-		for _, by := range []string{"spans", "spans with threads", "units"} {
+		for _, by := range []string{"spans", "spans with threads", "units", "units in bursts"} {
 			t.Run(tc.name+"/"+by, func(t *testing.T) {
 				right := 0
 				var said []string
 				for seed := range uint64(seeds) {
 					s := newShop(t, seed, 6)
-					s.spans, s.tied, s.traced = by != "units", by == "spans with threads", by == "units"
+					s.traced = strings.HasPrefix(by, "units")
+					s.spans, s.tied = !s.traced, by == "spans with threads"
+					if by == "units in bursts" {
+						s.burst = 200 * ms
+					}
 					s.run(90, 12, tc.of)
 					if len(s.told) == 0 {
 						said = append(said, "nothing")
@@ -216,6 +260,47 @@ func TestTheFunctionBehindSlowRequests(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A tail is never a warning because it is there, only when it has changed.
+func TestATailThatLeavesItsPast(t *testing.T) {
+	for _, tc := range []struct {
+		name     string
+		permille int // go the slow way after six minutes
+		took     time.Duration
+		want     TailChange
+	}{
+		{"as ever", 30, 50 * ms, ""},
+		{"there are more", 150, 50 * ms, TailChangeShare},
+		{"they take longer", 30, 200 * ms, TailChangeLength},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newShop(t, 3, 6)
+			s.run(460, 8, func(key int) []step {
+				permille, took := 30, 50*ms
+				if s.at > epoch+360*second {
+					permille, took = tc.permille, tc.took
+				}
+				if key < permille {
+					return []step{{stack: "match rule answer serve start", took: took}, {stack: "hash seal answer serve start", took: 4 * ms}}
+				}
+				return []step{{stack: "hash seal answer serve start", took: 4 * ms}}
+			})
+			changes := map[int64]bool{} // by hop
+			for _, told := range s.told {
+				if told.Change == "" {
+					continue
+				}
+				changes[told.End] = true
+				if told.Change != tc.want {
+					t.Errorf("%q: %s", told.Change, told.Summary)
+				}
+			}
+			if (tc.want != "") != (len(changes) == 1) {
+				t.Errorf("told %d times", len(changes))
+			}
+		})
 	}
 }
 

@@ -130,10 +130,20 @@ func TestTailConventions(t *testing.T) {
 	tail := tailOf("GET")
 	attrs := pcommon.NewMap()
 	taillog.Describe(&tail, attrs)
+	for _, change := range []inference.TailChange{inference.TailChangeShare, inference.TailChangeLength} {
+		changed := tailOf("GET")
+		changed.Change, changed.UsualShare, changed.Usual = change, 0.01, time.Millisecond
+		ld, _ := taillog.Record(anomalylog.Scope{}, &changed)
+		rec := ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0)
+		assert.Equal(t, plog.SeverityNumberWarn, rec.SeverityNumber())
+		taillog.Describe(&changed, attrs)
+	}
 	for _, key := range []string{anomalylog.AttrSuspects, anomalylog.AttrNames, anomalylog.AttrPath, anomalylog.AttrScope, anomalylog.AttrSuspect, anomalylog.AttrFunction, anomalylog.AttrModule, anomalylog.AttrFile, anomalylog.AttrLine} {
 		assert.True(t, attrs.Remove(key), key) // as in an anomaly
 	}
 	conventiontest.Documented(t, taillog.EventTail, attrs)
+	ld, _ := taillog.Record(anomalylog.Scope{}, &tail)
+	assert.Equal(t, plog.SeverityNumberInfo, ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0).SeverityNumber())
 	span := ptrace.NewSpan()
 	slow := taillog.SlowOf(&tail)
 	require.True(t, taillog.AppendEvent(span, &slow, taillog.EvidenceKind))

@@ -18,6 +18,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 
 	"github.com/perfscope/perfscope/testbed/load"
+	"github.com/perfscope/perfscope/testbed/server"
 )
 
 // exporter sends the spans of an instrumented client as SDKs do, every so often.
@@ -123,42 +124,65 @@ func post(url string, spans ptrace.Traces) error {
 	return nil
 }
 
-// client is one connection of a load.
-type client struct {
-	http     http.Client
+// visitor is one connection of a load.
+type visitor struct {
+	asker
 	server   string
 	permille int
 	exporter *exporter
 }
 
-func dial(server string, permille int, e *exporter) func() (load.Client, error) {
+func (sc *Scenario) dial(s *server.Server, permille int, e *exporter) func() (load.Client, error) {
+	to := sc.Dial
+	if to == nil {
+		to = byItem
+	}
 	return func() (load.Client, error) {
-		return &client{
-			http:   http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1}, Timeout: 20 * time.Second},
-			server: server, permille: permille, exporter: e,
-		}, nil
+		a, err := to(s)
+		if err != nil {
+			return nil, err
+		}
+		return &visitor{asker: a, server: s.Addr, permille: permille, exporter: e}, nil
 	}
 }
 
-func (c *client) Request(r *rand.Rand) error {
+func (c *visitor) Request(r *rand.Rand) error {
 	id := 1000*(1+r.IntN(50)) + r.IntN(1000)
+	slow := id%1000 < c.permille
 	start := time.Now()
-	answer, err := c.http.Get(fmt.Sprintf("http://%s/item/%d", c.server, id))
-	if err != nil {
+	if err := c.ask(id, slow); err != nil {
 		return err
+	}
+	c.exporter.add(start, time.Now(), c.server, slow)
+	return nil
+}
+
+func (c *visitor) Close() error { return c.close() }
+
+// byItem asks a server of the testbed's own, which knows which items are slow.
+func byItem(s *server.Server) (asker, error) {
+	c := newHTTP()
+	ask := func(id int, _ bool) error {
+		status, err := get(c, fmt.Sprintf("http://%s/item/%d", s.Addr, id))
+		if err == nil && status != http.StatusOK {
+			err = fmt.Errorf("status %d", status)
+		}
+		return err
+	}
+	return asker{ask: ask, close: func() error { c.CloseIdleConnections(); return nil }}, nil
+}
+
+func newHTTP() *http.Client {
+	return &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1}, Timeout: 20 * time.Second}
+}
+
+// get reads an answer, whichever it is.
+func get(c *http.Client, url string) (status int, err error) {
+	answer, err := c.Get(url)
+	if err != nil {
+		return 0, err
 	}
 	defer answer.Body.Close()
-	if _, err = io.Copy(io.Discard, answer.Body); err != nil {
-		return err
-	}
-	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s", answer.Status)
-	}
-	c.exporter.add(start, time.Now(), c.server, id%1000 < c.permille)
-	return nil
-}
-
-func (c *client) Close() error {
-	c.http.CloseIdleConnections()
-	return nil
+	_, err = io.Copy(io.Discard, answer.Body)
+	return answer.StatusCode, err
 }

@@ -33,10 +33,14 @@ func Verdict(results []Result) bool {
 			}
 			continue
 		}
-		key := fmt.Sprintf("%g %% of the requests, without spans", 100*r.Share)
+		how, on := "without", ""
 		if r.Spans {
-			key = fmt.Sprintf("%g %% of the requests, with spans", 100*r.Share)
+			how = "with"
 		}
+		if r.Unseen {
+			on = " on servers that nothing was chosen by"
+		}
+		key := fmt.Sprintf("%g %% of the requests%s, %s spans", 100*r.Share, on, how)
 		c := counts[key]
 		if c == nil {
 			c = &count{}

@@ -47,6 +47,8 @@ type Result struct {
 	Honest    bool    `json:"honest,omitempty"`
 	// Replayed is set when the recording of a run was judged once more.
 	Replayed bool `json:"replayed,omitempty"`
+	// Unseen is set where nothing was chosen while looking at it.
+	Unseen bool `json:"unseen,omitempty"`
 	// Right is set when an honest mixture is named as one.
 	Right bool `json:"right,omitempty"`
 }
@@ -107,7 +109,7 @@ func Run(ctx context.Context, sc Scenario, share float64, length time.Duration, 
 	sent := make(chan struct{})
 	go func() { defer close(sent); exporter.run(sending) }()
 	began := time.Now()
-	l := load.Start(ctx, load.Config{Dial: dial(s.Addr, way.Permille, exporter), Workers: workers, Rate: cmp.Or(sc.Rate, 60)})
+	l := load.Start(ctx, load.Config{Dial: sc.dial(s, way.Permille, exporter), Workers: workers, Rate: cmp.Or(sc.Rate, 60)})
 	select {
 	case <-time.After(length):
 	case <-ctx.Done():
@@ -115,6 +117,10 @@ func Run(ctx context.Context, sc Scenario, share float64, length time.Duration, 
 	figures := l.Take()
 	l.Stop()
 	ended := time.Now()
+	pids := map[int]bool{s.PID(): true}
+	for _, pid := range server.Descendants(s.PID()) {
+		pids[pid] = true
+	}
 	stop()
 	<-sent
 	if err := errors.Join(a.Stop(), exporter.err, ctx.Err()); err != nil {
@@ -123,7 +129,7 @@ func Run(ctx context.Context, sc Scenario, share float64, length time.Duration, 
 	if figures.Requests == 0 {
 		return nil, fmt.Errorf("no request was answered: %w", figures.LastError)
 	}
-	base, err := baselines(records, sc, s.PID(), baseline.Span{From: began.UnixNano(), To: ended.UnixNano()})
+	base, err := baselines(records, sc, pids, baseline.Span{From: began.UnixNano(), To: ended.UnixNano()})
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +146,7 @@ func Run(ctx context.Context, sc Scenario, share float64, length time.Duration, 
 		return nil, err
 	}
 	for _, r := range []Result{with, without} {
-		r.Scenario, r.Share, r.Baselines, r.Honest = sc.Name, share, base, sc.Honest()
+		r.Scenario, r.Share, r.Baselines, r.Honest, r.Unseen = sc.Name, share, base, sc.Honest(), sc.Unseen
 		r.judge(sc)
 		results = append(results, r)
 	}
@@ -149,18 +155,18 @@ func Run(ctx context.Context, sc Scenario, share float64, length time.Duration, 
 
 // Again judges what was recorded of a scenario once more, with spans and without, by
 // the inference as it is now.
-func Again(sc Scenario, share float64, o runner.Options) (results []Result, err error) {
+func Again(sc Scenario, share float64, cfg inference.Config, o runner.Options) (results []Result, err error) {
 	out := filepath.Join(o.Out, "tail", fmt.Sprintf("%s-%g", sc.Name, 100*share))
 	spans, err := requests(filepath.Join(out, "spans.json"))
 	if err != nil || len(spans) == 0 {
 		return nil, errors.Join(err, fmt.Errorf("%s holds no spans", out))
 	}
 	for _, list := range [][]inference.Request{spans, nil} {
-		r, err := replayed(filepath.Join(out, "records.bin"), sc.Service, time.Unix(0, spans[0].Start), list, inference.DefaultConfig())
+		r, err := replayed(filepath.Join(out, "records.bin"), sc.Service, time.Unix(0, spans[0].Start), list, cfg)
 		if err != nil {
 			return nil, err
 		}
-		r.Scenario, r.Share, r.Honest, r.Replayed = sc.Name, share, sc.Honest(), true
+		r.Scenario, r.Share, r.Honest, r.Unseen, r.Replayed = sc.Name, share, sc.Honest(), sc.Unseen, true
 		r.judge(sc)
 		results = append(results, r)
 	}
@@ -178,11 +184,11 @@ func (r *Result) judge(sc Scenario) {
 	r.Right = sc.Honest() && r.Warnings == 0 && (r.Difference == sc.Says || r.Difference == "")
 }
 
-func baselines(records string, sc Scenario, pid int, during baseline.Span) (b Baselines, err error) {
+func baselines(records string, sc Scenario, pids map[int]bool, during baseline.Span) (b Baselines, err error) {
 	if sc.Honest() {
 		return b, nil
 	}
-	ranks, err := baseline.Rank(records, baseline.Question{PIDs: map[int]bool{pid: true}, Normal: during, Slow: during, Truth: sc.Truth})
+	ranks, err := baseline.Rank(records, baseline.Question{PIDs: pids, Normal: during, Slow: during, Truth: sc.Truth})
 	if err != nil && !errors.Is(err, recording.ErrTruncated) {
 		return b, err
 	}

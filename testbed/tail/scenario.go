@@ -24,11 +24,19 @@ type Scenario struct {
 	Says  string
 	// Peer is set when it asks another service.
 	Peer bool
+	// Dial connects to it; by default over HTTP, and it knows itself what is slow.
+	Dial func(*server.Server) (asker, error)
+	// Unseen is set where nothing was chosen while looking at it.
+	Unseen bool
 }
 
 // Scenarios are all of them. The truths were written down before the first run.
 func Scenarios() []Scenario {
-	return []Scenario{
+	list := unseen()
+	for i := range list {
+		list[i].Unseen = true
+	}
+	return append([]Scenario{
 		{Name: "go-buffer", Service: "kiosk", Start: server.StartKiosk, Way: "history", Truth: []string{"main.renderHistory"}},
 		{Name: "go-convoy", Service: "kiosk", Start: server.StartKiosk, Way: "prices", Truth: []string{"main.(*shop).revalue"}},
 		{Name: "go-n-plus-1", Service: "kiosk", Start: server.StartKiosk, Way: "related", Truth: []string{"main.(*shop).loadRelated"}, Peer: true},
@@ -51,7 +59,7 @@ func Scenarios() []Scenario {
 		{Name: "python-large", Service: "desk", Start: server.StartDesk, Way: "large", Says: "more_of_the_same"},
 		{Name: "node-large", Service: "booth", Start: server.StartBooth, Way: "large", Says: "more_of_the_same"},
 		{Name: "java-large", Service: "counter", Start: server.StartCounter, Way: "large", Says: "more_of_the_same"},
-	}
+	}, list...)
 }
 
 // Honest reports whether nothing is wrong with the server.
@@ -60,10 +68,12 @@ func (s *Scenario) Honest() bool { return len(s.Truth) == 0 }
 // peer is a service that answers at once, and slowly where it is asked to.
 func peer() (addr string, stop func(), err error) {
 	mux := http.NewServeMux()
-	mux.HandleFunc("/slow", func(w http.ResponseWriter, _ *http.Request) {
+	slow := func(w http.ResponseWriter, _ *http.Request) {
 		time.Sleep(80 * time.Millisecond)
 		_, _ = w.Write([]byte("1.08"))
-	})
+	}
+	mux.HandleFunc("/slow", slow)
+	mux.HandleFunc("/app/report", slow)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		time.Sleep(1200 * time.Microsecond)
 		_, _ = w.Write([]byte("ticket"))

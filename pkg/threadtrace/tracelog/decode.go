@@ -39,31 +39,37 @@ func IsRecord(rec plog.LogRecord) bool {
 }
 
 // Decode reads the records of one scope of one resource and hands over what
-// they hold. Event records are grouped into one batch per thread, delivered
+// they hold: first what was looked at, which says what a missing event means, then the
+// events. Event records are grouped into one batch per thread, delivered
 // after the packed ones. Records of other kinds are skipped. A record that
 // cannot be read gives one error that names it; the others are delivered.
 func Decode(recs plog.LogRecordSlice, h Handler) []error {
 	var errs []error
 	var threads grouping
-	for i := range recs.Len() {
-		rec := recs.At(i)
+	fails := func(i int, err error) {
+		if rec := recs.At(i); err != nil {
+			errs = append(errs, fmt.Errorf("log record %d (%s, %s): %w", i, rec.EventName(), threadLabel(rec), err))
+		}
+	}
+	for i, rec := range recs.All() {
+		if rec.EventName() == EventCoverage {
+			c, err := decodeCoverage(rec)
+			if fails(i, err); err == nil && h.Coverage != nil {
+				h.Coverage(c)
+			}
+		}
+	}
+	for i, rec := range recs.All() {
 		var err error
 		switch rec.EventName() {
 		case EventBatch:
 			err = decodePacked(rec, h)
 		case EventCall:
 			err = threads.add(rec, h.Arch)
-		case EventCoverage:
-			var c *threadtrace.Coverage
-			if c, err = decodeCoverage(rec); err == nil && h.Coverage != nil {
-				h.Coverage(c)
-			}
 		case EventMachine:
 			err = decodeMachine(rec, h)
 		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("log record %d (%s, %s): %w", i, rec.EventName(), threadLabel(rec), err))
-		}
+		fails(i, err)
 	}
 	for _, b := range threads.batches {
 		deliver(h, h.Arch, b)

@@ -30,7 +30,7 @@ func ExampleDecode() {
 	})
 	fmt.Println(len(errs), "errors")
 	// Output:
-	// thread 7: read returned 100
 	// 1 s were traced
+	// thread 7: read returned 100
 	// 0 errors
 }

@@ -18,6 +18,9 @@ const (
 	AttrSlow       = "perfscope.tail.slow"      // s
 	AttrExplained  = "perfscope.tail.explained"
 	AttrDifference = "perfscope.tail.difference"
+	AttrChange     = "perfscope.tail.change" // share or length
+	AttrUsualShare = "perfscope.tail.usual_share"
+	AttrUsualSlow  = "perfscope.tail.usual_slow" // s
 	AttrPattern    = "perfscope.tail.pattern"
 	AttrSummary    = "perfscope.tail.summary"
 	AttrEvidence   = "perfscope.tail.evidence" // own or kind

@@ -21,11 +21,13 @@ const (
 	EvidenceKind Evidence = "kind"
 )
 
-// Record makes the log record of a tail; the resource is to be filled.
+// Record makes the log record of a tail, a warning when it has left its past; the resource is to be filled.
 func Record(scope anomalylog.Scope, t *inference.Tail) (ld plog.Logs, resource pcommon.Map) {
 	ld, resource, rec := anomalylog.Warning(scope, EventTail, t.Start, t.End)
-	rec.SetSeverityNumber(plog.SeverityNumberInfo)
-	rec.SetSeverityText("INFO")
+	if t.Change == "" {
+		rec.SetSeverityNumber(plog.SeverityNumberInfo)
+		rec.SetSeverityText("INFO")
+	}
 	rec.Body().SetStr(anomalylog.UTF8(t.Summary))
 	Describe(t, rec.Attributes())
 	return ld, resource
@@ -33,7 +35,7 @@ func Record(scope anomalylog.Scope, t *inference.Tail) (ld plog.Logs, resource p
 
 // Describe writes a tail as the attributes of its log record.
 func Describe(t *inference.Tail, dst pcommon.Map) {
-	dst.EnsureCapacity(18)
+	dst.EnsureCapacity(20)
 	dst.PutStr(AttrKind, anomalylog.UTF8(t.Kind))
 	source := "units"
 	if t.Spans {
@@ -50,6 +52,14 @@ func Describe(t *inference.Tail, dst pcommon.Map) {
 	}
 	dst.PutDouble(AttrExplained, t.Explained)
 	dst.PutStr(AttrDifference, string(t.Difference))
+	switch t.Change {
+	case inference.TailChangeShare:
+		dst.PutStr(AttrChange, string(t.Change))
+		dst.PutDouble(AttrUsualShare, t.UsualShare)
+	case inference.TailChangeLength:
+		dst.PutStr(AttrChange, string(t.Change))
+		dst.PutDouble(AttrUsualSlow, t.Usual.Seconds())
+	}
 	if t.Pattern != "" {
 		dst.PutStr(AttrPattern, t.Pattern)
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/perfscope/perfscope/pkg/inference"
 	"github.com/perfscope/perfscope/testbed/runner"
 	"github.com/perfscope/perfscope/testbed/tail"
 )
@@ -21,8 +22,20 @@ func main() {
 	length := flag.Duration("length", 75*time.Second, "for how long each server is watched")
 	percents := flag.String("shares", "3", "how many of a hundred requests are slow, separated by commas")
 	again := flag.Bool("again", false, "judge the recordings of an earlier run once more")
+	dry := flag.Bool("dry", false, "write nothing")
+	without := flag.String("without", "", fmt.Sprintf("judge the recordings without these `rules`, separated by commas, of %v; nothing is written", inference.Rules()))
 	flag.Parse()
+	cfg := inference.DefaultConfig()
+	if *without != "" {
+		*again, *dry = true, true
+		for _, rule := range strings.Split(*without, ",") {
+			cfg.Without = append(cfg.Without, inference.Rule(rule))
+		}
+	}
 	runner.Main(func(ctx context.Context, o runner.Options) (bool, error) {
+		if err := cfg.Validate(); err != nil {
+			return false, err
+		}
 		var results []tail.Result
 		ok := true
 		for _, sc := range tail.Scenarios() {
@@ -36,7 +49,7 @@ func main() {
 				}
 				run := func() ([]tail.Result, error) { return tail.Run(ctx, sc, percent/100, *length, o) }
 				if *again {
-					run = func() ([]tail.Result, error) { return tail.Again(sc, percent/100, o) }
+					run = func() ([]tail.Result, error) { return tail.Again(sc, percent/100, cfg, o) }
 				}
 				rows, err := run()
 				if err != nil {
@@ -51,6 +64,9 @@ func main() {
 					rows[i].Print()
 				}
 				results = append(results, rows...)
+				if *dry {
+					continue
+				}
 				if err := tail.Save(filepath.Join(o.Out, "tail.json"), results); err != nil {
 					return false, err
 				}

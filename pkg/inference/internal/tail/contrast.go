@@ -29,6 +29,10 @@ type Contrast struct {
 	// 1: where it is much the slow ones do more of the same. Negative is not known: fast
 	// ones were hardly seen.
 	Same float64
+	// Change is what of the slow requests has left its past, Usual what that is there: a
+	// share, or nanoseconds.
+	Change Change
+	Usual  float64
 	// InCalls is, by stack and call, the share of its time on CPU that is in the call.
 	InCalls map[uint32]map[int32]float64
 	// Times are the evidence, Scale what one sighting of it is.
@@ -68,7 +72,7 @@ func (p *Pool) Contrasts(v View) (found []Contrast) {
 		if !k.known || k.of[isSlow].n < fewSlow || k.of[isFast].n < fewSlow || k.of[isSlow].looked <= 0 || k.of[isFast].looked <= 0 {
 			continue
 		}
-		if !p.matters(k) {
+		if !p.matters(k) || k.name == theRuntimes && p.hasOwn() {
 			continue
 		}
 		s, ok := index[classIndex(i, isSlow)]
@@ -77,10 +81,20 @@ func (p *Pool) Contrasts(v View) (found []Contrast) {
 			if cells == nil {
 				cells = p.cells(v)
 			}
-			found = append(found, p.contrast(i, cells, v, newEstimate(inverse, index, s, f, k)))
+			e := newEstimate(inverse, index, s, f, k)
+			if p.Mixed {
+				e = p.mixed(k)
+			}
+			found = append(found, p.contrast(i, cells, v, e))
 		}
 	}
 	return found
+}
+
+// hasOwn reports whether some units are the application's: then what a runtime's threads do
+// for it (compile, collect garbage) are no requests.
+func (p *Pool) hasOwn() bool {
+	return slices.ContainsFunc(p.kinds, func(k *kind) bool { return k.name != theRuntimes && len(k.recent) >= fewRequests })
 }
 
 // matters reports whether somebody notices that requests are slow: each one by itself,
@@ -100,6 +114,7 @@ func (p *Pool) contrast(at int, cells map[baseline.Cell]*moments, v View, e esti
 		Kind: k.name, Spans: k.spans, Requests: k.of[isSlow].n + k.of[isFast].n, Slow: k.of[isSlow].n,
 		Threshold: k.split.threshold, Fast: k.mean(isFast), Long: k.mean(isSlow),
 	}
+	c.Change, c.Usual = k.past.leaves(k.split.threshold)
 	// Who runs has to wait for a CPU, too.
 	delayed := 1 + share(p.seen.RunDelay, p.seen.CPU)
 	closed, past := p.times(v, e, p.together(at), delayed)
@@ -107,7 +122,7 @@ func (p *Pool) contrast(at int, cells map[baseline.Cell]*moments, v View, e esti
 	held := map[bool]float64{}
 	for cell, m := range cells {
 		slow, fast, more, unsure := e.of(m)
-		if more <= 0 || e.sightings(m) < fewSightings || more < certain*unsure && p.chance(at, m) < beyondChance {
+		if more <= 0 || !p.Mixed && (e.sightings(m) < fewSightings || more < certain*unsure && p.chance(at, m) < beyondChance) {
 			continue
 		}
 		f := detect.Finding{Cell: cell, Time: slow, Expected: fast, Excess: more}
@@ -227,6 +242,9 @@ func (p *Pool) chance(kind int, m *moments) float64 {
 	within, all, part := s, s+f, share(of[isSlow].looked, of[isSlow].looked+of[isFast].looked)
 	if b := m.beside[kind]; b.all() > 0 {
 		within, all, part = b[isSlow], b.all(), share(p.beside[kind][isSlow], p.beside[kind].all())
+		// What every request does is done by the slow ones, too.
+		own := share(of[isSlow].n, of[isSlow].n+of[isFast].n)
+		part = own + (1-own)*part
 		s, square = m.at(0)
 	}
 	if s <= 0 || square <= 0 || part <= 0 || part >= 1 {
@@ -240,7 +258,10 @@ func (p *Pool) chance(kind int, m *moments) float64 {
 // where no thread is known, of the time while no slow one was under way. It is negative
 // when too little was seen of that.
 func (p *Pool) same(kind int, cells map[baseline.Cell]*moments, v *detect.Verdict) float64 {
-	const few = 10 // sightings
+	const (
+		few     = 10  // sightings
+		notMuch = 0.2 // of what is most is no answer to what slow ones do
+	)
 	tied := true
 	for _, m := range cells {
 		tied = tied && m.beside[kind].all() == 0
@@ -256,10 +277,15 @@ func (p *Pool) same(kind int, cells map[baseline.Cell]*moments, v *detect.Verdic
 		}
 		return time, time * share(t, square)
 	}
-	found, all, seen := 0.0, 0.0, 0.0
+	found, all, seen, most := 0.0, 0.0, 0.0, 0.0
 	for _, f := range v.Cells {
-		t, _ := usual(cells[f.Cell])
-		found += t
+		most = max(most, f.Excess)
+	}
+	for _, f := range v.Cells {
+		if f.Excess >= notMuch*most {
+			t, _ := usual(cells[f.Cell])
+			found += t
+		}
 	}
 	for cell, m := range cells {
 		if !cell.Inclusive {
@@ -316,7 +342,7 @@ func (p *Pool) Within(stacks *frames.Table, r *Request, function int32) bool {
 // SightingsOf are the first so many of the thread of a request while it was under way.
 func (p *Pool) SightingsOf(r *Request, most int) (list []Sighting) {
 	for _, s := range p.sightings {
-		if s.Time >= r.Start && s.Time < r.End && s.Thread == r.Thread && len(list) < most {
+		if s.Time >= r.Start && s.Time < r.End && s.Thread == r.Thread && s.Duration > 0 && len(list) < most {
 			list = append(list, s)
 		}
 	}

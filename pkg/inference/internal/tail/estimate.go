@@ -76,6 +76,16 @@ func newEstimate(inverse *mat.SymDense, index map[int]int, s, f int, k *kind) es
 	return e
 }
 
+// mixed takes all time of all requests for that of slow ones.
+func (p *Pool) mixed(k *kind) (e estimate) {
+	for c := range p.gram {
+		if k.spans == (c == 0) {
+			e.class, e.slow, e.fast = append(e.class, c), append(e.slow, 1e9/max(1, k.of[isSlow].looked)), append(e.fast, 0)
+		}
+	}
+	return e
+}
+
 func (k *kind) mean(class int) float64 { return k.of[class].time / k.of[class].n }
 
 // of is the time of a slow and of a fast request, the difference and its standard error.

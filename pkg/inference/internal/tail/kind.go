@@ -16,8 +16,11 @@ type kind struct {
 	split split
 	known bool
 	sizes sizes
+	// median is that of the last durations.
+	median float64
 	// of has the fast and the slow requests that were pooled, both fading.
-	of [2]pooled
+	of   [2]pooled
+	past past
 }
 
 // pooled is what is known of the fast or slow requests of a kind: how many, how long
@@ -32,6 +35,7 @@ const (
 func (k *kind) add(r *Request) {
 	t := took{time: r.duration(), class: classOf(r.Size)}
 	k.fresh++
+	k.past.add(t.time/k.costs(t.class), r.End)
 	if len(k.recent) < maxRecent {
 		k.recent = append(k.recent, t)
 		return
@@ -52,6 +56,7 @@ func (k *kind) resplit() (changed bool) {
 		d[i] = t.time / k.sizes[t.class]
 	}
 	now, ok := findSplit(d, k.split.threshold)
+	k.median = d[len(d)/2]
 	switch {
 	case ok && k.known && now.threshold == k.split.threshold:
 		k.split.median = now.median
@@ -63,9 +68,18 @@ func (k *kind) resplit() (changed bool) {
 	return true
 }
 
+// counts reports whether it is known how long a request took, or that it was long: of
+// those of which the end was not seen only the long ones have much to tell.
+func (k *kind) counts(r *Request) bool {
+	return !r.Part || r.Begun && k.median > 0 && r.duration() >= longer*k.median
+}
+
+// costs is what requests of a size take, relative to the median of the kind.
+func (k *kind) costs(class int) float64 { return max(1, k.sizes[class]) }
+
 // class tells whether a request is slow.
 func (k *kind) class(r *Request) int {
-	if k.known && r.duration()/k.sizes[classOf(r.Size)] >= k.split.threshold {
+	if k.known && r.duration()/k.costs(classOf(r.Size)) >= k.split.threshold {
 		return isSlow
 	}
 	return isFast

@@ -56,6 +56,9 @@ type Pool struct {
 	seen Seen
 	// last is when a span came last.
 	last int64
+	// Mixed has all requests taken for slow ones, to measure what telling them apart is
+	// for.
+	Mixed bool
 	// LeftOut counts requests and sightings for which there was no room.
 	LeftOut uint64
 }
@@ -90,7 +93,7 @@ func (p *Pool) TakesUnits(at int64) bool { return p.units < maxUnits && !p.HasSp
 
 // Add takes a request that is over.
 func (p *Pool) Add(r Request) {
-	if r.Unit == nil {
+	if !r.Unit {
 		p.last = max(p.last, r.End)
 	} else {
 		p.units++
@@ -108,7 +111,7 @@ func (p *Pool) Add(r Request) {
 // kindOf is the index of a kind, false when there is no room for it.
 func (p *Pool) kindOf(r *Request) (int, bool) {
 	for i, k := range p.kinds {
-		if k.name == r.Kind && k.spans == (r.Unit == nil) {
+		if k.name == r.Kind && k.spans != r.Unit {
 			return i, true
 		}
 	}
@@ -118,10 +121,10 @@ func (p *Pool) kindOf(r *Request) (int, bool) {
 			return 0, false
 		}
 		p.forget(i)
-		p.kinds[i] = &kind{name: r.Kind, spans: r.Unit == nil}
+		p.kinds[i] = &kind{name: r.Kind, spans: !r.Unit}
 		return i, true
 	}
-	p.kinds = append(p.kinds, &kind{name: r.Kind, spans: r.Unit == nil})
+	p.kinds = append(p.kinds, &kind{name: r.Kind, spans: !r.Unit})
 	return len(p.kinds) - 1, true
 }
 
@@ -177,7 +180,7 @@ func (p *Pool) Sweep(until int64, seen Seen) {
 			p.done = min(p.done, p.sightings[i].Time)
 		}
 		for i := range p.pending {
-			if p.pending[i].Unit != nil {
+			if p.pending[i].Unit {
 				p.done = min(p.done, p.pending[i].Start)
 			}
 		}
@@ -209,7 +212,7 @@ type item struct {
 func (p *Pool) classify(until int64) (work []item) {
 	for i := range p.pending {
 		r := &p.pending[i]
-		if r.Start >= until || r.Unit != nil && r.End > until {
+		if r.Start >= until || r.Unit && r.End > until {
 			continue
 		}
 		k, ok := p.kindOf(r)
@@ -217,7 +220,7 @@ func (p *Pool) classify(until int64) (work []item) {
 			p.LeftOut++
 			continue
 		}
-		if r.End <= until && !r.Part {
+		if r.End <= until && p.kinds[k].counts(r) {
 			p.kinds[k].add(r)
 		}
 		work = append(work, item{r, k})
@@ -276,10 +279,13 @@ func (p *Pool) Kinds() int { return len(p.kinds) }
 
 // Bytes estimates the memory held.
 func (p *Pool) Bytes() int64 {
-	const perSighting, perRequest, perTook, perPlace = 40, 88, 16, 320
+	const perSighting, perRequest, perSeen, perTook, perPlace, perSpell = 40, 104, 24, 16, 320, 2*lengths + 8
 	n := perSighting*int64(cap(p.sightings)) + perRequest*int64(cap(p.pending))
 	for _, k := range p.kinds {
-		n += perTook * int64(cap(k.recent))
+		n += perTook*int64(cap(k.recent)) + perSpell*int64(cap(k.past.spells)+1)
+	}
+	for i := range p.pending {
+		n += perSeen * int64(cap(p.pending[i].Seen))
 	}
 	for _, m := range p.places {
 		n += perPlace + 16*int64(cap(m.time))

@@ -19,11 +19,12 @@ type Request struct {
 	Thread int32
 	// Size is how much was asked for, in bytes or rows; zero when that is not known.
 	Size float64
-	// Unit is the execution unit that the request is, nil for a span.
-	Unit *unit.Unit
+	// Unit is set when it is an execution unit, and no span, in which Seen was seen.
+	Unit bool
+	Seen []unit.StackTime
 	// Part is set when it is only known to have lasted at least from Start to End: it
-	// tells something if that is too long already.
-	Part bool
+	// tells something if that is too long already. Begun is set when its begin is known.
+	Part, Begun bool
 }
 
 func (r *Request) duration() float64 { return float64(max(1, r.End-r.Start)) }
@@ -51,6 +52,9 @@ const (
 	// and the mean of all slow ones, must take: what a doubled load does to all is no
 	// tail.
 	shortestSlow, longer = 2.0, 3.0
+	// far is how many times as long as three fourths of all slow ones must take, where
+	// those are not alike.
+	far = 10.0
 	// mattering is the share of all time of a kind that its slow requests must take
 	// beyond the median for it to matter.
 	mattering = 0.05
@@ -80,8 +84,11 @@ func findSplit(d []float64, was float64) (split, bool) {
 	}
 	slices.Sort(d)
 	median := d[n/2]
-	if d[int(body*float64(n))] >= shortestSlow*median {
-		return split{}, false
+	// Where a fourth takes several times as long as the half, slow is what is far beyond
+	// that, too.
+	usual, longer := median, longer
+	if most := d[int(body*float64(n))]; most >= shortestSlow*median {
+		usual, longer = most, far
 	}
 	roots, times := make([]float64, n+1), make([]float64, n+1)
 	for i, x := range d {
@@ -90,7 +97,7 @@ func findSplit(d []float64, was float64) (split, bool) {
 	// contrast is that of a border before the i-th, zero where slow ones do not matter.
 	contrast := func(i int) float64 {
 		fast, slow, long := float64(i), float64(n-i), times[n]-times[i]
-		if n-i < fewSlow || long < longer*median*slow || long-median*slow < mattering*times[n] {
+		if n-i < fewSlow || long < longer*usual*slow || long-usual*slow < mattering*times[n] {
 			return 0
 		}
 		between := (roots[n]-roots[i])/slow - roots[i]/fast
@@ -98,7 +105,7 @@ func findSplit(d []float64, was float64) (split, bool) {
 	}
 	best, at := 0.0, -1
 	for i := int(body * float64(n)); i <= n-fewSlow; i++ {
-		if d[i] < shortestSlow*median || d[i] == d[i-1] {
+		if d[i] < shortestSlow*usual || d[i] == d[i-1] {
 			continue
 		}
 		if q := contrast(i); q > best {

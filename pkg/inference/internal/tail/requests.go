@@ -1,7 +1,9 @@
 package tail
 
 import (
-	"github.com/perfscope/perfscope/internal/frames"
+	"math"
+	"slices"
+
 	"github.com/perfscope/perfscope/internal/unit"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
@@ -9,18 +11,57 @@ import (
 // maxWorkers bounds the threads of which it is known where they rest.
 const maxWorkers = 4096
 
-// Units makes requests of execution units. A thread rests in the call in which it was
-// seen waiting most; a wait in another one (for a lock, a disk, a peer) is a part of
-// what it does, and ends no request. It holds at most one unit of each of maxWorkers
-// threads.
+// Units makes requests of execution units, of all that is seen of a thread. It rests at
+// the place where it was seen waiting most; a wait anywhere else (for a lock, a disk, a
+// peer) is a part of what it does. While calls are recorded a unit is exact: from the end
+// of a rest to the begin of the next. While they are not, and no rest is seen, a thread
+// that is met at work again and again within a short time is at work all the time: that
+// tells for how long a unit lasted at least. It holds at most one unit of each of
+// maxWorkers threads.
 type Units struct {
-	Stacks  *frames.Table
-	Classes *threadtrace.Classes
+	Sights
 
 	workers map[int32]*worker
 	// shared is set when a runtime has its threads work now for one, now for another
 	// task: they rest wherever it has them rest.
 	shared bool
+	// period is the CPU time between two samples.
+	period int64
+}
+
+// spot is where a thread waits: the call, and the innermost function that makes it, -1
+// where that is not known. Where calls and looks find other functions it is the stack.
+type spot struct {
+	number   int32
+	function int32
+	stack    uint32
+}
+
+func (s spot) unknown() bool { return s.function < 0 && s.stack == 0 }
+
+// spots has how long a thread waited at each spot; most is the one with most.
+type spots struct {
+	time  map[spot]int64
+	most  spot
+	known bool
+}
+
+func (s *spots) add(at spot, time int64) {
+	if _, known := s.time[at]; !known && len(s.time) >= maxSpots {
+		return
+	}
+	if s.time == nil {
+		s.time = map[spot]int64{}
+	}
+	s.time[at] += time
+	if !s.known || s.time[at] > s.time[s.most] {
+		s.most, s.known = at, true
+	}
+}
+
+// is reports whether a wait is at the spot with most.
+func (s *spots) is(at spot) bool {
+	return s.known && at.number == s.most.number && (at == s.most || at.unknown() || s.most.unknown())
 }
 
 // worker is what is known of a thread.
@@ -28,24 +69,48 @@ type worker struct {
 	// role is the function where it starts, own whether that is the application's.
 	role int32
 	own  bool
-	// rests has how long it was seen waiting in each call, rest is the one with most.
-	rests    map[int32]int64
-	rest     int32
-	restTime int64
-	// wait is the last call if it is a wait of which it is not told yet whether it ends
-	// the request, from when the last rest ended, zero when that is not known.
-	wait    threadtrace.Event
-	waiting bool
-	from    int64
-	// part is what was done before a wait that ended nothing, amid what was seen in
-	// such waits.
-	part *unit.Unit
-	amid []unit.StackTime
+	// looks and calls have where it waits: the stack of a call does not end where that of
+	// a look at the same wait does.
+	looks, calls spots
+	// busy is the share of the time that it was seen on a CPU, seen when that was.
+	busy float64
+	seen int64
+	work work
 }
 
-// maxRests bounds the calls of a thread in which it may rest, maxAmid what is kept of
-// the waits of a request.
-const maxRests, maxAmid = 8, 2 * unit.MaxStacks
+// theRuntimes is the kind of what a runtime's threads do for it.
+const theRuntimes = "the runtime's threads"
+
+// work is what a thread does at the moment.
+type work struct {
+	// begun is set while there is some, exact when its begin was seen, met once the thread
+	// was met at it: a turn of an event loop in which nothing happens is no request.
+	begun, exact, met bool
+	// start and last are when it was first and last known to be at work, in nanoseconds
+	// since the Unix epoch.
+	start, last int64
+	stacks      []unit.StackTime
+	// role is the function where that task starts which it was seen to be a part of, -1
+	// where that is not known: a runtime has its threads work now for one, now for another.
+	role int32
+	// links is how many times it was not seen that it went on, only met again soon; sure is
+	// what was known before the first of them.
+	links int
+	sure  *work
+}
+
+const (
+	// maxSpots bounds the spots of a thread in which it may rest, maxSeen what is kept of
+	// a unit.
+	maxSpots, maxSeen = 16, 2 * unit.MaxStacks
+	// patience is for how many periods of the sampler a thread may go unseen that goes on:
+	// others may have its CPU meanwhile.
+	patience = 3.0
+	// another is how likely it may be that what is linked is work of several requests.
+	another = 0.005
+	// remembers is the time constant of how busy a thread is, in nanoseconds.
+	remembers = 20e9
+)
 
 func (u *Units) worker(thread int32) *worker {
 	w := u.workers[thread]
@@ -55,13 +120,15 @@ func (u *Units) worker(thread int32) *worker {
 	if u.workers == nil {
 		u.workers = map[int32]*worker{}
 	}
-	w = &worker{role: -1, rests: map[int32]int64{}}
+	w = &worker{role: -1}
 	u.workers[thread] = w
 	return w
 }
 
-// See takes an event of a thread, before its unit is cut by it.
-func (u *Units) See(thread int32, e *threadtrace.Event) {
+// See takes an event of a thread and what that tells; recorded is since when all its calls
+// were recorded until then, zero when they are not. Of a unit that it ends emit gets the
+// request.
+func (u *Units) See(thread int32, e *threadtrace.Event, sight *Sight, recorded int64, emit func(Request)) {
 	if thread < 0 {
 		u.shared = true // goroutines
 		return
@@ -70,153 +137,196 @@ func (u *Units) See(thread int32, e *threadtrace.Event) {
 	if w == nil {
 		return
 	}
-	u.settle(w)
 	if e.Stack != 0 && !w.own {
 		if role, ok := u.Stacks.Role(e.Stack); ok {
-			w.role, w.own = role, u.Stacks.Get(e.Stack).Tier == frames.Application
+			w.role, w.own = role, u.ofApplication(e.Stack)
 		}
 	}
 	switch e.Kind {
-	case threadtrace.KindCall:
-		if w.waiting = unit.Waits(u.Classes.Of(e.Number), e.Duration); w.waiting {
-			w.wait = *e
-		}
+	case threadtrace.KindSample:
+		u.period = e.Duration
+		w.runs(e)
+		w.goesOn(u, thread, e.Time, e.Time, recorded, emit)
 	case threadtrace.KindBlocked:
-		w.look(e)
-		if e.Number != w.rest && unit.Waits(u.Classes.Of(e.Number), e.Elapsed) {
-			w.see(unit.StackTime{Stack: e.Stack, Number: e.Number, Waiting: true, Time: e.Duration})
+		if !u.look(w, thread, e, recorded, emit) || recorded > 0 {
+			return // what is recorded is told by the call itself
+		}
+	case threadtrace.KindCall, threadtrace.KindInFlight:
+		if !u.call(w, thread, e, recorded, emit) {
+			return
 		}
 	}
-}
-
-// look counts where a thread was seen waiting.
-func (w *worker) look(e *threadtrace.Event) {
-	if _, known := w.rests[e.Number]; !known && len(w.rests) >= maxRests {
-		return
-	}
-	w.rests[e.Number] += e.Duration
-	if w.rests[e.Number] > w.restTime {
-		w.rest, w.restTime = e.Number, w.rests[e.Number]
-	}
-}
-
-func (w *worker) see(t unit.StackTime) {
-	if t.Stack != 0 && len(w.amid) < maxAmid {
-		w.amid = append(w.amid, t)
-	}
-}
-
-// settle takes the last wait for what it is, once the unit that it ended was taken.
-func (u *Units) settle(w *worker) {
-	switch {
-	case !w.waiting:
-		return
-	case u.ends(w):
-		w.from = w.wait.End()
-		w.part, w.amid = nil, nil
-	default:
-		w.see(unit.StackTime{Stack: w.wait.Stack, Number: w.wait.Number, Waiting: true, Time: w.wait.Duration})
-	}
-	w.waiting = false
-}
-
-// ends reports whether the wait at hand is where the thread rests.
-func (u *Units) ends(w *worker) bool {
-	return u.shared || w.restTime == 0 || w.wait.Number == w.rest
-}
-
-// Take takes a unit that has ended, and returns the request that it completes, or the
-// part of one that the tracing cut; broken is when the tracing of calls last began or
-// ended.
-func (u *Units) Take(x *unit.Unit, broken int64) (Request, bool) {
-	w := u.workers[x.ThreadID]
-	if w == nil {
-		return Request{}, false
-	}
-	whole := x
-	if w.part != nil {
-		whole = joined(w.part, x)
-	}
-	if whole == x && (x.Cut || w.waiting && !u.ends(w) || w.role >= 0 && w.from > broken) {
-		whole = x.Clone() // who emits it goes on with it
-	}
-	if x.Cut || x.Open {
-		if x.Cut {
-			whole.Stacks = append(whole.Stacks, w.amid...)
+	if u.shared && w.work.role < 0 && e.Stack != 0 {
+		if role, ok := u.Stacks.Role(e.Stack); ok && u.ofApplication(e.Stack) && !u.Stacks.IsRuntime(role) {
+			w.work.role = role
 		}
-		w.part, w.amid, w.from = nil, nil, 0
-		return u.request(w, whole, true), w.role >= 0 && !x.Open
 	}
-	if w.part = nil; w.waiting && !u.ends(w) {
-		w.part = whole
-		return Request{}, false
+	for _, t := range sight.Seen {
+		w.work.add(t)
 	}
-	amid := w.amid
-	w.amid = nil
-	if w.role < 0 || w.from == 0 || w.from <= broken {
-		return Request{}, false
-	}
-	whole.Start = min(whole.Start, w.from)
-	whole.Stacks = append(whole.Stacks, amid...)
-	return u.request(w, whole, false), true
 }
 
-// Skip leaves out what a thread does until its next rest.
-func (u *Units) Skip(thread int32) {
-	if w := u.workers[thread]; w != nil {
-		w.part, w.amid, w.from, w.waiting = nil, nil, 0, false
+// runs notes how busy a thread is.
+func (w *worker) runs(e *threadtrace.Event) {
+	since := float64(max(e.Time-w.seen, e.Duration))
+	if w.seen == 0 {
+		since = remembers
+	}
+	part := min(1, since/remembers)
+	w.busy += part * (float64(e.Duration)/since - w.busy)
+	w.seen = e.Time
+}
+
+// look takes a look at a thread that waits, false when it rests.
+func (u *Units) look(w *worker, thread int32, e *threadtrace.Event, recorded int64, emit func(Request)) bool {
+	at := u.spot(thread, e)
+	w.looks.add(at, e.Duration)
+	since := e.Time - e.Elapsed
+	if u.rests(w, at) {
+		if w.work.begun && since >= w.work.start {
+			w.ends(u, thread, w.work.last, false, recorded, emit)
+		}
+		return false
+	}
+	w.goesOn(u, thread, since, e.Time, recorded, emit)
+	return true
+}
+
+// call takes a call that was recorded, false when the thread rests in it.
+func (u *Units) call(w *worker, thread int32, e *threadtrace.Event, recorded int64, emit func(Request)) bool {
+	at := u.spot(thread, e)
+	class := u.Classes.Of(e.Number)
+	waits := unit.Waits(class, e.Duration) || e.Cut && unit.Waits(class, 1<<62)
+	if e.Kind == threadtrace.KindInFlight && !e.Cut {
+		return false // it comes again
+	}
+	if waits && w.looks.known && at.number == w.looks.most.number {
+		w.calls.add(at, e.Duration)
+	}
+	if waits && u.rests(w, at) {
+		entered := e.Kind == threadtrace.KindInFlight || !e.Cut
+		w.ends(u, thread, e.Time, entered, recorded, emit)
+		if e.Kind == threadtrace.KindCall {
+			w.work = work{begun: true, exact: true, start: e.End(), last: e.End(), stacks: w.work.stacks[:0], role: -1}
+		}
+		return false
+	}
+	w.goesOn(u, thread, e.Time, e.End(), recorded, emit)
+	return true
+}
+
+// spot is where an event finds a thread waiting.
+func (u *Units) spot(thread int32, e *threadtrace.Event) spot {
+	s := spot{number: e.Number, function: -1}
+	if f, ok := u.Stacks.Leaf(e.Stack); ok && e.Stack != 0 {
+		if s.function = f; !u.ofApplication(e.Stack) && u.various(thread, e.Number) {
+			s.function, s.stack = -1, e.Stack
+		}
+	}
+	return s
+}
+
+// rests reports whether a wait at a spot ends a request.
+func (u *Units) rests(w *worker, at spot) bool {
+	if u.shared || !w.looks.known {
+		return u.Classes.Of(at.number)&(threadtrace.ClassFutex|threadtrace.ClassIdle|threadtrace.ClassReadLike) != 0
+	}
+	return w.looks.is(at) || at.number == w.looks.most.number && w.calls.is(at)
+}
+
+// goesOn has a thread at work from one instant to another. What it did before is over if
+// it may have rested in between.
+func (w *worker) goesOn(u *Units, thread int32, from, to, recorded int64, emit func(Request)) {
+	k := &w.work
+	if k.begun && from > k.last && (recorded == 0 || recorded > k.last) {
+		if float64(from-k.last) > patience*float64(u.period) {
+			w.ends(u, thread, k.last, false, recorded, emit)
+		} else {
+			k.link(u.period)
+		}
+	}
+	if !k.begun {
+		*k = work{begun: true, start: from, last: to, stacks: k.stacks[:0], role: -1}
+	}
+	k.last, k.met = max(k.last, to), true
+}
+
+// link notes that work goes on as far as is known.
+func (k *work) link(period int64) {
+	if k.links++; k.links == 1 && k.last-k.start > 2*period {
+		sure := *k
+		sure.stacks, sure.links = slices.Clone(k.stacks), 0
+		k.sure = &sure
+	}
+}
+
+// likely reports whether work that is linked is that of one request: others would hardly
+// have been met in its place that often.
+func (w *worker) likely() bool {
+	met := 1 - math.Exp(-w.busy*patience)
+	return w.work.links == 0 || math.Pow(met, float64(w.work.links)) <= another
+}
+
+// ends ends a unit; entered is set when the begin of the rest was recorded.
+func (w *worker) ends(u *Units, thread int32, at int64, entered bool, recorded int64, emit func(Request)) {
+	k := &w.work
+	if !k.begun || !k.met {
+		k.begun = false
+		return
+	}
+	if !w.likely() {
+		if k.sure == nil {
+			*k = work{stacks: k.stacks[:0]}
+			return
+		}
+		w.work, entered = *k.sure, false
+	}
+	end := k.last
+	if entered {
+		end = at
+	}
+	whole := k.exact && entered && recorded > 0 && recorded <= k.start
+	r := Request{Start: k.start, End: end, Thread: thread, Unit: true, Seen: slices.Clone(k.stacks), Part: !whole, Begun: k.exact}
+	role := w.role
+	if u.shared {
+		role = k.role
+	}
+	if (role >= 0 || u.shared) && end > k.start {
+		r.Kind = theRuntimes
+		if role >= 0 && !u.Stacks.IsRuntime(role) {
+			r.Kind = u.Stacks.Function(role).Name
+		}
+		emit(r)
+	}
+	*k = work{stacks: k.stacks[:0]}
+}
+
+// add notes what was seen of a unit.
+func (k *work) add(t unit.StackTime) {
+	if t.Stack == 0 {
+		return
+	}
+	for i := range k.stacks {
+		if s := &k.stacks[i]; s.Stack == t.Stack && s.Number == t.Number && s.Waiting == t.Waiting {
+			s.Time += t.Time
+			return
+		}
+	}
+	if len(k.stacks) < maxSeen {
+		k.stacks = append(k.stacks, t)
 	}
 }
 
 // Restart leaves out what all threads do until their next rest.
 func (u *Units) Restart() {
-	for id := range u.workers {
-		u.Skip(id)
+	for _, w := range u.workers {
+		w.work = work{stacks: w.work.stacks[:0]}
 	}
-}
-
-func (u *Units) request(w *worker, whole *unit.Unit, part bool) Request {
-	if w.role < 0 {
-		return Request{}
-	}
-	kind := u.Stacks.Function(w.role).Name
-	if u.shared || u.Stacks.IsRuntime(w.role) {
-		kind = "the runtime's threads"
-	}
-	bytes := 0.0
-	for i := range whole.Calls {
-		bytes += float64(whole.Calls[i].Bytes)
-	}
-	return Request{Kind: kind, Start: whole.Start, End: whole.End, Thread: whole.ThreadID, Size: bytes, Unit: whole, Part: part}
-}
-
-// joined is one unit made of two.
-func joined(a, b *unit.Unit) *unit.Unit {
-	a.End = b.End
-	a.OnCPU += b.OnCPU
-	a.Gap += b.Gap
-	for _, c := range b.Calls {
-		found := false
-		for i := range a.Calls {
-			if a.Calls[i].Key == c.Key {
-				a.Calls[i].N, a.Calls[i].Time, a.Calls[i].Bytes = a.Calls[i].N+c.N, a.Calls[i].Time+c.Time, a.Calls[i].Bytes+c.Bytes
-				found = true
-			}
-		}
-		if !found && len(a.Calls) < unit.MaxKeys {
-			a.Calls = append(a.Calls, c)
-		}
-	}
-	for _, t := range b.Stacks {
-		if len(a.Stacks) < 2*unit.MaxStacks {
-			a.Stacks = append(a.Stacks, t)
-		}
-	}
-	return a
 }
 
 // Forget drops threads that are gone.
 func (u *Units) Forget(gone func(thread int32) bool) {
+	u.Sights.Forget(gone)
 	for id := range u.workers {
 		if gone(id) {
 			delete(u.workers, id)

@@ -56,6 +56,30 @@ func TestSplit(t *testing.T) {
 	}
 }
 
+// Where a third takes four times as long as the others there is a tail only far beyond that.
+func TestSplitBeyondWhatIsNotAlike(t *testing.T) {
+	for _, tc := range []struct {
+		slow float64 // ns
+		want bool
+	}{{60e6, false}, {400e6, true}} {
+		d := make([]float64, 1000)
+		for i := range d {
+			switch {
+			case i%20 == 0:
+				d[i] = tc.slow
+			case i%3 == 0:
+				d[i] = 8e6
+			default:
+				d[i] = 2e6
+			}
+			d[i] += float64(i) // no two are the same
+		}
+		if s, ok := findSplit(d, 0); ok != tc.want || ok && (s.threshold < 8.1e6 || s.threshold > tc.slow) {
+			t.Errorf("%.0f ms: a tail: %v, from %.1f ms on", tc.slow/1e6, ok, s.threshold/1e6)
+		}
+	}
+}
+
 // What is large takes longer, and is not slow.
 func TestSizeIsTakenOut(t *testing.T) {
 	k := kind{name: "GET /report"}

@@ -25,11 +25,11 @@ func (p *Pool) walk(work []item, from, to int64) {
 		if w.Part && class != isSlow {
 			continue
 		}
-		if w.End <= to && !w.Part {
+		if w.End <= to && (!w.Part || w.Begun) {
 			of.n++
 			of.time += w.duration()
 		}
-		if w.Unit != nil {
+		if w.Unit {
 			p.unit(w, classIndex(w.kind, class))
 			continue
 		}
@@ -146,7 +146,7 @@ func (p *Pool) tiedTo(of []item, at int64) (int, bool) {
 func (p *Pool) unit(w item, class int) {
 	p.kinds[w.kind].of[class-classIndex(w.kind, isFast)].looked += w.duration()
 	p.gram[class][class] += w.duration()
-	for _, t := range w.Unit.Stacks {
+	for _, t := range w.Seen {
 		if m := p.see(place{t.Stack, t.Number, t.Waiting}); m != nil {
 			m.add(class, 1, float64(t.Time))
 		}
