@@ -50,6 +50,16 @@ type captureCpuState struct {
 	BlockedUnreadable uint64
 	BlockedMmBusy     uint64
 	Woken             uint64
+	WakerStart        uint64
+	WakerTid          uint32
+	WakerStack        uint32
+	WakingSeq         uint64
+	WakingWindow      uint64
+	Wakings           uint32
+	WakingsBefore     uint32
+	WakingsTold       uint64
+	WakingsSkipped    uint64
+	WakingRingFull    uint64
 	Pad               [5]uint64
 }
 
@@ -125,7 +135,7 @@ type captureSlot struct {
 	FailCountdown uint16
 	SlowMs        uint32
 	Spilled       uint8
-	Newborn       uint8
+	Marks         uint8
 	Window        uint8
 	StacksTaken   uint8
 	Seen          [7]uint32
@@ -133,13 +143,16 @@ type captureSlot struct {
 }
 
 type captureThread struct {
-	_        structs.HostLayout
-	Tgid     uint32
-	Slot     uint32
-	Switches uint64
-	Since    uint64
-	Stack    uint32
-	Blocked  uint32
+	_          structs.HostLayout
+	Tgid       uint32
+	Slot       uint32
+	Switches   uint64
+	Since      uint64
+	Stack      uint32
+	Blocked    uint32
+	WokenStart uint64
+	WokenStack uint32
+	Pad        uint32
 }
 
 // Names of all BPF objects in the ELF.
@@ -161,11 +174,13 @@ const (
 	captureMapTargets           = "targets"
 	captureMapThreads           = "threads"
 	captureMapUnplaced          = "unplaced"
+	captureMapWakings           = "wakings"
 	captureProgForgetThreads    = "forget_threads"
 	captureProgSample           = "sample"
 	captureProgSampleStack      = "sample_stack"
 	captureProgSchedProcessExec = "sched_process_exec"
 	captureProgSchedProcessExit = "sched_process_exit"
+	captureProgSchedWaking      = "sched_waking"
 	captureProgSeedThreads      = "seed_threads"
 	captureProgSnapshot         = "snapshot"
 	captureProgSnapshotStack    = "snapshot_stack"
@@ -178,6 +193,7 @@ const (
 	captureVarCopies            = "copies"
 	captureVarCopiesTotal       = "copies_total"
 	captureVarCpuStacks         = "cpu_stacks"
+	captureVarCpuWakings        = "cpu_wakings"
 	captureVarFailEvery         = "fail_every"
 	captureVarIdleCalls         = "idle_calls"
 	captureVarIncludeChildren   = "include_children"
@@ -186,6 +202,7 @@ const (
 	captureVarOddsSame          = "odds_same"
 	captureVarOverflow          = "overflow"
 	captureVarPollNo            = "poll_no"
+	captureVarPreemptCountIn    = "preempt_count_in"
 	captureVarRingCpus          = "ring_cpus"
 	captureVarRingRecords       = "ring_records"
 	captureVarRowCount          = "row_count"
@@ -249,6 +266,7 @@ type captureProgramSpecs struct {
 	SampleStack      *ebpf.ProgramSpec `ebpf:"sample_stack"`
 	SchedProcessExec *ebpf.ProgramSpec `ebpf:"sched_process_exec"`
 	SchedProcessExit *ebpf.ProgramSpec `ebpf:"sched_process_exit"`
+	SchedWaking      *ebpf.ProgramSpec `ebpf:"sched_waking"`
 	SeedThreads      *ebpf.ProgramSpec `ebpf:"seed_threads"`
 	Snapshot         *ebpf.ProgramSpec `ebpf:"snapshot"`
 	SnapshotStack    *ebpf.ProgramSpec `ebpf:"snapshot_stack"`
@@ -278,6 +296,7 @@ type captureMapSpecs struct {
 	Targets         *ebpf.MapSpec `ebpf:"targets"`
 	Threads         *ebpf.MapSpec `ebpf:"threads"`
 	Unplaced        *ebpf.MapSpec `ebpf:"unplaced"`
+	Wakings         *ebpf.MapSpec `ebpf:"wakings"`
 }
 
 // captureVariableSpecs contains global variables before they are loaded into the kernel.
@@ -288,6 +307,7 @@ type captureVariableSpecs struct {
 	Copies          *ebpf.VariableSpec `ebpf:"copies"`
 	CopiesTotal     *ebpf.VariableSpec `ebpf:"copies_total"`
 	CpuStacks       *ebpf.VariableSpec `ebpf:"cpu_stacks"`
+	CpuWakings      *ebpf.VariableSpec `ebpf:"cpu_wakings"`
 	FailEvery       *ebpf.VariableSpec `ebpf:"fail_every"`
 	IdleCalls       *ebpf.VariableSpec `ebpf:"idle_calls"`
 	IncludeChildren *ebpf.VariableSpec `ebpf:"include_children"`
@@ -296,6 +316,7 @@ type captureVariableSpecs struct {
 	OddsSame        *ebpf.VariableSpec `ebpf:"odds_same"`
 	Overflow        *ebpf.VariableSpec `ebpf:"overflow"`
 	PollNo          *ebpf.VariableSpec `ebpf:"poll_no"`
+	PreemptCountIn  *ebpf.VariableSpec `ebpf:"preempt_count_in"`
 	RingCpus        *ebpf.VariableSpec `ebpf:"ring_cpus"`
 	RingRecords     *ebpf.VariableSpec `ebpf:"ring_records"`
 	RowCount        *ebpf.VariableSpec `ebpf:"row_count"`
@@ -347,6 +368,7 @@ type captureMaps struct {
 	Targets         *ebpf.Map `ebpf:"targets"`
 	Threads         *ebpf.Map `ebpf:"threads"`
 	Unplaced        *ebpf.Map `ebpf:"unplaced"`
+	Wakings         *ebpf.Map `ebpf:"wakings"`
 }
 
 func (m *captureMaps) Close() error {
@@ -366,6 +388,7 @@ func (m *captureMaps) Close() error {
 		m.Targets,
 		m.Threads,
 		m.Unplaced,
+		m.Wakings,
 	)
 }
 
@@ -377,6 +400,7 @@ type captureVariables struct {
 	Copies          *ebpf.Variable `ebpf:"copies"`
 	CopiesTotal     *ebpf.Variable `ebpf:"copies_total"`
 	CpuStacks       *ebpf.Variable `ebpf:"cpu_stacks"`
+	CpuWakings      *ebpf.Variable `ebpf:"cpu_wakings"`
 	FailEvery       *ebpf.Variable `ebpf:"fail_every"`
 	IdleCalls       *ebpf.Variable `ebpf:"idle_calls"`
 	IncludeChildren *ebpf.Variable `ebpf:"include_children"`
@@ -385,6 +409,7 @@ type captureVariables struct {
 	OddsSame        *ebpf.Variable `ebpf:"odds_same"`
 	Overflow        *ebpf.Variable `ebpf:"overflow"`
 	PollNo          *ebpf.Variable `ebpf:"poll_no"`
+	PreemptCountIn  *ebpf.Variable `ebpf:"preempt_count_in"`
 	RingCpus        *ebpf.Variable `ebpf:"ring_cpus"`
 	RingRecords     *ebpf.Variable `ebpf:"ring_records"`
 	RowCount        *ebpf.Variable `ebpf:"row_count"`
@@ -410,6 +435,7 @@ type capturePrograms struct {
 	SampleStack      *ebpf.Program `ebpf:"sample_stack"`
 	SchedProcessExec *ebpf.Program `ebpf:"sched_process_exec"`
 	SchedProcessExit *ebpf.Program `ebpf:"sched_process_exit"`
+	SchedWaking      *ebpf.Program `ebpf:"sched_waking"`
 	SeedThreads      *ebpf.Program `ebpf:"seed_threads"`
 	Snapshot         *ebpf.Program `ebpf:"snapshot"`
 	SnapshotStack    *ebpf.Program `ebpf:"snapshot_stack"`
@@ -427,6 +453,7 @@ func (p *capturePrograms) Close() error {
 		p.SampleStack,
 		p.SchedProcessExec,
 		p.SchedProcessExit,
+		p.SchedWaking,
 		p.SeedThreads,
 		p.Snapshot,
 		p.SnapshotStack,

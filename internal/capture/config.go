@@ -54,6 +54,10 @@ type Config struct {
 	// calls have a budget of their own, each twice StackRate per CPU; beyond it
 	// the thread's next call of the number counts as its first.
 	StackRate int
+	// WakingRate bounds, while the syscall hooks are attached, the wakings told per
+	// second and CPU, about; zero is none. Each may cost the two stacks of who waited
+	// and who woke it.
+	WakingRate int
 	// SlowCall is the duration from which a call gets a stack in any case,
 	// at most ten times a second and thread. Calls that wait for something to
 	// do (poll, futex, nanosleep and the like) get one only the first time if
@@ -87,6 +91,7 @@ func DefaultConfig() Config {
 		StackBytes:        MaxStackBytes,
 		StackEvery:        16,
 		StackRate:         240,
+		WakingRate:        120,
 		SlowCall:          10 * time.Millisecond,
 		RingRecords:       131072,
 		StackRingBytes:    8 << 20,
@@ -110,6 +115,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("capture: StackEvery is %d, must be 0 to 30000", c.StackEvery)
 	case c.StackRate < 0:
 		return fmt.Errorf("capture: StackRate is %d, must not be negative", c.StackRate)
+	case c.WakingRate < 0:
+		return fmt.Errorf("capture: WakingRate is %d, must not be negative", c.WakingRate)
 	case c.SlowCall < 0:
 		return fmt.Errorf("capture: SlowCall is %v, must not be negative", c.SlowCall)
 	case !powerOfTwo(c.RingRecords) || c.RingRecords < 16 || c.RingRecords > 1<<20:

@@ -1,17 +1,20 @@
 package capture
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 )
 
-// The sizes and kinds of the records in the BPF ring buffers; struct task_event
-// and struct stack_event in bpf/maps.h, struct trace_context in bpf/payload.h.
+// The sizes and kinds of the records in the BPF ring buffers; struct task_event,
+// struct stack_event and struct waking in bpf/maps.h, struct trace_context in
+// bpf/payload.h.
 const (
 	taskEventSize    = 40
 	stackEventSize   = 72
 	traceContextSize = 40
+	wakingSize       = 64
 
 	eventFork = 1
 	eventExec = 2
@@ -77,4 +80,27 @@ func decodeContext(b []byte) (Context, error) {
 		return Context{}, errors.New("trace context with an id that is all zero")
 	}
 	return c, nil
+}
+
+// decodeWaking reads who ended a wait; its Time and Start are the kernel's monotonic
+// clock.
+func decodeWaking(b []byte) (Waking, error) {
+	if len(b) < wakingSize {
+		return Waking{}, fmt.Errorf("waking of %d bytes, want %d", len(b), wakingSize)
+	}
+	le := binary.LittleEndian
+	w := Waking{
+		Time: int64(le.Uint64(b)), Start: int64(le.Uint64(b[8:])), PID: int32(le.Uint32(b[16:])), TID: int32(le.Uint32(b[20:])),
+		WakerPID: int32(le.Uint32(b[24:])), WakerTID: int32(le.Uint32(b[28:])), StackID: le.Uint32(b[32:]), WakerStackID: le.Uint32(b[36:]),
+		Number: int32(le.Uint16(b[40:])), Flags: WakingFlags(le.Uint16(b[42:])),
+	}
+	name := b[44:60]
+	if end := bytes.IndexByte(name, 0); end >= 0 {
+		name = name[:end]
+	}
+	w.Waker = string(name)
+	if w.Start > w.Time {
+		return Waking{}, errors.New("waking of a call that began later")
+	}
+	return w, nil
 }

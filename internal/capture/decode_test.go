@@ -81,6 +81,25 @@ func TestDecodeContext(t *testing.T) {
 	}
 }
 
+func TestDecodeWaking(t *testing.T) {
+	good := make([]byte, wakingSize+8)
+	for i, at := range []int{8, 0, 16, 20, 24, 28, 32, 36, 40, 42} {
+		good[at] = byte(i + 1)
+	}
+	copy(good[44:], "worker\x00rest of it")
+	want := Waking{Start: 1, Time: 2, PID: 3, TID: 4, WakerPID: 5, WakerTID: 6, StackID: 7, WakerStackID: 8, Number: 9, Flags: 10, Waker: "worker"}
+	if w, err := decodeWaking(good); err != nil || w != want {
+		t.Errorf("%+v, %v", w, err)
+	}
+	if _, err := decodeWaking(good[:63]); err == nil {
+		t.Error("a waking of 63 bytes was taken")
+	}
+	good[8] = 3
+	if _, err := decodeWaking(good); err == nil {
+		t.Error("a waking before the wait was taken")
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	f.Add(stackRecord(1, 7, 5, 5))
 	f.Add(stackRecord(2, 0, 0, 0))

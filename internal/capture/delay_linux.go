@@ -10,6 +10,10 @@ type typesOf struct {
 	runDelay bool
 	// ownTask: programs may look at the task they run in.
 	ownTask bool
+	// preemptCount is the number of the variable in which, or in a structure of which,
+	// each CPU counts what interrupts its thread; hot is set of the structure.
+	preemptCount btf.TypeID
+	hot          bool
 }
 
 // kernelTypes asks the running kernel. Its types can be read: the programs were
@@ -29,6 +33,14 @@ func kernelTypes() (t typesOf) {
 	if spec.TypeByName("bpf_func_id", &helpers) == nil {
 		for _, v := range helpers.Values {
 			t.ownTask = t.ownTask || v.Name == "BPF_FUNC_get_current_task_btf"
+		}
+	}
+	for _, name := range []string{"__preempt_count", "pcpu_hot"} {
+		var v *btf.Var
+		if t.preemptCount == 0 && spec.TypeByName(name, &v) == nil {
+			if id, err := spec.TypeID(v); err == nil {
+				t.preemptCount, t.hot = id, name == "pcpu_hot"
+			}
 		}
 	}
 	return t

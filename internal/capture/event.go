@@ -176,6 +176,35 @@ type Context struct {
 	ParentID [8]byte
 }
 
+// WakingFlags describe who woke a thread.
+type WakingFlags uint16
+
+const (
+	// WakingInterrupt says that an interrupt did: a device, the network, a timer.
+	WakingInterrupt WakingFlags = 1 << iota
+	// WakingKernel says that a thread of the kernel did.
+	WakingKernel
+)
+
+// Waking is the end of a wait of a target's thread in a call that it had been in for a
+// millisecond or longer, and who brought it about. Of more than Config.WakingRate a
+// part is told that is drawn by chance.
+type Waking struct {
+	PID, TID int32
+	// Number is the call it waited in, Start when it entered it, Time when it was
+	// woken; in nanoseconds since the Unix epoch.
+	Number      int32
+	Start, Time int64
+	Flags       WakingFlags
+	// WakerPID, WakerTID and Waker, the thread's name, are zero for an interrupt.
+	WakerPID, WakerTID int32
+	Waker              string
+	// StackID is the stack of the call that waited, WakerStackID that of the call in
+	// which the waker was, each taken as the call returned: they are delivered later,
+	// or never. 0 is none.
+	StackID, WakerStackID uint32
+}
+
 // Exec is a target that has replaced its program: what was known of its
 // mappings is void.
 type Exec struct {
@@ -213,6 +242,9 @@ type Handler interface {
 	// Context gets trace contexts, about in the order of their time, and
 	// before the calls that returned later.
 	Context(c Context)
+	// Waking gets wakings, about in the order of their time, and before the calls
+	// that returned later; only while the syscall hooks are attached.
+	Waking(w Waking)
 	// Tracing tells that the syscall hooks have been attached or detached,
 	// before the calls made since, and after those made until then.
 	Tracing(t Tracing)
@@ -259,6 +291,9 @@ const (
 	DropNotice = "notice_ring_full"
 	// DropContext: trace contexts without room.
 	DropContext = "context_ring_full"
+	// DropWaking: wakings beyond Config.WakingRate; DropWakingRing: those without room.
+	DropWaking     = "waking_rate"
+	DropWakingRing = "waking_ring_full"
 	// DropThread: threads that are not followed as the table is full.
 	DropThread = "thread_unslotted"
 	// DropSnapshotRow: threads left out of snapshots.
@@ -277,8 +312,8 @@ type Stats struct {
 	// Dropped[DropRingOverwrite] + Dropped[DropTornRead], exactly; and the
 	// calls made by the targets are those and Dropped[DropSlotCollision].
 	Produced uint64
-	// Calls, Stacks, Samples, Snapshots, Notices and Contexts were delivered.
-	Calls, Stacks, Samples, Snapshots, Notices, Contexts uint64
+	// Calls, Stacks, Samples, Snapshots, Notices, Contexts and Wakings were delivered.
+	Calls, Stacks, Samples, Snapshots, Notices, Contexts, Wakings uint64
 	// Late is the number of calls delivered after one that returned later,
 	// as their CPU was held up between the clock and the ring.
 	Late uint64
@@ -306,8 +341,8 @@ type Share struct {
 // Degraded is a feature the running kernel, or a missing privilege, denies.
 type Degraded struct {
 	// Feature is "syscall stacks", "sample stacks", "samples",
-	// "snapshot stacks", "snapshots", "trace context", "run delay" or "run
-	// delay of calls".
+	// "snapshot stacks", "snapshots", "trace context", "wakings",
+	// "run delay" or "run delay of calls".
 	Feature string
 	// Reason says why and, where something can be done, what.
 	Reason string

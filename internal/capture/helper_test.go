@@ -210,6 +210,25 @@ var helpers = map[string]func(args []string, in *bufio.Reader){
 		}
 		fmt.Println(tid, clockNow(unix.CLOCK_PROCESS_CPUTIME_ID), n > 0)
 	},
+	"wake": func(_ []string, _ *bufio.Reader) { wake() },
+	"herd": func(args []string, _ *bufio.Reader) { // many threads that one wakes at once
+		n, _ := strconv.Atoi(args[0])
+		var word uint32
+		var woken sync.WaitGroup
+		woken.Add(n)
+		for range n {
+			go func() {
+				runtime.LockOSThread()
+				unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&word)), futexWait, 0, 0, 0, 0)
+				woken.Done()
+			}()
+		}
+		time.Sleep(200 * time.Millisecond) // those that come too late do not wait
+		word = 1
+		unix.Syscall(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&word)), futexWake, uintptr(n))
+		woken.Wait()
+		fmt.Println("woken")
+	},
 	"receive": func(args []string, _ *bufio.Reader) { receive(args[0]) },
 	"serve":   func(args []string, _ *bufio.Reader) { serve(args[0]) },
 	"trace": func(args []string, in *bufio.Reader) {

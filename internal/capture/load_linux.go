@@ -23,7 +23,7 @@ type objects struct {
 	optional []*ebpf.Collection // each holds one program of its own
 	degraded []Degraded
 
-	sysExit, sample, snapshot *ebpf.Program // the variant the kernel accepts; nil is none
+	sysExit, sample, snapshot, waking *ebpf.Program // the variant the kernel accepts; nil is none
 
 	slots  []captureSlot
 	cpus   []captureCpuState
@@ -66,6 +66,11 @@ func load(spec *ebpf.CollectionSpec, cfg Config, log *zap.Logger) (_ *objects, e
 	if err = configure(spec, cfg, cpus, o.records); err != nil {
 		return nil, err
 	}
+	if cfg.WakingRate > 0 {
+		if err = placePreemptCount(spec, kernelTypes()); err != nil {
+			return nil, err
+		}
+	}
 	defer func() {
 		if err != nil {
 			o.close()
@@ -88,6 +93,7 @@ func load(spec *ebpf.CollectionSpec, cfg Config, log *zap.Logger) (_ *objects, e
 	o.loadExit(spec, cfg)
 	o.sample = o.loadVariant(spec, cfg.SampleHz > 0, "sample", captureProgSampleStack, captureProgSample)
 	o.snapshot = o.loadVariant(spec, cfg.SnapshotInterval > 0, "snapshot", captureProgSnapshotStack, captureProgSnapshot)
+	o.loadWaking(spec, cfg)
 	if d := missingDelay(kernelTypes()); d != nil {
 		o.degraded = append(o.degraded, *d)
 	}
@@ -170,13 +176,17 @@ func configure(spec *ebpf.CollectionSpec, cfg Config, cpus, records int) error {
 	return nil
 }
 
-// setStackRate bounds the stacks of calls to a part of Config.StackRate.
+// setStackRate bounds the stacks of calls to a part of Config.StackRate, and wakings to
+// one of Config.WakingRate.
 func (o *objects) setStackRate(cfg Config, part float64) error {
+	// The kernel counts in windows of 2^24 ns, about sixty a second, and in
+	// eight bits.
+	if err := o.set(captureVarCpuWakings, uint32(max(1, part*float64(cfg.WakingRate)/60))); err != nil {
+		return err
+	}
 	if cfg.StackEvery <= 1 || cfg.StackRate <= 0 {
 		return nil // no bound was asked for
 	}
-	// The kernel counts in windows of 2^24 ns, about sixty a second, and in
-	// eight bits.
 	ofThread := uint32(min(255, max(1, part*float64(cfg.StackRate)/60)))
 	ofCPU := uint32(min(4*255, max(2, part*float64(4*cfg.StackRate)/60)))
 	return errors.Join(o.set(captureVarThreadStacks, ofThread), o.set(captureVarCpuStacks, ofCPU))

@@ -200,6 +200,7 @@ func (t *Tracer) poll(all bool) {
 	t.drainStacks()
 	t.drainEvents()
 	t.drainContexts()
+	t.drainWakings()
 	r.merger.merge(cut, t.clock.offset, t.handler.Calls)
 	if r.merger.room() {
 		r.shareNo++
@@ -316,6 +317,23 @@ func (t *Tracer) drainContexts() {
 		t.counts.contexts.Add(1)
 		c.Time += t.clock.offset
 		t.handler.Context(c)
+	})
+}
+
+func (t *Tracer) drainWakings() {
+	if t.wakings == nil {
+		return
+	}
+	t.drain(t.wakings, &t.read.event, func(b []byte) {
+		w, err := decodeWaking(b)
+		if err != nil {
+			t.malformed(err)
+			return
+		}
+		t.counts.wakings.Add(1)
+		w.Time += t.clock.offset
+		w.Start += t.clock.offset
+		t.handler.Waking(w)
 	})
 }
 

@@ -133,7 +133,7 @@ func (t *Tracer) Stats() Stats {
 	n := &t.counts
 	s := Stats{
 		Calls: n.calls.Load(), Stacks: n.stacks.Load(), Samples: n.samples.Load(),
-		Snapshots: n.snapshots.Load(), Notices: n.notices.Load(), Contexts: n.contexts.Load(), Late: n.late.Load(),
+		Snapshots: n.snapshots.Load(), Notices: n.notices.Load(), Contexts: n.contexts.Load(), Wakings: n.wakings.Load(), Late: n.late.Load(),
 		Attached: traced, Tax: tax, Dropped: map[string]uint64{},
 	}
 	add := func(reason string, v uint64) {
@@ -158,6 +158,8 @@ func (t *Tracer) Stats() Stats {
 		add(DropBlockedMoved, atomic.LoadUint64(&c.BlockedMoved))
 		add(DropBlockedBusy, atomic.LoadUint64(&c.BlockedMmBusy))
 		add(DropNotice, atomic.LoadUint64(&c.EventRingFull))
+		add(DropWaking, atomic.LoadUint64(&c.WakingsSkipped))
+		add(DropWakingRing, atomic.LoadUint64(&c.WakingRingFull))
 		add(DropThread, atomic.LoadUint64(&c.ThreadsUnslotted))
 	}
 	for i := range t.obj.contexts {

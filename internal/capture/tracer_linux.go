@@ -36,6 +36,7 @@ type Tracer struct {
 	follow   []link.Link // fork, exec, exit
 	enter    link.Link
 	exit     link.Link
+	waking   link.Link // nil when not attached, or not loaded
 	iters    iterators
 	sampler  *sampler
 	degraded []Degraded
@@ -60,6 +61,7 @@ type Tracer struct {
 	events, stacks *ringbuf.Reader
 	wakes          *wakes          // of stacks
 	contexts       *ringbuf.Reader // nil without Config.TraceContext
+	wakings        *ringbuf.Reader // nil without Config.WakingRate
 	read           reader
 	snaps          snapshots
 	counts         counters
@@ -71,7 +73,7 @@ type iterators struct{ seed, forget, snapshot *link.Iter }
 // counters are written by the reading goroutine and read by Stats.
 type counters struct {
 	calls, stacks, samples, snapshots, notices       atomic.Uint64
-	contexts                                         atomic.Uint64
+	contexts, wakings                                atomic.Uint64
 	late, overwritten, torn, malformed, snapshotMiss atomic.Uint64
 	read                                             atomic.Int64 // nanoseconds since the epoch
 }
@@ -128,6 +130,11 @@ func (t *Tracer) open() (err error) {
 	if t.cfg.TraceContext {
 		if t.contexts, err = ringbuf.NewReader(t.obj.coll.Maps[captureMapContexts]); err != nil {
 			return fmt.Errorf("capture: cannot read the ring of trace contexts: %w", err)
+		}
+	}
+	if t.obj.waking != nil {
+		if t.wakings, err = ringbuf.NewReader(t.obj.coll.Maps[captureMapWakings]); err != nil {
+			return fmt.Errorf("capture: cannot read the ring of wakings: %w", err)
 		}
 	}
 	for name, it := range map[string]**link.Iter{captureProgSeedThreads: &t.iters.seed, captureProgForgetThreads: &t.iters.forget} {
@@ -267,6 +274,12 @@ func (t *Tracer) attachLocked() error {
 		return errors.Join(err, enter.Close())
 	}
 	t.exit, t.enter, t.attached = exit, enter, time.Now()
+	if t.obj.waking != nil {
+		// Without it the calls are still worth having.
+		if t.waking, err = attach(t.obj.waking, captureProgSchedWaking); err != nil {
+			t.log.Error("cannot tell who wakes whom", zap.Error(err))
+		}
+	}
 	return nil
 }
 
@@ -285,6 +298,10 @@ func (t *Tracer) detachLocked() error {
 	if err == nil {
 		t.until = now
 	}
+	if t.waking != nil {
+		err = errors.Join(err, t.waking.Close())
+		t.waking = nil
+	}
 	// The returns first, for the reason above.
 	err = errors.Join(err, t.exit.Close(), t.enter.Close())
 	// A start left over must pair with nothing, nor be taken for that of a wait
@@ -298,8 +315,8 @@ func (t *Tracer) detachLocked() error {
 	return err
 }
 
-// SetStackRate bounds the stacks of calls to a part of Config.StackRate, above 0
-// to 1; it does nothing when there is no bound.
+// SetStackRate bounds the stacks of calls to a part of Config.StackRate, and wakings to
+// one of Config.WakingRate, above 0 to 1; it does nothing when there is no bound.
 func (t *Tracer) SetStackRate(part float64) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -550,7 +567,7 @@ func (t *Tracer) free() error {
 			errs = append(errs, it.Close())
 		}
 	}
-	for _, r := range []*ringbuf.Reader{t.events, t.stacks, t.contexts} {
+	for _, r := range []*ringbuf.Reader{t.events, t.stacks, t.contexts, t.wakings} {
 		if r != nil {
 			errs = append(errs, r.Close())
 		}

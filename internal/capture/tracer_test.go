@@ -37,6 +37,7 @@ type recorder struct {
 	exits     []Exit
 	edges     []Tracing
 	contexts  []Context
+	wakings   []Waking
 	orphans   int // calls whose stack had not come before
 	discard   bool
 }
@@ -90,6 +91,12 @@ func (r *recorder) Fork(f Fork) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.forks = append(r.forks, f)
+}
+
+func (r *recorder) Waking(w Waking) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.wakings = append(r.wakings, w)
 }
 
 func (r *recorder) Exec(e Exec) {

@@ -79,6 +79,7 @@ func (*unwound) Exec(capture.Exec)          {} // a program just started may tel
 func (*unwound) Exit(capture.Exit)          {}
 func (*unwound) Fork(capture.Fork)          {}
 func (*unwound) Tracing(capture.Tracing)    {}
+func (*unwound) Waking(capture.Waking)      {}
 
 // TestStacksAcrossUntouchedPages has the kernel copy stacks with a hole in them
 // that is larger than a copy may be.

@@ -47,6 +47,7 @@ func (discard) Fork(capture.Fork)          {}
 func (discard) Exec(capture.Exec)          {}
 func (discard) Exit(capture.Exit)          {}
 func (discard) Tracing(capture.Tracing)    {}
+func (discard) Waking(capture.Waking)      {}
 func (discard) Context(capture.Context)    {}
 
 // MeasureCalls measures a loop, getppid or readwrite, under everything.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
  * What PerfScope runs in the kernel: the two syscall hooks, the hooks that
- * follow threads, and, in watch.h, the sampler and the task snapshot. User
+ * follow threads, in watch.h the sampler and the task snapshot, and in waking.h
+ * who wakes whom. User
  * space decides which of them are loaded and attached; see load_linux.go.
  */
 #include "vmlinux.h"
@@ -11,6 +12,7 @@
 #include "stacks.h"
 #include "watch.h"
 #include "payload.h"
+#include "waking.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
@@ -113,25 +115,6 @@ static __always_inline u16 next_gap(u32 every)
 	return (u16)(bpf_get_prandom_u32() % (2 * every - 1));
 }
 
-static __always_inline bool is_idle(u32 nr)
-{
-	u32 word = nr >> 6;
-
-	if (word > 7)
-		return false;
-	asm volatile("%0 &= 7" : "+r"(word));
-	return idle_calls[word] >> (nr & 63) & 1;
-}
-
-/*
- * A busy program makes a million calls a second, and one in sixteen of those
- * is still far more stacks than tell anything: so many per thread and per CPU
- * in each window of 2^24 ns (17 ms) are enough for shares, and the target does
- * not pay for more. First and slow calls have a budget of their own, per CPU:
- * two thousand threads that sleep 50 ms at a time are all slow.
- */
-#define WINDOW_SHIFT 24
-
 /* The numbers beyond the set share the bits of calls that are hardly ever made. */
 static __always_inline u32 seen_bit(u32 nr)
 {
@@ -140,7 +123,14 @@ static __always_inline u32 seen_bit(u32 nr)
 	return bit < 32 * SEEN_WORDS ? bit : bit ^ 64;
 }
 
-/* Why this call gets a stack: CALL_* flags, zero is that it does not. */
+/*
+ * A busy program makes a million calls a second, and one in sixteen of those
+ * is still far more stacks than tell anything: so many per thread and per CPU
+ * in each window are enough for shares, and the target does not pay for more. First and slow calls have a budget of their own, per CPU:
+ * two thousand threads that sleep 50 ms at a time are all slow.
+ *
+ * Returns why this call gets a stack: CALL_* flags, zero is that it does not.
+ */
 static __always_inline u32 stack_due(struct cpu_state *c, struct slot *s, u64 now, s64 ret)
 {
 	u32 why = 0, ms, bit = seen_bit(s->nr), mask = 1U << (bit & 31);
@@ -204,8 +194,10 @@ static __always_inline u32 stack_due(struct cpu_state *c, struct slot *s, u64 no
 	return why;
 }
 
-/* Copies the caller's stack; zero when that failed, counted. */
-static __always_inline u32 call_stack(struct cpu_state *c, u32 cpu, struct slot *s, struct pt_regs *regs, u64 now)
+/* Copies the caller's stack under an id, or the next one if that is zero; zero when
+ * that failed, counted. */
+static __always_inline u32 call_stack(struct cpu_state *c, u32 cpu, struct slot *s, struct pt_regs *regs, u64 now,
+				      u32 id)
 {
 	u32 i = cpu * 2 + SCRATCH_CALL, len;
 	struct scratch *sc = bpf_map_lookup_elem(&scratches, &i);
@@ -225,7 +217,7 @@ static __always_inline u32 call_stack(struct cpu_state *c, u32 cpu, struct slot 
 		count(c->stack_unreadable);
 		return 0;
 	}
-	sc->h.id = stack_id(c->stack_seq++, cpu, STACK_CALL);
+	sc->h.id = id ? id : stack_id(c->stack_seq++, cpu, STACK_CALL);
 	if (send_stack(sc, len, BPF_RB_NO_WAKEUP)) {
 		count(c->stack_ring_full);
 		return 0;
@@ -257,6 +249,29 @@ static __always_inline bool within_share(u32 cpu, struct slot *s)
 	return true;
 }
 
+/* Takes the stacks of a call that a waking wants: who waited in it, who woke another. */
+static __noinline int waking_stacks(struct cpu_state *c, struct slot *s, struct pt_regs *regs, u64 now)
+{
+	u32 cpu = bpf_get_smp_processor_id(), tid;
+	struct thread *th;
+
+	if (!c || !s || !regs)
+		return 0;
+	if (c->waker_tid == s->tid) {
+		c->waker_tid = 0;
+		if (c->waker_start == s->start)
+			call_stack(c, cpu, s, regs, now, c->waker_stack);
+	}
+	if (s->marks & MARK_WOKEN) {
+		s->marks &= ~MARK_WOKEN;
+		tid = s->tid;
+		th = bpf_map_lookup_elem(&threads, &tid);
+		if (th && th->woken_start == s->start)
+			call_stack(c, cpu, s, regs, now, th->woken_stack);
+	}
+	return 0;
+}
+
 /* What a call that a followed thread returns from is worth. */
 static __always_inline int record(u64 *ctx, struct slot *s, bool stacks_on, bool contexts_on)
 {
@@ -274,8 +289,8 @@ static __always_inline int record(u64 *ctx, struct slot *s, bool stacks_on, bool
 		s->start = 0;
 		/* The new thread's side of clone is nobody's call, and the end
 		 * of a signal handler none that was entered. */
-		if (s->newborn || nr < 0) {
-			s->newborn = 0;
+		if (s->marks & MARK_NEWBORN || nr < 0) {
+			s->marks = 0;
 			return 0;
 		}
 		s->nr = (u16)nr;
@@ -289,10 +304,12 @@ static __always_inline int record(u64 *ctx, struct slot *s, bool stacks_on, bool
 		s->start = 0;
 		return 0;
 	}
+	if (stacks_on && unlikely(c->waker_tid == s->tid || s->marks & MARK_WOKEN))
+		waking_stacks(c, s, (struct pt_regs *)ctx[0], now);
 	if (stacks_on && !flags) {
 		flags = stack_due(c, s, now, ret);
 		if (flags) {
-			stack = call_stack(c, cpu, s, (struct pt_regs *)ctx[0], now);
+			stack = call_stack(c, cpu, s, (struct pt_regs *)ctx[0], now, 0);
 			if (!stack)
 				flags |= CALL_STACK_LOST;
 		}
@@ -385,7 +402,7 @@ int task_newtask(u64 *ctx)
 	follow(child);
 	s = slot_of(child->pid);
 	if (s)
-		s->newborn = 1;
+		s->marks = MARK_NEWBORN;
 	notify(EVENT_FORK, tgid, child->pid, parent, 0, 0);
 	return 0;
 }

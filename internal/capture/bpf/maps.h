@@ -31,12 +31,14 @@ const volatile u64 slow_gap_ms = 100;
 const volatile u64 idle_calls[8] = {}; /* numbers of calls in which threads wait for work, as a bit set */
 const volatile u64 stacks_half = 0;   /* bytes of the stack ring that calls may fill */
 const volatile u32 include_children = 1;
+const volatile u32 preempt_count_in = 0; /* where the kernel counts what interrupts a thread: PREEMPT_COUNT_* */
 
 /* Set by user space while running. */
 volatile u64 attached_at = 0;  /* a call that started earlier was not seen to: its start means nothing */
 volatile u32 poll_no = 0;      /* counts the renewals of the shares, at polls that found the rings with room */
 volatile u32 thread_stacks = 0; /* of calls, per thread and window; zero is no bound */
 volatile u32 cpu_stacks = 0;    /* the same per CPU */
+volatile u32 cpu_wakings = 0;   /* wakings told, per CPU and window */
 volatile u32 max_copies = 0;   /* stack copies per snapshot */
 volatile u32 odds_same = 0;    /* of a copy for a wait seen before; 2^32-1 is always */
 volatile u32 odds_fresh = 0;   /* of a copy for a wait just seen */
@@ -64,12 +66,15 @@ struct slot {
 	u16 fail_countdown; /* failed calls until the next stack */
 	u32 slow_ms;	    /* when a slow call last got a stack */
 	u8 spilled;	    /* some thread of this place lives in its second place; never cleared */
-	u8 newborn;	    /* made by clone and not back from it yet */
+	u8 marks;	    /* MARK_* */
 	u8 window;	    /* in which stacks_taken counts; see within_rate */
 	u8 stacks_taken;
 	u32 seen[SEEN_WORDS]; /* call numbers this thread has made, as a bit set */
 	u32 delay; /* the thread's run_delay as it entered the call, in units of 2^DELAY_SHIFT ns */
 };
+
+#define MARK_NEWBORN (1 << 0) /* made by clone and not back from it yet */
+#define MARK_WOKEN (1 << 1)   /* the stack of the call it is in is wanted: struct thread says for which waking */
 
 /* A plain variable: the hooks find a place in it without a call and without the
  * detour of a map's key, which has to be in memory. */
@@ -128,6 +133,16 @@ struct cpu_state {
 	u64 blocked_unreadable;
 	u64 blocked_mm_busy; /* snapshot stacks left out as they would have had to wait */
 	u64 woken;	 /* when a sample last woke the reader */
+	u64 waker_start; /* of the call in which waker_tid has woken somebody */
+	u32 waker_tid;
+	u32 waker_stack;     /* the id that the stack of that call is to have */
+	u64 waking_seq;
+	u64 waking_window;   /* in which wakings counts */
+	u32 wakings;	     /* in this window */
+	u32 wakings_before;  /* in the one before */
+	u64 wakings_told;    /* in this window */
+	u64 wakings_skipped; /* beyond the bound */
+	u64 waking_ring_full;
 	u64 pad[5];
 };
 
@@ -172,6 +187,24 @@ struct stack_event {
 	u64 pages; /* a bit for each page from that of sp on: its bytes are here */
 };
 
+/* Who ended the wait of a thread. */
+struct waking {
+	u64 time;
+	u64 start; /* of the call that waited */
+	u32 tgid;
+	u32 tid;
+	u32 waker_tgid;
+	u32 waker_tid;
+	u32 stack; /* of the call that waited; may never come */
+	u32 waker_stack; /* zero is none; may never come */
+	u16 nr;
+	u16 flags;
+	char waker[16]; /* its name */
+	u32 pad;
+};
+#define WAKING_INTERRUPT (1 << 0) /* the waker's thread was only interrupted by who did it */
+#define WAKING_KERNEL (1 << 1)	  /* a thread of the kernel */
+
 struct scratch {
 	struct stack_event h;
 	u8 bytes[MAX_STACK + PAGE];
@@ -188,6 +221,9 @@ struct thread {
 	u64 since;
 	u32 stack;
 	u32 blocked;
+	u64 woken_start; /* of the call in which it was woken */
+	u32 woken_stack; /* the id that the stack of that call is to have */
+	u32 pad;
 };
 #define SLOT_NONE 0xffffffff
 #define SLOT_PENDING 0xfffffffe
@@ -248,6 +284,7 @@ HASH(unplaced, u32, SLOTS);	   /* tid -> tgid of threads for which `threads` had
 HASH(claims, u32, SLOTS); /* slot index -> tid: insertion that needs no compare-and-swap */
 RINGBUF(events, 262144);
 RINGBUF(stacks, 8388608);
+RINGBUF(wakings, 131072);
 
 static __always_inline struct cpu_state *this_cpu(void)
 {

@@ -18,6 +18,8 @@
 #endif
 
 #define NO_CALL (-1)
+/* Of stacks that the hooks take for a waking. */
+#define STACK_WAKING 0
 
 static __always_inline void put_header(struct scratch *sc, u32 type, u32 tgid, u32 tid, u64 time)
 {

@@ -4,6 +4,7 @@
 #define PERFSCOPE_THREADS_H
 
 #define PF_EXITING 0x4
+#define PF_KTHREAD 0x200000
 
 /* The running thread's id; from its task, where the kernel (5.11 and later)
  * hands that out, which is the shorter way. */
@@ -29,6 +30,19 @@ static __always_inline u32 this_delay(void)
 		return run_delay(bpf_get_current_task_btf()) >> DELAY_SHIFT;
 	return 0;
 }
+
+static __always_inline bool is_idle(u32 nr)
+{
+	u32 word = nr >> 6;
+
+	if (word > 7)
+		return false;
+	asm volatile("%0 &= 7" : "+r"(word));
+	return idle_calls[word] >> (nr & 63) & 1;
+}
+
+/* Windows of 2^24 ns, 17 ms, in which what is copied and told is bounded. */
+#define WINDOW_SHIFT 24
 
 static __always_inline u32 first_place(u32 tid)
 {
@@ -137,7 +151,7 @@ static __noinline int thread_add(u32 tid, u32 tgid)
 	s->countdown = 0;
 	s->fail_countdown = 0;
 	s->slow_ms = 0;
-	s->newborn = 0;
+	s->marks = 0;
 	for (u32 word = 0; word < SEEN_WORDS; word++)
 		s->seen[word] = 0;
 	barrier();

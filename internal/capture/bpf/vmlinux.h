@@ -21,7 +21,7 @@ enum { BPF_ANY = 0, BPF_NOEXIST = 1, BPF_EXIST = 2 };
 enum { BPF_F_MMAPABLE = 1 << 10, BPF_RB_NO_WAKEUP = 1, BPF_RB_FORCE_WAKEUP = 2 };
 
 /* Of the kernel's list only what is asked for; see helper_exists. */
-enum bpf_func_id { BPF_FUNC_get_current_task_btf = 158 };
+enum bpf_func_id { BPF_FUNC_get_current_task_btf = 158, BPF_FUNC_task_pt_regs = 175 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -116,7 +116,21 @@ struct thread_struct {
 };
 #endif
 
+#if defined(__TARGET_ARCH_x86)
+/* From 6.2 to 6.13. */
+struct pcpu_hot {
+	int preempt_count;
+};
+#else
+struct thread_info {
+	int preempt_count;
+};
+#endif
+
 struct task_struct {
+#if defined(__TARGET_ARCH_arm64)
+	struct thread_info thread_info;
+#endif
 	unsigned int __state;
 	unsigned int flags;
 	int on_cpu;
