@@ -23,6 +23,7 @@ import (
 //	          delay (version 4) and population (version 5)
 //	contexts  count, times (deltas), then trace id and parent id (version 3;
 //	          from version 4 on the count may be zero)
+//	wakings   count, then each (version 6)
 //	CRC-32C of everything before it         4 bytes, little endian
 //
 // Signed values are zigzag varints. Every event takes at least five bytes,
@@ -30,8 +31,8 @@ import (
 
 // Version is the newest version of the packed block this package reads. It
 // writes the oldest that can hold the batch: version 2 has events that are cut,
-// version 3 trace contexts, version 4 delays, version 5 goroutines.
-const Version = 5
+// version 3 trace contexts, version 4 delays, version 5 goroutines, version 6 wakings.
+const Version = 6
 
 // The limits of a packed block. Encode refuses a batch beyond them (split it
 // by events), Decode a block beyond them.
@@ -126,6 +127,9 @@ func (e *Encoder) Append(dst []byte, arch string, b *Batch) ([]byte, error) {
 		out = appendPopulations(out, b.Events)
 	}
 	out = appendContexts(out, b.Contexts, e.version)
+	if e.version >= 6 {
+		out = appendWakings(out, b.Wakings)
+	}
 	if len(out)-start+crcSize > MaxBlockBytes {
 		return dst, fmt.Errorf("batch of thread %d: %w: %d bytes packed, at most %d; split it", b.ThreadID, ErrTooLarge, len(out)-start, MaxBlockBytes)
 	}
@@ -140,13 +144,19 @@ func (e *Encoder) collect(b *Batch) error {
 	clear(e.stringIndex)
 	clear(e.frameIndex)
 	e.strings, e.frames = e.strings[:0], e.frames[:0]
-	if len(b.Events) > MaxEvents || len(b.Stacks) > MaxStacks || len(b.Contexts) > MaxContexts {
-		return fmt.Errorf("batch of thread %d: %w: %d events, %d stacks, %d contexts; at most %d, %d, %d; split it",
-			b.ThreadID, ErrTooLarge, len(b.Events), len(b.Stacks), len(b.Contexts), MaxEvents, MaxStacks, MaxContexts)
+	if len(b.Events) > MaxEvents || len(b.Stacks) > MaxStacks || len(b.Contexts) > MaxContexts || len(b.Wakings) > MaxWakings {
+		return fmt.Errorf("batch of thread %d: %w: %d events, %d stacks, %d contexts, %d wakings; at most %d, %d, %d, %d; split it",
+			b.ThreadID, ErrTooLarge, len(b.Events), len(b.Stacks), len(b.Contexts), len(b.Wakings), MaxEvents, MaxStacks, MaxContexts, MaxWakings)
+	}
+	if err := checkWakings(b); err != nil {
+		return err
 	}
 	e.version = 1
 	if len(b.Contexts) > 0 {
 		e.version = 3
+	}
+	if len(b.Wakings) > 0 {
+		e.version = 6
 	}
 	for i := range b.Events {
 		ev := &b.Events[i]
@@ -157,7 +167,7 @@ func (e *Encoder) collect(b *Batch) error {
 			e.version = max(e.version, 4)
 		}
 		if ev.Population != 0 {
-			e.version = 5
+			e.version = max(e.version, 5)
 		}
 		if ev.Kind > eventKind || uint64(ev.Stack) > uint64(len(b.Stacks)) {
 			return fmt.Errorf("batch of thread %d: event %d has kind %d and stack %d of %d", b.ThreadID, i, ev.Kind, ev.Stack, len(b.Stacks))

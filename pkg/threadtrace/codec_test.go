@@ -56,6 +56,17 @@ func randomBatch(r *rand.Rand) *Batch {
 		c.ParentID[r.IntN(8)] = byte(r.Uint32())
 		b.Contexts = append(b.Contexts, c)
 	}
+	for range max(0, r.IntN(8)-4) {
+		w := Waking{
+			Start: r.Int64() >> 1, Number: int32(r.Uint32()), By: Waker(r.IntN(3)),
+			Stack: uint32(r.IntN(len(b.Stacks) + 1)), WakerStack: uint32(r.IntN(len(b.Stacks) + 1)),
+		}
+		w.Time = w.Start + r.Int64()>>(1+r.IntN(60))
+		if w.By != WakerInterrupt {
+			w.Process, w.Thread, w.Name = int32(r.Uint32()), int32(r.Uint32()), randomString(r)
+		}
+		b.Wakings = append(b.Wakings, w)
+	}
 	return b
 }
 
@@ -186,6 +197,10 @@ func TestEncodeRefuses(t *testing.T) {
 		"stack":      {&Batch{Events: []Event{{Stack: 1}}}, "stack 1 of 0"},
 		"origin":     {&Batch{Stacks: []Stack{{Frames: []Frame{{Origin: 7}}}}}, "origin 7"},
 		"events":     {&Batch{Events: make([]Event, MaxEvents+1)}, "split"},
+		"wakings":    {&Batch{Wakings: make([]Waking, MaxWakings+1)}, "split"},
+		"wakers":     {&Batch{Wakings: []Waking{{By: 3}}}, "by 3"},
+		"backwards":  {&Batch{Wakings: []Waking{{Time: 1, Start: 2}}}, "from 2 to 1"},
+		"its stack":  {&Batch{Wakings: []Waking{{WakerStack: 1}}}, "1 of 0"},
 		"contexts":   {&Batch{Contexts: make([]Context, MaxContexts+1)}, "split"},
 		"all frames": {&Batch{Stacks: []Stack{{Frames: make([]Frame, MaxFrames)}, {Frames: make([]Frame, 1)}}}, "split"},
 	}

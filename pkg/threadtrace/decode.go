@@ -23,6 +23,9 @@ func (r *reader) batch() (arch string, b *Batch) {
 	if r.version >= 3 {
 		b.Contexts = r.contexts()
 	}
+	if r.version >= 6 {
+		b.Wakings = r.wakings(len(b.Stacks))
+	}
 	if r.err == nil && r.at != len(r.data) {
 		r.fail(ErrCorrupted, fmt.Sprintf("%d bytes after the last event", len(r.data)-r.at))
 	}

@@ -142,6 +142,9 @@ type Batch struct {
 	Stacks     []Stack
 	// Contexts are ordered by Time; none unless they were asked for.
 	Contexts []Context
+	// Wakings are ordered by Time; they are known while every call is recorded, and
+	// of many only some.
+	Wakings []Waking
 	// Dropped counts events of this thread known to be lost.
 	Dropped uint64
 }

@@ -58,6 +58,7 @@ type threadLoad struct {
 	wait    wait
 	// contexts are those of the requests it received.
 	contexts []threadtrace.Context
+	wakings  []waking
 }
 
 // flush delivers everything held, with the calls in flight and a coverage
@@ -208,8 +209,9 @@ func (g *gatherer) take(t *target) load {
 	l := load{target: t, identity: t.who, pid: t.pid}
 	for _, tid := range slices.Sorted(maps.Keys(t.threads)) {
 		th := t.threads[tid]
-		if n := len(th.events); n > 0 || len(th.contexts) > 0 {
-			l.threads = append(l.threads, threadLoad{th, tid, th.events, th.dropped, th.wait, th.contexts})
+		wakings := g.takeWakings(th)
+		if n := len(th.events); n > 0 || len(th.contexts) > 0 || len(wakings) > 0 {
+			l.threads = append(l.threads, threadLoad{th, tid, th.events, th.dropped, th.wait, th.contexts, wakings})
 			l.events += n
 			g.contexts -= len(th.contexts)
 			th.events, th.contexts, th.dropped = nil, nil, 0
@@ -288,6 +290,7 @@ func (g *gatherer) pack(p *parcel) (d delivery, batches, threads int) {
 				b := th.batch(name, rest[:n], named, g.dedup)
 				if first {
 					b.Contexts, b.Dropped = th.contexts, th.dropped
+					th.addWakings(b, named, g.dedup)
 				}
 				rest = rest[n:]
 				tracelog.AppendBatch(records, tracelog.Format(g.cfg.Format), g.arch, b)

@@ -43,6 +43,7 @@ const (
 	dropNotTarget      = "not_target"
 	dropRefused        = "refused"
 	dropContexts       = "too_many_contexts"
+	dropWakings        = "too_many_wakings"
 )
 
 // notice tells the discovery what the kernel saw.
@@ -105,9 +106,9 @@ type gatherer struct {
 	exits   map[int32]int64
 	pending int // events held
 	buffers buffers
-	// contexts is the number of trace contexts held.
-	contexts int
-	last     int64
+	// contexts and wakings are the numbers of those held.
+	contexts, wakings int
+	last              int64
 	// outbox holds the parcels to be shipped; posted counts their events,
 	// and those of the one being shipped.
 	outbox []*parcel
@@ -518,6 +519,7 @@ func (g *gatherer) letGo(t *target) {
 	}
 	for _, th := range t.threads {
 		g.contexts -= len(th.contexts)
+		g.wakings -= len(th.wakings)
 	}
 }
 

@@ -231,6 +231,22 @@ func (h *kernelHandler) Context(c capture.Context) {
 	h.g.context(c.PID, c.TID, threadtrace.Context{Time: c.Time, TraceID: c.TraceID, ParentID: c.ParentID})
 }
 
+func (h *kernelHandler) Waking(w capture.Waking) {
+	by := threadtrace.WakerThread
+	switch {
+	case w.Flags&capture.WakingInterrupt != 0:
+		by = threadtrace.WakerInterrupt
+	case w.Flags&capture.WakingKernel != 0:
+		by = threadtrace.WakerKernel
+	}
+	h.g.mu.Lock()
+	defer h.g.mu.Unlock()
+	h.g.waking(w.PID, w.TID, threadtrace.Waking{
+		Time: w.Time, Start: w.Start, Number: w.Number, By: by, Process: w.WakerPID, Thread: w.WakerTID, Name: w.Waker,
+		Stack: w.StackID, WakerStack: w.WakerStackID,
+	})
+}
+
 func (h *kernelHandler) Fork(f capture.Fork) {
 	if f.PID == f.ParentPID {
 		return // a new thread: its events will tell

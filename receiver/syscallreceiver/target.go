@@ -87,6 +87,8 @@ type thread struct {
 	usual int
 	// contexts are those of the requests it received.
 	contexts []threadtrace.Context
+	// wakings are the ends of its waits, in the order of their time.
+	wakings []waking
 	// dropped counts its events lost since the last flush.
 	dropped uint64
 	ended   bool

@@ -80,27 +80,35 @@ func appendPacked(dst plog.LogRecordSlice, p *packer, arch string, b *threadtrac
 // halves cuts a batch in two, each with the stacks it refers to.
 func halves(b *threadtrace.Batch) (first, second *threadtrace.Batch) {
 	mid := len(b.Events) / 2
-	first = withEvents(b, b.Events[:mid])
+	first = withEvents(b, b.Events[:mid], b.Wakings)
 	first.Dropped, first.Contexts = b.Dropped, b.Contexts
-	return first, withEvents(b, b.Events[mid:])
+	return first, withEvents(b, b.Events[mid:], nil)
 }
 
-func withEvents(b *threadtrace.Batch, events []threadtrace.Event) *threadtrace.Batch {
+func withEvents(b *threadtrace.Batch, events []threadtrace.Event, wakings []threadtrace.Waking) *threadtrace.Batch {
 	part := &threadtrace.Batch{ThreadID: b.ThreadID, ThreadName: b.ThreadName}
 	part.Events = append(part.Events, events...)
+	part.Wakings = append(part.Wakings, wakings...)
 	renumbered := map[uint32]uint32{}
-	for i := range part.Events {
-		old := part.Events[i].Stack
+	renumber := func(at *uint32) {
+		old := *at
 		if old == 0 || uint64(old) > uint64(len(b.Stacks)) {
-			continue
+			return
 		}
 		ref, known := renumbered[old]
 		if !known {
 			part.Stacks = append(part.Stacks, b.Stacks[old-1])
-			ref = uint32(len(part.Stacks))
+			ref = uint32(len(part.Stacks)) //nolint:gosec // at most those of the batch
 			renumbered[old] = ref
 		}
-		part.Events[i].Stack = ref
+		*at = ref
+	}
+	for i := range part.Events {
+		renumber(&part.Events[i].Stack)
+	}
+	for i := range part.Wakings {
+		renumber(&part.Wakings[i].Stack)
+		renumber(&part.Wakings[i].WakerStack)
 	}
 	return part
 }
@@ -163,6 +171,9 @@ func appendEvents(dst plog.LogRecordSlice, arch string, b *threadtrace.Batch) {
 		rec.SetTraceID(c.TraceID)
 		rec.SetSpanID(c.ParentID)
 		rec.Attributes().PutStr(attrKind, kindContext)
+	}
+	for i := range b.Wakings {
+		appendWaking(dst, arch, b, &b.Wakings[i])
 	}
 	if dropped > 0 {
 		attrs := newEventRecord(dst, b).Attributes()

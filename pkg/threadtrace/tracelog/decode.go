@@ -118,6 +118,11 @@ func decodePacked(rec plog.LogRecord, h Handler) error {
 			return fmt.Errorf("trace context %d has time %d: no kernel says that", i, b.Contexts[i].Time)
 		}
 	}
+	for i := range b.Wakings {
+		if w := &b.Wakings[i]; w.Start < 0 || w.Number < 0 || w.Time-w.Start > maxSeconds*int64(time.Second) {
+			return fmt.Errorf("waking %d is from call %d, from %d to %d: no kernel says that", i, w.Number, w.Start, w.Time)
+		}
+	}
 	if arch == "" {
 		arch = h.Arch
 	}
@@ -152,6 +157,11 @@ func (g *grouping) add(rec plog.LogRecord, arch string) error {
 	}
 	var stack *threadtrace.Stack
 	var text string
+	var waking *threadtrace.Waking
+	if r.isKind(kindWaking) {
+		w := r.waking(arch, ev.Time)
+		waking = &w
+	}
 	if !noEvent {
 		ev.Number = r.call(arch, ev.Kind)
 		ev.Duration = r.nanoseconds(attrDuration, ev.Kind == threadtrace.KindCall)
@@ -187,7 +197,14 @@ func (g *grouping) add(rec plog.LogRecord, arch string) error {
 		t.batch.ThreadName = name.AsString()
 	}
 	t.batch.Dropped += uint64(dropped)
-	if r.isContext() {
+	if waking != nil {
+		waking.Stack, waking.WakerStack = t.stackOf(&r, attrStackTrace), t.stackOf(&r, attrWakerStack)
+		if r.err != nil {
+			return r.err
+		}
+		t.batch.Wakings = append(t.batch.Wakings, *waking)
+	}
+	if r.isKind(kindContext) {
 		t.batch.Contexts = append(t.batch.Contexts, threadtrace.Context{Time: ev.Time, TraceID: rec.TraceID(), ParentID: rec.SpanID()})
 	}
 	if noEvent {
@@ -254,9 +271,9 @@ func (r *attributes) fail(err error) {
 	}
 }
 
-func (r *attributes) isContext() bool {
+func (r *attributes) isKind(kind string) bool {
 	v, ok := r.Get(attrKind)
-	return ok && v.AsString() == kindContext
+	return ok && v.AsString() == kind
 }
 
 // kind is that of the event, if the record holds one.
@@ -265,7 +282,7 @@ func (r *attributes) kind() (kind threadtrace.Kind, noEvent bool) {
 	if !ok {
 		return threadtrace.KindCall, false
 	}
-	if text := v.AsString(); text == kindLost || text == kindContext {
+	if text := v.AsString(); text == kindLost || text == kindContext || text == kindWaking {
 		return 0, true
 	}
 	i := slices.Index(kinds[:], v.AsString())

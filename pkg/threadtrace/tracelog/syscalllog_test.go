@@ -52,6 +52,11 @@ func exampleBatch() *threadtrace.Batch {
 			{Kind: threadtrace.KindBlocked, Time: epoch + 6_000_000, Duration: 4_000_000_000, Number: threadtrace.WaitSelect, Stack: 1, Population: 24},
 		},
 		Contexts: []threadtrace.Context{{Time: epoch + 2_000_900, TraceID: [16]byte{1, 15: 2}, ParentID: [8]byte{3, 7: 4}}},
+		Wakings: []threadtrace.Waking{
+			{Start: epoch + 4_000_000, Time: epoch + 5_400_001, Number: 202, By: threadtrace.WakerThread, Process: 4000, Thread: 4712, Name: "bio_aof", Stack: 1, WakerStack: 2},
+			{Start: epoch + 6_000_000, Time: epoch + 8_000_000, Number: 75, By: threadtrace.WakerKernel, Process: 90, Thread: 90, Name: "jbd2/vda"},
+			{Start: epoch + 7_000_000, Time: epoch + 9_000_000, Number: 202},
+		},
 	}
 }
 
@@ -96,10 +101,12 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// TestEarlierRecords reads what was written before there were delays, and before
-// there were goroutines.
+// TestEarlierRecords reads what was written before there were delays, before there were
+// goroutines, and before there were wakings.
 func TestEarlierRecords(t *testing.T) {
 	batch, coverage := exampleBatch(), exampleCoverage()
+	batch.Wakings = nil
+	earlier(t, "packed-5.json", batch, coverage)
 	batch.Events = batch.Events[:len(batch.Events)-1]
 	earlier(t, "packed-4.json", batch, coverage)
 	batch.Events[0].Delay, coverage.RunDelay = 0, 0
