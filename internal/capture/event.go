@@ -184,6 +184,9 @@ const (
 	WakingInterrupt WakingFlags = 1 << iota
 	// WakingKernel says that a thread of the kernel did.
 	WakingKernel
+	// WakingUninterruptible says that no signal would have ended the wait: it was for
+	// storage, memory or a lock in the kernel.
+	WakingUninterruptible
 )
 
 // Waking is the end of a wait of a target's thread in a call that it had been in for a

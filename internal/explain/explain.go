@@ -50,6 +50,8 @@ type Anomaly struct {
 	// is one that was hit.
 	Causes []Cause
 	Hit    string
+	// Chain is who waits for whom.
+	Chain []Link
 }
 
 // Call is the use of a system call with one outcome, in calls per second.
@@ -73,6 +75,9 @@ func Sentence(a *Anomaly) string {
 	}
 	if c, ok := a.rose(); ok && !external {
 		parts = append(parts, fmt.Sprintf("%s rose from %s to %s per second", c.named(), figure(c.Past), figure(c.Now)))
+	}
+	if s := chain(a.Chain); s != "" {
+		parts = append(parts, s)
 	}
 	if len(a.After) > 0 {
 		parts = append(parts, "it runs after "+strings.Join(a.After, " and then "))

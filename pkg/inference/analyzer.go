@@ -119,12 +119,13 @@ type interned struct{ stack, place uint32 }
 // AddBatch folds the events of one thread into their hops. It keeps nothing of
 // the batch.
 func (a *Analyzer) AddBatch(b *threadtrace.Batch) {
-	if len(b.Events) == 0 {
-		return
-	}
 	a.interned = a.interned[:0]
 	for i := range b.Stacks {
 		a.interned = append(a.interned, interned{stack: a.stacks.Intern(&b.Stacks[i])})
+	}
+	a.addWakings(b)
+	if len(b.Events) == 0 {
+		return
 	}
 	th := a.threads.of(b.ThreadID, b.Events[0].Time, a.classes)
 	if th == nil {
@@ -159,6 +160,7 @@ func (a *Analyzer) AddBatch(b *threadtrace.Batch) {
 			a.stats.CallsNamed += a.names.name(a, h, th, &e)
 		}
 		a.fold(h, th, b.ThreadID, &e)
+		h.Chains.Event(b.ThreadID, &e, place)
 		if th != nil {
 			th.lastSeen = max(th.lastSeen, e.End())
 			th.segmenter.Add(&e, emit)

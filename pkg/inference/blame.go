@@ -115,6 +115,7 @@ func blame(found *Anomaly, whole, present *verdict, d detect.Config, say *explai
 		// The code's part may still be larger than each of the machine's.
 		found.codeFirst(false)
 		found.Hit, found.Suspects, found.Path, found.Order, found.Pattern, found.Scope = found.Suspects, nil, nil, nil, "", 0
+		found.Gain = 0
 	case whole.ofMachine() > 0.5:
 		found.codeFirst(false)
 	case found.Causes[0].Kind == CauseCode && len(found.Suspects) == 0:

@@ -29,6 +29,9 @@ func (a *Analyzer) describe(e *episode, v *verdict) Anomaly {
 	if !onlyRefusals {
 		times = append(c.Times(), c.CallTimes()...)
 	}
+	chained := a.waitChain(&c)
+	found.Chain = a.describeChain(chained)
+	times = a.alongChain(times, chained)
 	found.Suspects = attribute.Rank(a.stacks, times, attribute.Scale{
 		Grain: e.merged.SamplePeriod, Hops: float64(e.normal.past.Len()), Load: whole.Load.Work * whole.Load.Slow,
 	}, a.cfg.MaxSuspects)
@@ -49,12 +52,16 @@ func (a *Analyzer) describe(e *episode, v *verdict) Anomaly {
 		say.Doing, say.Call = explain.Waiting, threadtrace.Name(a.arch, call)
 	}
 	if len(found.Suspects) > 0 {
+		if !onlyRefusals {
+			found.Gain = Round(found.Impact * attribute.ShareOf(a.stacks, times, found.Suspects[0]))
+		}
 		found.Path = attribute.PathTo(a.stacks, times, found.Suspects[0])
 		found.Order = a.orderTo(v.hop, found.Suspects[0])
 		if v.hop.Functions > 0 {
 			found.Scope = float64(len(found.Suspects)) / float64(v.hop.Functions)
 		}
 	}
+	say.Chain = sayChain(found.Chain)
 	blame(&found, &whole, v, a.cfg.decision(), &say)
 	found.Summary = sentence(&found, say)
 	return found

@@ -279,6 +279,7 @@ func (a *Analyzer) dropStale(c *hop.Closed) {
 func (a *Analyzer) remember(c *hop.Closed) {
 	a.start.note(c)
 	if a.start.isPart(c) {
+		c.Flows = nil
 		c.Cells, c.Refused, c.Orders = nil, nil, nil
 		a.start.own = append(a.start.own, c)
 		a.habit.familiarise(c)

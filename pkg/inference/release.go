@@ -109,6 +109,7 @@ func (s *succession) note(c *hop.Closed, age int64) {
 		return
 	}
 	kept := *c
+	kept.Flows = nil
 	kept.Cells, kept.Refused, kept.Orders, kept.Units = nil, nil, nil, nil
 	s.after = append(s.after, &kept)
 }

@@ -51,6 +51,7 @@ func (s *start) note(c *hop.Closed) {
 		return
 	}
 	kept := *c
+	kept.Flows = nil
 	kept.Cells, kept.Refused, kept.Orders, kept.Units = nil, nil, nil, nil
 	p.hops = append(p.hops, &kept)
 }

@@ -183,6 +183,7 @@ func (a *Analyzer) findState(e *episode, c *hop.Closed) {
 func (e *episode) keep(c *hop.Closed) {
 	const half = memory.MaxStateHops / 2
 	kept := *c
+	kept.Flows = nil
 	kept.Cells, kept.Refused, kept.Orders, kept.Units = nil, nil, nil, nil
 	if len(e.kept) < 2*half {
 		e.kept = append(e.kept, &kept)

@@ -45,6 +45,7 @@ func (a *Analyzer) AddInterval(i *thin.Interval) {
 		h.AddRefused(unit.Key{Number: r.Number, Errno: r.Errno}, hop.Span{ThreadID: r.Thread, Start: r.First, End: r.Last})
 	}
 	addMachine(h, &i.Machine)
+	a.addFlows(h, i)
 	h.AddLooked(&hop.Looked{
 		From: i.From, To: i.To, Time: i.Looked, Traced: i.Traced, CPU: i.CPUTime, RunDelay: i.RunDelay,
 		SamplePeriod: i.SamplePeriod, SnapshotPeriod: i.SnapshotPeriod,

@@ -144,6 +144,7 @@ func (b *habit) mostlyIdles(thread int32) bool {
 
 // remember adds a hop to the past.
 func (b *habit) remember(c *hop.Closed) {
+	c.Flows = nil
 	c.Cells, c.Refused, c.Orders = nil, nil, nil
 	b.hops = append(b.hops, c)
 	b.learned++

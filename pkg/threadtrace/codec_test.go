@@ -58,7 +58,7 @@ func randomBatch(r *rand.Rand) *Batch {
 	}
 	for range max(0, r.IntN(8)-4) {
 		w := Waking{
-			Start: r.Int64() >> 1, Number: int32(r.Uint32()), By: Waker(r.IntN(3)),
+			Start: r.Int64() >> 1, Number: int32(r.Uint32()), By: Waker(r.IntN(3)), Uninterruptible: r.IntN(2) == 0,
 			Stack: uint32(r.IntN(len(b.Stacks) + 1)), WakerStack: uint32(r.IntN(len(b.Stacks) + 1)),
 		}
 		w.Time = w.Start + r.Int64()>>(1+r.IntN(60))

@@ -32,6 +32,9 @@ type Waking struct {
 	By              Waker
 	Process, Thread int32
 	Name            string
+	// Uninterruptible is set when no signal would have ended the wait: it was for
+	// storage, memory or a lock in the kernel.
+	Uninterruptible bool
 	// Stack is where it waited, WakerStack where the waker was: both index
 	// Batch.Stacks, counted from one; zero is not known.
 	Stack, WakerStack uint32
@@ -39,6 +42,9 @@ type Waking struct {
 
 // MaxWakings bounds the wakings of a block.
 const MaxWakings = 1 << 16
+
+// wakerUninterruptible is set beside the waker.
+const wakerUninterruptible = 0x80
 
 // maxWakerName bounds the name of a waker in bytes; the kernel has 15.
 const maxWakerName = 64
@@ -54,7 +60,11 @@ func appendWakings(out []byte, wakings []Waking) []byte {
 		last = w.Time
 		out = binary.AppendVarint(out, w.Time-w.Start)
 		out = binary.AppendVarint(out, int64(w.Number))
-		out = append(out, byte(w.By))
+		by := byte(w.By)
+		if w.Uninterruptible {
+			by |= wakerUninterruptible
+		}
+		out = append(out, by)
 		out = binary.AppendUvarint(out, uint64(w.Stack))
 		out = binary.AppendUvarint(out, uint64(w.WakerStack))
 		if w.By != WakerInterrupt {
@@ -94,7 +104,8 @@ func (r *reader) wakings(stacks int) []Waking {
 		}
 		w.Time, w.Start = last, last-waited
 		w.Number = r.int32("a call's number")
-		w.By = Waker(r.byte("a waker"))
+		by := r.byte("a waker")
+		w.By, w.Uninterruptible = Waker(by&^wakerUninterruptible), by&wakerUninterruptible != 0
 		w.Stack, w.WakerStack = r.stackOf(stacks), r.stackOf(stacks)
 		if r.err == nil && w.By > lastWaker {
 			r.fail(ErrCorrupted, fmt.Sprintf("waker %d", w.By))

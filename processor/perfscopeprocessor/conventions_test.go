@@ -26,6 +26,7 @@ func TestConventions(t *testing.T) {
 	a := anomalyAt(epoch)
 	a.Warmup, a.Deviations[0].Error = true, "EIO"
 	a.Causes = []inference.Cause{{Kind: inference.CauseDisk, Share: 0.9, Resource: "vda", Users: []inference.CauseUser{{Name: "tar"}}}}
+	a.Gain, a.Chain = 0.4, []inference.Link{{Kind: inference.LinkWait, Function: "put", Module: "redis-server", Call: "futex", Thread: "jbd2", Share: 1}}
 	a.Victims, a.Hit = []string{"nginx"}, a.Suspects[:1]
 	attrs := pcommon.NewMap()
 	anomalylog.Describe(&a, attrs)
@@ -40,6 +41,7 @@ func TestConventions(t *testing.T) {
 		return v.Slice().At(0).Map()
 	}
 	conventiontest.Documented(t, anomalylog.AttrSuspects, first(anomalylog.AttrSuspects))
+	conventiontest.Documented(t, anomalylog.AttrChain, first(anomalylog.AttrChain))
 	cause := first(anomalylog.AttrAllCauses)
 	for _, key := range []string{anomalylog.AttrCauseKind, anomalylog.AttrCauseShare, anomalylog.AttrCauseResource, anomalylog.AttrCauseUsers} {
 		assert.True(t, cause.Remove(key), key) // as in the record

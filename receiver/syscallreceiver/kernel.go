@@ -243,7 +243,7 @@ func (h *kernelHandler) Waking(w capture.Waking) {
 	defer h.g.mu.Unlock()
 	h.g.waking(w.PID, w.TID, threadtrace.Waking{
 		Time: w.Time, Start: w.Start, Number: w.Number, By: by, Process: w.WakerPID, Thread: w.WakerTID, Name: w.Waker,
-		Stack: w.StackID, WakerStack: w.WakerStackID,
+		Stack: w.StackID, WakerStack: w.WakerStackID, Uninterruptible: w.Flags&capture.WakingUninterruptible != 0,
 	})
 }
 

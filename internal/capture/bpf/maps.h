@@ -204,6 +204,7 @@ struct waking {
 };
 #define WAKING_INTERRUPT (1 << 0) /* the waker's thread was only interrupted by who did it */
 #define WAKING_KERNEL (1 << 1)	  /* a thread of the kernel */
+#define WAKING_UNINTERRUPTIBLE (1 << 2) /* it waited for storage, memory or a lock in the kernel */
 
 struct scratch {
 	struct stack_event h;

@@ -132,7 +132,9 @@ static __always_inline u32 woken_stack(struct cpu_state *c, u32 cpu, struct slot
 	return th->woken_stack;
 }
 
-static __noinline int tell_waking(struct slot *s, u64 start)
+#define TASK_UNINTERRUPTIBLE 2
+
+static __noinline int tell_waking(struct slot *s, u64 start, u32 state)
 {
 	u64 now = bpf_ktime_get_ns(), id;
 	u32 cpu = bpf_get_smp_processor_id();
@@ -154,6 +156,8 @@ static __noinline int tell_waking(struct slot *s, u64 start)
 		count(c->wakings_skipped);
 		return 0;
 	}
+	if (state & TASK_UNINTERRUPTIBLE)
+		w.flags |= WAKING_UNINTERRUPTIBLE;
 	id = bpf_get_current_pid_tgid();
 	w.time = now;
 	w.start = start;
@@ -183,7 +187,7 @@ int sched_waking(u64 *ctx)
 	start = s->start;
 	if (start <= attached_at)
 		return 0;
-	return tell_waking(s, start);
+	return tell_waking(s, start, task_state(task));
 }
 
 #endif

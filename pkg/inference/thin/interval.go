@@ -41,6 +41,7 @@ type Interval struct {
 	Sites    []Site
 	Refused  []Refused
 	Machine  Machine
+	Flows    []Flow
 }
 
 // Coverage sums up what was looked at.
@@ -133,6 +134,26 @@ type User struct {
 	// Who is the neighbour's number.
 	Who   uint32
 	Value int64
+}
+
+// Flow is a wait, and what it was spent on by who ended it. What that one did before the
+// interval is not in it.
+type Flow struct {
+	From, To Node
+	// Time is that of such waits, MilliWaits a thousand times their number.
+	Time       int64
+	MilliWaits uint64
+}
+
+// Node is an end of a flow.
+type Node struct {
+	// Kind is a number that never changes its meaning: 0 waits in a call, 1 computes, 2
+	// is not known, 3 storage, 4 an interrupt, 5 a thread of the kernel, 6 one of others.
+	Kind  uint8
+	Stack uint32
+	// Number is the call, of kind 0; Name the number of a kind of thread, zero of none.
+	Number int32
+	Name   uint32
 }
 
 // Shift moves all instants.

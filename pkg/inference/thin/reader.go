@@ -164,6 +164,9 @@ func (r *Reader) interval(f *fields) *Interval {
 	if r.version >= versionMachine {
 		f.machine(&i.Machine)
 	}
+	if r.version >= versionFlows {
+		f.flows(i)
+	}
 	return i
 }
 

@@ -128,13 +128,17 @@ func (r *Recorder) AddCoverage(c threadtrace.Coverage) {
 
 // AddBatch takes the events of one thread. It keeps nothing of the batch.
 func (r *Recorder) AddBatch(b *threadtrace.Batch) {
-	if len(b.Events) == 0 {
+	if len(b.Events) == 0 && len(b.Wakings) == 0 {
 		return
 	}
 	thread := r.thread(b.ThreadID)
 	numbers := make([]uint32, len(b.Stacks)+1)
 	for i := range b.Stacks {
 		numbers[i+1] = r.dictionary.number(&b.Stacks[i])
+	}
+	r.addWakings(thread, b.Wakings, numbers)
+	if len(b.Events) == 0 {
+		return
 	}
 	var in *interval
 	for i := range b.Events {
@@ -148,6 +152,7 @@ func (r *Recorder) AddBatch(b *threadtrace.Batch) {
 		}
 		in.threads[thread] = true
 		r.fold(in.Open, thread, &e)
+		in.Chains.Event(thread, &e, e.Stack)
 	}
 	in.Drop(b.Dropped)
 }
@@ -213,6 +218,7 @@ func (r *Recorder) Advance(now, delivered int64) []*Interval {
 		i := in.close(delivered, r.dictionary.stacks)
 		sums := in.Sums()
 		i.Machine = r.machine(&sums.Machine)
+		i.Flows = r.flows(sums.Flows)
 		over = append(over, i)
 	}
 	return over

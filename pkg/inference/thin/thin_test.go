@@ -236,7 +236,7 @@ func TestAReaderRefusesWhatIsWrong(t *testing.T) {
 	}{
 		{"nothing", nil, ErrTruncated},
 		{"something else", []byte("OTLP logs"), ErrCorrupted},
-		{"a newer version", []byte("PST\x04"), ErrNewerVersion},
+		{"a newer version", []byte("PST\x05"), ErrNewerVersion},
 		{"an end within a record", good[:len(good)-3], ErrTruncated},
 		{"an interval of nobody", record(recordInterval, 0), ErrCorrupted},
 		{"an unknown record", record(9), ErrCorrupted},

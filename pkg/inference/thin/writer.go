@@ -24,10 +24,11 @@ const (
 	magic = "PST"
 	// Version is that of the stream that this package writes, and the newest that it
 	// reads. Version 2 has populations of goroutines, version 3 what was lacked of the
-	// machine.
-	Version = 3
+	// machine, version 4 what waits were spent on.
+	Version = 4
 
 	versionMachine = 3
+	versionFlows   = 4
 
 	recordService  = 1
 	recordInterval = 2
@@ -91,6 +92,7 @@ func (w *Writer) Write(i *Interval) error {
 	b.cells(i)
 	b.calls(i)
 	b.machine(&i.Machine)
+	b.flows(i.Flows)
 	return w.record(recordInterval)
 }
 

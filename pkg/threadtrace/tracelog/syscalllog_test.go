@@ -54,7 +54,7 @@ func exampleBatch() *threadtrace.Batch {
 		Contexts: []threadtrace.Context{{Time: epoch + 2_000_900, TraceID: [16]byte{1, 15: 2}, ParentID: [8]byte{3, 7: 4}}},
 		Wakings: []threadtrace.Waking{
 			{Start: epoch + 4_000_000, Time: epoch + 5_400_001, Number: 202, By: threadtrace.WakerThread, Process: 4000, Thread: 4712, Name: "bio_aof", Stack: 1, WakerStack: 2},
-			{Start: epoch + 6_000_000, Time: epoch + 8_000_000, Number: 75, By: threadtrace.WakerKernel, Process: 90, Thread: 90, Name: "jbd2/vda"},
+			{Start: epoch + 6_000_000, Time: epoch + 8_000_000, Number: 75, By: threadtrace.WakerKernel, Process: 90, Thread: 90, Name: "jbd2/vda", Uninterruptible: true},
 			{Start: epoch + 7_000_000, Time: epoch + 9_000_000, Number: 202},
 		},
 	}

@@ -25,6 +25,7 @@ const (
 	attrWakerThread  = "perfscope.waker.thread.id"
 	attrWakerName    = "perfscope.waker.thread.name"
 	attrWakerStack   = "perfscope.waker.stacktrace"
+	attrUninterrupt  = "perfscope.waker.uninterruptible"
 )
 
 // wakers are the values of attrWaker, by threadtrace.Waker.
@@ -40,6 +41,9 @@ func appendWaking(dst plog.LogRecordSlice, arch string, b *threadtrace.Batch, w 
 	attrs.PutInt(attrNumber, int64(w.Number))
 	attrs.PutDouble(attrDuration, seconds(w.Time-w.Start))
 	attrs.PutStr(attrWaker, wakers[min(int(w.By), len(wakers)-1)])
+	if w.Uninterruptible {
+		attrs.PutBool(attrUninterrupt, true)
+	}
 	if w.By != threadtrace.WakerInterrupt {
 		attrs.PutInt(attrWakerProcess, int64(w.Process))
 		attrs.PutInt(attrWakerThread, int64(w.Thread))
@@ -68,6 +72,9 @@ func (r *attributes) waking(arch string, start int64) (w threadtrace.Waking) {
 		return w
 	}
 	w.By = threadtrace.Waker(at) //nolint:gosec // an index
+	if v, ok := r.Get(attrUninterrupt); ok {
+		w.Uninterruptible = v.Bool()
+	}
 	w.Process, w.Thread = r.int32(attrWakerProcess, false), r.int32(attrWakerThread, false)
 	if name, ok := r.Get(attrWakerName); ok {
 		w.Name = name.AsString()

@@ -30,6 +30,8 @@ const (
 	AttrNames      = "perfscope.suspect.names"
 	AttrSuspect    = "perfscope.suspect.score"
 	AttrEvidence   = "perfscope.suspect.evidence"
+	AttrGain       = "perfscope.suspect.gain"
+	AttrChain      = "perfscope.wait_chain"
 	AttrScope      = "perfscope.search_scope"
 	AttrPath       = "perfscope.path"
 	AttrOrder      = "perfscope.order"

@@ -16,7 +16,7 @@ const maxNames = 3
 
 // Describe writes an anomaly as the attributes of its log record.
 func Describe(a *inference.Anomaly, dst pcommon.Map) {
-	dst.EnsureCapacity(28)
+	dst.EnsureCapacity(30)
 	putText(dst, AttrID, a.ID)
 	putText(dst, AttrState, string(a.State))
 	putText(dst, AttrEnding, string(a.Ending))
@@ -33,9 +33,13 @@ func Describe(a *inference.Anomaly, dst pcommon.Map) {
 	describeTime(a, dst)
 	describeCauses(a, dst)
 	describeSuspects(a.Suspects, dst)
+	if a.Gain > 0 {
+		dst.PutDouble(AttrGain, a.Gain)
+	}
 	if a.Scope > 0 {
 		dst.PutDouble(AttrScope, a.Scope)
 	}
+	describeChain(a.Chain, dst)
 	describeNames(AttrPath, a.Path, dst)
 	describeNames(AttrOrder, a.Order, dst)
 	describeThreads(a.Units, dst)
@@ -112,6 +116,25 @@ func DescribeSuspects(suspects []inference.Suspect, path []string, scope float64
 		dst.PutDouble(AttrScope, scope)
 	}
 	describeNames(AttrPath, path, dst)
+}
+
+// describeChain writes who waits for whom, one after the other.
+func describeChain(links []inference.Link, dst pcommon.Map) {
+	if len(links) == 0 {
+		return
+	}
+	list := dst.PutEmptySlice(AttrChain)
+	list.EnsureCapacity(len(links))
+	for i := range links {
+		l := &links[i]
+		m := list.AppendEmpty().SetEmptyMap()
+		m.PutStr("kind", string(l.Kind))
+		putText(m, AttrFunction, l.Function)
+		putText(m, AttrModule, l.Module)
+		putText(m, "perfscope.syscall.name", l.Call)
+		putText(m, "thread.name", l.Thread)
+		m.PutDouble("share", l.Share)
+	}
 }
 
 func describeNames(key string, names []string, dst pcommon.Map) {

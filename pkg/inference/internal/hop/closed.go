@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/perfscope/perfscope/internal/unit"
+	"github.com/perfscope/perfscope/pkg/inference/internal/chain"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
@@ -78,6 +79,8 @@ type Closed struct {
 	Cells   map[Cell]Seen
 	Orders  map[Order]uint32
 	Refused map[unit.Key]map[int32]Span
+	// Flows is what waits were spent on, of those of which it was told who ended them.
+	Flows chain.Flows
 }
 
 const (
@@ -127,7 +130,7 @@ func (h *Open) Close(classes *threadtrace.Classes) *Closed {
 		Units: h.Units.kept(), Functions: h.functions, Cells: h.cells, Born: h.Born, Refused: h.refused, Orders: h.Orders,
 		SamplePeriod: float64(h.sample) / seconds, SnapshotPeriod: float64(h.snapshot) / seconds,
 		CPUOutside: float64(h.cpuOutside) / seconds, RunDelay: float64(h.runDelay) / seconds, Machine: h.machine.perSecond(),
-		Starved: h.gaps > starvedGap*h.looks*h.snapshot,
+		Starved: h.gaps > starvedGap*h.looks*h.snapshot, Flows: h.Flows(),
 	}
 	sampled := c.addCells(seconds)
 	c.CPUTotal = h.exactCPU(sampled, covered)

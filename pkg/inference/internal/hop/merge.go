@@ -7,7 +7,8 @@ import (
 )
 
 // Merge returns the mean of hops, m (nil at first) and one more. Times are per
-// second of all of them; what single threads did is that of the last one.
+// second of all of them; what single threads did is that of the last one, and flows are those of
+// all.
 func Merge(m, c *Closed) *Closed {
 	if m == nil {
 		first := *c
@@ -42,6 +43,7 @@ func Merge(m, c *Closed) *Closed {
 	m.RunDelay = mean(m.RunDelay, c.RunDelay)
 	m.Machine = mergeMachine(m.Machine, c.Machine, w)
 	m.CPUOutside, m.CPUTotal = mean(m.CPUOutside, c.CPUOutside), mean(m.CPUTotal, c.CPUTotal)
+	m.Flows = m.Flows.And(c.Flows)
 	m.Seconds += c.Seconds
 	m.CallSeconds += c.CallSeconds
 	m.End = c.End

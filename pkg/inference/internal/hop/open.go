@@ -4,6 +4,7 @@ import (
 	"cmp"
 
 	"github.com/perfscope/perfscope/internal/unit"
+	"github.com/perfscope/perfscope/pkg/inference/internal/chain"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
@@ -77,6 +78,8 @@ type Open struct {
 	Orders map[Order]uint32
 	// Born has the roles of the threads seen for the first time.
 	Born map[int32]bool
+	// Chains has who waited for whom, and what threads did meanwhile.
+	Chains chain.Trace
 
 	// longest is for how much of a call's time this hop has room.
 	longest                int64
@@ -99,6 +102,7 @@ type Open struct {
 	sites       map[Site]uint32
 	timedOut    map[int32]float64
 	refused     map[unit.Key]map[int32]Span
+	flows       chain.Flows // of parts of the hop that were summed up before
 }
 
 // NewOpen starts a hop that keeps at most maxUnits execution units.
@@ -113,7 +117,9 @@ func NewOpen(start, end int64, maxUnits int) *Open {
 }
 
 // Len is the number of entries held, for an estimate of the memory.
-func (h *Open) Len() int { return len(h.cells) + len(h.sites) + len(h.failed) + len(h.succeeded) }
+func (h *Open) Len() int {
+	return len(h.cells) + len(h.sites) + len(h.failed) + len(h.succeeded) + len(h.flows) + h.Chains.Len()
+}
 
 // Drop counts events that are known to be lost.
 func (h *Open) Drop(n uint64) { h.dropped += n }

@@ -1,6 +1,9 @@
 package hop
 
-import "github.com/perfscope/perfscope/internal/unit"
+import (
+	"github.com/perfscope/perfscope/internal/unit"
+	"github.com/perfscope/perfscope/pkg/inference/internal/chain"
+)
 
 // Sums is what an open hop has summed up so far, but for execution units and the
 // orders that signatures tell: enough to add it to another one. It shares the maps
@@ -14,6 +17,7 @@ type Sums struct {
 	Refused  map[unit.Key]map[int32]Span
 	// Machine has sums, not figures per second.
 	Machine Machine
+	Flows   chain.Flows
 }
 
 // Looked sums up the coverage of a hop. From and To are in nanoseconds since the
@@ -50,7 +54,7 @@ func (h *Open) Sums() Sums {
 			Functions: h.functions, Dropped: h.dropped,
 		},
 		Cells: h.cells, Calls: map[unit.Key]Totals{}, TimedOut: h.timedOut, Sites: h.sites, Refused: h.refused,
-		Machine: h.machine,
+		Machine: h.machine, Flows: h.Flows(),
 	}
 	for nr := range h.succeeded {
 		if t := h.succeeded[nr]; t != (Totals{}) {
@@ -137,4 +141,15 @@ func (h *Open) AddLooked(l *Looked) {
 	h.looks += l.Looks
 	h.functions = max(h.functions, l.Functions)
 	h.dropped += l.Dropped
+}
+
+// Flows is what waits of the hop were spent on.
+func (h *Open) Flows() chain.Flows { return h.flows.And(h.Chains.Flows(h.Start)) }
+
+// AddFlow adds what waits in a part of the hop were spent on.
+func (h *Open) AddFlow(at chain.Flow, s chain.Sum) {
+	if h.flows == nil {
+		h.flows = chain.Flows{}
+	}
+	h.flows.Add(at, s)
 }

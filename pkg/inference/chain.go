@@ -1,0 +1,206 @@
+package inference
+
+import (
+	"fmt"
+
+	"github.com/perfscope/perfscope/internal/explain"
+	"github.com/perfscope/perfscope/pkg/inference/internal/attribute"
+	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
+	"github.com/perfscope/perfscope/pkg/inference/internal/chain"
+	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
+	"github.com/perfscope/perfscope/pkg/inference/thin"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+)
+
+// addWakings takes who ended the waits of a thread.
+func (a *Analyzer) addWakings(b *threadtrace.Batch) {
+	for i := range b.Wakings {
+		w := b.Wakings[i]
+		w.Stack = a.numbered(b, w.Stack, threadtrace.KindBlocked)
+		w.WakerStack = a.numbered(b, w.WakerStack, threadtrace.KindSample)
+		a.hopAt(w.Time).Chains.Wake(b.ThreadID, &w)
+	}
+}
+
+// numbered is the identifier of a stack of the batch at hand.
+func (a *Analyzer) numbered(b *threadtrace.Batch, n uint32, kind threadtrace.Kind) uint32 {
+	if n == 0 || int(n) > len(a.interned) {
+		return 0
+	}
+	return a.identify(&b.Stacks[n-1], &a.interned[n-1], kind)
+}
+
+// addFlows takes what waits of an interval were spent on.
+func (a *Analyzer) addFlows(h *hop.Open, i *thin.Interval) {
+	node := func(n thin.Node) chain.Node {
+		kind, out := threadtrace.KindSample, chain.Node{Kind: chain.Kind(n.Kind), Number: n.Number}
+		if out.Kind == chain.Waits {
+			kind = threadtrace.KindBlocked
+		}
+		out.Stack = a.stackOf(i, n.Stack, kind)
+		if n.Name != 0 {
+			out.Name = fmt.Sprintf("thread %d", n.Name)
+		}
+		return out
+	}
+	for j := range i.Flows {
+		f := &i.Flows[j]
+		h.AddFlow(chain.Flow{From: node(f.From), To: node(f.To)}, chain.Sum{Time: float64(f.Time), Waits: float64(f.MilliWaits) / 1000})
+	}
+}
+
+// LinkKind is what is at a link of a chain of waits.
+type LinkKind string
+
+// The kinds of link.
+const (
+	// LinkWait is a wait for another thread, the next link.
+	LinkWait LinkKind = "wait"
+	// LinkCPU is computing.
+	LinkCPU LinkKind = "cpu"
+	// LinkDisk, LinkNetwork and LinkTimer are waits for no thread.
+	LinkDisk    LinkKind = "disk"
+	LinkNetwork LinkKind = "network"
+	LinkTimer   LinkKind = "timer"
+	// LinkKernel is a wait for a thread of the kernel.
+	LinkKernel LinkKind = "kernel"
+	// LinkProcess is a thread that is none of the service's.
+	LinkProcess LinkKind = "process"
+	// LinkUnknown is a thread of the service that was not seen to do anything.
+	LinkUnknown LinkKind = "unknown"
+)
+
+// Link is a part of a chain of waits.
+type Link struct {
+	Kind LinkKind
+	// Function is what waits or computes, with its module; of LinkProcess what woke who
+	// waited. Both are empty when it is not known.
+	Function, Module string
+	// Call is the system call that is waited in, Thread the name of a thread that is
+	// none of the service's.
+	Call, Thread string
+	// Share is the part of the waits at the beginning of the chain that comes here, 0 to 1.
+	Share float64
+}
+
+// waitChain follows the wait with the most excess to where it ends.
+func (a *Analyzer) waitChain(c *attribute.Case) []chain.Link {
+	if len(c.Hop.Flows) == 0 {
+		return nil
+	}
+	load := c.Verdict.Load.Waits
+	excess := map[chain.Place]float64{}
+	add := func(waits map[hop.Place]hop.Wait) {
+		for at, w := range waits {
+			if !c.Idle(at) {
+				excess[chain.Place(at)] += w.Time - load*c.Past.Wait[at]
+			}
+		}
+	}
+	add(c.Hop.Wait)
+	if c.Fresh {
+		add(c.Hop.Fresh)
+	}
+	cells := map[baseline.Cell]bool{}
+	for _, f := range c.Verdict.Cells {
+		cells[f.Cell] = true
+	}
+	for at := range excess { // what was found to be in excess, if single cells were
+		if len(cells) > 0 && !cells[baseline.CellOf(a.stacks, at.Stack, at.Number, true)] {
+			delete(excess, at)
+		}
+	}
+	return chain.Follow(a.stacks, c.Hop.Flows, excess)
+}
+
+const (
+	// certainShare is the part of waits, and certainWaits their number, from which the end
+	// of a chain is what they are for.
+	certainShare, certainWaits = 0.5, 8
+)
+
+// alongChain gives the excess of waits to where their chain ends, if that is certain and
+// in the service: who waits for others is hit by what those do.
+func (a *Analyzer) alongChain(times []attribute.Time, links []chain.Link) []attribute.Time {
+	for len(links) > 0 && links[len(links)-1].Kind != chain.Computes && links[len(links)-1].Kind != chain.Waits {
+		links = links[:len(links)-1]
+	}
+	if len(links) < 2 {
+		return times
+	}
+	first, end := &links[0], &links[len(links)-1]
+	if end.Share < certainShare || end.Waits < certainWaits || end.Stack == 0 || end.Function < 0 {
+		return times
+	}
+	moved := attribute.Time{Stack: end.Stack, Kind: attribute.EvidenceBlocked, Call: end.Number}
+	if end.Kind == chain.Computes {
+		moved.Kind, moved.Call = attribute.EvidenceOnCPU, 0
+	}
+	for i := range times {
+		t := &times[i]
+		leaf, ok := a.stacks.Leaf(t.Stack)
+		if t.Kind != attribute.EvidenceBlocked || t.Idle || t.Call != first.Number || !ok || leaf != first.Function {
+			continue
+		}
+		excess, beyond := end.Share*t.Excess, end.Share*t.Beyond
+		t.Excess, t.Beyond, t.Now = t.Excess-excess, t.Beyond-beyond, t.Now-beyond
+		moved.Excess, moved.Beyond, moved.Now = moved.Excess+excess, moved.Beyond+beyond, moved.Now+beyond
+	}
+	if moved.Excess <= 0 {
+		return times
+	}
+	return append(times, moved)
+}
+
+// describeChain says a chain. Of a wait that no thread ends it says what for.
+func (a *Analyzer) describeChain(links []chain.Link) []Link {
+	out := make([]Link, 0, len(links))
+	for i := range links {
+		l := &links[i]
+		link := Link{Kind: linkKinds[l.Kind], Share: Round(l.Share), Thread: l.Name}
+		if l.Function >= 0 {
+			f := a.stacks.Function(l.Function)
+			link.Function, link.Module = f.Name, f.Module
+		}
+		if l.Kind == chain.Waits {
+			link.Call = threadtrace.Name(a.arch, l.Number)
+			if last := len(links) - 1; i == last {
+				link.Kind = a.endOf(l.Number, chain.Unknown)
+			} else if end := links[i+1].Kind; end == chain.Storage || end == chain.Interrupt {
+				link.Kind, link.Share = a.endOf(l.Number, end), Round(links[i+1].Share)
+				return append(out, link)
+			}
+		}
+		out = append(out, link)
+	}
+	return out
+}
+
+// linkKinds are the kinds of link by those of the chain.
+var linkKinds = [...]LinkKind{
+	chain.Waits: LinkWait, chain.Computes: LinkCPU, chain.Unknown: LinkUnknown, chain.Storage: LinkDisk,
+	chain.Interrupt: LinkNetwork, chain.Kernel: LinkKernel, chain.Other: LinkProcess,
+}
+
+// endOf is what a wait in a call is for that no thread ends, as far as it is known who did.
+func (a *Analyzer) endOf(number int32, end chain.Kind) LinkKind {
+	class := a.classes.Of(number)
+	switch {
+	case end == chain.Storage, class&(threadtrace.ClassSync|threadtrace.ClassFile|threadtrace.ClassLookup) != 0:
+		return LinkDisk
+	case class&threadtrace.ClassSleep != 0, end == chain.Interrupt && class&threadtrace.ClassFutex != 0:
+		return LinkTimer
+	case class&(threadtrace.ClassReadiness|threadtrace.ClassAccept|threadtrace.ClassConnect|threadtrace.ClassReadLike|threadtrace.ClassOutput) != 0:
+		return LinkNetwork
+	}
+	return LinkUnknown
+}
+
+func sayChain(links []Link) []explain.Link {
+	out := make([]explain.Link, len(links))
+	for i := range links {
+		l := &links[i]
+		out[i] = explain.Link{Kind: string(l.Kind), Function: l.Function, Call: l.Call, Thread: l.Thread}
+	}
+	return out
+}

@@ -1,0 +1,192 @@
+package chain
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"github.com/perfscope/perfscope/internal/frames"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+)
+
+const (
+	futex = 202
+	fsync = 74
+	ms    = int64(1e6)
+)
+
+// stackOf is the identifier of a stack of functions, innermost first.
+func stackOf(t *frames.Table, functions ...string) uint32 {
+	s := threadtrace.Stack{Complete: true}
+	for _, f := range functions {
+		s.Frames = append(s.Frames, threadtrace.Frame{Function: f, Module: "server"})
+	}
+	return t.Intern(&s)
+}
+
+func (t *Trace) wait(thread int32, number int32, from, to int64, stack uint32, by int32, wakerStack uint32) {
+	t.Event(thread, &threadtrace.Event{Kind: threadtrace.KindCall, Time: from, Duration: to - from, Number: number}, stack)
+	w := threadtrace.Waking{Time: to, Start: from, Number: number, By: threadtrace.WakerThread, Thread: by, Stack: stack, WakerStack: wakerStack}
+	if by == 0 {
+		w.By, w.Uninterruptible = threadtrace.WakerInterrupt, true
+	}
+	t.Wake(thread, &w)
+}
+
+func say(t *frames.Table, links []Link) (s string) {
+	for _, l := range links {
+		name := "?"
+		if l.Function >= 0 {
+			name = t.Function(l.Function).Name
+		}
+		s += fmt.Sprintf("%s/%d/%d/%.2f ", name, l.Kind, l.Number, l.Share)
+	}
+	return s
+}
+
+// A queue at a lock: each thread holds it in turn, and waits for the disk meanwhile. Who
+// is woken was held up by all that were before it, who waited at the lock as well.
+func TestAConvoyEndsAtTheDisk(t *testing.T) {
+	table := frames.NewTable()
+	lock, sync, unlock := stackOf(table, "store", "main"), stackOf(table, "flush", "store", "main"), stackOf(table, "store", "main")
+	var trace Trace
+	const threads, hold = 4, 5 * ms
+	var begun [threads]int64
+	now := int64(0)
+	for turn := range 40 {
+		id := turn % threads
+		if turn >= threads {
+			trace.wait(int32(id)+1, futex, begun[id], now, lock, int32((turn-1)%threads)+1, unlock)
+		}
+		trace.wait(int32(id)+1, fsync, now+ms/10, now+hold, sync, 0, 0)
+		now += hold
+		begun[id] = now + ms/20
+	}
+	links := Follow(table, trace.Flows(0), map[Place]float64{{lock, futex}: 1e9, {sync, fsync}: 1e8})
+	got := say(table, links)
+	if len(links) != 3 || table.Function(links[0].Function).Name != "store" || table.Function(links[1].Function).Name != "flush" ||
+		links[1].Number != fsync || links[2].Kind != Storage || links[2].Share < 0.9 {
+		t.Errorf("the chain is %s", got)
+	}
+}
+
+func TestAThreadThatComputesEndsIt(t *testing.T) {
+	table := frames.NewTable()
+	lock, unlock := stackOf(table, "lookup", "main"), stackOf(table, "rebuild", "main")
+	var trace Trace
+	for n := range int64(20) {
+		at := n * 100 * ms
+		trace.wait(1, futex, at, at+20*ms, lock, 2, unlock)
+		for s := range int64(2) {
+			trace.Event(2, &threadtrace.Event{Kind: threadtrace.KindSample, Time: at + 5*ms + s*10*ms}, 0)
+		}
+	}
+	flows := trace.Flows(0)
+	if links := Follow(table, flows, map[Place]float64{{lock, futex}: 1}); len(links) != 2 || links[1].Kind != Computes || table.Function(links[1].Function).Name != "rebuild" {
+		t.Errorf("samples without a stack: %s", say(table, links))
+	}
+	trace = Trace{}
+	inner := [...]uint32{stackOf(table, "hash", "rebuild", "main"), stackOf(table, "compare", "rebuild", "main"), stackOf(table, "copy", "rebuild", "main")}
+	for n := range int64(20) {
+		at := n * 100 * ms
+		trace.wait(1, futex, at, at+20*ms, lock, 2, unlock)
+		for s := range int64(3) {
+			trace.Event(2, &threadtrace.Event{Kind: threadtrace.KindSample, Time: at + 2*ms + s*5*ms, Stack: inner[s]}, 0)
+			trace.Event(2, &threadtrace.Event{Kind: threadtrace.KindSample, Time: at + 30*ms + s*5*ms, Stack: stackOf(table, "other")}, 0)
+		}
+	}
+	links := Follow(table, trace.Flows(0), map[Place]float64{{lock, futex}: 1})
+	if got := say(table, links); got != "lookup/0/202/1.00 rebuild/1/0/1.00 " {
+		t.Errorf("the chain is %s", got)
+	}
+}
+
+func TestWhoIsUnknownIsSaid(t *testing.T) {
+	table := frames.NewTable()
+	read, send := stackOf(table, "ask", "main"), stackOf(table, "answer")
+	for _, c := range []struct {
+		what string
+		w    threadtrace.Waking
+		want Kind
+	}{
+		{"another process", threadtrace.Waking{By: threadtrace.WakerThread, Thread: 9, Name: "postgres", WakerStack: send}, Other},
+		{"the network", threadtrace.Waking{By: threadtrace.WakerInterrupt}, Interrupt},
+		{"the kernel", threadtrace.Waking{By: threadtrace.WakerKernel, Name: "kworker/3:1"}, Kernel},
+		{"a device", threadtrace.Waking{By: threadtrace.WakerKernel, Uninterruptible: true}, Storage},
+		{"a thread without a stack", threadtrace.Waking{By: threadtrace.WakerThread, Thread: 2}, Unknown},
+	} {
+		var trace Trace
+		trace.Event(2, &threadtrace.Event{Kind: threadtrace.KindSample, Time: 1e12}, read)
+		for n := range int64(5) {
+			w := c.w
+			w.Start, w.Time, w.Number, w.Stack = n*100*ms, n*100*ms+10*ms, futex, read
+			trace.Wake(1, &w)
+		}
+		links := Follow(table, trace.Flows(0), map[Place]float64{{read, futex}: 1})
+		if len(links) != 2 || links[1].Kind != c.want || math.Abs(links[1].Share-1) > 1e-9 {
+			t.Errorf("%s: %s", c.what, say(table, links))
+		}
+		if c.want == Other && table.Function(links[1].Function).Name != "answer" || c.want == Kernel && links[1].Name != "kworker" {
+			t.Errorf("%s: %+v", c.what, links[1])
+		}
+	}
+}
+
+// Two that wait for each other end nowhere.
+func TestACycleEnds(t *testing.T) {
+	table := frames.NewTable()
+	a, b := stackOf(table, "ping"), stackOf(table, "pong")
+	var trace Trace
+	for n := range int64(20) {
+		at := n * 20 * ms
+		trace.wait(1, futex, at, at+10*ms, a, 2, a)
+		trace.wait(2, futex, at-10*ms, at-ms/100, b, 1, b)
+		trace.wait(2, futex, at, at+9*ms, b, 1, b)
+		trace.wait(1, futex, at-10*ms, at-ms, a, 2, a)
+	}
+	if links := Follow(table, trace.Flows(0), map[Place]float64{{a, futex}: 1}); len(links) == 0 || len(links) > maxLinks {
+		t.Errorf("%d links: %s", len(links), say(table, links))
+	}
+}
+
+// A chain is not made of a single wait, nor of waits that are not in excess.
+func TestFewWaitsAreNoChain(t *testing.T) {
+	table := frames.NewTable()
+	lock := stackOf(table, "lookup")
+	var trace Trace
+	for n := range int64(leastWaits) - 1 {
+		trace.wait(1, futex, n*100*ms, n*100*ms+20*ms, lock, 2, lock)
+	}
+	if links := Follow(table, trace.Flows(0), map[Place]float64{{lock, futex}: 1}); links != nil {
+		t.Errorf("of two waits: %s", say(table, links))
+	}
+	for n := range int64(9) {
+		trace.wait(1, futex, n*100*ms, n*100*ms+20*ms, lock, 2, lock)
+	}
+	if links := Follow(table, trace.Flows(0), map[Place]float64{{lock, futex}: -1}); links != nil {
+		t.Errorf("of waits that became less: %s", say(table, links))
+	}
+}
+
+// What was not kept is not taken for computing.
+func TestATraceIsBounded(t *testing.T) {
+	table := frames.NewTable()
+	lock := stackOf(table, "lookup")
+	var trace Trace
+	for n := range int64(maxCalls + 10) {
+		trace.Event(2, &threadtrace.Event{Kind: threadtrace.KindCall, Time: n * ms, Duration: ms, Number: fsync}, lock)
+		trace.Event(2, &threadtrace.Event{Kind: threadtrace.KindSample, Time: n * ms}, lock)
+		trace.Wake(1, &threadtrace.Waking{Time: n*ms + ms, Start: n * ms, Number: futex, By: threadtrace.WakerThread, Thread: int32(n), Stack: uint32(n)})
+	}
+	if got, most := trace.Len(), maxCalls+maxSights+maxWakings; got > most {
+		t.Errorf("%d entries, at most %d", got, most)
+	}
+	if flows := trace.Flows(0); len(flows) > maxFlows {
+		t.Errorf("%d flows", len(flows))
+	}
+	trace.wakings = trace.wakings[:0]
+	trace.Wake(1, &threadtrace.Waking{Time: (maxCalls + 9) * ms, Start: (maxCalls + 5) * ms, Number: futex, By: threadtrace.WakerThread, Thread: 2, Stack: lock})
+	if flows := trace.Flows(0); len(flows) != 0 {
+		t.Errorf("of a wait whose waker's calls are lost: %v", flows)
+	}
+}
