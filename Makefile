@@ -251,6 +251,10 @@ record-life: deps-all build ## 66 healthy servers of 30 kinds through ordinary h
 eval-machine: deps-all build ## Twelve causes that are nobody's code (quota, neighbours, memory, disk, peers, stops) and twelve that are; writes testbed/out/machine.json (35 min); ONLY="a b" chooses, ARGS=-recorded judges again
 	@cd testbed && go build -o bin/ ./cmd/... && cd .. && exec testbed/bin/eval-machine $(ARGS) $(ONLY)
 
+.PHONY: eval-chains
+eval-chains: deps-all build ## Ten ways to wait for others (locks, pipelines, pools, processes); writes testbed/out/chains.json (15 min); ONLY="a b" chooses, ARGS=-recorded judges again
+	@cd testbed && go build -o bin/ ./cmd/... && cd .. && exec testbed/bin/eval-chains $(ARGS) $(ONLY)
+
 .PHONY: signatures-eval
 signatures-eval: deps-all build ## How well functions are told by their calls alone, on six servers; writes testbed/out/signatures.json (6 min)
 	@cd testbed && go build -o bin/ ./cmd/... && cd .. && exec testbed/bin/signatures-eval

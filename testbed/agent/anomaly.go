@@ -54,6 +54,19 @@ type Anomaly struct {
 	// Cause is what the time was lost to, with Resource and Users, Hit who was hit.
 	Cause, Resource string
 	Users, Hit      []string
+	// Chain is who waits for whom, Gain the part of a request's time that the first
+	// suspect is worth.
+	Chain []Link
+	Gain  float64
+}
+
+// Link is one of a chain of waits.
+type Link struct {
+	Kind     string  `json:"kind"`
+	Function string  `json:"function,omitempty"`
+	Call     string  `json:"call,omitempty"`
+	Thread   string  `json:"thread,omitempty"`
+	Share    float64 `json:"share"`
 }
 
 // Deviation is a system call whose use left its past.
@@ -181,6 +194,14 @@ func anomaly(r record) Anomaly {
 	}
 	a.Cause, a.Resource = text(r.attributes["perfscope.cause.kind"]), text(r.attributes["perfscope.cause.resource"])
 	a.Users, a.Hit = texts(r.attributes["perfscope.cause.users"]), texts(r.attributes["perfscope.hit"])
+	for _, l := range list(r.attributes["perfscope.wait_chain"]) {
+		m, _ := l.(map[string]any)
+		a.Chain = append(a.Chain, Link{
+			Kind: text(m["kind"]), Function: text(m["code.function.name"]), Call: text(m["perfscope.syscall.name"]),
+			Thread: text(m["thread.name"]), Share: number(m["share"]),
+		})
+	}
+	a.Gain = number(r.attributes["perfscope.suspect.gain"])
 	a.Path = texts(r.attributes["perfscope.path"])
 	return a
 }

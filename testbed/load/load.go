@@ -167,8 +167,8 @@ type Figures struct {
 	Requests, Failures int
 	// PerSecond is the rate of answered requests.
 	PerSecond float64
-	// Median and P99 are quantiles of the time a request took.
-	Median, P99 time.Duration
+	// Median and P99 are quantiles of the time a request took, Mean is its mean.
+	Median, P99, Mean time.Duration
 	// LastError is why the last failed request failed.
 	LastError error
 }
@@ -185,6 +185,11 @@ func (l *Load) Take() Figures {
 	}
 	slices.Sort(latencies)
 	f.PerSecond = float64(len(latencies)) / time.Since(since).Seconds()
+	sum := time.Duration(0)
+	for _, d := range latencies {
+		sum += d
+	}
+	f.Mean = sum / time.Duration(len(latencies))
 	f.Median = latencies[len(latencies)/2]
 	f.P99 = latencies[len(latencies)*99/100]
 	return f
