@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
 // LoopEnv makes the program that has it in its environment one of the loops
@@ -22,7 +23,7 @@ const LoopEnv = "PERFSCOPE_BENCH_LOOP"
 // interruptions.
 const loopCalls = 4000
 
-// Loop is a loop of a kind: getppid and readwrite make calls when they read a
+// Loop is a loop of a kind: getppid, readwrite and handover make calls when they read a
 // line, and say how long they took; "paced CALLS THREADS" makes so many calls a
 // second until standard input is closed, and "goroutines N" has so many wait.
 func Loop(kind string) {
@@ -51,6 +52,9 @@ func Loop(kind string) {
 			_, _ = syscall.Write(to, buf)
 		}
 	}
+	if kind == "handover" {
+		body = handover()
+	}
 	for {
 		if _, err := in.ReadString('\n'); err != nil {
 			return
@@ -64,6 +68,11 @@ func Loop(kind string) {
 		}
 		fmt.Println(time.Since(start).Nanoseconds())
 	}
+}
+
+// call makes a call on a descriptor with a buffer.
+func call(number uintptr, fd int, b []byte) {
+	_, _, _ = syscall.RawSyscall(number, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b))) //nolint:gosec // a descriptor
 }
 
 // loop is a started Loop.

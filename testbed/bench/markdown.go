@@ -42,6 +42,7 @@ func (r *Report) Markdown(w io.Writer) {
 		}
 		c.shares(p)
 	}
+	r.wakings(p)
 	r.saturated(p)
 	r.attached(p)
 	r.halfLoad(p)
@@ -242,7 +243,7 @@ func burstShare(f Figures) string {
 
 func dates(of map[string]string) string {
 	text := ""
-	for _, part := range []string{"calls", "servers", "stages", "scale", "duty", "interpreted", "goroutines", "profiled"} {
+	for _, part := range []string{"calls", "wakings", "servers", "stages", "scale", "duty", "interpreted", "goroutines", "profiled"} {
 		if at := of[part]; at != "" {
 			if text != "" {
 				text += ", "

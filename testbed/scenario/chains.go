@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"time"
 
 	"github.com/perfscope/perfscope/testbed/client"
 	"github.com/perfscope/perfscope/testbed/load"
@@ -45,7 +46,7 @@ func Chains() []ChainCase {
 func newChain(name, title, waits, fault, service string, language Language, end []string, ending string, start func(context.Context) (*server.Server, error)) ChainCase {
 	return ChainCase{End: end, Ending: ending, Scenario: Scenario{
 		Name: name, Title: title, Server: service, Language: language, Kind: LockConvoy, Source: Own, Split: Report,
-		Normal: fmt.Sprintf("requests of eight connections wait for others in %s, briefly", waits), Fault: fault, Truth: end, Top: 1,
+		Normal: fmt.Sprintf("requests of eight connections wait for others in %s, briefly", waits), Fault: fault, Truth: end, Top: 1, Observe: 20 * time.Second,
 		Start: func(ctx context.Context) (Workload, error) {
 			s, err := start(ctx)
 			if err != nil {

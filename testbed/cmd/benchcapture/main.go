@@ -1,6 +1,6 @@
 // Command benchcapture measures what recording costs, prints it, and writes
 // testbed/out/capture.json and docs/performance.md. Without arguments it does
-// all of it; "calls", "stages", "scale", "interpreted", "goroutines", "duty", "servers" and names of servers
+// all of it; "calls", "wakings", "stages", "scale", "interpreted", "goroutines", "duty", "servers" and names of servers
 // choose parts, and what was measured before is kept; "document" only writes it
 // anew. "profiled", which has to be asked for and needs `make build-full`, measures the
 // eBPF profiler beside PerfScope. "context", which has to be asked for, measures what it costs to have the
@@ -72,6 +72,14 @@ func run(ctx context.Context, o runner.Options, parts []string, rounds int) erro
 			}
 		}
 		if err := save("calls"); err != nil {
+			return err
+		}
+	}
+	if wanted("wakings") {
+		if r.Calls["handover"], err = bench.MeasureWakings(ctx, say); err != nil {
+			return err
+		}
+		if err := save("wakings"); err != nil {
 			return err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"github.com/perfscope/perfscope/testbed/evaluation"
 	"github.com/perfscope/perfscope/testbed/replay"
@@ -20,13 +21,14 @@ import (
 
 func main() {
 	recorded := flag.Bool("recorded", false, "judge the recordings of the last runs again instead of running the servers")
+	parallel := flag.Int("parallel", 1, "how many cases run side by side: they learn together, and their faults come one after the other")
 	flag.Parse()
 	runner.Main(func(ctx context.Context, o runner.Options) (bool, error) {
 		chosen, err := choose(flag.Args())
 		if err != nil {
 			return false, err
 		}
-		return run(ctx, o, chosen, *recorded)
+		return run(ctx, o, chosen, *recorded, *parallel)
 	})
 }
 
@@ -42,29 +44,58 @@ func choose(names []string) ([]scenario.ChainCase, error) {
 	}), nil
 }
 
-// run runs the cases one after the other; one that fails does not end it.
-func run(ctx context.Context, o runner.Options, chosen []scenario.ChainCase, recorded bool) (bool, error) {
+// run runs the cases, some side by side; one that fails does not end it.
+func run(ctx context.Context, o runner.Options, chosen []scenario.ChainCase, recorded bool, parallel int) (bool, error) {
 	file := filepath.Join(o.Out, "chains.json")
 	rows, err := earlier(file)
 	if err != nil {
 		return false, err
 	}
-	for i, c := range chosen {
-		fmt.Printf("\n=== %d of %d: %s: %s\n\n", i+1, len(chosen), c.Name, c.Title)
-		result, err := one(ctx, o, c, recorded)
-		if ctx.Err() != nil {
-			return false, ctx.Err()
+	if parallel > 1 {
+		o.Turn = make(chan struct{}, 1)
+		o.Turn <- struct{}{}
+	}
+	var mu sync.Mutex
+	put := func(c scenario.ChainCase, result runner.Result, failed error) error {
+		mu.Lock()
+		defer mu.Unlock()
+		row := evaluation.NewChainRow(c, result, failed)
+		if recorded {
+			row.Measured = rows[c.Name].Measured // the load has not run
 		}
-		if err != nil {
-			fmt.Println("error:", err)
-		}
-		row := evaluation.NewChainRow(c, result, err)
-		fmt.Println(row.Sentence)
+		fmt.Printf("%s: %s\n", c.Name, row.Sentence)
 		rows[c.Name] = row
 		// So that a run that is ended early leaves what it had.
-		if err := runner.WriteJSON(inOrder(rows), file); err != nil {
-			return false, err
-		}
+		return runner.WriteJSON(inOrder(rows), file)
+	}
+	var cases sync.WaitGroup
+	var failed error
+	slots := make(chan struct{}, max(1, parallel))
+	for i, c := range chosen {
+		slots <- struct{}{}
+		cases.Go(func() {
+			defer func() { <-slots }()
+			if ctx.Err() != nil {
+				return
+			}
+			fmt.Printf("\n=== %d of %d: %s: %s\n\n", i+1, len(chosen), c.Name, c.Title)
+			result, err := one(ctx, o, c, recorded)
+			if ctx.Err() != nil {
+				return
+			}
+			if err != nil {
+				fmt.Println("error:", err)
+			}
+			if err := put(c, result, err); err != nil {
+				mu.Lock()
+				failed = errors.Join(failed, err)
+				mu.Unlock()
+			}
+		})
+	}
+	cases.Wait()
+	if err := errors.Join(failed, ctx.Err()); err != nil {
+		return false, err
 	}
 	fmt.Println()
 	enough := evaluation.PrintChains(os.Stdout, inOrder(rows))
