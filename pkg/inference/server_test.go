@@ -43,6 +43,8 @@ type load struct {
 	busy  map[string]float64 // stack (innermost first, space separated) → share of a CPU
 	waits []site             // one thread each, in order
 	calls []calls
+	// wakings end waits, as often a second as each says.
+	wakings []wakings
 	// gap is how many times as far apart as they should be the snapshots are; zero
 	// is once.
 	gap int64
@@ -53,6 +55,15 @@ type site struct {
 	share       float64
 	stuck       bool
 	also        *site
+}
+
+// wakings are ends of waits of a thread, by another one, evenly over a second.
+type wakings struct {
+	n            int
+	thread, by   int32
+	call         string
+	waited       time.Duration
+	stack, waker string
 }
 
 type calls struct {
@@ -201,6 +212,9 @@ func (s *server) run(seconds int, l load) {
 		for _, c := range l.calls {
 			o.call(c)
 		}
+		for _, w := range l.wakings {
+			o.wake(w)
+		}
 		o.deliver()
 		s.analyzer.AddCoverage(threadtrace.Coverage{
 			Start: s.now, End: s.now + second, Traced: time.Second, SamplePeriod: time.Second / 49,
@@ -272,6 +286,19 @@ func (o *secondOf) call(c calls) {
 			stack = c.stack
 		}
 		o.add(1, e, stack)
+	}
+}
+
+func (o *secondOf) wake(w wakings) {
+	b := o.threads[w.thread]
+	b.Stacks = append(b.Stacks, o.stack(w.stack), o.stack(w.waker))
+	n := uint32(len(b.Stacks))
+	for i := range w.n {
+		at := o.now + int64(i+1)*second/int64(w.n+1)
+		b.Wakings = append(b.Wakings, threadtrace.Waking{
+			Time: at, Start: at - int64(w.waited), Number: number(o.t, w.call), By: threadtrace.WakerThread, Thread: w.by,
+			Name: "worker", Stack: n - 1, WakerStack: n,
+		})
 	}
 }
 

@@ -26,6 +26,9 @@ func (s *server) record(seconds int, l load, r *thin.Recorder) (intervals []*thi
 		for _, c := range l.calls {
 			o.call(c)
 		}
+		for _, w := range l.wakings {
+			o.wake(w)
+		}
 		o.order = func(batches []*threadtrace.Batch) {
 			for _, b := range batches {
 				slices.SortStableFunc(b.Events, func(a, b threadtrace.Event) int { return int(a.Time - b.Time) })
@@ -86,6 +89,7 @@ func faulty() map[string]load {
 		"refused": with(steady(1), func(l *load) {
 			l.calls = append(l.calls, calls{"openat", 8, 2 * time.Microsecond, -24, "@open open_file handle loop main"})
 		}),
+		"convoy": convoy(),
 		"timed out": with(steady(0.3), func(l *load) {
 			l.waits[0] = site{stack: "@epoll_wait nap handle loop main", call: "epoll_wait", share: 0.9}
 			l.calls = append(l.calls, calls{"epoll_wait", 30, 30 * time.Millisecond, 0, "@epoll_wait nap handle loop main"})

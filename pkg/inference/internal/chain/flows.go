@@ -16,7 +16,8 @@ const (
 	Waits Kind = iota
 	// Computes is one that computes.
 	Computes
-	// Unknown is one of which it is not known what it did.
+	// Unknown is one of which it is not known what it did, beside making no long calls;
+	// its stack is that on which it woke who waited.
 	Unknown
 	// Storage is a device, or a thread of the kernel, that ended a wait no signal would
 	// have.
@@ -35,7 +36,7 @@ const (
 // Node is what a thread does, or who it is.
 type Node struct {
 	Kind Kind
-	// Stack is where; of Other that on which it woke who waited.
+	// Stack is where; of Other and Unknown that on which it woke who waited.
 	Stack uint32
 	// Number is the call of Waits.
 	Number int32

@@ -43,8 +43,9 @@ type graph struct {
 	out    map[group]map[group]Sum
 	// of has the nodes of a group with what came to them, or went from them.
 	of map[group]map[Node]float64
-	// computed are the stacks on which those computed who were waited for in a group.
-	computed map[group]map[uint32]float64
+	// computed are the stacks on which those computed who were waited for in a group,
+	// released those on which they woke who waited, of times without samples.
+	computed, released map[group]map[uint32]float64
 }
 
 func (g *graph) group(n Node) group {
@@ -57,12 +58,16 @@ func (g *graph) group(n Node) group {
 		return group{n.Kind, f, n.Number, n.Name}
 	case Kernel:
 		return group{kind: Kernel, function: -1, name: n.Name}
+	case Unknown:
+		if n.Stack != 0 { // who makes no long calls computes
+			return group{kind: Computes, function: -1}
+		}
 	}
 	return group{kind: n.Kind, function: -1}
 }
 
 func newGraph(stacks *frames.Table, flows Flows) *graph {
-	g := &graph{stacks: stacks, out: map[group]map[group]Sum{}, of: map[group]map[Node]float64{}, computed: map[group]map[uint32]float64{}}
+	g := &graph{stacks: stacks, out: map[group]map[group]Sum{}, of: map[group]map[Node]float64{}, computed: map[group]map[uint32]float64{}, released: map[group]map[uint32]float64{}}
 	for _, f := range flows.Keys() {
 		s := flows[f]
 		from, to := g.group(f.From), g.group(f.To)
@@ -72,11 +77,15 @@ func newGraph(stacks *frames.Table, flows Flows) *graph {
 			}
 			g.of[at][n] += s.Time
 		}
-		if f.To.Kind == Computes {
-			if g.computed[from] == nil {
-				g.computed[from] = map[uint32]float64{}
+		if to.kind == Computes {
+			stacks := g.computed
+			if f.To.Kind == Unknown {
+				stacks = g.released
 			}
-			g.computed[from][f.To.Stack] += s.Time
+			if stacks[from] == nil {
+				stacks[from] = map[uint32]float64{}
+			}
+			stacks[from][f.To.Stack] += s.Time
 		}
 		if g.out[from] == nil {
 			g.out[from] = map[group]Sum{}
@@ -171,7 +180,11 @@ func (g *graph) most(at group, visited map[group]bool) (best group, part, waits 
 func (g *graph) link(from, at group, share, waits float64) Link {
 	l := Link{Kind: at.kind, Function: at.function, Number: at.number, Name: at.name, Share: share, Waits: waits}
 	if at.kind == Computes {
-		l.Function, l.Stack = g.computes(g.computed[from])
+		on := g.computed[from]
+		if len(on) == 0 {
+			on = g.released[from]
+		}
+		l.Function, l.Stack = g.computes(on)
 		return l
 	}
 	most := 0.0

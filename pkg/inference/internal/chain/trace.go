@@ -197,8 +197,8 @@ func between(sights []sight, from, to int64) []sight {
 }
 
 // share gives the length of a wait to what the thread that ended it did from an instant
-// on. Its calls are known exactly; of the rest, which it computed, the samples tell where,
-// or else the stack on which it woke who waited.
+// on. Its calls are known exactly; of the rest, which it computed, the samples tell where.
+// Where there are none it is known only on which stack it woke who waited.
 func (a *activity) share(flows Flows, w *waking, from int64) {
 	length := float64(w.end - w.start)
 	rest := w.end - from
@@ -228,15 +228,14 @@ func (a *activity) share(flows Flows, w *waking, from int64) {
 		return
 	}
 	if len(computing) == 0 {
-		to := Node{Kind: Computes, Stack: w.stack}
-		if w.stack == 0 {
-			to = Node{Kind: Unknown}
-		}
-		flows.add(w.from, to, part(rest), float64(rest)/float64(w.end-from))
-		return
+		computing = []sight{{}}
 	}
 	each := rest / int64(len(computing))
 	for _, s := range computing {
-		flows.add(w.from, Node{Kind: Computes, Stack: cmp.Or(s.stack, w.stack)}, part(each), float64(each)/float64(w.end-from))
+		to := Node{Kind: Computes, Stack: s.stack}
+		if s.stack == 0 {
+			to = Node{Kind: Unknown, Stack: w.stack}
+		}
+		flows.add(w.from, to, part(each), float64(each)/float64(w.end-from))
 	}
 }
