@@ -83,16 +83,32 @@ type Link struct {
 	Share float64
 }
 
-// waitChain follows the wait with the most excess to where it ends.
-func (a *Analyzer) waitChain(c *attribute.Case) []chain.Link {
+// waitChain follows the wait with the most excess to where it ends; idle says whether the
+// waits are meant in which threads may wait for something to do, or the others.
+func (a *Analyzer) waitChain(c *attribute.Case, idle bool) []chain.Link {
 	if len(c.Hop.Flows) == 0 {
 		return nil
 	}
+	excess := a.excessWaits(c, idle)
+	cells := map[baseline.Cell]bool{}
+	for _, f := range c.Verdict.Cells {
+		cells[f.Cell] = true
+	}
+	for at := range excess { // what was found to be in excess, if single cells were
+		if !idle && len(cells) > 0 && !cells[baseline.CellOf(a.stacks, at.Stack, at.Number, true)] {
+			delete(excess, at)
+		}
+	}
+	return chain.Follow(a.stacks, c.Hop.Flows, excess)
+}
+
+// excessWaits is how much longer than by the past is waited at each place.
+func (a *Analyzer) excessWaits(c *attribute.Case, idle bool) map[chain.Place]float64 {
 	load := c.Verdict.Load.Waits
 	excess := map[chain.Place]float64{}
 	add := func(waits map[hop.Place]hop.Wait) {
 		for at, w := range waits {
-			if !c.Idle(at) {
+			if c.Idle(at) == idle {
 				excess[chain.Place(at)] += w.Time - load*c.Past.Wait[at]
 			}
 		}
@@ -101,16 +117,33 @@ func (a *Analyzer) waitChain(c *attribute.Case) []chain.Link {
 	if c.Fresh {
 		add(c.Hop.Fresh)
 	}
-	cells := map[baseline.Cell]bool{}
-	for _, f := range c.Verdict.Cells {
-		cells[f.Cell] = true
+	return excess
+}
+
+// idleChain is the chain of a wait that looks like one for something to do, when it ends
+// in the first suspect; and how much longer than by the past is waited there for that.
+// Who is woken by the one who is to blame waited for it.
+func (a *Analyzer) idleChain(c *attribute.Case, suspects []Suspect) (links []chain.Link, excess float64) {
+	if len(suspects) == 0 {
+		return nil, 0
 	}
-	for at := range excess { // what was found to be in excess, if single cells were
-		if len(cells) > 0 && !cells[baseline.CellOf(a.stacks, at.Stack, at.Number, true)] {
-			delete(excess, at)
+	links = a.waitChain(c, true)
+	if len(links) < 2 {
+		return nil, 0
+	}
+	end := &links[len(links)-1]
+	if end.Function < 0 || end.Share < certainShare || end.Waits < certainWaits {
+		return nil, 0
+	}
+	if f := a.stacks.Function(end.Function); f.Name != suspects[0].Function || f.Module != suspects[0].Module {
+		return nil, 0
+	}
+	for at, e := range a.excessWaits(c, true) {
+		if leaf, ok := a.stacks.Leaf(at.Stack); ok && leaf == links[0].Function && at.Number == links[0].Number {
+			excess += max(0, e)
 		}
 	}
-	return chain.Follow(a.stacks, c.Hop.Flows, excess)
+	return links, end.Share * excess
 }
 
 const (

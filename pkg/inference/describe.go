@@ -29,12 +29,15 @@ func (a *Analyzer) describe(e *episode, v *verdict) Anomaly {
 	if !onlyRefusals {
 		times = append(c.Times(), c.CallTimes()...)
 	}
-	chained := a.waitChain(&c)
-	found.Chain = a.describeChain(chained)
+	chained, waited := a.waitChain(&c, false), 0.0
 	times = a.alongChain(times, chained)
 	found.Suspects = attribute.Rank(a.stacks, times, attribute.Scale{
 		Grain: e.merged.SamplePeriod, Hops: float64(e.normal.past.Len()), Load: whole.Load.Work * whole.Load.Slow,
 	}, a.cfg.MaxSuspects)
+	if chained == nil {
+		chained, waited = a.idleChain(&c, found.Suspects)
+	}
+	found.Chain = a.describeChain(chained)
 	doing := attribute.DoingOf(a.stacks, times, found.Suspects)
 	if 2*doing.Stuck > doing.CPU+doing.Waiting {
 		found.Kind = KindSilence
@@ -53,7 +56,8 @@ func (a *Analyzer) describe(e *episode, v *verdict) Anomaly {
 	}
 	if len(found.Suspects) > 0 {
 		if !onlyRefusals {
-			found.Gain = Round(found.Impact * attribute.ShareOf(a.stacks, times, found.Suspects[0]))
+			own := v.lost() * attribute.ShareOf(a.stacks, times, found.Suspects[0])
+			found.Gain = Round(min(1, ratio(own+waited, v.Active+v.outside+waited)))
 		}
 		found.Path = attribute.PathTo(a.stacks, times, found.Suspects[0])
 		found.Order = a.orderTo(v.hop, found.Suspects[0])

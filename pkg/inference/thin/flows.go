@@ -32,7 +32,7 @@ func (r *Recorder) flows(sums chain.Flows) (flows []Flow) {
 		to, ok := r.node(at.To)
 		if known && ok {
 			s := sums[at]
-			flows = append(flows, Flow{From: from, To: to, Time: int64(math.Round(s.Time)), MilliWaits: uint64(math.Round(1000 * s.Waits))})
+			flows = append(flows, Flow{From: from, To: to, Time: int64(math.Round(s.Time/float64(resolution))) * resolution, MilliWaits: uint64(math.Round(1000 * s.Waits))})
 		}
 	}
 	return flows

@@ -137,6 +137,13 @@ func random(seed uint64, n int) []*Interval {
 				}
 				b.Events = append(b.Events, e)
 			}
+			for range min(4, len(b.Stacks)) {
+				at := now + rng.Int64N(1e9)
+				b.Wakings = append(b.Wakings, threadtrace.Waking{
+					Time: at, Start: at - rng.Int64N(1e8), Number: 202, By: threadtrace.Waker(rng.IntN(3)), Thread: 100 + rng.Int32N(9), Name: "waker", //nolint:gosec // below three
+					Stack: 1, WakerStack: uint32(len(b.Stacks)), //nolint:gosec // small
+				})
+			}
 			r.AddBatch(&b)
 		}
 		r.AddCoverage(threadtrace.Coverage{

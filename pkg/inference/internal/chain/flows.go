@@ -16,8 +16,8 @@ const (
 	Waits Kind = iota
 	// Computes is one that computes.
 	Computes
-	// Unknown is one of which it is not known what it did, beside making no long calls;
-	// its stack is that on which it woke who waited.
+	// Unknown is one of which it is not known what it did then, beside making no long
+	// calls; its stack is the one it most computes on, or on which it woke who waited.
 	Unknown
 	// Storage is a device, or a thread of the kernel, that ended a wait no signal would
 	// have.

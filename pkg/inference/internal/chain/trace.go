@@ -34,6 +34,7 @@ type waking struct {
 	kind       Kind
 	name       string
 	stack      uint32 // of the waker
+	stored     bool   // the wait was for storage or a lock in the kernel
 }
 
 // activity is what one thread did.
@@ -42,6 +43,8 @@ type activity struct {
 	// samples are when it was seen on a CPU outside of long calls, looks when it was
 	// seen waiting.
 	samples, looks []sight
+	// busiest is the stack with most of the samples, once they have all come.
+	busiest uint32
 	// lost is when the first of its calls ended that was not kept.
 	lost int64
 }
@@ -89,7 +92,7 @@ func (t *Trace) Wake(thread int32, w *threadtrace.Waking) {
 	}
 	t.wakings = append(t.wakings, waking{
 		thread: thread, by: w.Thread, start: w.Start, end: w.Time, kind: kind, name: w.Name, stack: w.WakerStack,
-		from: Node{Kind: Waits, Stack: w.Stack, Number: w.Number},
+		from: Node{Kind: Waits, Stack: w.Stack, Number: w.Number}, stored: w.Uninterruptible,
 	})
 }
 
@@ -97,7 +100,7 @@ func (t *Trace) Wake(thread int32, w *threadtrace.Waking) {
 // of the place.
 func (t *Trace) Event(thread int32, e *threadtrace.Event, place uint32) {
 	switch e.Kind {
-	case threadtrace.KindCall:
+	case threadtrace.KindCall, threadtrace.KindInFlight:
 		if e.Duration < leastCall {
 			return
 		}
@@ -140,6 +143,8 @@ func (t *Trace) Flows(from int64) Flows {
 		switch {
 		case w.kind != Other:
 			flows.add(w.from, w.kind.named(w.name), length, 1)
+		case a == nil && w.stored: // it only was on the processor that heard of the device
+			flows.add(w.from, Node{Kind: Storage}, length, 1)
 		case a == nil:
 			flows.add(w.from, Node{Kind: Other, Name: general(w.name), Stack: w.stack}, length, 1)
 		case a.lost == 0 || a.lost >= w.end:
@@ -162,10 +167,13 @@ func (t *Trace) place() {
 		}
 	}
 	for id, a := range t.threads {
-		slices.SortFunc(a.calls, func(x, y call) int { return cmp.Compare(x.start, y.start) })
+		// One that was told in flight comes once more when it has returned.
+		slices.SortFunc(a.calls, func(x, y call) int { return cmp.Or(cmp.Compare(x.start, y.start), cmp.Compare(y.end, x.end)) })
+		a.calls = slices.CompactFunc(a.calls, func(x, y call) bool { return x.start == y.start })
 		byTime := func(x, y sight) int { return cmp.Compare(x.at, y.at) }
 		slices.SortFunc(a.samples, byTime)
 		slices.SortFunc(a.looks, byTime)
+		a.busiest = busiest(a.samples)
 		for i := range a.calls {
 			c := &a.calls[i]
 			if stack, ok := known[began{id, c.start}]; ok {
@@ -175,6 +183,7 @@ func (t *Trace) place() {
 			}
 		}
 	}
+	t.placeByOthers()
 	for i := range t.wakings {
 		w := &t.wakings[i]
 		if a := t.threads[w.thread]; a != nil && w.from.Stack == 0 {
@@ -187,6 +196,81 @@ func (t *Trace) place() {
 	}
 }
 
+// placeByOthers gives calls that are without a stack yet that of most such calls of the
+// thread, or else of all threads, if it is one of which most that have a stack are at it.
+func (t *Trace) placeByOthers() {
+	all := places{}
+	own := map[int32]places{}
+	for id, a := range t.threads {
+		own[id] = places{}
+		for i := range a.calls {
+			own[id].count(a.calls[i].at)
+			all.count(a.calls[i].at)
+		}
+	}
+	mostOfAll := all.most()
+	for id, a := range t.threads {
+		most := own[id].most()
+		for i := range a.calls {
+			at := &a.calls[i].at
+			if at.Stack != 0 {
+				continue
+			}
+			if stack, ok := most[at.Number]; ok {
+				at.Stack = stack
+			} else if len(own[id][at.Number]) == 0 {
+				at.Stack = mostOfAll[at.Number]
+			}
+		}
+	}
+}
+
+// places counts the stacks of calls by their number.
+type places map[int32]map[uint32]int
+
+func (p places) count(n Node) {
+	if n.Stack == 0 {
+		return
+	}
+	if p[n.Number] == nil {
+		p[n.Number] = map[uint32]int{}
+	}
+	p[n.Number][n.Stack]++
+}
+
+// most are the stacks that most of the calls of their number have.
+func (p places) most() map[int32]uint32 {
+	out := map[int32]uint32{}
+	for number, stacks := range p {
+		all := 0
+		for _, n := range stacks {
+			all += n
+		}
+		for stack, n := range stacks {
+			if 2*n > all {
+				out[number] = stack
+			}
+		}
+	}
+	return out
+}
+
+// busiest is the stack that most sights have, the smaller of two that have as many; zero
+// when none has one.
+func busiest(samples []sight) (stack uint32) {
+	counts, most := map[uint32]int{}, 0
+	for _, s := range samples {
+		if s.stack == 0 {
+			continue
+		}
+		counts[s.stack]++
+		if n := counts[s.stack]; n > most || n == most && s.stack < stack {
+			stack, most = s.stack, n
+		}
+	}
+	return stack
+}
+
 // between are the sights between two instants.
 func between(sights []sight, from, to int64) []sight {
 	at := func(t int64) int {
@@ -196,16 +280,15 @@ func between(sights []sight, from, to int64) []sight {
 	return sights[at(from):max(at(from), at(to))]
 }
 
-// share gives the length of a wait to what the thread that ended it did from an instant
-// on. Its calls are known exactly; of the rest, which it computed, the samples tell where.
-// Where there are none it is known only on which stack it woke who waited.
+// share gives a wait, from an instant on, to what the thread that ended it did. Its calls are known exactly; of the rest, which it computed, the samples tell where.
+// Where there are none it is where the thread computes most, or else on the stack on which
+// it woke who waited.
 func (a *activity) share(flows Flows, w *waking, from int64) {
-	length := float64(w.end - w.start)
 	rest := w.end - from
 	if rest <= 0 {
 		return
 	}
-	part := func(ns int64) float64 { return length * float64(ns) / float64(w.end-from) }
+	waits := func(ns int64) float64 { return float64(ns) / float64(w.end-w.start) }
 	first, _ := slices.BinarySearchFunc(a.calls, from, func(c call, t int64) int { return cmp.Compare(c.end, t) })
 	at := from
 	var computing []sight
@@ -220,7 +303,7 @@ func (a *activity) share(flows Flows, w *waking, from int64) {
 		computing = append(computing, between(a.samples, at, c.start)...)
 		at = c.end
 		waited := max(0, took-c.delay)
-		flows.add(w.from, c.at, part(waited), float64(waited)/float64(w.end-from))
+		flows.add(w.from, c.at, float64(waited), waits(waited))
 		rest -= took
 	}
 	computing = append(computing, between(a.samples, at, w.end)...)
@@ -234,8 +317,8 @@ func (a *activity) share(flows Flows, w *waking, from int64) {
 	for _, s := range computing {
 		to := Node{Kind: Computes, Stack: s.stack}
 		if s.stack == 0 {
-			to = Node{Kind: Unknown, Stack: w.stack}
+			to = Node{Kind: Unknown, Stack: cmp.Or(a.busiest, w.stack)}
 		}
-		flows.add(w.from, to, part(each), float64(each)/float64(w.end-from))
+		flows.add(w.from, to, float64(each), waits(each))
 	}
 }
