@@ -83,26 +83,27 @@ type Link struct {
 	Share float64
 }
 
-// waitChain follows the wait with the most excess to where it ends; idle says whether the
-// waits are meant in which threads may wait for something to do, or the others.
-func (a *Analyzer) waitChain(c *attribute.Case, idle bool) []chain.Link {
+// waitChain follows the wait with the most excess, of those that were found to be in
+// excess, to where it ends.
+func (a *Analyzer) waitChain(c *attribute.Case) []chain.Link {
 	if len(c.Hop.Flows) == 0 {
 		return nil
 	}
-	excess := a.excessWaits(c, idle)
 	cells := map[baseline.Cell]bool{}
 	for _, f := range c.Verdict.Cells {
 		cells[f.Cell] = true
 	}
-	for at := range excess { // what was found to be in excess, if single cells were
-		if !idle && len(cells) > 0 && !cells[baseline.CellOf(a.stacks, at.Stack, at.Number, true)] {
+	excess := a.excessWaits(c, false)
+	for at := range excess {
+		if len(cells) > 0 && !cells[baseline.CellOf(a.stacks, at.Stack, at.Number, true)] {
 			delete(excess, at)
 		}
 	}
 	return chain.Follow(a.stacks, c.Hop.Flows, excess)
 }
 
-// excessWaits is how much longer than by the past is waited at each place.
+// excessWaits is how much longer than by the past is waited at each place; idle says
+// whether those are meant in which threads may wait for something to do, or the others.
 func (a *Analyzer) excessWaits(c *attribute.Case, idle bool) map[chain.Place]float64 {
 	load := c.Verdict.Load.Waits
 	excess := map[chain.Place]float64{}
@@ -120,30 +121,34 @@ func (a *Analyzer) excessWaits(c *attribute.Case, idle bool) map[chain.Place]flo
 	return excess
 }
 
-// idleChain is the chain of a wait that looks like one for something to do, when it ends
-// in the first suspect; and how much longer than by the past is waited there for that.
-// Who is woken by the one who is to blame waited for it.
-func (a *Analyzer) idleChain(c *attribute.Case, suspects []Suspect) (links []chain.Link, excess float64) {
-	if len(suspects) == 0 {
+// chainTo is the chain of waits that are longer than by the past, but not by so much that
+// they were found, or that look like waits for something to do, when it ends in the first
+// suspect: who is woken by the one who is to blame waited for it. waited is how much longer.
+func (a *Analyzer) chainTo(c *attribute.Case, suspects []Suspect) (links []chain.Link, waited float64) {
+	if len(suspects) == 0 || len(c.Hop.Flows) == 0 {
 		return nil, 0
 	}
-	links = a.waitChain(c, true)
-	if len(links) < 2 {
-		return nil, 0
-	}
-	end := &links[len(links)-1]
-	if end.Function < 0 || end.Share < certainShare || end.Waits < certainWaits {
-		return nil, 0
-	}
-	if f := a.stacks.Function(end.Function); f.Name != suspects[0].Function || f.Module != suspects[0].Module {
-		return nil, 0
-	}
-	for at, e := range a.excessWaits(c, true) {
-		if leaf, ok := a.stacks.Leaf(at.Stack); ok && leaf == links[0].Function && at.Number == links[0].Number {
-			excess += max(0, e)
+	for _, idle := range []bool{false, true} {
+		excess := a.excessWaits(c, idle)
+		links = chain.Follow(a.stacks, c.Hop.Flows, excess)
+		if len(links) < 2 {
+			continue
 		}
+		end := &links[len(links)-1]
+		if end.Function < 0 || end.Share < certainShare || end.Waits < certainWaits {
+			continue
+		}
+		if f := a.stacks.Function(end.Function); f.Name != suspects[0].Function || f.Module != suspects[0].Module {
+			continue
+		}
+		for at, e := range excess {
+			if leaf, ok := a.stacks.Leaf(at.Stack); ok && leaf == links[0].Function && at.Number == links[0].Number {
+				waited += max(0, e)
+			}
+		}
+		return links, end.Share * waited
 	}
-	return links, end.Share * excess
+	return nil, 0
 }
 
 const (

@@ -29,13 +29,13 @@ func (a *Analyzer) describe(e *episode, v *verdict) Anomaly {
 	if !onlyRefusals {
 		times = append(c.Times(), c.CallTimes()...)
 	}
-	chained, waited := a.waitChain(&c, false), 0.0
+	chained, waited := a.waitChain(&c), 0.0
 	times = a.alongChain(times, chained)
 	found.Suspects = attribute.Rank(a.stacks, times, attribute.Scale{
 		Grain: e.merged.SamplePeriod, Hops: float64(e.normal.past.Len()), Load: whole.Load.Work * whole.Load.Slow,
 	}, a.cfg.MaxSuspects)
 	if chained == nil {
-		chained, waited = a.idleChain(&c, found.Suspects)
+		chained, waited = a.chainTo(&c, found.Suspects)
 	}
 	found.Chain = a.describeChain(chained)
 	doing := attribute.DoingOf(a.stacks, times, found.Suspects)
