@@ -43,7 +43,9 @@ func climb(t *tree, ranked []Suspect) []Suspect {
 	if t.running[from] >= t.of[from].excess/2 {
 		for _, f := range entries {
 			if f != target && f != from {
-				ranked = answers(t.stacks, ranked, first, f, min(1, decay*t.of[f].excess/t.of[from].excess))
+				part := min(1, decay*t.of[f].excess/t.of[from].excess)
+				t.yieldBelow(ranked, from, part*first.Score)
+				ranked = answers(t.stacks, ranked, first, f, part)
 			}
 		}
 	}
@@ -52,6 +54,17 @@ func climb(t *tree, ranked []Suspect) []Suspect {
 	}
 	sortSuspects(ranked)
 	return ranked
+}
+
+// yieldBelow bounds the score of suspects that work for a function: it has their time.
+func (t *tree) yieldBelow(ranked []Suspect, f int32, most float64) {
+	for i := range ranked {
+		s := &ranked[i]
+		id, ok := t.stacks.Lookup(s.Function, s.Module)
+		if below := t.below[[2]int32{id, f}].excess; ok && below > 0 && below >= mostly*t.of[id].excess {
+			s.Score = min(s.Score, Round(most))
+		}
+	}
 }
 
 // answers gives a function a part of the score of the suspect that it answers for; of

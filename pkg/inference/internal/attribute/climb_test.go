@@ -139,12 +139,13 @@ func TestWhoComputesInAFunctionDoesNotDecideThatItWaits(t *testing.T) {
 func TestTheEntryOfNewCodeIsSecond(t *testing.T) {
 	stacks := frames.NewTable()
 	times := []Time{
-		{Stack: stacks.Intern(stack("hash rehash grow compact handle loop main")), Kind: EvidenceOnCPU, Now: 400e6, Excess: 400e6},
+		{Stack: stacks.Intern(stack("hash rehash grow compact handle loop main")), Kind: EvidenceOnCPU, Now: 140e6, Excess: 140e6},
+		{Stack: stacks.Intern(stack("mix hash rehash grow compact handle loop main")), Kind: EvidenceOnCPU, Now: 300e6, Excess: 300e6},
 		{Stack: stacks.Intern(stack("free grow compact handle loop main")), Kind: EvidenceOnCPU, Now: 40e6, Excess: 40e6},
 		{Stack: stacks.Intern(stack("parse handle loop main")), Kind: EvidenceOnCPU, Now: 60e6, Past: 60e6},
 	}
 	got := Rank(stacks, times, scale, 10)
-	if len(got) < 4 || !slices.Equal(names(got)[:4], []string{"hash", "compact", "grow", "rehash"}) {
+	if len(got) < 5 || !slices.Equal(names(got)[:5], []string{"hash", "compact", "grow", "mix", "rehash"}) {
 		t.Errorf("%v", names(got))
 	}
 }
