@@ -133,12 +133,12 @@ func StartRclone(ctx context.Context, files int) (*Server, error) {
 		Files: func(_, _ string) map[string]string {
 			m := map[string]string{}
 			for i := range files {
-				m[fmt.Sprintf("files/%05d.txt", i)] = fmt.Sprintln("This is file", i)
+				m[fmt.Sprintf("%05d.txt", i)] = fmt.Sprintln("This is file", i)
 			}
 			return m
 		},
 		Args: func(addr, dir string) []string {
-			return []string{"serve", "http", "--config", "", "--addr", addr, filepath.Join(dir, "files")}
+			return []string{"serve", "http", "--config", "", "--addr", addr, dir}
 		},
 	}, "version")
 }
