@@ -131,6 +131,7 @@ func (f *Features) Name() string {
 func (f *Features) onCPU() string {
 	var more, failing, readiness, connections, memory, mapping, lookups, moving float64
 	var bytesNow, bytesPast, movingPast float64
+	newly := f.newlyFailing()
 	for _, c := range f.Calls {
 		excess := c.Now - attribute.ManyTimes*c.Past
 		if c.Errno == 0 && f.Classes.Is(c.Number, threadtrace.ClassInput|threadtrace.ClassOutput) {
@@ -147,7 +148,7 @@ func (f *Features) onCPU() string {
 		case f.Classes.Is(c.Number, threadtrace.ClassAccept|threadtrace.ClassConnect) && (c.Errno == 0 || c.Errno == einprogress):
 			connections += excess
 		case c.Errno != 0:
-			failing += excess
+			failing += min(excess, newly(c))
 		case f.Classes.Is(c.Number, threadtrace.ClassReadiness) && c.Mean < instant:
 			readiness += excess
 		case f.Classes.Is(c.Number, threadtrace.ClassMemory):
@@ -182,6 +183,23 @@ func (f *Features) onCPU() string {
 		return LongComputation
 	}
 	return ""
+}
+
+// newlyFailing returns how much more often a call fails than it would if it failed as
+// large a part of the times as in the past: a lookup that hardly ever finds a file tries
+// nothing again when there are more of them.
+func (f *Features) newlyFailing() func(CallRate) float64 {
+	now, past := map[int32]float64{}, map[int32]float64{}
+	for _, c := range f.Calls {
+		now[c.Number] += c.Now
+		past[c.Number] += c.Past
+	}
+	return func(c CallRate) float64 {
+		if past[c.Number] == 0 {
+			return c.Now
+		}
+		return c.Now - now[c.Number]*c.Past/past[c.Number]
+	}
 }
 
 // triesAgain reports whether more connections are tried than anything is read:
