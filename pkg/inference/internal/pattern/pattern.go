@@ -71,7 +71,7 @@ const (
 	// peerOrDisk calls wait for one amid work.
 	peerOrDisk = threadtrace.ClassInput | threadtrace.ClassOutput | threadtrace.ClassConnect | threadtrace.ClassReadiness
 
-	emfile, enfile, einprogress                                       = 24, 23, 115
+	enoent, emfile, enfile, einprogress                               = 2, 24, 23, 115
 	eaddrnotavail, enetunreach, etimedout, econnrefused, ehostunreach = 99, 101, 110, 111, 113
 )
 
@@ -131,7 +131,6 @@ func (f *Features) Name() string {
 func (f *Features) onCPU() string {
 	var more, failing, readiness, connections, memory, mapping, lookups, moving float64
 	var bytesNow, bytesPast, movingPast float64
-	newly := f.newlyFailing()
 	for _, c := range f.Calls {
 		excess := c.Now - attribute.ManyTimes*c.Past
 		if c.Errno == 0 && f.Classes.Is(c.Number, threadtrace.ClassInput|threadtrace.ClassOutput) {
@@ -147,8 +146,8 @@ func (f *Features) onCPU() string {
 		switch {
 		case f.Classes.Is(c.Number, threadtrace.ClassAccept|threadtrace.ClassConnect) && (c.Errno == 0 || c.Errno == einprogress):
 			connections += excess
-		case c.Errno != 0:
-			failing += min(excess, newly(c))
+		case c.Errno != 0 && !(c.Errno == enoent && f.Classes.Is(c.Number, threadtrace.ClassLookup)):
+			failing += excess // a lookup that finds nothing has its answer
 		case f.Classes.Is(c.Number, threadtrace.ClassReadiness) && c.Mean < instant:
 			readiness += excess
 		case f.Classes.Is(c.Number, threadtrace.ClassMemory):
@@ -183,23 +182,6 @@ func (f *Features) onCPU() string {
 		return LongComputation
 	}
 	return ""
-}
-
-// newlyFailing returns how much more often a call fails than it would if it failed as
-// large a part of the times as in the past: a lookup that hardly ever finds a file tries
-// nothing again when there are more of them.
-func (f *Features) newlyFailing() func(CallRate) float64 {
-	now, past := map[int32]float64{}, map[int32]float64{}
-	for _, c := range f.Calls {
-		now[c.Number] += c.Now
-		past[c.Number] += c.Past
-	}
-	return func(c CallRate) float64 {
-		if past[c.Number] == 0 {
-			return c.Now
-		}
-		return c.Now - now[c.Number]*c.Past/past[c.Number]
-	}
 }
 
 // triesAgain reports whether more connections are tried than anything is read:
