@@ -190,3 +190,90 @@ func TestATraceIsBounded(t *testing.T) {
 		t.Errorf("of a wait whose waker's calls are lost: %v", flows)
 	}
 }
+
+// Of a wait that began in the hop before, only what is known of this one counts.
+func TestWhatIsNotKnownOfAWaitDoesNotCount(t *testing.T) {
+	table := frames.NewTable()
+	lock, unlock := stackOf(table, "lookup"), stackOf(table, "rebuild")
+	var trace Trace
+	trace.Event(2, &threadtrace.Event{Kind: threadtrace.KindSample, Time: 101 * ms, Stack: unlock}, 0)
+	trace.wait(1, futex, 2*ms, 102*ms, lock, 2, unlock)
+	total := 0.0
+	for _, s := range trace.Flows(100 * ms) {
+		total += s.Time
+	}
+	if got := int64(total); got != 2*ms {
+		t.Errorf("%d ms of a wait of which 2 are known", got/ms)
+	}
+}
+
+// A waker that waits itself when the tracing ends has a call that has not returned; one
+// that is told in flight and returns is one call.
+func TestACallInFlightCounts(t *testing.T) {
+	table := frames.NewTable()
+	lock, disk := stackOf(table, "lookup"), stackOf(table, "flush")
+	for _, returns := range []bool{false, true} {
+		var trace Trace
+		for n := range int64(10) {
+			at := n * 100 * ms
+			trace.Event(2, &threadtrace.Event{Kind: threadtrace.KindInFlight, Time: at, Duration: 50 * ms, Number: fsync}, disk)
+			if returns {
+				trace.Event(2, &threadtrace.Event{Kind: threadtrace.KindCall, Time: at, Duration: 60 * ms, Number: fsync}, disk)
+			}
+			trace.wait(1, futex, at+10*ms, at+50*ms, lock, 2, lock)
+		}
+		links := Follow(table, trace.Flows(0), map[Place]float64{{lock, futex}: 1})
+		if got := say(table, links); got != "lookup/0/202/1.00 flush/0/74/1.00 " {
+			t.Errorf("returned %v: the chain is %s", returns, got)
+		}
+		for f, s := range trace.Flows(0) {
+			if f.To.Number == fsync && int64(s.Time) != 400*ms {
+				t.Errorf("returned %v: %.0f ms in the call, want 400", returns, s.Time/1e6)
+			}
+		}
+	}
+}
+
+// Most calls have no stack: they are at the place of those that have one, if most are there.
+func TestACallWithoutAStackIsWhereMostAre(t *testing.T) {
+	table := frames.NewTable()
+	lock, here, there := stackOf(table, "lookup"), stackOf(table, "flush"), stackOf(table, "copy")
+	for _, c := range []struct {
+		places []uint32
+		want   string
+	}{
+		{[]uint32{here, 0, 0, 0, here, there}, "flush"},
+		{[]uint32{here, 0, 0, 0, there, 0}, "?"},
+	} {
+		var trace Trace
+		for n := range int64(12) {
+			at := n * 100 * ms
+			trace.Event(2, &threadtrace.Event{Kind: threadtrace.KindCall, Time: at, Duration: 40 * ms, Number: fsync}, c.places[n%6])
+			trace.wait(1, futex, at, at+40*ms, lock, 2, lock)
+		}
+		links := Follow(table, trace.Flows(0), map[Place]float64{{lock, futex}: 1})
+		name := "?"
+		if len(links) == 2 && links[1].Function >= 0 {
+			name = table.Function(links[1].Function).Name
+		}
+		if len(links) != 2 || name != c.want {
+			t.Errorf("%v: the chain is %s", c.places, say(table, links))
+		}
+	}
+}
+
+// A stranger that ends a wait for storage only was on the processor that a device told.
+func TestAStrangerEndsNoWaitForStorage(t *testing.T) {
+	table := frames.NewTable()
+	disk := stackOf(table, "flush")
+	var trace Trace
+	for n := range int64(10) {
+		trace.Wake(1, &threadtrace.Waking{
+			Time: n*100*ms + 5*ms, Start: n * 100 * ms, Number: fsync, Stack: disk, By: threadtrace.WakerThread, Thread: 99, Name: "vim", Uninterruptible: true,
+		})
+	}
+	links := Follow(table, trace.Flows(0), map[Place]float64{{disk, fsync}: 1})
+	if len(links) != 2 || links[1].Kind != Storage {
+		t.Errorf("the chain is %s", say(table, links))
+	}
+}
