@@ -123,7 +123,7 @@ func (a *Analyzer) excessWaits(c *attribute.Case, idle bool) map[chain.Place]flo
 
 // chainTo is the chain of waits that are longer than by the past, but not by so much that
 // they were found, or that look like waits for something to do, when it ends in the first
-// suspect: who is woken by the one who is to blame waited for it. waited is how much longer.
+// suspect or what that calls: who is woken by the one who is to blame waited for it. waited is how much longer.
 func (a *Analyzer) chainTo(c *attribute.Case, suspects []Suspect) (links []chain.Link, waited float64) {
 	if len(suspects) == 0 || len(c.Hop.Flows) == 0 {
 		return nil, 0
@@ -135,10 +135,10 @@ func (a *Analyzer) chainTo(c *attribute.Case, suspects []Suspect) (links []chain
 			continue
 		}
 		end := &links[len(links)-1]
-		if end.Function < 0 || end.Share < certainShare || end.Waits < certainWaits {
+		if end.Stack == 0 || end.Share < certainShare || end.Waits < certainWaits {
 			continue
 		}
-		if f := a.stacks.Function(end.Function); f.Name != suspects[0].Function || f.Module != suspects[0].Module {
+		if attribute.Find(a.stacks, end.Stack, suspects[0]) < 0 {
 			continue
 		}
 		for at, e := range excess {
