@@ -52,7 +52,7 @@ func StartConvoyJava(ctx context.Context) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	s := &Server{Process: p, Addr: addr, Dir: dir, Version: "convoyjava (Java)"}
+	s := &Server{Process: p, Addr: addr, Dir: dir, Version: "convoyjava (Java)", beside: keepPerfMap}
 	if err := s.waitReady(ctx, log, func() error { return dialOnce(addr) }); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
