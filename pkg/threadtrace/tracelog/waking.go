@@ -49,10 +49,13 @@ func appendWaking(dst plog.LogRecordSlice, arch string, b *threadtrace.Batch, w 
 		attrs.PutInt(attrWakerThread, int64(w.Thread))
 		attrs.PutStr(attrWakerName, strings.ToValidUTF8(w.Name, "\uFFFD"))
 	}
-	for key, ref := range map[string]uint32{attrStackTrace: w.Stack, attrWakerStack: w.WakerStack} {
-		if ref > 0 && int(ref) <= len(b.Stacks) {
-			attrs.PutStr(key, StackText(b.Stacks[ref-1]))
-		}
+	putStack(attrs, attrStackTrace, b, w.Stack)
+	putStack(attrs, attrWakerStack, b, w.WakerStack)
+}
+
+func putStack(attrs pcommon.Map, key string, b *threadtrace.Batch, ref uint32) {
+	if ref > 0 && int(ref) <= len(b.Stacks) {
+		attrs.PutStr(key, StackText(b.Stacks[ref-1]))
 	}
 }
 
