@@ -64,10 +64,11 @@ type Analyzer struct {
 	dictionary []interned
 	names      names
 	bursts     bursts
-	// inherited, start and states are of a past that outlives the process.
+	// inherited, start, states and outline are of a past that outlives the process.
 	inherited inherited
 	start     start
 	states    states
+	outline   outline
 	// succession is set while the build is compared with the one before it.
 	succession *succession
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/perfscope/perfscope/internal/cleantext"
 	"github.com/perfscope/perfscope/internal/evidence"
 	"github.com/perfscope/perfscope/pkg/inference"
-	"github.com/perfscope/perfscope/processor/internal/memories"
+	"github.com/perfscope/perfscope/internal/memories"
 )
 
 const (

@@ -17,7 +17,7 @@ import (
 	"github.com/perfscope/perfscope/pkg/inference"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 	"github.com/perfscope/perfscope/processor/internal/anomalylog"
-	"github.com/perfscope/perfscope/processor/internal/memories"
+	"github.com/perfscope/perfscope/internal/memories"
 )
 
 // storing is a storage that takes transactions, too.
@@ -187,6 +187,55 @@ func TestAnotherImageOfAnInterpretedServiceIsARelease(t *testing.T) {
 	r = watch("")
 	assert.NotNil(t, r.from)
 	assert.False(t, r.succeeds, "the image is not known yet")
+}
+
+// Two builds of a service run beside each other: one instance after the other is replaced.
+func TestABuildIsComparedWithTheOneThatRunsBesideIt(t *testing.T) {
+	var analyzers []*recalling
+	p := newPipelines(t, func() analyzer {
+		r := &recalling{own: inference.NewAnalyzer(inference.DefaultConfig(), "amd64")}
+		if len(analyzers) > 0 {
+			r.release = &inference.Release{Verdict: inference.VerdictNoChange}
+		}
+		analyzers = append(analyzers, r)
+		return r
+	}, nil)
+	require.NoError(t, p.logs.Start(context.Background(), p.host))
+	for i := range int64(120) {
+		p.setClock(epoch + (i+1)*sec)
+		for pid, build := range map[int64]string{7: "aa", 8: "bb"} {
+			if build == "bb" && i < 60 {
+				continue // it is not installed yet
+			}
+			ld := secondOf("orders", pid, epoch+i*sec)
+			attrs := ld.ResourceLogs().At(0).Resource().Attributes()
+			attrs.PutStr("service.instance.id", build)
+			attrs.PutStr("process.executable.build_id.go", build)
+			require.NoError(t, p.logs.ConsumeLogs(context.Background(), ld))
+		}
+	}
+	p.sync(t)
+	end(t, p)
+	require.Len(t, analyzers, 2)
+	old, next := analyzers[0], analyzers[1]
+	assert.Nil(t, old.from)
+	assert.False(t, old.succeeds)
+	require.NotNil(t, next.from, "of the one that runs, of which nothing is written")
+	assert.True(t, next.succeeds)
+	assert.Greater(t, old.own.Learned(), 20, "it goes on")
+	told := 0
+	for _, ld := range p.outLogs.AllLogs() {
+		rec := ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0)
+		if rec.EventName() != anomalylog.ReleaseEvent {
+			continue
+		}
+		told++
+		before, _ := rec.Attributes().Get(anomalylog.AttrReleaseBefore)
+		assert.Equal(t, "aa", before.Str())
+		of, _ := ld.ResourceLogs().At(0).Resource().Attributes().Get("service.instance.id")
+		assert.Equal(t, "bb", of.Str())
+	}
+	assert.Equal(t, 1, told)
 }
 
 func TestWhoseMemoryAResourcesIs(t *testing.T) {

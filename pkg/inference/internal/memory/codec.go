@@ -20,8 +20,8 @@ var (
 	ErrDamaged   = errors.New("the memory is damaged")
 )
 
-// Encode writes a memory. What takes more than MaxBytes loses its oldest hops, and
-// then what is known beside the past.
+// Encode writes a memory. What takes more than MaxBytes loses the hops of its weeks and of
+// its past, the older half of them first, and then what is known beside.
 func (m *Memory) Encode() ([]byte, error) {
 	kept := *m
 	for {
@@ -30,6 +30,8 @@ func (m *Memory) Encode() ([]byte, error) {
 			return data, err
 		}
 		switch {
+		case len(kept.Outline) > 0:
+			kept.Outline = kept.Outline[(len(kept.Outline)+1)/2:]
 		case len(kept.Hops) > 1:
 			kept.Hops = kept.Hops[(len(kept.Hops)+1)/2:]
 		case len(kept.States)+len(kept.Starts) > 0:
@@ -90,10 +92,10 @@ func decode(plain []byte) (*Memory, error) {
 	return m, nil
 }
 
-// all are the hops of the past, of starts and of states.
+// all are the hops of the past, of weeks, of starts and of states.
 func (m *Memory) all() iter.Seq[*Hop] {
 	return func(yield func(*Hop) bool) {
-		lists := [][]Hop{m.Hops}
+		lists := [][]Hop{m.Hops, m.Outline}
 		for i := range m.Starts {
 			lists = append(lists, m.Starts[i].Hops)
 		}
@@ -112,7 +114,7 @@ func (m *Memory) all() iter.Seq[*Hop] {
 
 func (m *Memory) check() error {
 	switch {
-	case len(m.Hops) > MaxHops || len(m.Starts) > MaxStarts || len(m.States) > MaxStates || len(m.Saved.Functions) > maxFunctions:
+	case len(m.Hops) > MaxHops || len(m.Starts) > MaxStarts || len(m.States) > MaxStates || len(m.Outline) > MaxOutline || len(m.Saved.Functions) > maxFunctions:
 		return errors.New("it has more than a memory may have")
 	case m.HopLength <= 0 || m.Learned < 0 || !(m.Days >= 0 && m.Peaks >= 0 && m.Beyond >= 0 && m.Days < 1e6 && m.Peaks < 1e12 && m.Beyond < 1e12):
 		return errors.New("a number that no memory has")
