@@ -317,7 +317,7 @@ func (a *Analyzer) Stats() Stats {
 	for _, c := range a.outside() {
 		cells += len(c.CPU) + len(c.Wait) + len(c.Calls) + len(c.Sites)
 	}
-	st.Bytes += a.recent.bytes(closed) + a.slow.bytes()
+	st.Bytes += a.recent.bytes(closed) + a.slow.bytes() + int64(len(a.outline.encoded))
 	for _, v := range a.habit.vectors.byHop {
 		st.Bytes += perEntry * int64(len(v.Entries))
 	}

@@ -107,7 +107,7 @@ func (a *Analyzer) Memory() *Memory {
 			Longest: st.longest, Expected: st.expected, Hops: saved(st.hops),
 		})
 	}
-	m.Outline = saved(a.outline.all())
+	m.Outline = a.encodeOutline()
 	if e := a.episode; e != nil && e.reported != 0 {
 		m.Open = &memory.Open{
 			Instance: a.inherited.instance, ID: e.id, Top: e.top, Onset: e.onset, Until: e.until, Reported: e.reported, Lost: e.lost,
@@ -177,9 +177,7 @@ func (a *Analyzer) adopt(m *Memory, r frames.Restored) {
 	for _, st := range m.of.Starts {
 		a.start.add(st.Began, restored(st.Hops))
 	}
-	for _, c := range restored(m.of.Outline) {
-		a.outline.add(c)
-	}
+	a.recallOutline(m.of.Outline)
 	for i := range m.of.States {
 		st := &m.of.States[i]
 		a.states.add(&state{

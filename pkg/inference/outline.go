@@ -5,7 +5,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/perfscope/perfscope/internal/frames"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
+	"github.com/perfscope/perfscope/pkg/inference/internal/memory"
 )
 
 const (
@@ -17,6 +19,8 @@ const (
 	busier, asMuch = 1.5, 1.25
 	// week is in hours.
 	week = 7 * 24
+	// outlineEvery is how often an outline is encoded.
+	outlineEvery = 10 * time.Minute
 	// accepted is for how many hops a service must be as its weeks are to be learned.
 	accepted = 2 * minPast
 )
@@ -29,6 +33,11 @@ type outline struct {
 	hour int64
 	best *hop.Closed
 	busy float64
+	// encoded is what was written last, of what was known at an instant; nanoseconds since
+	// the Unix epoch. unread is set while it is of a memory and not in hours.
+	encoded []byte
+	at      int64
+	unread  bool
 }
 
 func hourOf(at int64) int64 { return at / int64(time.Hour) }
@@ -40,6 +49,9 @@ func slot(hour int64) int {
 
 // note takes a normal hop; idle tells where threads may wait for work.
 func (o *outline) note(c *hop.Closed, idle func(hop.Place) bool) {
+	if o.at == 0 {
+		o.at = c.Start // who goes on from many memories at once reads them later
+	}
 	busy := c.CPUTotal
 	for at, w := range c.Wait {
 		if !idle(at) {
@@ -93,6 +105,65 @@ func (o *outline) all() (hops []*hop.Closed) {
 	return hops
 }
 
+// encodeOutline is the outline as a memory of its own, nil when there is none.
+func (a *Analyzer) encodeOutline() []byte {
+	o := &a.outline
+	if o.encoded != nil && a.lastClosed-o.at < int64(outlineEvery) {
+		return o.encoded
+	}
+	a.readOutline()
+	hops := o.all()
+	if len(hops) == 0 {
+		return nil
+	}
+	s := frames.NewSaver(a.stacks)
+	m := memory.Memory{Program: a.inherited.program, Arch: a.arch, HopLength: int64(a.cfg.Hop)}
+	for _, c := range hops {
+		m.Hops = append(m.Hops, memory.Save(s, c))
+	}
+	m.Saved = s.Saved
+	data, err := m.EncodeWithin(memory.MaxOutline)
+	if err != nil {
+		return o.encoded // a single hop takes more than there is room for
+	}
+	o.encoded, o.at = data, a.lastClosed
+	return data
+}
+
+// recallOutline takes an outline, which is read when it is needed; if there is one already,
+// what it lacks.
+func (a *Analyzer) recallOutline(data []byte) {
+	o := &a.outline
+	if len(data) == 0 {
+		return
+	}
+	if o.encoded == nil && len(o.all()) == 0 {
+		o.encoded, o.at, o.unread = data, 0, true
+		return
+	}
+	a.readOutline()
+	a.addOutline(data)
+}
+
+// readOutline reads what was recalled.
+func (a *Analyzer) readOutline() {
+	if a.outline.unread {
+		a.outline.unread = false
+		a.addOutline(a.outline.encoded)
+	}
+}
+
+func (a *Analyzer) addOutline(data []byte) {
+	m, err := memory.Decode(data)
+	if err != nil {
+		return // damaged: the weeks are learned anew
+	}
+	r := a.restore(&Memory{m})
+	for i := range m.Hops {
+		a.outline.add(m.Hops[i].Restore(r))
+	}
+}
+
 // alike are hops of another day that are of about the hour of a hop, whatever the day; and
 // when it has more work than its past those that had as much at any hour.
 func (o *outline) alike(c *hop.Closed, past []*hop.Closed) (hops []*hop.Closed) {
@@ -142,6 +213,7 @@ func sketchOf(c *hop.Closed) *hop.Closed {
 // tryOutline returns the trial of what the service did at such times, nil when nothing is
 // known of them.
 func (a *Analyzer) tryOutline(e *episode, c *hop.Closed) *trial {
+	a.readOutline()
 	past := e.normal.hops()
 	if hops := a.outline.alike(c, past); len(hops) > 0 {
 		return a.newTrial(e, past, hops)

@@ -1,13 +1,13 @@
 package inference
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
-	"github.com/perfscope/perfscope/pkg/inference/internal/memory"
 )
 
 // importing is what the service does in the night of each Sunday.
@@ -41,6 +41,9 @@ func TestWhatAServiceDoesEachSundayIsKnown(t *testing.T) {
 		s.goTo(time.Sunday, 2)
 		s.run(60, steady(1))
 		s.run(160, importing())
+		if s.analyzer.episode != nil {
+			return errors.New("after two minutes it is not learned")
+		}
 		s.run(60, steady(1))
 		if err := s.silent(); err != nil {
 			return fmt.Errorf("the next Sunday: %w", err)
@@ -124,7 +127,7 @@ func TestAnOutlineHasAHopOfEachHourOfTheWeek(t *testing.T) {
 		}
 	}
 	all := o.all()
-	if len(all) != memory.MaxOutline {
+	if len(all) != week+1 {
 		t.Fatalf("%d hops", len(all))
 	}
 	if first, last := all[0].Start/int64(time.Hour), all[len(all)-1].Start/int64(time.Hour); first != 399-week || last != 399 {
@@ -143,14 +146,61 @@ func TestAnOutlineHasAHopOfEachHourOfTheWeek(t *testing.T) {
 	if n := len(o.alike(now, []*hop.Closed{now})); n != 7+6 {
 		t.Errorf("%d hops are alike", n)
 	}
-	// A memory that was written within an hour has two of it; the busier one stays.
-	var again outline
-	for _, c := range all {
-		again.add(c)
+	// A memory that was written within an hour has two of it, or only that; the busier one
+	// stays.
+	for _, known := range [][]*hop.Closed{all, {all[len(all)-1]}} {
+		var again outline
+		for _, c := range known {
+			again.add(c)
+		}
+		again.note(at(399, 100, 1e6), func(hop.Place) bool { return true })
+		again.note(at(400, 0, 1e6), func(hop.Place) bool { return true })
+		if c := again.hours[slot(399)]; c.CPUTotal < 1e9 {
+			t.Errorf("of the hour in which the memory was written %v is left", c.CPUTotal)
+		}
 	}
-	again.note(at(399, 100, 1e6), func(hop.Place) bool { return true })
-	again.note(at(400, 0, 1e6), func(hop.Place) bool { return true })
-	if c := again.hours[slot(399)]; c.CPUTotal < 1e9 {
-		t.Errorf("of the hour in which the memory was written %v is left", c.CPUTotal)
+}
+
+// A memory is written each minute, its outline each ten; of an analyzer that goes on from
+// one it has what was known before.
+func TestAnOutlineIsReadWhenItIsNeeded(t *testing.T) {
+	s := newServer(t, 1)
+	s.goTo(time.Sunday, 2)
+	s.run(100, importing())
+	for hour := range 3 { // of three days
+		s.goTo(time.Weekday(1+hour), 3)
+		s.run(120, steady(1))
+	}
+	known := func() (n int) {
+		s.analyzer.readOutline()
+		return len(s.analyzer.outline.all())
+	}
+	want := known()
+	if err := s.restart("again", 0); err != nil {
+		t.Fatal(err)
+	}
+	if !s.analyzer.outline.unread || len(s.analyzer.outline.all()) != 0 {
+		t.Error("it is read at once")
+	}
+	s.run(60, steady(1))
+	if err := s.restart("again", 0); err != nil { // unread still
+		t.Fatal(err)
+	}
+	if got := known(); got != want || want < 4 {
+		t.Errorf("%d hours are known, were %d", got, want)
+	}
+	s.run(900, steady(1))
+	s.goTo(time.Thursday, 12)
+	s.run(30, steady(1))
+	if err := s.restart("again", 0); err != nil {
+		t.Fatal(err)
+	}
+	if got := known(); got != want+1 {
+		t.Errorf("%d hours are known after another one, were %d", got, want)
+	}
+	s.analyzer.outline = outline{}
+	s.analyzer.recallOutline([]byte("not an outline"))
+	if got := known(); got != 0 {
+		t.Errorf("%d hours of what is damaged", got)
 	}
 }

@@ -20,24 +20,25 @@ var (
 	ErrDamaged   = errors.New("the memory is damaged")
 )
 
-// Encode writes a memory. What takes more than MaxBytes loses the hops of its weeks and of
-// its past, the older half of them first, and then what is known beside.
-func (m *Memory) Encode() ([]byte, error) {
+// Encode writes a memory. What takes more than MaxBytes loses its oldest hops, and then
+// what is known beside the past.
+func (m *Memory) Encode() ([]byte, error) { return m.EncodeWithin(MaxBytes) }
+
+// EncodeWithin is Encode in at most so many bytes.
+func (m *Memory) EncodeWithin(most int) ([]byte, error) {
 	kept := *m
 	for {
 		data, err := kept.encode()
-		if err != nil || len(data) <= MaxBytes {
+		if err != nil || len(data) <= most {
 			return data, err
 		}
 		switch {
-		case len(kept.Outline) > 0:
-			kept.Outline = kept.Outline[(len(kept.Outline)+1)/2:]
 		case len(kept.Hops) > 1:
 			kept.Hops = kept.Hops[(len(kept.Hops)+1)/2:]
-		case len(kept.States)+len(kept.Starts) > 0:
-			kept.States, kept.Starts = nil, nil
+		case len(kept.States)+len(kept.Starts)+len(kept.Outline) > 0:
+			kept.States, kept.Starts, kept.Outline = nil, nil, nil
 		default:
-			return nil, fmt.Errorf("a hop takes %d bytes, a memory has room for %d", len(data), MaxBytes)
+			return nil, fmt.Errorf("a hop takes %d bytes, a memory has room for %d", len(data), most)
 		}
 	}
 }
@@ -92,10 +93,10 @@ func decode(plain []byte) (*Memory, error) {
 	return m, nil
 }
 
-// all are the hops of the past, of weeks, of starts and of states.
+// all are the hops of the past, of starts and of states.
 func (m *Memory) all() iter.Seq[*Hop] {
 	return func(yield func(*Hop) bool) {
-		lists := [][]Hop{m.Hops, m.Outline}
+		lists := [][]Hop{m.Hops}
 		for i := range m.Starts {
 			lists = append(lists, m.Starts[i].Hops)
 		}
