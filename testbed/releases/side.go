@@ -73,6 +73,20 @@ func measure(sides []*side) (costs []float64, err error) {
 	return costs, err
 }
 
+// Prepare builds and installs what some pairs need, which Run would do while others wait.
+func Prepare(ctx context.Context, pairs []Pair) error {
+	for i := range pairs {
+		sides, err := start(ctx, pairs[i:i+1], 0)
+		for _, s := range sides {
+			s.stop()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Measure has both builds of some pairs run without PerfScope, and returns the relative
 // change of the CPU time of a request of each.
 func Measure(ctx context.Context, pairs []Pair, rate float64, length time.Duration) (changes []float64, err error) {

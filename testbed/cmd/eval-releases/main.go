@@ -29,6 +29,7 @@ func main() {
 	atOnce := flag.Int("at-once", 3, "pairs that run at once")
 	result := flag.String("result", "testbed/out/releases.json", "where the results are written; those of other pairs stay")
 	only := flag.String("pairs", "", "names of pairs, with commas between; all without")
+	prepare := flag.Bool("prepare", false, "only build and install what the pairs need")
 	measure := flag.Bool("measure", false, "only measure what a request costs with each build, without the collector")
 	judge := flag.String("judge", "", "judge a recording of these pairs again")
 	flag.Parse()
@@ -39,9 +40,12 @@ func main() {
 		pairs = slices.DeleteFunc(pairs, func(p releases.Pair) bool { return !slices.Contains(names, p.Name) })
 	}
 	var err error
-	if *measure {
+	switch {
+	case *prepare:
+		err = releases.Prepare(ctx, pairs)
+	case *measure:
 		err = measureOnly(ctx, pairs, o, *atOnce)
-	} else {
+	default:
 		err = run(ctx, pairs, o, *atOnce, *result, *judge)
 	}
 	stop()
