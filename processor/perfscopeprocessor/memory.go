@@ -14,8 +14,8 @@ import (
 
 	"github.com/perfscope/perfscope/internal/cleantext"
 	"github.com/perfscope/perfscope/internal/evidence"
-	"github.com/perfscope/perfscope/pkg/inference"
 	"github.com/perfscope/perfscope/internal/memories"
+	"github.com/perfscope/perfscope/pkg/inference"
 )
 
 const (

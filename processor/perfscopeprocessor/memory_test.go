@@ -14,10 +14,10 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/perfscope/perfscope/internal/evidence"
+	"github.com/perfscope/perfscope/internal/memories"
 	"github.com/perfscope/perfscope/pkg/inference"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 	"github.com/perfscope/perfscope/processor/internal/anomalylog"
-	"github.com/perfscope/perfscope/internal/memories"
 )
 
 // storing is a storage that takes transactions, too.

@@ -3,10 +3,10 @@ package perfscopeprocessor
 import (
 	"go.uber.org/zap"
 
+	"github.com/perfscope/perfscope/internal/memories"
 	"github.com/perfscope/perfscope/pkg/inference"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 	"github.com/perfscope/perfscope/processor/internal/anomalylog"
-	"github.com/perfscope/perfscope/internal/memories"
 )
 
 // maxReleases bounds the builds of which it is known that their release was told.
