@@ -29,7 +29,7 @@ func ledgerRelease() Scenario {
 			return Workload{
 				Server: s,
 				Load:   LedgerLoad(s),
-				Fault: func(ctx context.Context) (func(), error) { return func() {}, server.UpdateLedger(ctx, s) },
+				Fault:  func(ctx context.Context) (func(), error) { return func() {}, server.UpdateLedger(ctx, s) },
 			}, nil
 		},
 	}
