@@ -201,8 +201,8 @@ scoreboard: ## Judge the recorded faults and the healthy life of testbed/corpus 
 	@cd testbed && go build -o bin/ ./cmd/scoreboard && cd .. && exec testbed/bin/scoreboard $(if $(WITHOUT),-without $(WITHOUT)) $(ARGS)
 
 .PHONY: compare
-compare: ## Hold two builds of a service against each other: BEFORE=old.bin AFTER=new.bin; ARGS=-help
-	@cd testbed && go build -o bin/ ./cmd/compare && cd .. && exec testbed/bin/compare $(ARGS) $(BEFORE) $(AFTER)
+compare: ## Compare two builds of a service: BEFORE=old.bin AFTER=new.bin, or STATE=folder of memories; ARGS=-help
+	@cd testbed && go build -o bin/ ./cmd/compare && cd .. && exec testbed/bin/compare $(ARGS) $(BEFORE) $(AFTER) $(STATE)
 
 .PHONY: corpus
 corpus: ## Make thin recordings in testbed/corpus of what was recorded in testbed/out; ONLY=a,b chooses
@@ -231,7 +231,7 @@ eval-languages: deps-all build $(if $(PROFILES),build-full) ## Twelve faults in 
 	@cd testbed && go build -o bin/ ./cmd/... && cd .. && exec testbed/bin/eval-languages $(if $(PROFILES),-profiles) $(ONLY)
 
 .PHONY: eval-releases
-eval-releases: deps build ## Regressions, fixes, rebuilds and refactorings of a Go server, old and new side by side; writes testbed/out/releases.json (100 min); ARGS="-length 150s -frequency 199 -rate 400 -at-once 4" in 20
+eval-releases: deps build ## Regressions, fixes, rebuilds and refactorings: versions of others' programs and libraries, and a Go server of our own, old and new side by side; writes testbed/out/releases.json (100 min); ARGS="-length 150s -frequency 199 -rate 400 -at-once 4" in 20
 	@cd testbed && go build -o bin/ ./cmd/eval-releases && cd .. && exec testbed/bin/eval-releases $(ARGS)
 
 .PHONY: healthy-all

@@ -64,10 +64,11 @@ type Analyzer struct {
 	dictionary []interned
 	names      names
 	bursts     bursts
-	// inherited, start and states are of a past that outlives the process.
+	// inherited, start, states and outline are of a past that outlives the process.
 	inherited inherited
 	start     start
 	states    states
+	outline   outline
 	// succession is set while the build is compared with the one before it.
 	succession *succession
 }
@@ -318,7 +319,7 @@ func (a *Analyzer) Stats() Stats {
 	for _, c := range a.outside() {
 		cells += len(c.CPU) + len(c.Wait) + len(c.Calls) + len(c.Sites)
 	}
-	st.Bytes += a.recent.bytes(closed) + a.slow.bytes()
+	st.Bytes += a.recent.bytes(closed) + a.slow.bytes() + int64(len(a.outline.encoded))
 	for _, v := range a.habit.vectors.byHop {
 		st.Bytes += perEntry * int64(len(v.Entries))
 	}

@@ -66,6 +66,14 @@ type normal struct {
 	interpreted, combined bool
 }
 
+// hops are those of the past.
+func (n *normal) hops() (list []*hop.Closed) {
+	for _, v := range n.past.Hops() {
+		list = append(list, v.Hop)
+	}
+	return list
+}
+
 // normalFor is the past of a hop, nil when there is not enough of it.
 func (a *Analyzer) normalFor(c *hop.Closed) *normal {
 	if a.start.isPart(c) {

@@ -107,6 +107,7 @@ func (a *Analyzer) Memory() *Memory {
 			Longest: st.longest, Expected: st.expected, Hops: saved(st.hops),
 		})
 	}
+	m.Outline = a.encodeOutline()
 	if e := a.episode; e != nil && e.reported != 0 {
 		m.Open = &memory.Open{
 			Instance: a.inherited.instance, ID: e.id, Top: e.top, Onset: e.onset, Until: e.until, Reported: e.reported, Lost: e.lost,
@@ -149,7 +150,7 @@ func (a *Analyzer) Recall(m *Memory) bool {
 }
 
 // Adopt takes from the memory of another instance of the service what it knows of
-// starts and states, and leaves the past as it is.
+// starts, states and weeks, and leaves the past as it is.
 func (a *Analyzer) Adopt(m *Memory) {
 	if a.fits(m) {
 		a.adopt(m, a.restore(m))
@@ -176,6 +177,7 @@ func (a *Analyzer) adopt(m *Memory, r frames.Restored) {
 	for _, st := range m.of.Starts {
 		a.start.add(st.Began, restored(st.Hops))
 	}
+	a.recallOutline(m.of.Outline)
 	for i := range m.of.States {
 		st := &m.of.States[i]
 		a.states.add(&state{
@@ -186,7 +188,8 @@ func (a *Analyzer) adopt(m *Memory, r frames.Restored) {
 }
 
 // outside are the hops that are held beside the past: at most four starts and sixteen
-// states of twelve hops, five minutes of the present start, and half an hour of a release.
+// states of twelve hops, a week of hours, five minutes of the present start, and half an
+// hour of a release.
 func (a *Analyzer) outside() (hops []*hop.Closed) {
 	for _, p := range a.start.past {
 		hops = append(hops, p.hops...)
@@ -195,6 +198,7 @@ func (a *Analyzer) outside() (hops []*hop.Closed) {
 	for _, s := range a.states.list {
 		hops = append(hops, s.hops...)
 	}
+	hops = append(hops, a.outline.all()...)
 	if s := a.succession; s != nil {
 		hops = append(append(hops, s.before...), s.after...)
 	}
@@ -285,6 +289,7 @@ func (a *Analyzer) remember(c *hop.Closed) {
 		a.habit.familiarise(c)
 		return
 	}
+	a.outline.note(c, a.habit.may.At)
 	a.habit.remember(c)
 }
 

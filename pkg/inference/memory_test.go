@@ -245,9 +245,22 @@ func TestWhatIsExpectedIsNotToldAgain(t *testing.T) {
 	})
 }
 
-func BenchmarkMemory(b *testing.B) {
+// longKnown is a server of which all is known that there may be: its past, and a hop of
+// each hour of the week.
+func longKnown() *server {
 	s := newServer(&testing.T{}, 1)
 	s.run(330, many(200, 0.6))
+	for hour := range int64(week) {
+		c := *s.analyzer.habit.hops[hour%60]
+		c.Start -= (week - hour) * int64(time.Hour)
+		c.End -= (week - hour) * int64(time.Hour)
+		s.analyzer.outline.add(sketchOf(&c))
+	}
+	return s
+}
+
+func BenchmarkMemory(b *testing.B) {
+	s := longKnown()
 	for b.Loop() {
 		m := s.analyzer.Memory()
 		data, err := m.Encode()
@@ -264,8 +277,7 @@ func BenchmarkMemory(b *testing.B) {
 // BenchmarkRecall is what a service costs when it goes on from what was written: of a
 // hundred it is to be below a second.
 func BenchmarkRecall(b *testing.B) {
-	s := newServer(&testing.T{}, 1)
-	s.run(330, many(200, 0.6))
+	s := longKnown()
 	data, err := s.analyzer.Memory().Encode()
 	if err != nil {
 		b.Fatal(err)

@@ -94,8 +94,13 @@ type recognition struct {
 	// state was seen before, with its trial; nil when none is like it.
 	state *state
 	trial *trial
-	// known is set while the episode is a known state, and not told.
+	// known is set while the episode is a known state, or of the service's weeks, and not
+	// told.
 	known bool
+	// hour is the hour since the Unix epoch of the trial by the outline, hops those that
+	// it explained.
+	hour int64
+	hops []*hop.Closed
 }
 
 // times is how often, this time among them, and since when it was seen; zero when it
@@ -115,12 +120,14 @@ type trial struct {
 
 // tryState returns the trial of a state.
 func (a *Analyzer) tryState(e *episode, s *state) *trial {
-	var hops []*hop.Closed
-	for _, v := range e.normal.past.Hops() {
-		hops = append(hops, v.Hop)
-	}
+	return a.newTrial(e, e.normal.hops(), s.hops)
+}
+
+// newTrial has hops be compared with the past of an episode and what the service was
+// like at other times.
+func (a *Analyzer) newTrial(e *episode, past, other []*hop.Closed) *trial {
 	return &trial{
-		normal:   a.combined(hops, s.hops, e.normal.idling, e.normal),
+		normal:   a.combined(past, other, e.normal.idling, e.normal),
 		detector: detect.New(a.cfg.decision(), a.classes, a.habit.index),
 	}
 }
@@ -136,7 +143,7 @@ func (a *Analyzer) explains(t *trial, c *hop.Closed) bool {
 }
 
 // isKnown reports whether an abnormal hop is one of a state that is known, in which case
-// it is neither told nor learned.
+// it is neither told nor learned, or what the service does at such times.
 func (a *Analyzer) isKnown(e *episode, c *hop.Closed) bool {
 	r := &e.seen
 	if e.reported != 0 || e.hops > 0 && !r.known {
@@ -144,16 +151,16 @@ func (a *Analyzer) isKnown(e *episode, c *hop.Closed) bool {
 	}
 	if r.state == nil {
 		for _, s := range slices.Backward(a.states.list) {
-			if !s.knownAt(c.Start) || len(s.hops) == 0 {
+			if r.known || !s.knownAt(c.Start) || len(s.hops) == 0 {
 				continue
 			}
 			if t := a.tryState(e, s); a.explains(t, c) {
-				*r = recognition{s, t, true}
+				*r = recognition{state: s, trial: t, known: true}
 				e.until = c.End
 				return true
 			}
 		}
-		return false
+		return a.isOfItsWeeks(e, c)
 	}
 	// What lasts much longer than ever is something else.
 	r.known = c.End-e.onset <= longer*max(r.state.longest, int64(time.Minute)) && a.explains(r.trial, c)

@@ -51,7 +51,7 @@ func TestConventions(t *testing.T) {
 	r.Unit, r.Smallest, r.CPU, r.Waiting = "read", 0.02, inference.ReleaseCost{Before: 1e-3, After: 2e-3}, inference.ReleaseCost{Before: 1e-3, After: 1e-3}
 	r.Dearer = []inference.ReleaseFunction{{Suspect: a.Suspects[0], Before: 1e-4, After: 2e-4, Share: 0.1}}
 	r.Cheaper, r.Calls = r.Dearer, []inference.ReleaseCall{{Number: 1, Before: 1, After: 2}}
-	ld, _ := anomalylog.Release(anomalylog.Scope{}, &anomalylog.Build{Service: "shop", Build: "bb", Before: "aa", Version: "1.1", VersionBefore: "1.0"}, &r, epoch, func(int32) string { return "write" })
+	ld, _ := anomalylog.Release(anomalylog.Scope{}, &anomalylog.Build{Service: "shop", Build: "bb", Before: "aa", Version: "1.1", VersionBefore: "1.0", ImageBefore: "orders:1"}, &r, epoch, func(int32) string { return "write" })
 	record := ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0)
 	assert.Equal(t, "shop: with release 1.1 a read costs 2 ms of CPU, was 1 ms; flushAppendOnlyFile is dearer: 200 µs, was 100 µs; flushAppendOnlyFile is cheaper: 200 µs, was 100 µs.", record.Body().AsString())
 	conventiontest.Documented(t, "perfscope.release", record.Attributes())

@@ -16,11 +16,11 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/perfscope/perfscope/internal/evidence"
+	"github.com/perfscope/perfscope/internal/memories"
 	"github.com/perfscope/perfscope/internal/profile"
 	"github.com/perfscope/perfscope/pkg/inference"
 	"github.com/perfscope/perfscope/processor/internal/annotate"
 	"github.com/perfscope/perfscope/processor/internal/logsink"
-	"github.com/perfscope/perfscope/processor/internal/memories"
 	"github.com/perfscope/perfscope/processor/internal/spanmatch"
 	"github.com/perfscope/perfscope/processor/perfscopeprocessor/internal/metadata"
 )

@@ -14,8 +14,8 @@ import (
 
 	"github.com/perfscope/perfscope/internal/cleantext"
 	"github.com/perfscope/perfscope/internal/evidence"
+	"github.com/perfscope/perfscope/internal/memories"
 	"github.com/perfscope/perfscope/pkg/inference"
-	"github.com/perfscope/perfscope/processor/internal/memories"
 )
 
 const (
@@ -65,10 +65,39 @@ func familyOf(name, namespace string, attrs pcommon.Map) memories.Of {
 		}
 		return ""
 	}
+	if namespace == "" {
+		namespace = text("k8s.namespace.name") // two teams of a cluster may have a service of one name
+	}
 	return memories.Of{
 		Namespace: namespace, Name: name, Environment: text("deployment.environment.name", "deployment.environment"),
 		Program: memories.ProgramOf(programName(attrs)), Version: text("service.version"), Build: buildOf(attrs),
+		Image: cleantext.Clean(imageOf(attrs), cleantext.MaxName), Role: text("perfscope.process.role"),
 	}
+}
+
+// imageOf is the container image of a resource as exactly as it is known: its id, else a
+// digest, else its name with its tag.
+func imageOf(attrs pcommon.Map) string {
+	first := func(keys ...string) string {
+		for _, key := range keys {
+			v, ok := attrs.Get(key)
+			if ok && v.Type() == pcommon.ValueTypeSlice && v.Slice().Len() > 0 {
+				v = v.Slice().At(0)
+			}
+			if ok && v.AsString() != "" && v.Type() != pcommon.ValueTypeSlice {
+				return v.AsString()
+			}
+		}
+		return ""
+	}
+	if exact := first("container.image.id", "container.image.repo_digests"); exact != "" {
+		return exact
+	}
+	name, tag := first("container.image.name"), first("container.image.tags", "container.image.tag")
+	if name == "" || tag == "" {
+		return name
+	}
+	return name + ":" + tag
 }
 
 // useMemory has what is known kept in a directory, or by an extension of the collector.
@@ -101,9 +130,7 @@ func (e *engine) recall(s *service, f *flush) {
 	}
 	s.lasting.program = programName(f.resource)
 	a.Follow(s.key, s.lasting.program, s.lasting.began)
-	if role, ok := f.resource.Get("perfscope.process.role"); ok {
-		a.InRole(role.AsString())
-	}
+	a.InRole(s.lasting.of.Role)
 	kept := map[memories.Of]bool{}
 	for _, other := range e.inOrder() {
 		if of := other.lasting.of; of.Service() == s.lasting.of.Service() && !kept[of] {
@@ -115,14 +142,15 @@ func (e *engine) recall(s *service, f *flush) {
 	if m == nil || !a.Recall(m) {
 		return
 	}
-	if from != s.lasting.of {
+	another := !from.SameBuild(s.lasting.of)
+	if another {
 		e.succeed(s, from)
 	}
 	for id := range e.expected {
 		a.Expect(func(instance, own string) bool { return anomalyID(instance, own) == id })
 	}
 	e.log.Info("A service goes on from what is known of it.", zap.String("service.name", s.name), zap.Int("hops", m.Hops()),
-		zap.Time("until", time.Unix(0, m.Until()).UTC()), zap.Bool("of_another_build", from != s.lasting.of))
+		zap.Time("until", time.Unix(0, m.Until()).UTC()), zap.Bool("of_another_build", another))
 	s.mark(f.latest, "goes on from what is known of it")
 }
 
@@ -164,8 +192,8 @@ func (e *engine) keepDue(s *service, at int64) {
 	}
 }
 
-// keep has what is known of a service written. Of several instances of one build the
-// one that still runs and has learned most speaks for all; the others add what they know of starts
+// keep has what is known of a service written. Of several instances of one build in one
+// role the one that still runs and has learned most speaks for all; the others add what they know of starts
 // and states.
 func (e *engine) keep(s *service) {
 	s.lasting.dirty = false

@@ -11,8 +11,10 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/extension/xextension/storage"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/perfscope/perfscope/internal/evidence"
+	"github.com/perfscope/perfscope/internal/memories"
 	"github.com/perfscope/perfscope/pkg/inference"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 	"github.com/perfscope/perfscope/processor/internal/anomalylog"
@@ -95,6 +97,14 @@ func (r *recalling) Expect(which func(instance, id string) bool) (over *inferenc
 // minute has a processor watch a service for a minute, with an anomaly in its last hop.
 func minute(t *testing.T, on *storing, build string, from int64, adjust func(*Config, *recalling)) (*pipelines, *recalling) {
 	t.Helper()
+	return minuteOf(t, on, from, adjust, map[string]string{
+		"process.executable.build_id.go": build, "process.executable.path": "/srv/orders-1." + build,
+	})
+}
+
+// minuteOf is minute of a service whose resource has some attributes.
+func minuteOf(t *testing.T, on *storing, from int64, adjust func(*Config, *recalling), resource map[string]string) (*pipelines, *recalling) {
+	t.Helper()
 	r := &recalling{own: inference.NewAnalyzer(inference.DefaultConfig(), "amd64")}
 	r.at = map[int64]inference.Anomaly{epoch + 55*sec: anomalyAt(epoch + 50*sec)}
 	p := newPipelines(t, func() analyzer { return r }, func(c *Config) {
@@ -108,8 +118,9 @@ func minute(t *testing.T, on *storing, build string, from int64, adjust func(*Co
 		p.setClock(from + (i+1)*sec)
 		ld := secondOf("orders", 7, from+i*sec)
 		attrs := ld.ResourceLogs().At(0).Resource().Attributes()
-		attrs.PutStr("process.executable.build_id.go", build)
-		attrs.PutStr("process.executable.path", "/srv/orders-1."+build)
+		for k, v := range resource {
+			attrs.PutStr(k, v)
+		}
 		attrs.PutStr("process.creation.time", time.Unix(0, from-3600*sec).UTC().Format(time.RFC3339Nano))
 		require.NoError(t, p.logs.ConsumeLogs(context.Background(), ld))
 	}
@@ -153,6 +164,104 @@ func TestWhatIsKnownOutlivesTheProcessor(t *testing.T) {
 		}
 	}
 	assert.Equal(t, []string{"aa orders: with release bb a read costs 0 µs of CPU, was 0 µs; lookup is dearer: 0 µs, was 0 µs."}, told)
+}
+
+func TestAnotherImageOfAnInterpretedServiceIsARelease(t *testing.T) {
+	on := &storing{memory{held: map[string][]byte{}}}
+	from := int64(epoch)
+	watch := func(image string) *recalling {
+		p, r := minuteOf(t, on, from, nil, map[string]string{
+			"process.executable.build_id.gnu": "node", "process.executable.path": "/usr/bin/node", "container.image.id": image,
+		})
+		end(t, p)
+		from += 3600 * sec
+		return r
+	}
+	assert.Nil(t, watch("sha256:aa").from)
+	r := watch("sha256:aa")
+	assert.NotNil(t, r.from)
+	assert.False(t, r.succeeds, "the same image")
+	r = watch("sha256:bb")
+	assert.NotNil(t, r.from)
+	assert.True(t, r.succeeds, "another image with the interpreter of before")
+	r = watch("")
+	assert.NotNil(t, r.from)
+	assert.False(t, r.succeeds, "the image is not known yet")
+}
+
+// Two builds of a service run beside each other: one instance after the other is replaced.
+func TestABuildIsComparedWithTheOneThatRunsBesideIt(t *testing.T) {
+	var analyzers []*recalling
+	p := newPipelines(t, func() analyzer {
+		r := &recalling{own: inference.NewAnalyzer(inference.DefaultConfig(), "amd64")}
+		if len(analyzers) > 0 {
+			r.release = &inference.Release{Verdict: inference.VerdictNoChange}
+		}
+		analyzers = append(analyzers, r)
+		return r
+	}, nil)
+	require.NoError(t, p.logs.Start(context.Background(), p.host))
+	for i := range int64(120) {
+		p.setClock(epoch + (i+1)*sec)
+		for pid, build := range map[int64]string{7: "aa", 8: "bb"} {
+			if build == "bb" && i < 60 {
+				continue // it is not installed yet
+			}
+			ld := secondOf("orders", pid, epoch+i*sec)
+			attrs := ld.ResourceLogs().At(0).Resource().Attributes()
+			attrs.PutStr("service.instance.id", build)
+			attrs.PutStr("process.executable.build_id.go", build)
+			require.NoError(t, p.logs.ConsumeLogs(context.Background(), ld))
+		}
+	}
+	p.sync(t)
+	end(t, p)
+	require.Len(t, analyzers, 2)
+	old, next := analyzers[0], analyzers[1]
+	assert.Nil(t, old.from)
+	assert.False(t, old.succeeds)
+	require.NotNil(t, next.from, "of the one that runs, of which nothing is written")
+	assert.True(t, next.succeeds)
+	assert.Greater(t, old.own.Learned(), 20, "it goes on")
+	told := 0
+	for _, ld := range p.outLogs.AllLogs() {
+		rec := ld.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0)
+		if rec.EventName() != anomalylog.ReleaseEvent {
+			continue
+		}
+		told++
+		before, _ := rec.Attributes().Get(anomalylog.AttrReleaseBefore)
+		assert.Equal(t, "aa", before.Str())
+		of, _ := ld.ResourceLogs().At(0).Resource().Attributes().Get("service.instance.id")
+		assert.Equal(t, "bb", of.Str())
+	}
+	assert.Equal(t, 1, told)
+}
+
+func TestWhoseMemoryAResourcesIs(t *testing.T) {
+	attrs := func(of map[string]any) pcommon.Map {
+		m := pcommon.NewMap()
+		require.NoError(t, m.FromRaw(of))
+		return m
+	}
+	for _, c := range []struct {
+		name     string
+		resource map[string]any
+		want     memories.Of
+	}{
+		{"an id is exact", map[string]any{"container.image.id": "sha256:aa", "container.image.name": "shop/orders"}, memories.Of{Image: "sha256:aa"}},
+		{"so is a digest", map[string]any{"container.image.repo_digests": []any{"shop/orders@sha256:cc"}}, memories.Of{Image: "shop/orders@sha256:cc"}},
+		{"else its name with its tag", map[string]any{"container.image.name": "shop/orders", "container.image.tags": []any{"1.4"}}, memories.Of{Image: "shop/orders:1.4"}},
+		{"as k8sattributes wrote it for long", map[string]any{"container.image.name": "shop/orders", "container.image.tag": "1.3"}, memories.Of{Image: "shop/orders:1.3"}},
+		{"a list without an entry", map[string]any{"container.image.repo_digests": []any{}}, memories.Of{}},
+		{"a name alone", map[string]any{"container.image.name": "shop/orders"}, memories.Of{Image: "shop/orders"}},
+		{"its role and environment", map[string]any{"perfscope.process.role": "5f1d09", "deployment.environment.name": "staging"}, memories.Of{Role: "5f1d09", Environment: "staging"}},
+		{"the namespace of its pod", map[string]any{"k8s.namespace.name": "team-a"}, memories.Of{Namespace: "team-a"}},
+	} {
+		c.want.Name = "orders"
+		assert.Equal(t, c.want, familyOf("orders", "", attrs(c.resource)), c.name)
+	}
+	assert.Equal(t, "shop", familyOf("orders", "shop", attrs(map[string]any{"k8s.namespace.name": "team-a"})).Namespace, "what the service says comes first")
 }
 
 func TestAnAnomalyIsSaidToBeExpected(t *testing.T) {

@@ -3,10 +3,10 @@ package perfscopeprocessor
 import (
 	"go.uber.org/zap"
 
+	"github.com/perfscope/perfscope/internal/memories"
 	"github.com/perfscope/perfscope/pkg/inference"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 	"github.com/perfscope/perfscope/processor/internal/anomalylog"
-	"github.com/perfscope/perfscope/processor/internal/memories"
 )
 
 // maxReleases bounds the builds of which it is known that their release was told.
@@ -22,7 +22,7 @@ type comparing interface {
 // succeed has a service that goes on from what is known of another build be compared
 // with it.
 func (e *engine) succeed(s *service, before memories.Of) {
-	if a, ok := s.analyzer.(comparing); ok && !e.releases[s.lasting.of] {
+	if a, ok := s.analyzer.(comparing); ok && !e.releases[s.lasting.of.Release()] {
 		a.Succeed()
 		s.lasting.before = before
 	}
@@ -39,12 +39,12 @@ func (e *engine) compareRelease(s *service, at int64) {
 		s.lasting.release = &r
 	}
 	r := s.lasting.release
-	if r == nil || e.releases[s.lasting.of] {
+	if r == nil || e.releases[s.lasting.of.Release()] {
 		return
 	}
 	agree, others := 0, 0
 	for _, other := range e.inOrder() {
-		if o := other.lasting.release; o != nil && other.lasting.of == s.lasting.of {
+		if o := other.lasting.release; o != nil && other.lasting.of.SameBuild(s.lasting.of) {
 			if o.Verdict == r.Verdict {
 				agree++
 			} else {
@@ -56,10 +56,13 @@ func (e *engine) compareRelease(s *service, at int64) {
 		return
 	}
 	if len(e.releases) < maxReleases {
-		e.releases[s.lasting.of] = true
+		e.releases[s.lasting.of.Release()] = true
 	}
 	of, before := s.lasting.of, s.lasting.before
-	build := anomalylog.Build{Service: s.name, Build: of.Build, Version: of.Version, Before: before.Build, VersionBefore: before.Version}
+	build := anomalylog.Build{
+		Service: s.name, Build: of.Build, Version: of.Version, Image: of.Image,
+		Before: before.Build, VersionBefore: before.Version, ImageBefore: before.Image,
+	}
 	e.log.Info("A release was compared with the one before it.", zap.String("service.name", s.name), zap.String("verdict", string(r.Verdict)))
 	s.mark(at, anomalylog.ReleaseSentence(&build, r))
 	if !e.cfg.Output.ToLogs() {

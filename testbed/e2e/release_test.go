@@ -12,6 +12,7 @@ import (
 	"github.com/perfscope/perfscope/testbed/agent"
 	"github.com/perfscope/perfscope/testbed/load"
 	"github.com/perfscope/perfscope/testbed/scenario"
+	"github.com/perfscope/perfscope/testbed/server"
 )
 
 // TestRelease puts a build in the place of another whose handler costs a thousand times
@@ -41,6 +42,38 @@ func TestRelease(t *testing.T) {
 	if _, err := w.Fault(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	toldOfRelease(t, a, begun)
+}
+
+// TestRollingRelease has the next build run beside the old one, which goes on under its
+// load.
+func TestRollingRelease(t *testing.T) {
+	needRoot(t)
+	old, err := server.StartLedger(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = old.Stop() }()
+	defer load.Start(t.Context(), scenario.LedgerLoad(old)).Stop()
+	a, err := agent.Start(t.Context(), agent.Config{Binary: binary, File: config, Out: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = a.Stop() }()
+	time.Sleep(75 * time.Second)
+	begun := time.Now()
+	next, err := server.StartNextLedger(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = next.Stop() }()
+	defer load.Start(t.Context(), scenario.LedgerLoad(next)).Stop()
+	toldOfRelease(t, a, begun)
+}
+
+// toldOfRelease waits for the record of the ledger's release, which is to name the handler.
+func toldOfRelease(t *testing.T, a *agent.Agent, begun time.Time) {
+	t.Helper()
 	for time.Since(begun) < 4*time.Minute {
 		time.Sleep(time.Second)
 		data, err := os.ReadFile(a.AnomalyFile)

@@ -4,19 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"math/rand/v2"
-	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/perfscope/perfscope/pkg/inference"
 	"github.com/perfscope/perfscope/testbed/agent"
-	"github.com/perfscope/perfscope/testbed/load"
 	"github.com/perfscope/perfscope/testbed/scoreboard"
-	"github.com/perfscope/perfscope/testbed/server"
 )
 
 // Result is what was found of a pair.
@@ -30,6 +24,9 @@ type Result struct {
 	Minutes float64 `json:"minutes"`
 	// False is set when a change was told and there is none.
 	False bool `json:"false"`
+	// Measured is the relative change of the CPU time of a request by the kernel's account,
+	// which PerfScope does not see.
+	Measured float64 `json:"measured"`
 	// Verdict is what was told, First the first function, CPU the relative change of
 	// what a unit of work costs, Smallest what would have been seen.
 	Verdict  string  `json:"verdict"`
@@ -58,40 +55,49 @@ func Run(ctx context.Context, pairs []Pair, o Options) (results []Result, err er
 	if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	var stop []func()
+	sides, err := start(ctx, pairs, o.Rate)
 	defer func() {
-		for _, end := range stop {
-			end()
+		for _, s := range sides {
+			s.stop()
 		}
 	}()
-	for _, p := range pairs {
-		for _, side := range []struct{ name, tags string }{{p.Name + "-before", p.Before}, {p.Name + "-after", p.After}} {
-			s, err := server.StartBureau(ctx, side.name, side.tags)
-			if err != nil {
-				return nil, err
-			}
-			l := load.Start(ctx, load.Config{Dial: dial(s.Addr), Workers: 4, Rate: o.Rate})
-			stop = append(stop, func() { l.Stop(); _ = s.Stop() })
-		}
-	}
-	env := []string{"PERFSCOPE_RECORD_FILE=" + file}
-	var args []string
-	if o.Frequency > 0 {
-		args = []string{"--config", fmt.Sprintf("yaml:receivers::syscall::watch::sample_frequency: %d", o.Frequency)}
-	}
-	a, err := agent.Start(ctx, agent.Config{Binary: o.Binary, File: o.Config, Overlays: []string{o.Record}, Out: o.Out, Env: env, Args: args})
 	if err != nil {
 		return nil, err
 	}
-	select {
-	case <-time.After(o.Length):
-	case <-ctx.Done():
-		err = ctx.Err()
-	}
-	if err := errors.Join(err, a.Stop()); err != nil {
+	a, err := agent.Start(ctx, agent.Config{
+		Binary: o.Binary, File: o.Config, Overlays: []string{o.Record}, Out: o.Out, Env: []string{"PERFSCOPE_RECORD_FILE=" + file}, Args: o.arguments(),
+	})
+	if err != nil {
 		return nil, err
 	}
-	return Judge(file, pairs)
+	err = errors.Join(begin(sides), pause(ctx, o.Length))
+	costs, costError := measure(sides)
+	if err := errors.Join(err, costError, a.Stop()); err != nil {
+		return nil, err
+	}
+	if results, err = Judge(file, pairs); err != nil {
+		return nil, err
+	}
+	for i := range results {
+		results[i].Measured = costs[2*i+1]/costs[2*i] - 1
+	}
+	return results, nil
+}
+
+func (o *Options) arguments() []string {
+	if o.Frequency == 0 {
+		return nil
+	}
+	return []string{"--config", fmt.Sprintf("yaml:receivers::syscall::watch::sample_frequency: %d", o.Frequency)}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Judge reads what Run recorded.
@@ -171,41 +177,4 @@ func (w *watched) Advance(now int64) []inference.Anomaly {
 		w.told, w.release, w.after = true, r, time.Duration(now-w.first)
 	}
 	return found
-}
-
-// client asks for orders over one connection.
-type client struct {
-	http *http.Client
-	addr string
-}
-
-func dial(addr string) func() (load.Client, error) {
-	return func() (load.Client, error) {
-		return &client{&http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1}, Timeout: 5 * time.Second}, addr}, nil
-	}
-}
-
-func (c *client) Request(r *rand.Rand) error {
-	q, err := http.NewRequest(http.MethodGet, fmt.Sprintf("http://%s/orders/%d", c.addr, 7*r.IntN(4000)), nil) //nolint:noctx // it has a timeout
-	if err != nil {
-		return err
-	}
-	q.Header.Set("Authorization", strings.Repeat("t", 32))
-	answer, err := c.http.Do(q)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	if _, err := io.Copy(io.Discard, answer.Body); err != nil {
-		return err
-	}
-	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("answered %s", answer.Status)
-	}
-	return nil
-}
-
-func (c *client) Close() error {
-	c.http.CloseIdleConnections()
-	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 
+	"github.com/perfscope/perfscope/testbed/load"
 	"github.com/perfscope/perfscope/testbed/server"
 )
 
@@ -27,14 +28,19 @@ func ledgerRelease() Scenario {
 			}
 			return Workload{
 				Server: s,
-				Load: httpLoad(8, 300, func(r *rand.Rand) (*http.Request, error) {
-					if r.IntN(2) == 0 {
-						return http.NewRequest(http.MethodGet, fmt.Sprintf("http://%s/lines/%d", s.Addr, r.IntN(500_000)), nil)
-					}
-					return http.NewRequest(http.MethodGet, fmt.Sprintf("http://%s/accounts/%d", s.Addr, r.IntN(500)), nil)
-				}),
-				Fault: func(ctx context.Context) (func(), error) { return func() {}, server.UpdateLedger(ctx, s) },
+				Load:   LedgerLoad(s),
+				Fault:  func(ctx context.Context) (func(), error) { return func() {}, server.UpdateLedger(ctx, s) },
 			}, nil
 		},
 	}
+}
+
+// LedgerLoad asks a ledger for totals and lines.
+func LedgerLoad(s *server.Server) load.Config {
+	return httpLoad(8, 300, func(r *rand.Rand) (*http.Request, error) {
+		if r.IntN(2) == 0 {
+			return http.NewRequest(http.MethodGet, fmt.Sprintf("http://%s/lines/%d", s.Addr, r.IntN(500_000)), nil)
+		}
+		return http.NewRequest(http.MethodGet, fmt.Sprintf("http://%s/accounts/%d", s.Addr, r.IntN(500)), nil)
+	})
 }

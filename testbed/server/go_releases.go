@@ -44,6 +44,16 @@ func StartLedger(ctx context.Context) (*Server, error) {
 	return StartGoApp(ctx, "ledger")
 }
 
+// StartNextLedger starts the next release of the ledger beside the one that runs, as a
+// deployment does that replaces one instance after the other.
+func StartNextLedger(ctx context.Context) (*Server, error) {
+	path, err := buildGo(ctx, "ledger", "next")
+	if err != nil {
+		return nil, err
+	}
+	return startGo(ctx, "ledger", path, "ledger, next (Go)", func(addr, _ string) []string { return []string{"-listen", addr} })
+}
+
 // UpdateLedger ends the ledger and starts its next release on its port: a new
 // process of the same service, from another file.
 func UpdateLedger(ctx context.Context, s *Server) error {

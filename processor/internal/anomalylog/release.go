@@ -20,6 +20,7 @@ const (
 	AttrReleaseBuild    = "perfscope.release.build"
 	AttrReleaseBefore   = "perfscope.release.previous_build"
 	AttrReleaseVersion  = "perfscope.release.previous_version"
+	AttrReleaseImage    = "perfscope.release.previous_image"
 	AttrReleaseSmallest = "perfscope.release.smallest" // share
 	AttrReleaseCPU      = "perfscope.release.cpu"
 	AttrReleaseWaiting  = "perfscope.release.waiting"
@@ -39,8 +40,21 @@ const maxReleaseCalls = 10
 // Build is what a release is of.
 type Build struct {
 	Service string
-	// Build and Version are those of the new one, Before and VersionBefore of the old.
-	Build, Version, Before, VersionBefore string
+	// Build, Version and Image are those of the new one, Before, VersionBefore and
+	// ImageBefore of the old.
+	Build, Version, Image, Before, VersionBefore, ImageBefore string
+}
+
+// name is what a person calls the new one: what tells it from the old.
+func (b *Build) name() string {
+	const most = 12
+	switch {
+	case b.Version != "" && b.Version != b.VersionBefore:
+		return b.Version
+	case b.Build == b.Before && b.Image != "" && b.Image != b.ImageBefore:
+		return b.Image
+	}
+	return b.Build[:min(len(b.Build), most)]
 }
 
 // Release makes the log record of what a release changed, known at an instant; the
@@ -58,6 +72,7 @@ func Release(scope Scope, of *Build, r *inference.Release, at int64, call func(i
 	putText(dst, AttrReleaseBuild, of.Build)
 	putText(dst, AttrReleaseBefore, of.Before)
 	putText(dst, AttrReleaseVersion, of.VersionBefore)
+	putText(dst, AttrReleaseImage, of.ImageBefore)
 	dst.PutDouble(AttrReleaseSmallest, inference.Round(r.Smallest))
 	putCost(dst.PutEmptyMap(AttrReleaseCPU), r.CPU.Before, r.CPU.After)
 	putCost(dst.PutEmptyMap(AttrReleaseWaiting), r.Waiting.Before, r.Waiting.After)
@@ -95,14 +110,8 @@ func putCost(dst pcommon.Map, before, after float64) {
 
 // ReleaseSentence says what a release changed to a person.
 func ReleaseSentence(of *Build, r *inference.Release) string {
-	name := of.Build
-	if of.Version != "" && of.Version != of.VersionBefore {
-		name = of.Version
-	} else if len(name) > 12 {
-		name = name[:12]
-	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: with release %s", of.Service, name)
+	fmt.Fprintf(&b, "%s: with release %s", of.Service, of.name())
 	if r.Verdict == inference.VerdictNoChange {
 		fmt.Fprintf(&b, " no function costs more or less by %d %% of the service's time or more", r.SmallestPercent())
 		return b.String() + "."

@@ -1,5 +1,6 @@
 // Command compare compares two builds of a service with each other, each from a
-// recording: what a unit of work costs, and which functions are behind the difference.
+// recording or a memory: what a unit of work costs, and which functions are behind the
+// difference.
 package main
 
 import (
@@ -8,51 +9,80 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/perfscope/perfscope/internal/memories"
 	"github.com/perfscope/perfscope/pkg/inference"
 	"github.com/perfscope/perfscope/testbed/scoreboard"
 )
 
 const usage = `usage: compare [options] BEFORE AFTER
+       compare [options] STATE
 
-Holds what two recordings (config/record.yaml) have of two builds of a service
-against each other. Both may be in one file: name it twice, and the services apart.
+Compares two builds of a service: what a unit of work costs, and which functions are
+behind the difference. Each of BEFORE and AFTER is a recording (config/record.yaml) or
+the file of a memory; both builds may be in one recording: name it twice, and the
+services apart. STATE is a folder of memories (/var/lib/perfscope/state), of which the
+two builds of -service that were written last are compared, or those of -before and
+-after.
 
 `
 
+// options are those of the command line.
+type options struct{ before, after, service string }
+
 func main() {
 	flag.Usage = func() { fmt.Fprint(os.Stderr, usage); flag.PrintDefaults() }
-	before := flag.String("before", "", "the `service` in the first file; needed when there are several")
-	after := flag.String("after", "", "the same of the second file")
+	var o options
+	flag.StringVar(&o.before, "before", "", "the `service` in the first recording, when there are several; the build or version before in a folder")
+	flag.StringVar(&o.after, "after", "", "the same of the second recording, or after")
+	flag.StringVar(&o.service, "service", "", "the `service` in a folder, when there are several")
 	flag.Parse()
-	if flag.NArg() != 2 {
+	r, err := compare(flag.Args(), o)
+	switch {
+	case errors.Is(err, errUsage):
 		flag.Usage()
 		os.Exit(2)
-	}
-	if err := run(flag.Arg(0), *before, flag.Arg(1), *after); err != nil {
+	case err != nil:
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}
-}
-
-func run(fileBefore, before, fileAfter, after string) error {
-	a, err := memoryOf(fileBefore, before)
-	if err != nil {
-		return err
-	}
-	b, err := memoryOf(fileAfter, after)
-	if err != nil {
-		return err
-	}
-	r, ok := inference.CompareMemories(a, b)
-	if !ok {
-		return errors.New("there is too little of one of them: forty seconds of life are the least")
-	}
 	print(&r)
-	return nil
 }
 
-// memoryOf is what is known of a service after a recording: of its last hour.
+var errUsage = errors.New("one folder, or two files")
+
+func compare(args []string, o options) (r inference.Release, err error) {
+	var before, after *inference.Memory
+	switch len(args) {
+	case 1:
+		before, after, err = fromFolder(args[0], o)
+	case 2:
+		if before, err = memoryOf(args[0], o.before); err == nil {
+			after, err = memoryOf(args[1], o.after)
+		}
+	default:
+		err = errUsage
+	}
+	if err != nil {
+		return r, err
+	}
+	r, ok := inference.CompareMemories(before, after)
+	if !ok {
+		return r, errors.New("there is too little of one of them: forty seconds of life are the least")
+	}
+	return r, nil
+}
+
+// memoryOf is what a file has of a service: a memory, or a recording.
 func memoryOf(file, name string) (*inference.Memory, error) {
+	m, err := memories.ReadFile(file)
+	if errors.Is(err, inference.ErrNotMemory) {
+		return memoryOfRecording(file, name)
+	}
+	return m, err
+}
+
+// memoryOfRecording is what is known of a service after a recording: of its last hour.
+func memoryOfRecording(file, name string) (*inference.Memory, error) {
 	services, err := scoreboard.Read(file, func(s string, _ int64) bool { return name == "" || s == name })
 	switch {
 	case err != nil:

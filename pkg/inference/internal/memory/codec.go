@@ -20,22 +20,25 @@ var (
 	ErrDamaged   = errors.New("the memory is damaged")
 )
 
-// Encode writes a memory. What takes more than MaxBytes loses its oldest hops, and
-// then what is known beside the past.
-func (m *Memory) Encode() ([]byte, error) {
+// Encode writes a memory. What takes more than MaxBytes loses its oldest hops, and then
+// what is known beside the past.
+func (m *Memory) Encode() ([]byte, error) { return m.EncodeWithin(MaxBytes) }
+
+// EncodeWithin is Encode in at most so many bytes.
+func (m *Memory) EncodeWithin(most int) ([]byte, error) {
 	kept := *m
 	for {
 		data, err := kept.encode()
-		if err != nil || len(data) <= MaxBytes {
+		if err != nil || len(data) <= most {
 			return data, err
 		}
 		switch {
 		case len(kept.Hops) > 1:
 			kept.Hops = kept.Hops[(len(kept.Hops)+1)/2:]
-		case len(kept.States)+len(kept.Starts) > 0:
-			kept.States, kept.Starts = nil, nil
+		case len(kept.States)+len(kept.Starts)+len(kept.Outline) > 0:
+			kept.States, kept.Starts, kept.Outline = nil, nil, nil
 		default:
-			return nil, fmt.Errorf("a hop takes %d bytes, a memory has room for %d", len(data), MaxBytes)
+			return nil, fmt.Errorf("a hop takes %d bytes, a memory has room for %d", len(data), most)
 		}
 	}
 }
@@ -112,7 +115,7 @@ func (m *Memory) all() iter.Seq[*Hop] {
 
 func (m *Memory) check() error {
 	switch {
-	case len(m.Hops) > MaxHops || len(m.Starts) > MaxStarts || len(m.States) > MaxStates || len(m.Saved.Functions) > maxFunctions:
+	case len(m.Hops) > MaxHops || len(m.Starts) > MaxStarts || len(m.States) > MaxStates || len(m.Outline) > MaxOutline || len(m.Saved.Functions) > maxFunctions:
 		return errors.New("it has more than a memory may have")
 	case m.HopLength <= 0 || m.Learned < 0 || !(m.Days >= 0 && m.Peaks >= 0 && m.Beyond >= 0 && m.Days < 1e6 && m.Peaks < 1e12 && m.Beyond < 1e12):
 		return errors.New("a number that no memory has")

@@ -10,9 +10,10 @@ const (
 	MaxBytes = 2 << 20
 	// MaxHops bounds the hops of the past, MaxStarts the starts, MaxStartHops the hops
 	// of each, MaxStates the states, MaxStateHops the hops of each, MaxTimes the
-	// occasions on which one was seen.
+	// occasions on which one was seen. MaxOutline bounds the outline, in bytes.
 	MaxHops, MaxStarts, MaxStartHops          = 720, 4, 12
 	MaxStates, MaxStateHops, MaxTimes         = 16, 12, 32
+	MaxOutline                                = 512 << 10
 	maxText                                   = 4096
 	maxEntries, maxFunctions, maxInflated int = 1 << 20, 1 << 17, 64 << 20
 )
@@ -34,6 +35,9 @@ type Memory struct {
 	Starts []Start
 	// States are those that the service was in beside its past.
 	States []State
+	// Outline is a memory of its own, encoded, whose hops are those of its weeks: it is
+	// written anew much less often, and read when it is needed.
+	Outline []byte
 	// Days is for how long it was judged, Peaks and Beyond are what its excursions
 	// cost; see detect.Excursions.
 	Days, Peaks, Beyond float64

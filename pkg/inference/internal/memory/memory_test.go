@@ -32,6 +32,7 @@ func sample(hops int) *Memory {
 	for i := range hops {
 		m.Hops = append(m.Hops, hop(i))
 	}
+	m.Outline = []byte("a memory of its own")
 	m.Starts = []Start{{Began: 1, Hops: []Hop{hop(1)}}}
 	m.States = []State{{Instance: "one", ID: "y", Times: []int64{5}, First: 5, Seen: 1, Hops: []Hop{hop(2)}}}
 	return m
@@ -88,6 +89,7 @@ func TestDamageIsTold(t *testing.T) {
 		"a hop backwards":        {wrong(func(m *Memory) { m.Hops[1].End = 0 }), ErrDamaged},
 		"too many hops":          {wrong(func(m *Memory) { m.Hops = sample(MaxHops + 1).Hops }), ErrDamaged},
 		"a state without a time": {wrong(func(m *Memory) { m.States[0].Times = nil }), ErrDamaged},
+		"too long an outline":    {wrong(func(m *Memory) { m.Outline = make([]byte, MaxOutline+1) }), ErrDamaged},
 		"missing measures":       {wrong(func(m *Memory) { m.Hops[0].Measures = nil }), ErrDamaged},
 	} {
 		if _, err := Decode(tc.data); !errors.Is(err, tc.want) {

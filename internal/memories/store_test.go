@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -299,4 +300,66 @@ func BenchmarkLoadHundredServices(b *testing.B) {
 		}
 	}
 	_ = s.Close(context.Background())
+}
+
+func TestARoleGoesOnFromItsOwnPast(t *testing.T) {
+	s, _, _ := newStore(t, held{}, 1<<30)
+	defer func() { _ = s.Close(context.Background()) }()
+	primary := Of{Name: "redis", Build: "aa", Role: "primary"}
+	replica := Of{Name: "redis", Build: "aa", Role: "replica"}
+	s.Keep(primary, known(t, 1_700_000_000))
+	s.Keep(replica, known(t, 1_700_000_600))
+	next := func(of Of, build string) Of { of.Build = build; return of }
+	for _, c := range []struct {
+		name   string
+		of, as Of
+	}{
+		{"its own", primary, primary},
+		{"the other's own", replica, replica},
+		{"another build of its role, though the other is newer", next(primary, "bb"), primary},
+		{"a role that nobody had: the newest of the build", Of{Name: "redis", Build: "aa", Role: "sentinel"}, replica},
+	} {
+		for _, stored := range []bool{false, true} {
+			if stored {
+				s.flush()
+			}
+			_, from := s.Recall(c.of)
+			assert.Equal(t, c.as, from, "%s, stored: %v", c.name, stored)
+		}
+	}
+}
+
+func TestAnImageIsABuild(t *testing.T) {
+	old := Of{Name: "shop", Build: "node", Image: "shop:1", Role: "a"}
+	for _, c := range []struct {
+		name string
+		is   Of
+		same bool
+	}{
+		{"itself", old, true},
+		{"another role", Of{Name: "shop", Build: "node", Image: "shop:1", Role: "b"}, true},
+		{"an image that is not known yet", Of{Name: "shop", Build: "node", Role: "a"}, true},
+		{"another image of one interpreter", Of{Name: "shop", Build: "node", Image: "shop:2", Role: "a"}, false},
+		{"another build id in one image", Of{Name: "shop", Build: "node2", Image: "shop:1", Role: "a"}, false},
+		{"another service", Of{Name: "carts", Build: "node", Image: "shop:1", Role: "a"}, false},
+	} {
+		assert.Equal(t, c.same, c.is.SameBuild(old), c.name)
+		assert.Equal(t, c.same, old.SameBuild(c.is), c.name)
+	}
+	assert.NotEqual(t, old.key(), Of{Name: "shop", Build: "node", Image: "shop:2", Role: "a"}.key())
+}
+
+func TestTheRolesOfABuildTakeTogetherWhatOneMemoryMay(t *testing.T) {
+	var x index
+	role := func(i int) Of { return Of{Name: "batch", Build: "aa", Role: strconv.Itoa(i)} }
+	for i := range 10 {
+		x.put(entry{Of: role(i), Bytes: inference.MaxMemory / 4})
+	}
+	x.put(entry{Of: Of{Name: "batch", Build: "bb"}, Bytes: inference.MaxMemory})
+	gone := x.over(1 << 30)
+	for i := range 6 {
+		assert.Contains(t, gone, role(i), "the oldest go")
+	}
+	assert.Len(t, gone, 6)
+	assert.Empty(t, (&index{x.list[6:]}).over(1<<30))
 }

@@ -158,8 +158,9 @@ func (s *Store) bytes() (sum int64) {
 	return sum
 }
 
-// Recall is the memory of a service and build, else the newest of the service with
-// another build, which it then says; nil when there is none.
+// Recall is the memory of a service, build and role, else the newest of its role with
+// another build, else of its build in another role, else of the service, which it then
+// says; nil when there is none.
 func (s *Store) Recall(of Of) (m *inference.Memory, from Of) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -168,7 +169,7 @@ func (s *Store) Recall(of Of) (m *inference.Memory, from Of) {
 		from = of
 		if !s.has(of) {
 			var known bool
-			if from, known = s.newest(of.Service()); !known {
+			if from, known = s.nearest(of); !known {
 				return nil, Of{}
 			}
 		}
@@ -188,20 +189,21 @@ func (s *Store) has(of Of) bool {
 	return s.waiting[of] != nil || s.writing[of] != nil || s.index.has(of)
 }
 
-func (s *Store) newest(service Of) (Of, bool) {
-	var best Of
+func (s *Store) nearest(of Of) (best Of, found bool) {
 	until := int64(-1)
 	for _, list := range []map[Of]*inference.Memory{s.waiting, s.writing} {
-		for of, m := range list {
-			if of.Service() == service && m.Until() > until {
-				best, until = of, m.Until()
+		for other, m := range list {
+			near, nearest := of.nearness(other), of.nearness(best)
+			if other.Service() == of.Service() && (!found || near > nearest || near == nearest && m.Until() > until) {
+				best, until, found = other, m.Until(), true
 			}
 		}
 	}
-	if until >= 0 {
-		return best, true
+	// What waits is newer than what is stored.
+	if stored, ok := s.index.nearest(of); ok && (!found || of.nearness(stored) > of.nearness(best)) {
+		return stored, true
 	}
-	return s.index.newest(service)
+	return best, found
 }
 
 func (s *Store) read(of Of) (*inference.Memory, error) {

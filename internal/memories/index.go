@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/perfscope/perfscope/pkg/inference"
 )
 
 // Of says whose memory one is.
@@ -20,21 +22,55 @@ type Of struct {
 	// Program is the name of its program's file, without a version: a service may have
 	// several programs, which are no builds of each other.
 	Program string `json:"program,omitempty"`
-	// Version is service.version, Build the build id of the program; either may be
-	// empty.
+	// Version is service.version, Build the build id of the program, Image the container
+	// image; any may be empty.
 	Version string `json:"version,omitempty"`
 	Build   string `json:"build,omitempty"`
+	Image   string `json:"image,omitempty"`
+	// Role tells apart instances of the service that do different things.
+	Role string `json:"role,omitempty"`
 }
 
-// Service is the same without its build.
+// Service is the same without its build and role.
 func (o Of) Service() Of {
 	return Of{Namespace: o.Namespace, Name: o.Name, Environment: o.Environment, Program: o.Program}
 }
 
+// Release is the same without its role.
+func (o Of) Release() Of {
+	o.Role = ""
+	return o
+}
+
+// SameBuild reports whether both are of one build of one service. An image that is not
+// known is any: its name comes from the cluster, and may come late.
+func (o Of) SameBuild(other Of) bool {
+	if o.Image == "" || other.Image == "" {
+		o.Image, other.Image = "", ""
+	}
+	return o.Release() == other.Release()
+}
+
 // key is what the memory is stored under.
 func (o Of) key() string {
-	sum := sha256.Sum256([]byte(strings.Join([]string{o.Namespace, o.Name, o.Environment, o.Program, o.Version, o.Build}, "\x00")))
+	parts := []string{o.Namespace, o.Name, o.Environment, o.Program, o.Version, o.Build}
+	if o.Image != "" || o.Role != "" {
+		parts = append(parts, o.Image, o.Role) // what was stored before there were such stays where it is
+	}
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return "memory." + hex.EncodeToString(sum[:16])
+}
+
+// nearness is how good the memory of another is for one of the same service: that of its
+// role comes before that of its build.
+func (o Of) nearness(other Of) (n int) {
+	if o.Role == other.Role {
+		n += 2
+	}
+	if o.SameBuild(other) {
+		n++
+	}
+	return n
 }
 
 // version is what a file's name has after that of its program.
@@ -105,27 +141,32 @@ func (x *index) has(of Of) bool {
 	return slices.ContainsFunc(x.list, func(o entry) bool { return o.Of == of })
 }
 
-// newest is the memory of a service that was written last, of whatever build.
-func (x *index) newest(service Of) (Of, bool) {
+// nearest is the memory that one goes on from which has none of its own: the newest of
+// those of its service that are nearest.
+func (x *index) nearest(of Of) (best Of, found bool) {
 	for _, e := range slices.Backward(x.list) {
-		if e.Service() == service {
-			return e.Of, true
+		if e.Service() == of.Service() && (!found || of.nearness(e.Of) > of.nearness(best)) {
+			best, found = e.Of, true
 		}
 	}
-	return Of{}, false
+	return best, found
 }
 
-// over are the memories that have to go so that the others take at most so many bytes:
-// those that were not written for longest.
+// over are the memories that have to go so that the others take at most so many bytes,
+// and those of one build, whatever its roles, what one memory may take: those that were
+// not written for longest.
 func (x *index) over(most int64) (gone []Of) {
 	sum, n := int64(0), 0
+	build := map[Of]int64{}
 	for _, e := range slices.Backward(x.list) {
-		if sum += e.Bytes; sum > most || n >= maxEntries {
+		of := e.Release()
+		if sum+e.Bytes > most || n >= maxEntries || build[of]+e.Bytes > max(inference.MaxMemory, e.Bytes) {
 			gone = append(gone, e.Of)
-			sum -= e.Bytes
 			continue
 		}
 		n++
+		sum += e.Bytes
+		build[of] += e.Bytes
 	}
 	return gone
 }
