@@ -78,7 +78,7 @@ func startBanned(ctx context.Context, w server.SlowWay) (*server.Server, error) 
 	for line := range 30 {
 		words := make([]string, perLine)
 		for i := range words {
-			words[i] = fmt.Sprintf("[a-z]+=[a-z]*%x", uint32(line*perLine+i)*2654435761)
+			words[i] = fmt.Sprintf("[a-z]+=[a-z]*%x", uint32(1+line*perLine+i)*2654435761)
 		}
 		frontend = append(frontend, "acl banned url_reg "+strings.Join(words, " "))
 	}
