@@ -66,9 +66,12 @@ func (s *spots) is(at spot) bool {
 
 // worker is what is known of a thread.
 type worker struct {
-	// role is the function where it starts, own whether that is the application's.
-	role int32
-	own  bool
+	// role is the function where it starts, own whether that is the application's. Where
+	// outer functions have no names it is only one that it was in, partial then: home, the
+	// outermost one where it rests, is the same for all that wait for the same.
+	role         int32
+	own, partial bool
+	home         int32
 	// looks and calls have where it waits: the stack of a call does not end where that of
 	// a look at the same wait does.
 	looks, calls spots
@@ -120,7 +123,7 @@ func (u *Units) worker(thread int32) *worker {
 	if u.workers == nil {
 		u.workers = map[int32]*worker{}
 	}
-	w = &worker{role: -1}
+	w = &worker{role: -1, home: -1}
 	u.workers[thread] = w
 	return w
 }
@@ -137,11 +140,7 @@ func (u *Units) See(thread int32, e *threadtrace.Event, sight *Sight, recorded i
 	if w == nil {
 		return
 	}
-	if e.Stack != 0 && !w.own {
-		if role, ok := u.Stacks.Role(e.Stack); ok {
-			w.role, w.own = role, u.ofApplication(e.Stack)
-		}
-	}
+	w.starts(u, e.Stack)
 	switch e.Kind {
 	case threadtrace.KindSample:
 		u.period = e.Duration
@@ -166,6 +165,26 @@ func (u *Units) See(thread int32, e *threadtrace.Event, sight *Sight, recorded i
 	}
 }
 
+// starts reads off a stack where the thread starts.
+func (w *worker) starts(u *Units, stack uint32) {
+	if stack == 0 || w.own && !w.partial {
+		return
+	}
+	role, ok := u.Stacks.Role(stack)
+	own, partial := u.ofApplication(stack), u.Stacks.Get(stack).Partial
+	if ok && (!w.own || own && !partial) {
+		w.role, w.own, w.partial = role, own, partial
+	}
+}
+
+// of is the function of which its work is a kind.
+func (w *worker) of() int32 {
+	if w.partial && w.home >= 0 {
+		return w.home
+	}
+	return w.role
+}
+
 // runs notes how busy a thread is.
 func (w *worker) runs(e *threadtrace.Event) {
 	since := float64(max(e.Time-w.seen, e.Duration))
@@ -183,6 +202,9 @@ func (u *Units) look(w *worker, thread int32, e *threadtrace.Event, recorded int
 	w.looks.add(at, e.Duration)
 	since := e.Time - e.Elapsed
 	if u.rests(w, at) {
+		if role, ok := u.Stacks.Role(e.Stack); ok && u.ofApplication(e.Stack) {
+			w.home = role
+		}
 		if w.work.begun && since >= w.work.start {
 			w.ends(u, thread, w.work.last, false, recorded, emit)
 		}
@@ -287,7 +309,7 @@ func (w *worker) ends(u *Units, thread int32, at int64, entered bool, recorded i
 	}
 	whole := k.exact && entered && recorded > 0 && recorded <= k.start
 	r := Request{Start: k.start, End: end, Thread: thread, Unit: true, Seen: slices.Clone(k.stacks), Part: !whole, Begun: k.exact}
-	role := w.role
+	role := w.of()
 	if u.shared {
 		role = k.role
 	}
