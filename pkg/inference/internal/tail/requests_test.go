@@ -30,6 +30,10 @@ func newWatched(t *testing.T) *watched {
 func (w *watched) stack(functions string) uint32 {
 	var s threadtrace.Stack
 	for _, f := range strings.Fields(functions) {
+		if f == "?" { // interpreted
+			s.Frames = append(s.Frames, threadtrace.Frame{Module: "shop", Origin: threadtrace.OriginUnknown})
+			continue
+		}
 		s.Frames = append(s.Frames, threadtrace.Frame{Function: f, Module: "shop"})
 	}
 	return w.stacks.Intern(&s)
@@ -195,5 +199,31 @@ func TestARuntimesThreadsBesideTheApplications(t *testing.T) {
 		if (len(found) == 0) != own {
 			t.Errorf("beside the application's own %v: %+v", own, found)
 		}
+	}
+}
+
+// Where a thread starts is not known while outer functions have no names: threads of a
+// pool are then of the kind of where they rest, whatever they were first seen in.
+func TestTheKindOfAThreadWhoseStartHasNoName(t *testing.T) {
+	kind := func(prepare func(*watched)) string {
+		w := newWatched(t)
+		prepare(w)
+		w.look(futex, "take next ?", 5, 5)
+		w.call(futex, "take next ?", 6, 4)
+		w.call(fsync, "save ?", 12, 3)
+		w.call(futex, "take next ?", 20, 5)
+		got := w.took()
+		if len(got) == 0 {
+			t.Fatal("no unit")
+		}
+		return got[len(got)-1].Kind
+	}
+	for _, first := range []string{"save ?", "load open ?"} {
+		if got := kind(func(w *watched) { w.sample(first, 1) }); got != "next" {
+			t.Errorf("first seen in %q: a kind of %q", first, got)
+		}
+	}
+	if got := kind(func(w *watched) { w.sample("save ?", 1); w.sample("save run", 2) }); got != "run" {
+		t.Errorf("once its start was seen: a kind of %q", got)
 	}
 }
