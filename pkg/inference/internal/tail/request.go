@@ -25,6 +25,9 @@ type Request struct {
 	// Part is set when it is only known to have lasted at least from Start to End: it
 	// tells something if that is too long already. Begun is set when its begin is known.
 	Part, Begun bool
+	// Calls is the appearance vector of a unit of which all is known: the system calls
+	// made in it, as pack has them.
+	Calls string
 }
 
 func (r *Request) duration() float64 { return float64(max(1, r.End-r.Start)) }
@@ -48,8 +51,7 @@ const (
 	// body is the share of a kind that is not slow: what hits more than two fifths of
 	// the requests is no tail.
 	body = 0.6
-	// middle is where it is told whether those that are not slow are alike: below the half,
-	// since there the border of a kind of two equal halves is.
+	// middle is where it is told whether the border of two halves is at the median.
 	middle = 0.45
 	// shortestSlow and longer are how many times the median the shortest slow request,
 	// and the mean of all slow ones, must take: what a doubled load does to all is no
@@ -90,7 +92,7 @@ func findSplit(d []float64, was float64) (split, bool) {
 	// Where two fifths take several times as long as the half, slow is what is far beyond
 	// that, too.
 	usual, longer := median, longer
-	if most := d[int(body*float64(n))]; most >= shortestSlow*d[int(middle*float64(n))] {
+	if most := d[int(body*float64(n))]; most >= shortestSlow*median || median >= shortestSlow*d[int(middle*float64(n))] {
 		usual, longer = most, far
 	}
 	roots, times := make([]float64, n+1), make([]float64, n+1)

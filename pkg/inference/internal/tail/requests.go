@@ -100,6 +100,8 @@ type work struct {
 	// what was known before the first of them.
 	links int
 	sure  *work
+	// calls are those that were made while all were recorded, in order.
+	calls []int32
 }
 
 const (
@@ -229,11 +231,12 @@ func (u *Units) call(w *worker, thread int32, e *threadtrace.Event, recorded int
 		entered := e.Kind == threadtrace.KindInFlight || !e.Cut
 		w.ends(u, thread, e.Time, entered, recorded, emit)
 		if e.Kind == threadtrace.KindCall {
-			w.work = work{begun: true, exact: true, start: e.End(), last: e.End(), stacks: w.work.stacks[:0], role: -1}
+			w.work = work{begun: true, exact: true, start: e.End(), last: e.End(), stacks: w.work.stacks[:0], calls: w.work.calls[:0], role: -1}
 		}
 		return false
 	}
 	w.goesOn(u, thread, e.Time, e.End(), recorded, emit)
+	w.work.makes(e.Number)
 	return true
 }
 
@@ -268,7 +271,7 @@ func (w *worker) goesOn(u *Units, thread int32, from, to, recorded int64, emit f
 		}
 	}
 	if !k.begun {
-		*k = work{begun: true, start: from, last: to, stacks: k.stacks[:0], role: -1}
+		*k = work{begun: true, start: from, last: to, stacks: k.stacks[:0], calls: k.calls[:0], role: -1}
 	}
 	k.last, k.met = max(k.last, to), true
 }
@@ -277,7 +280,7 @@ func (w *worker) goesOn(u *Units, thread int32, from, to, recorded int64, emit f
 func (k *work) link(period int64) {
 	if k.links++; k.links == 1 && k.last-k.start > 2*period {
 		sure := *k
-		sure.stacks, sure.links = slices.Clone(k.stacks), 0
+		sure.stacks, sure.calls, sure.links = slices.Clone(k.stacks), slices.Clone(k.calls), 0
 		k.sure = &sure
 	}
 }
@@ -298,7 +301,7 @@ func (w *worker) ends(u *Units, thread int32, at int64, entered bool, recorded i
 	}
 	if !w.likely() {
 		if k.sure == nil {
-			*k = work{stacks: k.stacks[:0]}
+			*k = work{stacks: k.stacks[:0], calls: k.calls[:0]}
 			return
 		}
 		w.work, entered = *k.sure, false
@@ -309,6 +312,9 @@ func (w *worker) ends(u *Units, thread int32, at int64, entered bool, recorded i
 	}
 	whole := k.exact && entered && recorded > 0 && recorded <= k.start
 	r := Request{Start: k.start, End: end, Thread: thread, Unit: true, Seen: slices.Clone(k.stacks), Part: !whole, Begun: k.exact}
+	if whole {
+		r.Calls = pack(k.calls)
+	}
 	role := w.of()
 	if u.shared {
 		role = k.role
@@ -320,7 +326,7 @@ func (w *worker) ends(u *Units, thread int32, at int64, entered bool, recorded i
 		}
 		emit(r)
 	}
-	*k = work{stacks: k.stacks[:0]}
+	*k = work{stacks: k.stacks[:0], calls: k.calls[:0]}
 }
 
 // add notes what was seen of a unit.
@@ -342,7 +348,7 @@ func (k *work) add(t unit.StackTime) {
 // Restart leaves out what all threads do until their next rest.
 func (u *Units) Restart() {
 	for _, w := range u.workers {
-		w.work = work{stacks: w.work.stacks[:0]}
+		w.work = work{stacks: w.work.stacks[:0], calls: w.work.calls[:0]}
 	}
 }
 
