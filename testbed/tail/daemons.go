@@ -27,6 +27,7 @@ func daemons() []Scenario {
 			Truth: []string{"pat_match_reg", "regex_exec_match", "regex_exec_match2", "pattern_exec_match"},
 		},
 		tomcatOrders(),
+		twoKinds(),
 		{
 			// apps/wiki: difflib in the loop of an asynchronous server.
 			Name: "asyncio-changes", Service: "wiki", Start: startPages, Dial: byPath("/pages/1/changes", "/pages/%d"),
