@@ -22,6 +22,8 @@ type Units struct {
 	Sights
 
 	workers map[int32]*worker
+	// starts has where threads start that rest at a spot, as far as that was seen.
+	starts map[spot]int32
 	// shared is set when a runtime has its threads work now for one, now for another
 	// task: they rest wherever it has them rest.
 	shared bool
@@ -179,12 +181,28 @@ func (w *worker) starts(u *Units, stack uint32) {
 	}
 }
 
-// of is the function of which its work is a kind.
-func (w *worker) of() int32 {
+// kindOf is the function of which a thread's work is a kind. Of a thread that was not seen in
+// the application yet that is known by others that rest where it does.
+func (u *Units) kindOf(w *worker) int32 {
+	role := w.role
 	if w.partial && w.home >= 0 {
-		return w.home
+		role = w.home
 	}
-	return w.role
+	at := w.looks.most
+	if !w.looks.known || at.unknown() {
+		return role
+	}
+	start, known := u.starts[at]
+	switch {
+	case !w.own && known:
+		return start
+	case w.own && (known || len(u.starts) < maxSpots*maxKinds):
+		if u.starts == nil {
+			u.starts = map[spot]int32{}
+		}
+		u.starts[at] = role
+	}
+	return role
 }
 
 // runs notes how busy a thread is.
@@ -315,7 +333,7 @@ func (w *worker) ends(u *Units, thread int32, at int64, entered bool, recorded i
 	if whole {
 		r.Calls = pack(k.calls)
 	}
-	role := w.of()
+	role := u.kindOf(w)
 	if u.shared {
 		role = k.role
 	}

@@ -12,19 +12,20 @@ import (
 
 const ms = int64(1e6)
 
-// watched is a thread of which units are made, told of by its events.
+// watched are threads of which units are made, told of by its events.
 type watched struct {
 	t      *testing.T
 	stacks *frames.Table
 	units  Units
 	// recorded is since when calls are recorded, zero when they are not.
 	recorded int64
+	thread   int32
 	got      []Request
 }
 
 func newWatched(t *testing.T) *watched {
 	classes, stacks := threadtrace.NewClasses("amd64"), frames.NewTable()
-	return &watched{t: t, stacks: stacks, units: Units{Sights: Sights{Stacks: stacks, Classes: classes}}, recorded: 1}
+	return &watched{t: t, stacks: stacks, units: Units{Sights: Sights{Stacks: stacks, Classes: classes}}, recorded: 1, thread: 7}
 }
 
 func (w *watched) stack(functions string) uint32 {
@@ -40,9 +41,9 @@ func (w *watched) stack(functions string) uint32 {
 }
 
 func (w *watched) add(e threadtrace.Event) {
-	sight := w.units.Of(7, &e)
+	sight := w.units.Of(w.thread, &e)
 	e.Stack = sight.Stack
-	w.units.See(7, &e, &sight, w.recorded, func(r Request) { w.got = append(w.got, r) })
+	w.units.See(w.thread, &e, &sight, w.recorded, func(r Request) { w.got = append(w.got, r) })
 }
 
 func (w *watched) call(number int32, functions string, from, took int64) {
@@ -225,5 +226,36 @@ func TestTheKindOfAThreadWhoseStartHasNoName(t *testing.T) {
 	}
 	if got := kind(func(w *watched) { w.sample("save ?", 1); w.sample("save run", 2) }); got != "run" {
 		t.Errorf("once its start was seen: a kind of %q", got)
+	}
+}
+
+// A thread of a pool that was not seen in the application yet does what others do that rest
+// in the same place.
+func TestTheKindOfAThreadThatIsLikeOthers(t *testing.T) {
+	w := newWatched(t)
+	library := w.stacks.Intern(&threadtrace.Stack{Complete: true, Frames: []threadtrace.Frame{
+		{Function: "wait_for_job", Module: "libpool.so", Origin: threadtrace.OriginLibrary},
+		{Function: "pool_main", Module: "libpool.so", Origin: threadtrace.OriginLibrary},
+	}})
+	turn := func(thread int32, at int64) {
+		w.thread = thread
+		w.add(threadtrace.Event{Kind: threadtrace.KindBlocked, Number: futex, Time: at * ms, Elapsed: ms, Duration: 200 * ms, Stack: library})
+		w.add(threadtrace.Event{Kind: threadtrace.KindCall, Number: futex, Time: at * ms, Duration: 4 * ms, Stack: library})
+		if thread == 7 {
+			w.call(fsync, "save run", at+5, 1)
+		} else {
+			w.add(threadtrace.Event{Kind: threadtrace.KindCall, Number: fsync, Time: (at + 5) * ms, Duration: ms, Stack: library})
+		}
+		w.add(threadtrace.Event{Kind: threadtrace.KindCall, Number: futex, Time: (at + 10) * ms, Duration: 5 * ms, Stack: library})
+	}
+	for i, thread := range []int32{8, 7, 8} {
+		turn(thread, int64(100*i+1))
+	}
+	var kinds []string
+	for _, r := range w.took() {
+		kinds = append(kinds, r.Kind)
+	}
+	if got := strings.Join(kinds, " "); got != "pool_main run run" {
+		t.Errorf("kinds %q", got)
 	}
 }
