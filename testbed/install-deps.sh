@@ -24,7 +24,7 @@ if [ "${1:-}" = all ]; then
 		slapd:slapd dovecot:dovecot-imapd named:bind9
 		prometheus:prometheus etcd:etcd-server docker-registry:docker-registry
 		prometheus-alertmanager:prometheus-alertmanager prometheus-pushgateway:prometheus-pushgateway
-		chromium:chromium
+		chromium:chromium rclone:rclone radicale:radicale
 		uwsgi-core:uwsgi-core uwsgi_python3:uwsgi-plugin-python3
 		ruby:ruby puma:puma freeradius:freeradius activemq:activemq rabbitmq-server:rabbitmq-server
 	)
@@ -56,7 +56,7 @@ done
 if [ "${1:-}" = all ]; then
 	for pair in /usr/sbin/pdns_server:pdns-server /usr/share/pdns-backend-sqlite3:pdns-backend-sqlite3 /usr/bin/sqlite3:sqlite3 \
 		/usr/share/java/zookeeper.jar:libzookeeper-java /usr/sbin/proftpd:proftpd-core /usr/lib/freeradius/rlm_rest.so:freeradius-rest \
-		/usr/lib/python3/dist-packages/aiohttp:python3-aiohttp /usr/lib/python3/dist-packages/flask:python3-flask \
+		/usr/lib/python3/dist-packages/aiohttp:python3-aiohttp /usr/lib/python3/dist-packages/flask:python3-flask /usr/lib/python3/dist-packages/django:python3-django \
 		/usr/lib/python3/dist-packages/gunicorn:python3-gunicorn /usr/lib/python3/dist-packages/requests:python3-requests; do
 		[ -e "${pair%%:*}" ] || missing+=("${pair##*:}")
 	done

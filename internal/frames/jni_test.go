@@ -30,3 +30,15 @@ func TestANativeMethodHasItsJavaName(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+func TestAMethodThatIsUsedAsAValueHasOneName(t *testing.T) {
+	stacks := NewTable()
+	s := stacks.Get(stacks.Intern(&threadtrace.Stack{Frames: []threadtrace.Frame{
+		{Function: "main.(*server).serve", Module: "server"},
+		{Function: "main.(*server).serve-fm", Module: "server"},
+		{Function: "main.main", Module: "server"},
+	}}))
+	if len(s.Frames) != 2 || stacks.Function(s.Frames[0]).Name != "main.(*server).serve" {
+		t.Errorf("%+v", s)
+	}
+}

@@ -362,7 +362,8 @@ func cut(name string, most int) string {
 }
 
 func (t *Table) function(f *threadtrace.Frame) int32 {
-	name := f.Function
+	// Go's compiler wraps a method that is used as a value; its tracebacks leave that out.
+	name := strings.TrimSuffix(f.Function, "-fm")
 	if method, ok := jniName(name); ok {
 		name = method
 	}

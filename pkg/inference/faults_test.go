@@ -233,7 +233,7 @@ func TestAFaultDoesNotHideBehindTheLoadOrThePast(t *testing.T) {
 				l.waits[i].also = &site{stack: "@pthread_mutex_lock borrow ask serve worker", call: "futex", share: 0.8}
 			}
 			l.waits[0].also = &site{stack: "@poll probe borrow ask serve worker", call: "poll", share: 0.8}
-		})}, []string{"probe", "borrow"}, "the start of the threads, which only idled before, comes second as if it were new: probe, worker, borrow"},
+		})}, []string{"probe", "borrow"}, "where the others wait for the lock is first, its holder third: borrow, ask, probe"},
 		{"a disk that takes eight times as long", phase{load: commits(30, time.Millisecond)}, phase{load: commits(30, 8*time.Millisecond)}, []string{"flush"}, "the prior of syncs makes one hop too little evidence: told after 15 s and more"},
 		{"ten times the syncs of the same clients", phase{load: commits(10, 2*time.Millisecond)}, phase{load: commits(100, 2*time.Millisecond)}, []string{"flush"}, "the prior of syncs makes one hop too little evidence: told after 15 s"},
 		{

@@ -69,26 +69,39 @@ func TestGoroutinesThatWaitAreToldWithTheirFunction(t *testing.T) {
 		return goroutines(2, 1, 1, parked{"write main", threadtrace.WaitChanReceive, n})
 	}
 	slow := steady(0.04)
+	accepts := goroutines(4, 1, 1, parked{"%net/http.(*Server).Serve listen main", threadtrace.WaitIO, 0.98})
+	handshakes := func(by float64) load {
+		return with(evenly(0.1), func(l *load) {
+			l.busy["%net/http.(*Server).Serve listen main"] = by / 20
+			l.busy["%crypto/tls.(*Conn).serverHandshake %net/http.(*conn).serve"] = by
+		})
+	}
 	for _, tc := range []struct {
 		name            string
+		normal          load
 		healthy, broken func(*server)
 		load            load
 		truth           []string
 	}{
 		{
-			name:    "a pool is empty for good",
+			name:   "a library works for whom it accepts, not for who has it accept them",
+			normal: handshakes(0.02), healthy: accepts, broken: accepts, load: handshakes(0.3),
+			truth: []string{"crypto/tls.(*Conn).serverHandshake"},
+		},
+		{
+			name: "a pool is empty for good", normal: steady(1),
 			healthy: httpServer(asks, parked{"waitTurn get ask show %serve", threadtrace.WaitSelect, 0.02}),
 			broken:  httpServer(parked{"waitTurn get ask show %serve", threadtrace.WaitSelect, 23}),
 			load:    slow, truth: []string{"waitTurn"},
 		},
 		{
-			name:    "nobody takes from a channel any more",
+			name: "nobody takes from a channel any more", normal: steady(1),
 			healthy: all(httpServer(asks), writer(0.9)),
 			broken:  httpServer(parked{"record show %serve", threadtrace.WaitChanSend, 23}),
 			load:    slow, truth: []string{"record"},
 		},
 		{
-			name:    "a mutex is held while a peer is asked",
+			name: "a mutex is held while a peer is asked", normal: steady(1),
 			healthy: httpServer(parked{"%Read fetch current show %serve", threadtrace.WaitIO, 0.1}),
 			broken: httpServer(
 				parked{"%Read fetch current show %serve", threadtrace.WaitIO, 1},
@@ -98,7 +111,7 @@ func TestGoroutinesThatWaitAreToldWithTheirFunction(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			overSeeds(t, seeds, func(s *server) error {
-				s.live(normally, phase{load: steady(1), extra: tc.healthy})
+				s.live(normally, phase{load: tc.normal, extra: tc.healthy})
 				onset := s.now
 				s.live(fault, phase{load: tc.load, extra: tc.broken})
 				return s.told(onset, 15*time.Second, tc.truth...)

@@ -7,5 +7,5 @@ import "slices"
 func unseen() []Scenario {
 	return slices.Concat([]Scenario{
 		varnishBans(), caddyRetries(), phpSession(), phpFigures(), mosquittoAutosave(), ticketsAttachments(), squidBlocklist(), mochiWildcards(),
-	}, unseenC(), unseenDaemons(), unseenStores(), unseenMonitoring())
+	}, unseenC(), unseenDaemons(), unseenStores(), unseenMonitoring(), unseenPages())
 }

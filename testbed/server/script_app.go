@@ -93,6 +93,56 @@ func startRack(ctx context.Context, name string, env ...string) (*Server, error)
 	}, "--version")
 }
 
+// StartOrders starts the testbed's Django application, apps/orders, under Debian's
+// gunicorn with two workers.
+func StartOrders(ctx context.Context) (*Server, error) {
+	app, err := appDir("orders")
+	if err != nil {
+		return nil, err
+	}
+	return startDebian(ctx, Program{
+		Name: "orders", Path: debianPython, Env: []string{"PYTHONDONTWRITEBYTECODE=1"},
+		Args: func(addr, dir string) []string {
+			return []string{
+				"-m", "gunicorn", "--chdir", app, "--bind", addr, "--workers", "2", "--preload",
+				"--env", "DATABASE=" + filepath.Join(dir, "orders.db"), "orders:application",
+			}
+		},
+	}, "--version")
+}
+
+// StartRadicale starts Debian's radicale, a server of calendars, which takes anybody's
+// word for who he is.
+func StartRadicale(ctx context.Context) (*Server, error) {
+	return startDebian(ctx, Program{
+		Name: "radicale", Path: "radicale", Env: []string{"PYTHONDONTWRITEBYTECODE=1"},
+		Args: func(addr, dir string) []string {
+			return []string{
+				"--config", "", "--server-hosts", addr, "--auth-type", "none", "--logging-level", "error",
+				"--storage-filesystem-folder", filepath.Join(dir, "collections"),
+			}
+		},
+	}, "--version")
+}
+
+// StartRclone starts Debian's rclone, which serves a folder of so many small files over
+// HTTP.
+func StartRclone(ctx context.Context, files int) (*Server, error) {
+	return startDebian(ctx, Program{
+		Name: "rclone", Path: "rclone",
+		Files: func(_, _ string) map[string]string {
+			m := map[string]string{}
+			for i := range files {
+				m[fmt.Sprintf("%05d.txt", i)] = fmt.Sprintln("This is file", i)
+			}
+			return m
+		},
+		Args: func(addr, dir string) []string {
+			return []string{"serve", "http", "--config", "", "--addr", addr, dir}
+		},
+	}, "version")
+}
+
 // appDir is where one of the testbed's own servers has its sources.
 func appDir(name string) (string, error) {
 	root, err := Repository()

@@ -27,26 +27,44 @@ const (
 
 // climb gives the first place to the caller that decides, where the first suspect
 // does no more than it is told. That caller takes the credit, and the first suspect
-// has that of one call further out. Where all of the code is new the last caller of
-// it, which old code calls, is named beside the innermost.
+// has that of one call further out. Where all of the code is new those that have all of
+// it below them are named beside the innermost, first the one that old code calls: each
+// has the credit of one call further out for all that it comes to.
 func climb(t *tree, ranked []Suspect) []Suspect {
 	from, ok := t.stacks.Lookup(ranked[0].Function, ranked[0].Module)
 	if !ok || t.failing[from] > t.running[from]/4 {
 		return ranked // to try again is the decision of who made the call
 	}
-	target, entry := t.climb(from)
+	target, entries := t.climb(from)
 	first := ranked[0]
 	if target != from {
 		ranked[0].Score = Round(first.Score * decay)
 	}
-	if entry != target && entry != from && t.running[from] >= t.of[from].excess/2 {
-		ranked = answers(t.stacks, ranked, first, entry, decay)
+	if t.running[from] >= t.of[from].excess/2 {
+		for _, f := range entries {
+			if f != target && f != from {
+				part := min(1, decay*t.of[f].excess/t.of[from].excess)
+				t.yieldBelow(ranked, from, part*first.Score)
+				ranked = answers(t.stacks, ranked, first, f, part)
+			}
+		}
 	}
 	if target != from {
 		ranked = answers(t.stacks, ranked, first, target, 1)
 	}
 	sortSuspects(ranked)
 	return ranked
+}
+
+// yieldBelow bounds the score of suspects that work for a function: it has their time.
+func (t *tree) yieldBelow(ranked []Suspect, f int32, most float64) {
+	for i := range ranked {
+		s := &ranked[i]
+		id, ok := t.stacks.Lookup(s.Function, s.Module)
+		if below := t.below[[2]int32{id, f}].excess; ok && below > 0 && below >= mostly*t.of[id].excess {
+			s.Score = min(s.Score, Round(most))
+		}
+	}
 }
 
 // answers gives a function a part of the score of the suspect that it answers for; of
@@ -62,10 +80,11 @@ func answers(stacks *frames.Table, ranked []Suspect, first Suspect, f int32, par
 	return slices.Insert(ranked, 0, s)
 }
 
-// climb goes from a function to its callers. target is the one that decides, entry
-// the last one that is all new: where the old code calls the new.
-func (t *tree) climb(from int32) (target, entry int32) {
-	target, entry = from, from
+// climb goes from a function to its callers. target is the one that decides, entries
+// are those that are all new and only pass on to each other, innermost first: the last is
+// where old code calls the new.
+func (t *tree) climb(from int32) (target int32, entries []int32) {
+	target = from
 	at, fresh := from, true
 	for range highest {
 		p, ok := t.caller(at)
@@ -73,15 +92,18 @@ func (t *tree) climb(from int32) (target, entry int32) {
 			break
 		}
 		named := !t.stacks.Function(p).Nameless()
-		if fresh = fresh && t.sightings(t.of[p].past) < 1 && t.calls[p] < seldom; fresh && named {
-			entry = p
+		if fresh = fresh && t.fresh(p); fresh && named {
+			if len(entries) > 0 && t.of[entries[0]].excess < (1-passes)*t.of[p].excess {
+				entries = entries[:0]
+			}
+			entries = append(entries, p)
 		}
 		if named && t.decides(p, at, from) {
 			target = p
 		}
 		at = p
 	}
-	return target, entry
+	return target, entries
 }
 
 // caller is the one through which most of a function's excess comes.
@@ -125,7 +147,7 @@ func (t *tree) decides(caller, at, from int32) bool {
 // did in the past, of what of that was waiting, or of the calls that it made, less than
 // half was for the caller.
 func (t *tree) helps(f, caller int32, waiting bool) bool {
-	if t.stacks.Function(caller).Compiled() && t.sightings(t.of[caller].past) < 1 && t.calls[caller] < seldom {
+	if t.stacks.Function(caller).Compiled() && t.fresh(caller) {
 		return false // it may have been there without a frame
 	}
 	edge := [2]int32{f, caller}

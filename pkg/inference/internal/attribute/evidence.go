@@ -170,9 +170,11 @@ func (c *Case) onCPU() []Time {
 
 // toCallers gives what a library computes in threads of its own (the goroutines in
 // which an HTTP client dials) to the functions that call it more than ever, in
-// proportion: a library does nothing of its own accord.
+// proportion: a library does nothing of its own accord. A loop that waits in the library
+// for work to come (that accepts connections) asks for nothing.
 func (c *Case) toCallers(times []Time) {
 	load := c.Verdict.Load.Work * c.Verdict.Load.Slow
+	idle := c.idleCalls()
 	own, grown := map[int32]float64{}, map[int32]float64{}
 	growth := make([]float64, len(times))
 	for i, t := range times {
@@ -181,7 +183,7 @@ func (c *Case) toCallers(times []Time) {
 		case s.Library == 0:
 		case s.Tier == frames.Platform && !s.Runtime:
 			own[s.Library] += t.Excess
-		case s.Tier == frames.Application:
+		case s.Tier == frames.Application && !idle[libraryCall(s)]:
 			// One standard error is enough, since what the library does shows that
 			// somebody calls it.
 			expected := load * t.Past
@@ -204,6 +206,22 @@ func (c *Case) toCallers(times []Time) {
 			t.Excess, t.Beyond, t.Now = t.Excess+part, t.Beyond+part, t.Now+part
 		}
 	}
+}
+
+// call is a function of the application and a library that it calls.
+type call struct{ function, library int32 }
+
+func libraryCall(s *frames.Stack) call { return call{s.Frames[0], s.Library} }
+
+// idleCalls are the calls of libraries in which the service waits for work.
+func (c *Case) idleCalls() map[call]bool {
+	idle := map[call]bool{}
+	for at := range c.waits() {
+		if s := c.Stacks.Get(at.Stack); s.Tier == frames.Application && len(s.Frames) > 0 && c.Idle(at) {
+			idle[libraryCall(s)] = true
+		}
+	}
+	return idle
 }
 
 // behalf is the share of a runtime's own excess that the application's must come to

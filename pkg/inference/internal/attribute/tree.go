@@ -52,12 +52,15 @@ type tree struct {
 	// function and by function and caller.
 	calls    map[int32]float64
 	callsVia map[[2]int32]float64
+	// idled are the functions in which the service waited for work in the past.
+	idled map[int32]bool
 }
 
 func newTree(stacks *frames.Table, times []Time, s Scale) *tree {
 	t := &tree{
 		Scale: s, stacks: stacks, of: map[int32]node{}, below: map[[2]int32]node{}, next: map[[2]int32]float64{},
 		self: map[int32]node{}, running: map[int32]float64{}, failing: map[int32]float64{}, calls: map[int32]float64{}, callsVia: map[[2]int32]float64{},
+		idled: map[int32]bool{},
 	}
 	for i := range times {
 		t.add(&times[i])
@@ -77,7 +80,15 @@ func (t *tree) add(x *Time) {
 		}
 		return
 	}
-	if x.Idle || len(on) == 0 {
+	if x.Idle {
+		if x.Past > 0 {
+			for _, f := range on {
+				t.idled[f] = true
+			}
+		}
+		return
+	}
+	if len(on) == 0 {
 		return
 	}
 	for j, f := range on {
@@ -96,6 +107,11 @@ func (t *tree) add(x *Time) {
 	if x.Kind == EvidenceOnCPU && t.stacks.Direct(x.Stack) {
 		t.self[on[0]] = t.self[on[0]].and(x, t.Load, stack.Partial)
 	}
+}
+
+// fresh reports whether a function did nothing in the past.
+func (t *tree) fresh(f int32) bool {
+	return t.sightings(t.of[f].past) < 1 && t.calls[f] < seldom && !t.idled[f]
 }
 
 func (t *tree) call(on []int32, past float64) {
