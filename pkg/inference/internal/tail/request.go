@@ -26,7 +26,7 @@ type Request struct {
 	// tells something if that is too long already. Begun is set when its begin is known.
 	Part, Begun bool
 	// Calls is the appearance vector of a unit of which all is known: the system calls
-	// made in it, as pack has them.
+	// made in it, as appearances have them.
 	Calls string
 }
 

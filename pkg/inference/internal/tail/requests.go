@@ -27,6 +27,7 @@ type Units struct {
 	// shared is set when a runtime has its threads work now for one, now for another
 	// task: they rest wherever it has them rest.
 	shared bool
+	sets   appearances
 	// period is the CPU time between two samples.
 	period int64
 }
@@ -331,7 +332,7 @@ func (w *worker) ends(u *Units, thread int32, at int64, entered bool, recorded i
 	whole := k.exact && entered && recorded > 0 && recorded <= k.start
 	r := Request{Start: k.start, End: end, Thread: thread, Unit: true, Seen: slices.Clone(k.stacks), Part: !whole, Begun: k.exact}
 	if whole {
-		r.Calls = pack(k.calls)
+		r.Calls = u.sets.of(k.calls)
 	}
 	role := u.kindOf(w)
 	if u.shared {

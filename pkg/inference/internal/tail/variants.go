@@ -145,13 +145,30 @@ func (v variants) variant(r *Request) (id int, of Variant, ok bool) {
 	return id, of, ok
 }
 
-// pack makes a set of calls, in their order, an appearance vector.
-func pack(calls []int32) string {
-	b := make([]byte, 0, 4*len(calls))
+// appearances makes sets of calls appearance vectors, of which there are few: it keeps up to
+// maxAppearances.
+type appearances struct {
+	known  map[string]string
+	packed []byte
+}
+
+// of is the vector of calls in their order.
+func (a *appearances) of(calls []int32) string {
+	a.packed = a.packed[:0]
 	for _, c := range calls {
-		b = append(b, byte(c>>8), byte(c), 0, 0)
+		a.packed = append(a.packed, byte(c>>8), byte(c), 0, 0)
 	}
-	return string(b)
+	if set, ok := a.known[string(a.packed)]; ok {
+		return set
+	}
+	set := string(a.packed)
+	if a.known == nil {
+		a.known = map[string]string{}
+	}
+	if len(a.known) < maxAppearances {
+		a.known[set] = set
+	}
+	return set
 }
 
 func unpack(set string) (calls []int32) {

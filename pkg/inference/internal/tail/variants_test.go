@@ -14,7 +14,7 @@ func unitsOf(role string, n int, calls ...int32) []Request {
 	list := make([]Request, n)
 	slices.Sort(calls)
 	for i := range list {
-		list[i] = Request{Kind: role, Unit: true, Start: 1, End: 2, Calls: pack(calls)}
+		list[i] = Request{Kind: role, Unit: true, Start: 1, End: 2, Calls: new(appearances).of(calls)}
 	}
 	return list
 }
@@ -76,7 +76,7 @@ func TestVariantsAreBounded(t *testing.T) {
 	if len(k.calls) != maxCalls || !slices.IsSorted(k.calls) {
 		t.Errorf("calls %v", k.calls)
 	}
-	if got := unpack(pack(k.calls)); !slices.Equal(got, k.calls) {
+	if got := unpack(new(appearances).of(k.calls)); !slices.Equal(got, k.calls) {
 		t.Errorf("packed and unpacked: %v", got)
 	}
 }
