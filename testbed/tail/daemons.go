@@ -20,12 +20,6 @@ func daemons() []Scenario {
 			Name: "slapd-no-index", Service: "slapd", Start: startPeople, Dial: askPeople,
 			Truth: []string{"mdb_search", "test_filter", "mdb_entry_decode", "mdb_id2entry"},
 		},
-		{
-			// src/pattern.c tries an expression, through src/regex.c.
-			Name: "haproxy-regex", Service: "haproxy", Start: startBanned, Peer: true,
-			Dial:  byPath("/find/"+strings.Repeat("a", 35)+"!", "/articles/%d"),
-			Truth: []string{"pat_match_reg", "regex_exec_match", "regex_exec_match2", "pattern_exec_match"},
-		},
 		tomcatOrders(),
 		twoKinds(),
 		{
@@ -70,12 +64,6 @@ func askPeople(s *server.Server) (asker, error) {
 		return err
 	}
 	return asker{ask: ask, close: c.Close}, nil
-}
-
-// startBanned starts a proxy that holds what is searched for against an expression that
-// backtracks.
-func startBanned(ctx context.Context, w server.SlowWay) (*server.Server, error) {
-	return server.StartHAProxy(ctx, []string{"http-request deny if { path_reg ^/find/(a|aa)+$ }"}, []string{"server a " + w.Upstream})
 }
 
 // tomcatOrders is a shop that keeps sessions in files, of which a few are large.
