@@ -16,7 +16,7 @@ import (
 // servers never used before: a Django application, a server of calendars, GraphQL and
 // rclone.
 func unseenPages() []Scenario {
-	return []Scenario{ordersExport(), radicaleRecurrence(), libraryOverlap(), rcloneListing()}
+	return []Scenario{ordersExport(), radicaleRecurrence(), libraryOverlap(), rcloneListing(), bookingsLeak()}
 }
 
 // ordersExport: a query for each row, which select_related would save:
@@ -217,6 +217,50 @@ func rcloneListing() Scenario {
 						return http.NewRequest(http.MethodGet, "http://"+s.Addr+"/", nil)
 					}), nil
 				},
+			}, nil
+		},
+	}
+}
+
+// bookingsLeak: an error path does not give its connection back, until the pool has
+// none left: https://node-postgres.com/apis/pool#poolconnect ("You must release a
+// client when you are finished with it").
+func bookingsLeak() Scenario {
+	return Scenario{
+		Name:   "bookings-leak",
+		Title:  "a Node server's pool of connections leaks",
+		Server: "bookings", Language: Node, Kind: Exhaustion, Source: NPM, Split: Report,
+		Normal: "bookings are shown and moved to other rooms, in a database, with ten connections",
+		Fault:  "one request in twenty asks for a room that does not exist: that path keeps its connection",
+		// apps/bookings/server.js, and pg-pool's index.js, whose connect waits
+		// without an end.
+		Truth:    []string{"moveBooking", "connect"},
+		Patterns: []string{"stuck_call", "blocked_io"},
+		Start: func(ctx context.Context) (Workload, error) {
+			db, err := server.StartPostgres(ctx, "-c", "synchronous_commit=off")
+			if err != nil {
+				return Workload{}, err
+			}
+			s, err := server.StartNode(ctx, "bookings", "--database", fmt.Sprintf("postgres://postgres@%s/postgres", db.Addr))
+			if err != nil {
+				return Workload{}, errors.Join(err, db.Stop())
+			}
+			var leaks flip
+			return Workload{
+				Server: s, Beside: []*server.Server{db},
+				Load: httpLoad(16, 120, func(r *rand.Rand) (*http.Request, error) {
+					target := fmt.Sprintf("http://%s/bookings/%d", s.Addr, 1+r.IntN(2000))
+					if r.IntN(4) == 0 {
+						room := r.IntN(200)
+						if leaks.on() && r.IntN(5) == 0 {
+							room += 1000
+						}
+						target += fmt.Sprint("/room/", room)
+					}
+					return http.NewRequest(http.MethodGet, target, nil)
+				}),
+				Fault: leaks.fault,
+				Stop:  func() { server.RemovePerfMap(s); _ = db.Stop() },
 			}, nil
 		},
 	}

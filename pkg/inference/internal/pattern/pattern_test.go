@@ -38,6 +38,7 @@ func TestAPatternSaysWhatTheTimeIsMadeOf(t *testing.T) {
 		{BlockedIO, Features{Doing: waits("connect")}},
 		{LongComputation, Features{Doing: attribute.Doing{CPU: 9}, CPUOutsideCalls: 8.5}},
 		{BusyFailingCall, Features{Doing: attribute.Doing{CPU: 9}, CPUOutsideCalls: 3, Calls: []CallRate{rate("accept4", 11, 0, 5e4, 900), rate("epoll_wait", 0, 100, 5e4, 900)}}},
+		{"", Features{Doing: attribute.Doing{CPU: 9}, CPUOutsideCalls: 3, Calls: []CallRate{rate("newfstatat", 2, 300, 4500, 900), rate("newfstatat", 0, 10, 100, 900), rate("fcntl", 0, 800, 9000, 900)}}},
 		{PollWithoutSleep, Features{Doing: attribute.Doing{CPU: 9}, CPUOutsideCalls: 3, Calls: []CallRate{rate("epoll_wait", 0, 100, 1e5, 900)}}},
 		{ConnectionChurn, Features{Doing: attribute.Doing{CPU: 9}, Calls: []CallRate{rate("connect", 115, 1, 4000, 9000), rate("close", 0, 10, 4000, 900), rate("socket", 0, 10, 4000, 900)}}},
 		// A runtime sets five options on each.
