@@ -203,19 +203,22 @@ func replayed(path, service string, began time.Time, requests []inference.Reques
 	if errors.Is(err, recording.ErrTruncated) {
 		err = nil
 	}
-	// Of several kinds the one whose slow requests cost most is looked at.
-	costs := func(t inference.Tail) float64 { return t.Requests * t.Share * float64(t.Slow-t.Fast) }
-	most := ""
-	for _, kind := range slices.Sorted(maps.Keys(told)) {
-		if most == "" || costs(told[kind]) > costs(told[most]) {
-			most = kind
-		}
-	}
-	if most != "" {
-		t := told[most]
+	if t, ok := costliest(told); ok {
 		r.take(&t)
 	}
 	return r, err
+}
+
+// costliest is, of what was said last of each kind, that of the one whose slow requests cost
+// most: it is looked at first.
+func costliest(told map[string]inference.Tail) (most inference.Tail, ok bool) {
+	costs := func(t *inference.Tail) float64 { return t.Requests * t.Share * float64(t.Slow-t.Fast) }
+	for _, kind := range slices.Sorted(maps.Keys(told)) {
+		if t := told[kind]; !ok || costs(&t) > costs(&most) {
+			most, ok = t, true
+		}
+	}
+	return most, ok
 }
 
 // since notes when something was told first.
