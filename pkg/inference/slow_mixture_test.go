@@ -34,7 +34,7 @@ func TestSlowRequestsOfOneKindAmongAnother(t *testing.T) {
 			cfg.Without = without
 			s.analyzer = NewAnalyzer(cfg, "amd64")
 			s.spans, s.traced, s.burst = false, true, 600*ms
-			s.run(120, 12, mixture)
+			s.run(90, 12, mixture)
 			is := func(told Tail) bool {
 				said = append(said, told.Kind+": "+told.Summary)
 				f := functionsOf(told.Suspects)
