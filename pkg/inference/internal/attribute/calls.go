@@ -25,8 +25,14 @@ const (
 	// because they were kept waiting do so now and then.
 	turn = 1e6
 
-	einprogress = 115
+	enoent, einprogress = 2, 115
 )
+
+// Fails reports whether a call that ended so failed: a lookup that finds nothing has its
+// answer.
+func Fails(number, errno int32, classes *threadtrace.Classes) bool {
+	return errno != 0 && (errno != enoent || !classes.Is(number, threadtrace.ClassLookup))
+}
 
 func placeOf(t Time) hop.Place { return hop.Place{Stack: t.Stack, Number: t.Call} }
 
@@ -44,11 +50,11 @@ func (c *Case) CallTimes() []Time {
 	times := make([]Time, 0, len(sites))
 	for _, site := range sites {
 		n := c.Hop.Sites[site]
-		t := Time{Stack: site.Stack, Kind: EvidenceSyscall, Now: n, Past: c.Past.Sites[site], Failing: site.Key.Errno != 0}
+		t := Time{Stack: site.Stack, Kind: EvidenceSyscall, Now: n, Past: c.Past.Sites[site], Failing: c.fails(site.Key)}
 		if x := excess[site.Key]; x > 0 && half > 0 {
 			calls := c.Hop.Calls[site.Key]
 			cost := min(x*calls.Time/calls.N, half)
-			if site.Key.Errno != 0 && failing > 0 {
+			if t.Failing && failing > 0 {
 				cost = max(cost, min(half*x/failing, x*turn))
 			}
 			t.Excess = cost * n / perKey[site.Key]
@@ -81,9 +87,10 @@ func (c *Case) callsOnBehalf(times []Time) {
 	}
 }
 
+func (c *Case) fails(k unit.Key) bool { return Fails(k.Number, k.Errno, c.Classes) }
+
 // moreCalls are the calls that became more, by how many per second, and the sum of
-// the failing ones, zero when they are too few to be the reason of the others. A
-// failure that only says that there is nothing, or not yet, is none.
+// the failing ones, zero when they are too few to be the reason of the others.
 func (c *Case) moreCalls() (excess map[unit.Key]float64, failing float64) {
 	excess = map[unit.Key]float64{}
 	more := 0.0
@@ -95,7 +102,7 @@ func (c *Case) moreCalls() (excess map[unit.Key]float64, failing float64) {
 		}
 		excess[k] = x
 		more += x
-		if k.Errno != 0 {
+		if c.fails(k) {
 			failing += x
 		}
 	}

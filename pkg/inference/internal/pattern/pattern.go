@@ -71,7 +71,7 @@ const (
 	// peerOrDisk calls wait for one amid work.
 	peerOrDisk = threadtrace.ClassInput | threadtrace.ClassOutput | threadtrace.ClassConnect | threadtrace.ClassReadiness
 
-	enoent, emfile, enfile, einprogress                               = 2, 24, 23, 115
+	emfile, enfile, einprogress                                       = 24, 23, 115
 	eaddrnotavail, enetunreach, etimedout, econnrefused, ehostunreach = 99, 101, 110, 111, 113
 )
 
@@ -146,8 +146,8 @@ func (f *Features) onCPU() string {
 		switch {
 		case f.Classes.Is(c.Number, threadtrace.ClassAccept|threadtrace.ClassConnect) && (c.Errno == 0 || c.Errno == einprogress):
 			connections += excess
-		case c.Errno != 0 && !(c.Errno == enoent && f.Classes.Is(c.Number, threadtrace.ClassLookup)):
-			failing += excess // a lookup that finds nothing has its answer
+		case attribute.Fails(c.Number, c.Errno, f.Classes):
+			failing += excess
 		case f.Classes.Is(c.Number, threadtrace.ClassReadiness) && c.Mean < instant:
 			readiness += excess
 		case f.Classes.Is(c.Number, threadtrace.ClassMemory):
