@@ -1,6 +1,7 @@
 package inference
 
 import (
+	"strings"
 	"time"
 
 	"github.com/perfscope/perfscope/internal/explain"
@@ -19,7 +20,7 @@ const sameWay = 0.25
 // describeTail says what tells the slow requests of a kind from its fast ones.
 func (a *Analyzer) describeTail(c *tail.Contrast, h *hop.Closed) Tail {
 	t := Tail{
-		Kind: c.Kind, Spans: c.Spans, Start: h.Start, End: h.End,
+		Kind: a.kindOf(c), Spans: c.Spans, Start: h.Start, End: h.End,
 		Requests: c.Requests, Share: Round(ratio(c.Slow, c.Requests)),
 		Threshold: time.Duration(c.Threshold), Fast: time.Duration(c.Fast), Slow: time.Duration(c.Long),
 		Explained: Round(c.Explained), Difference: DifferenceUnexplained,
@@ -61,6 +62,24 @@ func (a *Analyzer) describeTail(c *tail.Contrast, h *hop.Closed) Tail {
 	}
 	t.Summary = explain.SlowRequests(&say)
 	return t
+}
+
+// kindOf is what the requests are called. Of the calls that tell a variant from others a
+// few are enough.
+func (a *Analyzer) kindOf(c *tail.Contrast) string {
+	const few = 3
+	how, calls := " with ", c.Variant.With
+	if len(calls) == 0 {
+		how, calls = " without ", c.Variant.Without
+	}
+	if len(calls) == 0 {
+		return c.Kind
+	}
+	var names []string
+	for _, nr := range calls[:min(few, len(calls))] {
+		names = append(names, threadtrace.Name(a.arch, nr))
+	}
+	return c.Kind + how + strings.Join(names, ", ")
 }
 
 // doingIn is what the first suspect does. A call that keeps a CPU busy is time in that

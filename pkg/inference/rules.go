@@ -29,11 +29,13 @@ const (
 	// RuleSlowApart holds slow requests against fast ones: without it all that is seen
 	// of a service counts alike.
 	RuleSlowApart Rule = "slow-apart"
+	// RuleKindsByCalls tells kinds of requests without spans apart by their calls, too.
+	RuleKindsByCalls Rule = "kinds-by-calls"
 )
 
 // Rules lists them.
 func Rules() []Rule {
-	return []Rule{RuleRareCost, RuleOwnExcursions, RuleHousekeeping, RuleGoneAgain, RuleFreshApart, RuleParkedApart, RuleSettled, RuleNewestApart, RuleSlowApart}
+	return []Rule{RuleRareCost, RuleOwnExcursions, RuleHousekeeping, RuleGoneAgain, RuleFreshApart, RuleParkedApart, RuleSettled, RuleNewestApart, RuleSlowApart, RuleKindsByCalls}
 }
 
 func (c *Config) follows(r Rule) bool { return !slices.Contains(c.Without, r) }

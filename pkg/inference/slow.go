@@ -30,8 +30,9 @@ type Request struct {
 
 // Tail is what slow requests of a kind have that fast ones of the same time have not.
 type Tail struct {
-	// Kind is the name of a span, or of the function whose execution units they are;
-	// Spans says which.
+	// Kind is the name of a span, or of the function whose execution units they are, with
+	// the calls by which those are told from others of that function where there are several
+	// kinds; Spans says which.
 	Kind  string
 	Spans bool
 	// Start and End bound the hop of which it is said, in nanoseconds since the Unix
@@ -143,7 +144,7 @@ func newSlowRequests(cfg Config, stacks *frames.Table, classes *threadtrace.Clas
 		return slowRequests{}
 	}
 	pool := tail.NewPool(int64(cfg.Window))
-	pool.Mixed = !cfg.follows(RuleSlowApart)
+	pool.Mixed, pool.RolesOnly = !cfg.follows(RuleSlowApart), !cfg.follows(RuleKindsByCalls)
 	return slowRequests{pool: pool, units: tail.Units{Sights: tail.Sights{Stacks: stacks, Classes: classes}}, kinds: map[string]*slowKind{}}
 }
 
@@ -303,9 +304,20 @@ func (s *slowRequests) judge(a *Analyzer, c *hop.Closed) {
 	}
 	s.idle = a.resting()
 	v := tail.View{Stacks: a.stacks, Classes: a.classes, Idle: s.idle, Period: s.period}
-	for _, found := range s.pool.Contrasts(v) {
-		t := a.describeTail(&found, c)
-		if s.say(&t, found.Slow) {
+	found := s.pool.Contrasts(v)
+	// A variant has something to tell when that is not what is told of all of its kind.
+	slices.SortStableFunc(found, func(a, b tail.Contrast) int { return cmp.Compare(a.Variant.Role, b.Variant.Role) })
+	first := map[string]string{}
+	for i := range found {
+		t := a.describeTail(&found[i], c)
+		of := found[i].Variant.Role
+		switch {
+		case of != "" && (len(t.Suspects) == 0 || t.Suspects[0].Function == first[of]):
+			continue
+		case len(t.Suspects) > 0:
+			first[t.Kind] = t.Suspects[0].Function
+		}
+		if s.say(&t, found[i].Slow) {
 			s.now = append(s.now, t)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"time"
@@ -149,7 +150,7 @@ func requests(path string) (list []inference.Request, err error) {
 // of as they are by an SDK.
 func replayed(path, service string, began time.Time, requests []inference.Request, cfg inference.Config) (r Result, err error) {
 	var a *inference.Analyzer
-	latest := int64(0)
+	latest, told := int64(0), map[string]inference.Tail{}
 	take := func() {
 		const late = int64(2 * time.Second)
 		n := 0
@@ -161,7 +162,8 @@ func replayed(path, service string, began time.Time, requests []inference.Reques
 		a.Advance(latest - late)
 		for _, t := range a.Tails() {
 			if t.News && t.Spans == r.Spans {
-				r.take(&t, began)
+				told[t.Kind] = t
+				r.since(&t, began)
 			}
 		}
 	}
@@ -201,17 +203,36 @@ func replayed(path, service string, began time.Time, requests []inference.Reques
 	if errors.Is(err, recording.ErrTruncated) {
 		err = nil
 	}
+	if t, ok := costliest(told); ok {
+		r.take(&t)
+	}
 	return r, err
 }
 
+// costliest is, of what was said last of each kind, that of the one whose slow requests cost
+// most: it is looked at first.
+func costliest(told map[string]inference.Tail) (most inference.Tail, ok bool) {
+	costs := func(t *inference.Tail) float64 { return t.Requests * t.Share * float64(t.Slow-t.Fast) }
+	for _, kind := range slices.Sorted(maps.Keys(told)) {
+		if t := told[kind]; !ok || costs(&t) > costs(&most) {
+			most, ok = t, true
+		}
+	}
+	return most, ok
+}
+
+// since notes when something was told first.
+func (r *Result) since(t *inference.Tail, began time.Time) {
+	if r.Seconds == 0 && len(t.Suspects) > 0 {
+		r.Seconds = time.Duration(t.End - began.UnixNano()).Seconds()
+	}
+}
+
 // take is what a tail says.
-func (r *Result) take(t *inference.Tail, began time.Time) {
+func (r *Result) take(t *inference.Tail) {
 	r.Difference, r.Explained, r.Scope, r.Summary, r.Suspects = string(t.Difference), t.Explained, t.Scope, t.Summary, nil
 	for _, s := range t.Suspects {
 		r.Suspects = append(r.Suspects, s.Function)
-	}
-	if r.Seconds == 0 && len(r.Suspects) > 0 {
-		r.Seconds = time.Duration(t.End - began.UnixNano()).Seconds()
 	}
 }
 

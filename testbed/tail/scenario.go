@@ -28,14 +28,17 @@ type Scenario struct {
 	Dial func(*server.Server) (asker, error)
 	// Unseen is set where nothing was chosen while looking at it.
 	Unseen bool
+	// Misconfiguration is set where a setting is the cause.
+	Misconfiguration bool
 }
 
 // Scenarios are all of them. The truths were written down before the first run.
 func Scenarios() []Scenario {
-	list := unseen()
+	list := append(unseen(), daemons()...)
 	for i := range list {
 		list[i].Unseen = true
 	}
+	list = append(list, misconfigurations()...)
 	return append([]Scenario{
 		{Name: "go-buffer", Service: "kiosk", Start: server.StartKiosk, Way: "history", Truth: []string{"main.renderHistory"}},
 		{Name: "go-convoy", Service: "kiosk", Start: server.StartKiosk, Way: "prices", Truth: []string{"main.(*shop).revalue"}},

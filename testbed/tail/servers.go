@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/perfscope/perfscope/testbed/client"
@@ -75,8 +76,13 @@ func byPath(slow, fast string) func(*server.Server) (asker, error) {
 }
 
 func startListing(ctx context.Context, _ server.SlowWay) (*server.Server, error) {
-	s, err := server.StartApache(ctx, "event", nil,
-		"StartServers 2", "MinSpareThreads 25", "MaxSpareThreads 75", "ThreadsPerChild 25", "MaxRequestWorkers 50")
+	return startIncoming(ctx, 8000)
+}
+
+// startIncoming starts a server with a folder of so many files.
+func startIncoming(ctx context.Context, files int, directives ...string) (*server.Server, error) {
+	s, err := server.StartApache(ctx, "event", nil, append(directives,
+		"StartServers 2", "MinSpareThreads 25", "MaxSpareThreads 75", "ThreadsPerChild 25", "MaxRequestWorkers 50")...)
 	if err != nil {
 		return nil, err
 	}
@@ -84,12 +90,43 @@ func startListing(ctx context.Context, _ server.SlowWay) (*server.Server, error)
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
-	for i := range 8000 {
+	for i := range files {
 		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("scan-%08x.txt", uint32(i)*2654435761)), []byte("scan\n"), 0o644); err != nil {
 			return nil, errors.Join(err, s.Stop())
 		}
 	}
 	return s, nil
+}
+
+// twoKinds is a server of which one request in eight is dear by its nature, and of the
+// cheap ones a few are slow, less than what is dear takes.
+func twoKinds() Scenario {
+	slow := "/q/" + strings.Repeat("a", 24) + "!.bin"
+	start := func(ctx context.Context, _ server.SlowWay) (*server.Server, error) {
+		s, err := startIncoming(ctx, 2000, "RedirectMatch ^/q/(a|aa)+$ /found")
+		if err != nil {
+			return nil, err
+		}
+		file := filepath.Join(s.Dir, "www", slow)
+		return started(s, errors.Join(os.Mkdir(filepath.Dir(file), 0o755), os.WriteFile(file, make([]byte, 4000), 0o644)))
+	}
+	dial := func(s *server.Server) (asker, error) {
+		c := newHTTP()
+		ask := func(id int, slowly bool) error {
+			path := fmt.Sprintf("/%d.bin", id%40)
+			switch {
+			case slowly:
+				path = slow
+			case id/1000%8 == 0:
+				path = "/incoming/"
+			}
+			_, err := get(c, "http://"+s.Addr+path)
+			return err
+		}
+		return asker{ask: ask, close: func() error { c.CloseIdleConnections(); return nil }}, nil
+	}
+	// PCRE does the work, for mod_alias, which has no names, through server/util_pcre.c.
+	return Scenario{Name: "apache-two-kinds", Service: "apache", Start: start, Dial: dial, Truth: []string{"ap_regexec", "ap_regexec_len"}}
 }
 
 func startLocation(ctx context.Context, _ server.SlowWay) (*server.Server, error) {

@@ -22,6 +22,7 @@ func main() {
 	length := flag.Duration("length", 75*time.Second, "for how long each server is watched")
 	percents := flag.String("shares", "3", "how many of a hundred requests are slow, separated by commas")
 	again := flag.Bool("again", false, "judge the recordings of an earlier run once more")
+	misconfigurations := flag.Bool("misconfigurations", false, "only the servers whose configuration is the cause; without it, all others")
 	dry := flag.Bool("dry", false, "write nothing")
 	without := flag.String("without", "", fmt.Sprintf("judge the recordings without these `rules`, separated by commas, of %v; nothing is written", inference.Rules()))
 	flag.Parse()
@@ -39,7 +40,11 @@ func main() {
 		var results []tail.Result
 		ok := true
 		for _, sc := range tail.Scenarios() {
-			if flag.NArg() > 0 && !slices.Contains(flag.Args(), sc.Name) {
+			chosen := sc.Misconfiguration == *misconfigurations
+			if flag.NArg() > 0 {
+				chosen = slices.Contains(flag.Args(), sc.Name)
+			}
+			if !chosen {
 				continue
 			}
 			for _, p := range strings.Split(*percents, ",") {

@@ -15,6 +15,8 @@ import (
 // Contrast is what the slow requests of a kind have that the fast ones have not.
 type Contrast struct {
 	Kind string
+	// Variant is which of the kind's units they are, if not all.
+	Variant Variant
 	// Spans is set when the requests are spans, and not execution units.
 	Spans bool
 	// Requests and Slow are how many were pooled, both fading.
@@ -111,10 +113,12 @@ func (p *Pool) matters(k *kind) bool {
 func (p *Pool) contrast(at int, cells map[baseline.Cell]*moments, v View, e estimate) Contrast {
 	k := p.kinds[at]
 	c := Contrast{
-		Kind: k.name, Spans: k.spans, Requests: k.of[isSlow].n + k.of[isFast].n, Slow: k.of[isSlow].n,
+		Kind: k.name, Variant: k.variant, Spans: k.spans, Requests: k.of[isSlow].n + k.of[isFast].n, Slow: k.of[isSlow].n,
 		Threshold: k.split.threshold, Fast: k.mean(isFast), Long: k.mean(isSlow),
 	}
-	c.Change, c.Usual = k.past.leaves(k.split.threshold)
+	if k.id == 0 { // which units are a variant's may change
+		c.Change, c.Usual = k.past.leaves(k.split.threshold)
+	}
 	// Who runs has to wait for a CPU, too.
 	delayed := 1 + share(p.seen.RunDelay, p.seen.CPU)
 	closed, past := p.times(v, e, p.together(at), delayed)

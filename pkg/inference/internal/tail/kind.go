@@ -8,6 +8,9 @@ type kind struct {
 	name string
 	// spans is set when its requests are spans, and not execution units.
 	spans bool
+	// variant is set when it has a part of the units of another kind; id tells those apart.
+	variant Variant
+	id      int
 	// recent is a ring, next where the next one goes.
 	recent []took
 	next   int

@@ -55,7 +55,11 @@ type Pool struct {
 	// seen is what was looked at, fading.
 	seen Seen
 	// last is when a span came last.
-	last int64
+	last     int64
+	variants variants
+	// RolesOnly leaves what threads of one role do together, to measure what telling it
+	// apart by calls is for.
+	RolesOnly bool
 	// Mixed has all requests taken for slow ones, to measure what telling them apart is
 	// for.
 	Mixed bool
@@ -65,7 +69,7 @@ type Pool struct {
 
 // NewPool returns one that fades over a window in nanoseconds.
 func NewPool(window int64) *Pool {
-	return &Pool{window: float64(window), cut: math.MaxInt64, places: map[place]*moments{}}
+	return &Pool{window: float64(window), cut: math.MaxInt64, places: map[place]*moments{}, variants: variants{}}
 }
 
 // HasSpans reports whether spans came within a window before an instant.
@@ -108,12 +112,18 @@ func (p *Pool) Add(r Request) {
 	p.pending = append(p.pending, r)
 }
 
-// kindOf is the index of a kind, false when there is no room for it.
-func (p *Pool) kindOf(r *Request) (int, bool) {
+// kindOf is the index of a kind, false when there is no room for it; id is that of a
+// variant, zero for all of the kind.
+func (p *Pool) kindOf(r *Request, id int, of Variant) (int, bool) {
 	for i, k := range p.kinds {
-		if k.name == r.Kind && k.spans != r.Unit {
+		if k.name == r.Kind && k.id == id && k.spans != r.Unit {
+			k.variant = of
 			return i, true
 		}
+	}
+	now := &kind{name: r.Kind, spans: !r.Unit, id: id, variant: of}
+	if len(p.kinds) >= maxKinds && id != 0 {
+		return 0, false // variants have what room is left
 	}
 	if len(p.kinds) >= maxKinds {
 		i := p.least()
@@ -121,15 +131,15 @@ func (p *Pool) kindOf(r *Request) (int, bool) {
 			return 0, false
 		}
 		p.forget(i)
-		p.kinds[i] = &kind{name: r.Kind, spans: !r.Unit}
+		p.kinds[i] = now
 		return i, true
 	}
-	p.kinds = append(p.kinds, &kind{name: r.Kind, spans: !r.Unit})
+	p.kinds = append(p.kinds, now)
 	return len(p.kinds) - 1, true
 }
 
-// least is a kind with hardly any of the time, which makes room for others; -1 when
-// there is none.
+// least is a variant, or a kind with hardly any of the time, which makes room for others;
+// -1 when there is none.
 func (p *Pool) least() int {
 	const hardly = 0.01
 	all := 0.0
@@ -137,6 +147,9 @@ func (p *Pool) least() int {
 	for i, k := range p.kinds {
 		times[i] = k.of[isFast].time + k.of[isSlow].time
 		all += times[i]
+	}
+	if i := slices.IndexFunc(p.kinds, func(k *kind) bool { return k.id != 0 }); i >= 0 {
+		return i
 	}
 	for i, t := range times {
 		if t < hardly*all && p.kinds[i].fresh == 0 {
@@ -189,6 +202,9 @@ func (p *Pool) Sweep(until int64, seen Seen) {
 		return
 	}
 	p.fade(float64(until - p.done))
+	if !p.RolesOnly {
+		p.variants.take(p.pending, until, math.Exp(-float64(until-p.done)/p.window))
+	}
 	p.seen = Seen{p.seen.Seconds + seen.Seconds, p.seen.CPU + seen.CPU, p.seen.RunDelay + seen.RunDelay}
 	slices.SortStableFunc(p.pending, func(a, b Request) int { return cmp.Compare(a.Start, b.Start) })
 	work := p.classify(until)
@@ -215,17 +231,26 @@ func (p *Pool) classify(until int64) (work []item) {
 		if r.Start >= until || r.Unit && r.End > until {
 			continue
 		}
-		k, ok := p.kindOf(r)
+		k, ok := p.kindOf(r, 0, Variant{})
 		if !ok {
 			p.LeftOut++
 			continue
 		}
-		if r.End <= until && p.kinds[k].counts(r) {
-			p.kinds[k].add(r)
+		work = append(work, p.item(r, k, until))
+		if id, of, ok := p.variants.variant(r); ok {
+			if k, ok := p.kindOf(r, id, of); ok {
+				work = append(work, p.item(r, k, until))
+			}
 		}
-		work = append(work, item{r, k})
 	}
 	return work
+}
+
+func (p *Pool) item(r *Request, k int, until int64) item {
+	if r.End <= until && p.kinds[k].counts(r) {
+		p.kinds[k].add(r)
+	}
+	return item{r, k}
 }
 
 // fade lets what was pooled lose weight.
@@ -284,6 +309,7 @@ func (p *Pool) Bytes() int64 {
 	for _, k := range p.kinds {
 		n += perTook*int64(cap(k.recent)) + perSpell*int64(cap(k.past.spells)+1)
 	}
+	n += p.variants.bytes()
 	for i := range p.pending {
 		n += perSeen * int64(cap(p.pending[i].Seen))
 	}

@@ -25,6 +25,9 @@ type Request struct {
 	// Part is set when it is only known to have lasted at least from Start to End: it
 	// tells something if that is too long already. Begun is set when its begin is known.
 	Part, Begun bool
+	// Calls is the appearance vector of a unit of which all is known: the system calls
+	// made in it, as appearances have them.
+	Calls string
 }
 
 func (r *Request) duration() float64 { return float64(max(1, r.End-r.Start)) }
@@ -45,14 +48,16 @@ const (
 	// fewRequests is how many of a kind there must be for it to have a tail, fewSlow how
 	// many of them must be slow.
 	fewRequests, fewSlow = 60, 5
-	// body is the share of a kind that is not slow: what hits more than a fourth of
+	// body is the share of a kind that is not slow: what hits more than two fifths of
 	// the requests is no tail.
-	body = 0.75
+	body = 0.6
+	// middle is where it is told whether the border of two halves is at the median.
+	middle = 0.45
 	// shortestSlow and longer are how many times the median the shortest slow request,
 	// and the mean of all slow ones, must take: what a doubled load does to all is no
 	// tail.
 	shortestSlow, longer = 2.0, 3.0
-	// far is how many times as long as three fourths of all slow ones must take, where
+	// far is how many times as long as three fifths of all slow ones must take, where
 	// those are not alike.
 	far = 10.0
 	// mattering is the share of all time of a kind that its slow requests must take
@@ -84,10 +89,10 @@ func findSplit(d []float64, was float64) (split, bool) {
 	}
 	slices.Sort(d)
 	median := d[n/2]
-	// Where a fourth takes several times as long as the half, slow is what is far beyond
+	// Where two fifths take several times as long as the half, slow is what is far beyond
 	// that, too.
 	usual, longer := median, longer
-	if most := d[int(body*float64(n))]; most >= shortestSlow*median {
+	if most := d[int(body*float64(n))]; most >= shortestSlow*median || median >= shortestSlow*d[int(middle*float64(n))] {
 		usual, longer = most, far
 	}
 	roots, times := make([]float64, n+1), make([]float64, n+1)

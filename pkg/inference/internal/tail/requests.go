@@ -22,9 +22,12 @@ type Units struct {
 	Sights
 
 	workers map[int32]*worker
+	// starts has where threads start that rest at a spot, as far as that was seen.
+	starts map[spot]int32
 	// shared is set when a runtime has its threads work now for one, now for another
 	// task: they rest wherever it has them rest.
 	shared bool
+	sets   appearances
 	// period is the CPU time between two samples.
 	period int64
 }
@@ -66,9 +69,12 @@ func (s *spots) is(at spot) bool {
 
 // worker is what is known of a thread.
 type worker struct {
-	// role is the function where it starts, own whether that is the application's.
-	role int32
-	own  bool
+	// role is the function where it starts, own whether that is the application's. Where
+	// outer functions have no names it is only one that it was in, partial then: home, the
+	// outermost one where it rests, is the same for all that wait for the same.
+	role         int32
+	own, partial bool
+	home         int32
 	// looks and calls have where it waits: the stack of a call does not end where that of
 	// a look at the same wait does.
 	looks, calls spots
@@ -97,6 +103,8 @@ type work struct {
 	// what was known before the first of them.
 	links int
 	sure  *work
+	// calls are those that were made while all were recorded, in order.
+	calls []int32
 }
 
 const (
@@ -120,7 +128,7 @@ func (u *Units) worker(thread int32) *worker {
 	if u.workers == nil {
 		u.workers = map[int32]*worker{}
 	}
-	w = &worker{role: -1}
+	w = &worker{role: -1, home: -1}
 	u.workers[thread] = w
 	return w
 }
@@ -137,11 +145,7 @@ func (u *Units) See(thread int32, e *threadtrace.Event, sight *Sight, recorded i
 	if w == nil {
 		return
 	}
-	if e.Stack != 0 && !w.own {
-		if role, ok := u.Stacks.Role(e.Stack); ok {
-			w.role, w.own = role, u.ofApplication(e.Stack)
-		}
-	}
+	w.starts(u, e.Stack)
 	switch e.Kind {
 	case threadtrace.KindSample:
 		u.period = e.Duration
@@ -166,6 +170,42 @@ func (u *Units) See(thread int32, e *threadtrace.Event, sight *Sight, recorded i
 	}
 }
 
+// starts reads off a stack where the thread starts.
+func (w *worker) starts(u *Units, stack uint32) {
+	if stack == 0 || w.own && !w.partial {
+		return
+	}
+	role, ok := u.Stacks.Role(stack)
+	own, partial := u.ofApplication(stack), u.Stacks.Get(stack).Partial
+	if ok && (!w.own || own && !partial) {
+		w.role, w.own, w.partial = role, own, partial
+	}
+}
+
+// kindOf is the function of which a thread's work is a kind. Of a thread that was not seen in
+// the application yet that is known by others that rest where it does.
+func (u *Units) kindOf(w *worker) int32 {
+	role := w.role
+	if w.partial && w.home >= 0 {
+		role = w.home
+	}
+	at := w.looks.most
+	if !w.looks.known || at.unknown() {
+		return role
+	}
+	start, known := u.starts[at]
+	switch {
+	case !w.own && known:
+		return start
+	case w.own && (known || len(u.starts) < maxSpots*maxKinds):
+		if u.starts == nil {
+			u.starts = map[spot]int32{}
+		}
+		u.starts[at] = role
+	}
+	return role
+}
+
 // runs notes how busy a thread is.
 func (w *worker) runs(e *threadtrace.Event) {
 	since := float64(max(e.Time-w.seen, e.Duration))
@@ -183,6 +223,9 @@ func (u *Units) look(w *worker, thread int32, e *threadtrace.Event, recorded int
 	w.looks.add(at, e.Duration)
 	since := e.Time - e.Elapsed
 	if u.rests(w, at) {
+		if role, ok := u.Stacks.Role(e.Stack); ok && u.ofApplication(e.Stack) {
+			w.home = role
+		}
 		if w.work.begun && since >= w.work.start {
 			w.ends(u, thread, w.work.last, false, recorded, emit)
 		}
@@ -207,11 +250,12 @@ func (u *Units) call(w *worker, thread int32, e *threadtrace.Event, recorded int
 		entered := e.Kind == threadtrace.KindInFlight || !e.Cut
 		w.ends(u, thread, e.Time, entered, recorded, emit)
 		if e.Kind == threadtrace.KindCall {
-			w.work = work{begun: true, exact: true, start: e.End(), last: e.End(), stacks: w.work.stacks[:0], role: -1}
+			w.work = work{begun: true, exact: true, start: e.End(), last: e.End(), stacks: w.work.stacks[:0], calls: w.work.calls[:0], role: -1}
 		}
 		return false
 	}
 	w.goesOn(u, thread, e.Time, e.End(), recorded, emit)
+	w.work.makes(e.Number)
 	return true
 }
 
@@ -246,7 +290,7 @@ func (w *worker) goesOn(u *Units, thread int32, from, to, recorded int64, emit f
 		}
 	}
 	if !k.begun {
-		*k = work{begun: true, start: from, last: to, stacks: k.stacks[:0], role: -1}
+		*k = work{begun: true, start: from, last: to, stacks: k.stacks[:0], calls: k.calls[:0], role: -1}
 	}
 	k.last, k.met = max(k.last, to), true
 }
@@ -255,7 +299,7 @@ func (w *worker) goesOn(u *Units, thread int32, from, to, recorded int64, emit f
 func (k *work) link(period int64) {
 	if k.links++; k.links == 1 && k.last-k.start > 2*period {
 		sure := *k
-		sure.stacks, sure.links = slices.Clone(k.stacks), 0
+		sure.stacks, sure.calls, sure.links = slices.Clone(k.stacks), slices.Clone(k.calls), 0
 		k.sure = &sure
 	}
 }
@@ -276,7 +320,7 @@ func (w *worker) ends(u *Units, thread int32, at int64, entered bool, recorded i
 	}
 	if !w.likely() {
 		if k.sure == nil {
-			*k = work{stacks: k.stacks[:0]}
+			*k = work{stacks: k.stacks[:0], calls: k.calls[:0]}
 			return
 		}
 		w.work, entered = *k.sure, false
@@ -287,7 +331,10 @@ func (w *worker) ends(u *Units, thread int32, at int64, entered bool, recorded i
 	}
 	whole := k.exact && entered && recorded > 0 && recorded <= k.start
 	r := Request{Start: k.start, End: end, Thread: thread, Unit: true, Seen: slices.Clone(k.stacks), Part: !whole, Begun: k.exact}
-	role := w.role
+	if whole {
+		r.Calls = u.sets.of(k.calls)
+	}
+	role := u.kindOf(w)
 	if u.shared {
 		role = k.role
 	}
@@ -298,7 +345,7 @@ func (w *worker) ends(u *Units, thread int32, at int64, entered bool, recorded i
 		}
 		emit(r)
 	}
-	*k = work{stacks: k.stacks[:0]}
+	*k = work{stacks: k.stacks[:0], calls: k.calls[:0]}
 }
 
 // add notes what was seen of a unit.
@@ -320,7 +367,7 @@ func (k *work) add(t unit.StackTime) {
 // Restart leaves out what all threads do until their next rest.
 func (u *Units) Restart() {
 	for _, w := range u.workers {
-		w.work = work{stacks: w.work.stacks[:0]}
+		w.work = work{stacks: w.work.stacks[:0], calls: w.work.calls[:0]}
 	}
 }
 

@@ -12,33 +12,38 @@ import (
 
 const ms = int64(1e6)
 
-// watched is a thread of which units are made, told of by its events.
+// watched are threads of which units are made, told of by its events.
 type watched struct {
 	t      *testing.T
 	stacks *frames.Table
 	units  Units
 	// recorded is since when calls are recorded, zero when they are not.
 	recorded int64
+	thread   int32
 	got      []Request
 }
 
 func newWatched(t *testing.T) *watched {
 	classes, stacks := threadtrace.NewClasses("amd64"), frames.NewTable()
-	return &watched{t: t, stacks: stacks, units: Units{Sights: Sights{Stacks: stacks, Classes: classes}}, recorded: 1}
+	return &watched{t: t, stacks: stacks, units: Units{Sights: Sights{Stacks: stacks, Classes: classes}}, recorded: 1, thread: 7}
 }
 
 func (w *watched) stack(functions string) uint32 {
 	var s threadtrace.Stack
 	for _, f := range strings.Fields(functions) {
+		if f == "?" { // interpreted
+			s.Frames = append(s.Frames, threadtrace.Frame{Module: "shop", Origin: threadtrace.OriginUnknown})
+			continue
+		}
 		s.Frames = append(s.Frames, threadtrace.Frame{Function: f, Module: "shop"})
 	}
 	return w.stacks.Intern(&s)
 }
 
 func (w *watched) add(e threadtrace.Event) {
-	sight := w.units.Of(7, &e)
+	sight := w.units.Of(w.thread, &e)
 	e.Stack = sight.Stack
-	w.units.See(7, &e, &sight, w.recorded, func(r Request) { w.got = append(w.got, r) })
+	w.units.See(w.thread, &e, &sight, w.recorded, func(r Request) { w.got = append(w.got, r) })
 }
 
 func (w *watched) call(number int32, functions string, from, took int64) {
@@ -195,5 +200,62 @@ func TestARuntimesThreadsBesideTheApplications(t *testing.T) {
 		if (len(found) == 0) != own {
 			t.Errorf("beside the application's own %v: %+v", own, found)
 		}
+	}
+}
+
+// Where a thread starts is not known while outer functions have no names: threads of a
+// pool are then of the kind of where they rest, whatever they were first seen in.
+func TestTheKindOfAThreadWhoseStartHasNoName(t *testing.T) {
+	kind := func(prepare func(*watched)) string {
+		w := newWatched(t)
+		prepare(w)
+		w.look(futex, "take next ?", 5, 5)
+		w.call(futex, "take next ?", 6, 4)
+		w.call(fsync, "save ?", 12, 3)
+		w.call(futex, "take next ?", 20, 5)
+		got := w.took()
+		if len(got) == 0 {
+			t.Fatal("no unit")
+		}
+		return got[len(got)-1].Kind
+	}
+	for _, first := range []string{"save ?", "load open ?"} {
+		if got := kind(func(w *watched) { w.sample(first, 1) }); got != "next" {
+			t.Errorf("first seen in %q: a kind of %q", first, got)
+		}
+	}
+	if got := kind(func(w *watched) { w.sample("save ?", 1); w.sample("save run", 2) }); got != "run" {
+		t.Errorf("once its start was seen: a kind of %q", got)
+	}
+}
+
+// A thread of a pool that was not seen in the application yet does what others do that rest
+// in the same place.
+func TestTheKindOfAThreadThatIsLikeOthers(t *testing.T) {
+	w := newWatched(t)
+	library := w.stacks.Intern(&threadtrace.Stack{Complete: true, Frames: []threadtrace.Frame{
+		{Function: "wait_for_job", Module: "libpool.so", Origin: threadtrace.OriginLibrary},
+		{Function: "pool_main", Module: "libpool.so", Origin: threadtrace.OriginLibrary},
+	}})
+	turn := func(thread int32, at int64) {
+		w.thread = thread
+		w.add(threadtrace.Event{Kind: threadtrace.KindBlocked, Number: futex, Time: at * ms, Elapsed: ms, Duration: 200 * ms, Stack: library})
+		w.add(threadtrace.Event{Kind: threadtrace.KindCall, Number: futex, Time: at * ms, Duration: 4 * ms, Stack: library})
+		if thread == 7 {
+			w.call(fsync, "save run", at+5, 1)
+		} else {
+			w.add(threadtrace.Event{Kind: threadtrace.KindCall, Number: fsync, Time: (at + 5) * ms, Duration: ms, Stack: library})
+		}
+		w.add(threadtrace.Event{Kind: threadtrace.KindCall, Number: futex, Time: (at + 10) * ms, Duration: 5 * ms, Stack: library})
+	}
+	for i, thread := range []int32{8, 7, 8} {
+		turn(thread, int64(100*i+1))
+	}
+	var kinds []string
+	for _, r := range w.took() {
+		kinds = append(kinds, r.Kind)
+	}
+	if got := strings.Join(kinds, " "); got != "pool_main run run" {
+		t.Errorf("kinds %q", got)
 	}
 }

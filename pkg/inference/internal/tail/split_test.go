@@ -20,9 +20,11 @@ func TestSplit(t *testing.T) {
 		{"one in a hundred is twenty times as slow", 1000, 0.01, 20, 0.3, true},
 		{"three in a hundred are ten times as slow", 1000, 0.03, 10, 0.3, true},
 		{"one in ten is five times as slow", 1000, 0.1, 5, 0.3, true},
+		{"one in three is ten times as slow, others wait for one in ten", 1000, 0.33, 10, 0.3, true},
 		{"nothing is slow", 1000, 0, 1, 0.3, false},
 		{"all are slow", 1000, 1, 10, 0.3, false},
 		{"half of them are slow", 1000, 0.5, 10, 0.3, false},
+		{"somewhat more than half of them are slow", 1000, 0.56, 10, 0.3, false},
 		{"they are too few", 40, 0.1, 10, 0.3, false},
 		{"slow ones are hardly slower", 1000, 0.05, 1.5, 0.3, false},
 	} {
@@ -56,7 +58,7 @@ func TestSplit(t *testing.T) {
 	}
 }
 
-// Where a third takes four times as long as the others there is a tail only far beyond that.
+// Where nearly half takes four times as long as the others there is a tail only far beyond that.
 func TestSplitBeyondWhatIsNotAlike(t *testing.T) {
 	for _, tc := range []struct {
 		slow float64 // ns
@@ -67,7 +69,7 @@ func TestSplitBeyondWhatIsNotAlike(t *testing.T) {
 			switch {
 			case i%20 == 0:
 				d[i] = tc.slow
-			case i%3 == 0:
+			case i%9 < 4:
 				d[i] = 8e6
 			default:
 				d[i] = 2e6
