@@ -294,16 +294,17 @@ func (t *Tracer) detachLocked() error {
 	if t.enter == nil {
 		return nil
 	}
+	var waking error
+	if t.waking != nil {
+		waking = t.waking.Close() // which takes a while: calls are recorded until it is done
+		t.waking = nil
+	}
 	_, now, err := readClock()
 	if err == nil {
 		t.until = now
 	}
-	if t.waking != nil {
-		err = errors.Join(err, t.waking.Close())
-		t.waking = nil
-	}
 	// The returns first, for the reason above.
-	err = errors.Join(err, t.exit.Close(), t.enter.Close())
+	err = errors.Join(waking, err, t.exit.Close(), t.enter.Close())
 	// A start left over must pair with nothing, nor be taken for that of a wait
 	// that a snapshot sees later.
 	if _, now, failed := readClock(); failed == nil {
