@@ -35,7 +35,7 @@ func All() []Kernel {
 		{Name: "6.12 (Debian 13)", Image: "vmlinuz-trixie"},
 		{Name: "6.12, lockdown=integrity", Image: "vmlinuz-trixie", Options: "lockdown=integrity"},
 		{Name: "6.12, lockdown=confidentiality", Image: "vmlinuz-trixie", Options: "lockdown=confidentiality",
-			Denied: []string{"sample stacks", "syscall stacks", "trace context"}},
+			Denied: []string{"sample stacks", "syscall stacks", "trace context", "wakings"}},
 	}
 }
 
