@@ -46,7 +46,7 @@ var suites = []struct{ name, pkg, tests string }{
 		"TestRemoveProcess|TestAttachAgain|TestPassedCalls|TestKilledTracerLeavesNoProgram|TestExitTellsCPUTime|" +
 		"TestEveryCallIsDeliveredInOrder|TestShares|TestCallInFlight|TestThousandThreads|TestSamplesMatchCPUTime|" +
 		"TestSnapshotsSeeBlockedThread|TestTraceContextOfAServer|TestTraceContextIsOptional|TestTraceContextCalls|" +
-		"TestTraceContextProperty|TestDelayOfCalls"},
+		"TestTraceContextProperty|TestDelayOfCalls|TestWhoWokeWhom|TestWakingsAreBounded"},
 	{"receiver", "./receiver/syscallreceiver", "TestKernel|TestKernelBurst|TestKernelWatch"},
 }
 
