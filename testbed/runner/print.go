@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -43,6 +44,18 @@ func WriteJSON(result any, file string) error {
 		return err
 	}
 	return os.WriteFile(file, append(data, '\n'), 0o644)
+}
+
+// ReadJSON reads a result that WriteJSON wrote; what is not there leaves it as it is.
+func ReadJSON(file string, result any) error {
+	data, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(data, result)
 }
 
 // Main runs body with a context that Ctrl-C ends, in the repository's root,

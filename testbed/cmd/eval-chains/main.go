@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -14,7 +13,6 @@ import (
 	"sync"
 
 	"github.com/perfscope/perfscope/testbed/evaluation"
-	"github.com/perfscope/perfscope/testbed/replay"
 	"github.com/perfscope/perfscope/testbed/runner"
 	"github.com/perfscope/perfscope/testbed/scenario"
 )
@@ -107,25 +105,14 @@ func one(ctx context.Context, o runner.Options, c scenario.ChainCase, recorded b
 	if !recorded {
 		return runner.Run(ctx, c.Scenario, o)
 	}
-	labels, err := runner.LoadLabels(filepath.Join(o.Out, c.Name))
-	if err != nil {
-		return runner.Result{}, err
-	}
-	anomalies, err := replay.Run(ctx, labels.Recording, replay.Options{})
-	return runner.Assess(c.Scenario, labels, anomalies), err
+	return runner.Again(ctx, c.Scenario, o)
 }
 
 // earlier are the rows of an earlier run.
 func earlier(file string) (map[string]evaluation.ChainRow, error) {
 	rows := map[string]evaluation.ChainRow{}
-	data, err := os.ReadFile(file)
-	if errors.Is(err, os.ErrNotExist) {
-		return rows, nil
-	}
 	var list []evaluation.ChainRow
-	if err == nil {
-		err = json.Unmarshal(data, &list)
-	}
+	err := runner.ReadJSON(file, &list)
 	for _, r := range list {
 		rows[r.Case] = r
 	}

@@ -4,8 +4,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -13,7 +11,6 @@ import (
 	"slices"
 
 	"github.com/perfscope/perfscope/testbed/evaluation"
-	"github.com/perfscope/perfscope/testbed/replay"
 	"github.com/perfscope/perfscope/testbed/runner"
 	"github.com/perfscope/perfscope/testbed/scenario"
 )
@@ -76,25 +73,14 @@ func one(ctx context.Context, o runner.Options, c scenario.MachineCase, recorded
 	if !recorded {
 		return runner.Run(ctx, c.Scenario, o)
 	}
-	labels, err := runner.LoadLabels(filepath.Join(o.Out, c.Name))
-	if err != nil {
-		return runner.Result{}, err
-	}
-	anomalies, err := replay.Run(ctx, labels.Recording, replay.Options{})
-	return runner.Assess(c.Scenario, labels, anomalies), err
+	return runner.Again(ctx, c.Scenario, o)
 }
 
 // earlier are the rows of an earlier run.
 func earlier(file string) (map[string]evaluation.MachineRow, error) {
 	rows := map[string]evaluation.MachineRow{}
-	data, err := os.ReadFile(file)
-	if errors.Is(err, os.ErrNotExist) {
-		return rows, nil
-	}
 	var list []evaluation.MachineRow
-	if err == nil {
-		err = json.Unmarshal(data, &list)
-	}
+	err := runner.ReadJSON(file, &list)
 	for _, r := range list {
 		rows[r.Case] = r
 	}
