@@ -66,8 +66,10 @@ func (p *Pool) merge(edges []edge, tied map[int32][]item, from, to int64) {
 				p.gram[i][j] += under[i] * under[j] * float64(until-at)
 			}
 		}
-		for k := range p.kinds {
-			p.beside[k][beside(under[classIndex(k, isSlow)])] += float64(until - at)
+		for k, of := range p.kinds {
+			if of.spans {
+				p.beside[k][beside(under[classIndex(k, isSlow)])] += float64(until - at)
+			}
 		}
 		at = until
 	}
@@ -106,8 +108,10 @@ func (p *Pool) merge(edges []edge, tied map[int32][]item, from, to int64) {
 		for _, c := range active {
 			m.add(c, under[c], float64(s.Duration))
 		}
-		for k := range p.kinds {
-			m.beside[k][beside(under[classIndex(k, isSlow)])] += float64(s.Duration)
+		for k, of := range p.kinds {
+			if of.spans {
+				m.beside[k][beside(under[classIndex(k, isSlow)])] += float64(s.Duration)
+			}
 		}
 	}
 	step(to)
