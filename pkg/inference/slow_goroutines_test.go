@@ -132,3 +132,16 @@ func TestTheFunctionBehindSlowRequestsOfGoroutines(t *testing.T) {
 		})
 	}
 }
+
+// A batch may have nothing but waits of single goroutines.
+func TestABatchOfFollowedGoroutines(t *testing.T) {
+	s := newShop(t, 1, 1)
+	b := threadtrace.Batch{ThreadID: -1, Dropped: 3}
+	s.see(&b, step{stack: connectionStack}, threadtrace.Event{Kind: threadtrace.KindBlocked, Time: epoch, Elapsed: int64(30 * ms), Number: threadtrace.WaitIO, Return: 7})
+	s.analyzer.AddBatch(&b)
+	s.analyzer.AddCoverage(threadtrace.Coverage{Start: epoch, End: epoch + 5*second})
+	s.analyzer.Advance(epoch + 10*second)
+	if got := s.analyzer.Stats().Last; got.Waiting != 0 {
+		t.Errorf("its time is counted twice: %+v", got)
+	}
+}

@@ -19,7 +19,7 @@ const (
 	lateAfter = followInterval * 3 / 2
 	// maxFollowed bounds the goroutines that are followed at a time; one that has waited
 	// for quietAfter makes room for others.
-	maxFollowed = 32
+	maxFollowed = 16
 	quietAfter  = 10 * time.Second
 	// followTurn is for how long those of one process are followed where there are
 	// several.
