@@ -15,8 +15,8 @@ const (
 	// followInterval is the time between two looks at the goroutines that are followed:
 	// shorter waits, and what is done in between, are seen as one turn.
 	followInterval = 10 * time.Millisecond
-	// lateAfter is how late a look may be for it to be known when a wait began.
-	lateAfter = followInterval * 3 / 2
+	// lateAfter is after how long without a look nothing is known of what was between.
+	lateAfter = 10 * followInterval
 	// maxFollowed bounds the goroutines that are followed at a time; one that has waited
 	// for quietAfter makes room for others.
 	maxFollowed = 16
@@ -33,8 +33,7 @@ type followed struct {
 	number int32
 	stack  threadtrace.Stack
 	// waits is set while it is in a wait, which it was seen in from since to last. cut is
-	// set when it is not known, to two looks, since when it has been in this wait, or when
-	// it left the one before; told once it was told of.
+	// set when that was not seen all the time before; told once it was told of.
 	waits, cut, told bool
 	since, last      int64
 }
@@ -98,8 +97,7 @@ func (n *goroutines) again(t *target) {
 	for i, f := range p.followed {
 		known[i] = f.Goroutine
 	}
-	now := n.g.now()
-	late := now-p.read > int64(lateAfter)
+	before, now := p.read, n.g.now()
 	p.read = now
 	seen, err := p.table.Again(targetMemory{n.door, t.pid}, known)
 	if err != nil {
@@ -117,12 +115,13 @@ func (n *goroutines) again(t *target) {
 		}
 		if f.waits {
 			was := *f
+			was.last = max(was.last, now-int64(followInterval))
 			over = append(over, &was)
 		}
 		if is.Gone {
 			continue
 		}
-		n.moved(t, p, f, is, late)
+		n.moved(t, p, f, is, before)
 		kept = append(kept, f)
 	}
 	p.followed = kept
@@ -130,14 +129,20 @@ func (n *goroutines) again(t *target) {
 }
 
 // moved takes that a goroutine has left the wait that it was in, for another one if it
-// waits now. At the same depth of its stack that is the same place.
-func (n *goroutines) moved(t *target, p *parked, f *followed, is *goroutine.Now, late bool) {
-	f.cut = late || !f.waits && f.cut // since when it has not waited is as doubtful
+// waits now. At the same depth of its stack that is the same place. Where a look comes late
+// it left the one at the latest, and began the other at the earliest, one interval apart
+// from the look at which it did not: what it does between two waits is what was seen of it.
+func (n *goroutines) moved(t *target, p *parked, f *followed, is *goroutine.Now, before int64) {
+	since := p.read
+	if !f.waits {
+		since = min(since, before+int64(followInterval))
+	}
+	f.cut = p.read-before > int64(lateAfter) || !f.waits && f.cut
 	if f.waits = false; !is.Waits {
 		return
 	}
 	same := is.PC == f.PC && is.SP == f.SP && len(f.stack.Frames) > 0
-	f.Goroutine, f.told, f.since, f.last = is.Goroutine, false, p.read, p.read
+	f.Goroutine, f.told, f.since, f.last = is.Goroutine, false, since, p.read
 	if f.waits = same; !same {
 		f.stack = threadtrace.Stack{}
 		n.waitOf(t.pid, p, f)

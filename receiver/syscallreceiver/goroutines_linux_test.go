@@ -214,6 +214,21 @@ func TestGoroutinesAreFollowed(t *testing.T) {
 	if st, _ := tg.parkedStacks.get(second.Stack); !slices.ContainsFunc(st.Frames, func(f threadtrace.Frame) bool { return strings.HasSuffix(f.Function, ".waitThere") }) {
 		t.Errorf("the second wait is at %+v", st)
 	}
+	// Where a look comes late what it does between two waits is what was seen of it.
+	now += 5 * int64(followInterval)
+	steps <- 1
+	until("waitThere", func() { n.again(tg) })
+	left := int64(0)
+	for _, th := range tg.threads {
+		for _, e := range th.events {
+			if is, ok := e.Followed(); ok && is == id {
+				left = max(left, e.Time)
+			}
+		}
+	}
+	if f := follows("waitThere"); f.since <= left || f.since > left+2*int64(followInterval) || f.cut {
+		t.Errorf("it left one wait at %d, and is in another since %d, %v", left-begun, f.since-begun, f.cut)
+	}
 	// It is another's turn.
 	n.look(tg, false)
 	if len(tg.parked.followed) != 0 || tg.parked.follows.Load() {

@@ -1,6 +1,8 @@
 package tail
 
 import (
+	"slices"
+
 	"github.com/perfscope/perfscope/internal/frames"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
@@ -47,12 +49,22 @@ func (g *Goroutines) See(by int32, e *threadtrace.Event, emit func(Request)) {
 	if !c.rests.is(at) {
 		return
 	}
-	if role, ok := g.Stacks.Role(e.Stack); ok && known && from > rested {
-		emit(Request{Kind: g.Stacks.Function(role).Name, Start: rested, End: from, Goroutine: true})
+	if kind := g.kind(e.Stack); kind != "" && known && from > rested {
+		emit(Request{Kind: kind, Start: rested, End: from, Goroutine: true})
 	}
 	if known || len(c.rested) < maxFollowed {
 		c.rested[id] = e.Time
 	}
+}
+
+// kind is the outermost function of a stack that is not the runtime's, empty without one.
+func (g *Goroutines) kind(stack uint32) string {
+	for _, f := range slices.Backward(g.Stacks.Get(stack).Frames) {
+		if !g.Stacks.IsRuntime(f) {
+			return g.Stacks.Function(f).Name
+		}
+	}
+	return ""
 }
 
 func (g *Goroutines) creator(id int32) *creator {
