@@ -66,7 +66,7 @@ A fault begins anywhere in a hop: each recording is judged at five phases of the
 		}
 		s := Summarize(part)
 		fmt.Fprintf(w, "## %s: %d scenarios\n\n", strings.ToUpper(string(split[:1]))+string(split[1:]), s.Scenarios)
-		fmt.Fprintf(w, "%d noticed at one phase or more, the first anomaly after %.1f s in the median, pattern right in %d of them, %d false alarms before a fault.\n\n", s.Detected, s.MedianSeconds, s.Patterns, s.FalseAlarms)
+		fmt.Fprintf(w, "%d noticed at one phase or more, the first anomaly after %.1f s in the median, pattern right in %d of them, %d false alarms before a fault in all five judgements together.\n\n", s.Detected, s.MedianSeconds, s.Patterns, s.FalseAlarms)
 		fmt.Fprint(w, "| ranking | first | top 3 | top 5 | mean rank |\n|---|---|---|---|---|\n")
 		line := func(name string, top1, top3, top5 int, mean float64) {
 			fmt.Fprintf(w, "| %s | %.0f %% | %.0f %% | %.0f %% | %.1f |\n", name,
