@@ -236,8 +236,8 @@ func (s *slowRequests) see(thread int32, e *threadtrace.Event, place uint32, rec
 	told.Stack = sight.Stack
 	if s.pool.TakesUnits(e.Time) {
 		s.units.See(thread, &told, &sight, recorded, s.pool.Add)
-		if !s.pool.HasRequests(e.Time) {
-			return
+		if thread < 0 || !s.pool.HasRequests(e.Time) {
+			return // where goroutines wait is told by those that are followed
 		}
 	}
 	switch {

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/perfscope/perfscope/internal/frames"
+	"github.com/perfscope/perfscope/internal/unit"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
@@ -21,9 +22,19 @@ type Goroutines struct {
 // creator is what is known of the goroutines of one creator.
 type creator struct {
 	rests spots
-	// rested is when each was last seen at rest, in nanoseconds since the Unix epoch.
-	rested map[int32]int64
+	of    map[int32]*goroutine
 }
+
+// goroutine is what is known of one: when it was last seen at rest, in nanoseconds since
+// the Unix epoch, and where it waited since.
+type goroutine struct {
+	rested int64
+	seen   []unit.StackTime
+}
+
+// eachLook is the time that a look at a followed goroutine stands for: it is in a wait for
+// that beyond the time between the first and the last look that saw it there.
+const eachLook = int64(1e7)
 
 // maxCreators bounds the creators of goroutines, maxFollowed the goroutines of one.
 const maxCreators, maxFollowed = 256, 64
@@ -41,20 +52,28 @@ func (g *Goroutines) See(by int32, e *threadtrace.Event, emit func(Request)) {
 	}
 	c.rests.add(at, 1+e.Elapsed)
 	from, id := e.Time-e.Elapsed, e.Return
-	rested, known := c.rested[id]
-	if e.Cut && from > rested {
-		delete(c.rested, id) // what it did before is not known
-		known = false
+	one := c.of[id]
+	if one != nil && e.Cut && from > one.rested {
+		delete(c.of, id) // what it did before is not known
+		one = nil
 	}
 	if !c.rests.is(at) {
+		if one != nil && e.Stack != 0 && len(one.seen) < maxSeen {
+			one.seen = append(one.seen, unit.StackTime{Stack: e.Stack, Number: e.Number, Waiting: true, Time: e.Elapsed + eachLook})
+		}
 		return
 	}
-	if kind := g.kind(e.Stack); kind != "" && known && from > rested {
-		emit(Request{Kind: kind, Start: rested, End: from, Goroutine: true})
+	if one == nil {
+		if len(c.of) < maxFollowed {
+			c.of[id] = &goroutine{rested: e.Time}
+		}
+		return
 	}
-	if known || len(c.rested) < maxFollowed {
-		c.rested[id] = e.Time
+	if kind := g.kind(e.Stack); kind != "" && from > one.rested {
+		emit(Request{Kind: kind, Start: one.rested, End: from, Goroutine: true, Seen: slices.Clone(one.seen)})
+		one.seen = one.seen[:0]
 	}
+	one.rested = e.Time
 }
 
 // kind is the outermost function of a stack that is not the runtime's, empty without one.
@@ -75,7 +94,7 @@ func (g *Goroutines) creator(id int32) *creator {
 	if g.creators == nil {
 		g.creators = map[int32]*creator{}
 	}
-	c = &creator{rested: map[int32]int64{}}
+	c = &creator{of: map[int32]*goroutine{}}
 	g.creators[id] = c
 	return c
 }
@@ -83,9 +102,9 @@ func (g *Goroutines) creator(id int32) *creator {
 // Forget drops goroutines that were last seen at rest before an instant.
 func (g *Goroutines) Forget(before int64) {
 	for _, c := range g.creators {
-		for id, at := range c.rested {
-			if at < before {
-				delete(c.rested, id)
+		for id, one := range c.of {
+			if one.rested < before {
+				delete(c.of, id)
 			}
 		}
 	}
@@ -94,7 +113,7 @@ func (g *Goroutines) Forget(before int64) {
 // Len is how many goroutines are known.
 func (g *Goroutines) Len() (n int) {
 	for _, c := range g.creators {
-		n += len(c.rested)
+		n += len(c.of)
 	}
 	return n
 }

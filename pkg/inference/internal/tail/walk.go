@@ -33,6 +33,9 @@ func (p *Pool) walk(work []item, from, to int64) {
 			p.unit(w, classIndex(w.kind, class))
 			continue
 		}
+		if w.End <= to {
+			p.own(w, class)
+		}
 		start, end := max(from, w.Start), min(to, w.End)
 		if end <= start {
 			continue
@@ -144,6 +147,19 @@ func (p *Pool) tiedTo(of []item, at int64) (int, bool) {
 		}
 	}
 	return 0, false
+}
+
+// own pools where the goroutine of a request waited: it was under way then.
+func (p *Pool) own(w item, class int) {
+	for _, t := range w.Seen {
+		m := p.see(place{t.Stack, t.Number, t.Waiting})
+		if m == nil {
+			continue
+		}
+		m.add(0, 1, float64(t.Time))
+		m.add(classIndex(w.kind, class), 1, float64(t.Time))
+		m.beside[w.kind][class] += float64(t.Time)
+	}
 }
 
 // unit pools an execution unit with what was seen inside it.
