@@ -31,9 +31,13 @@ func (a *Analyzer) describe(e *episode, v *verdict) Anomaly {
 	}
 	waits := a.waitingOf(&c)
 	chained := a.waitChain(&c, waits)
+	most := chained // a wait that is no part of what is lost costs its function CPU time, too
+	if most == nil {
+		most = waits.graph.Follow(waits.amid)
+	}
 	times = a.alongChain(times, chained, whole.Load.Waits)
 	found.Suspects = attribute.Rank(a.stacks, times, attribute.Scale{
-		Grain: e.merged.SamplePeriod, Hops: float64(e.normal.past.Len()), Load: whole.Load.Work * whole.Load.Slow, Waiters: waiters(chained),
+		Grain: e.merged.SamplePeriod, Hops: float64(e.normal.past.Len()), Load: whole.Load.Work * whole.Load.Slow, Waiters: waiters(most),
 	}, a.cfg.MaxSuspects)
 	if chained == nil {
 		chained = a.chainTo(waits, found.Suspects)
