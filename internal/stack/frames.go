@@ -120,7 +120,7 @@ func (u *Unwinder) symbolise(p *process, places []place, complete bool) threadtr
 		switch {
 		case at.mod != nil:
 			u.nameSite(at)
-			st.Frames = append(st.Frames, at.site.frames...)
+			st.Frames = append(append(st.Frames, u.jumped(places, i)...), at.site.frames...)
 		case at.jit:
 			if name, ok := p.perf.find(at.addr); ok {
 				st.Frames = append(st.Frames, jitFrame(name, p.runtimeName))

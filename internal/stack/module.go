@@ -82,6 +82,10 @@ type site struct {
 	switches bool   // stepGo: the function switches stacks
 	frames   []threadtrace.Frame
 	named    bool
+	// called is the function that is called before a return address, as linked, zero when
+	// that is not said there; callKnown is set once it was looked at.
+	called    uint64
+	callKnown bool
 }
 
 // moduleFor returns the module behind a mapping; nil when there is no file or it

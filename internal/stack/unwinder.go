@@ -210,6 +210,7 @@ func (u *Unwinder) stackOf(p *process, regs Registers, copied Copy) threadtrace.
 	defer clear(places) // modules may be dropped
 	if !u.wants() {
 		u.knowCompiled(p, places)
+		u.knowCalls(p, places)
 	}
 	if u.wants() {
 		return threadtrace.Stack{}

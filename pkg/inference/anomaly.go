@@ -100,11 +100,11 @@ type Anomaly struct {
 	Order []string
 	// Chain follows the wait with the most excess to where it ends, as far as it was told
 	// who woke whom: the last link is what is waited for. It is empty when that is not
-	// known, or when most of the excess is no wait.
+	// known, or when little of the excess is a wait.
 	Chain []Link
 	// Gain is by how much of its time a request would be shorter, on average, were the
-	// excess of the first suspect gone, 0 to 1: by Little's law that is its part of the
-	// time the service is active.
+	// excess of the first suspect gone, and the waits for it, 0 to 1: by Little's law that
+	// is its part of the time the service is active.
 	Gain float64
 	// Scope is the share of the program's functions that Suspects is
 	// (the paper's search scope); zero when their number is unknown.

@@ -2,6 +2,7 @@ package inference
 
 import (
 	"fmt"
+	"maps"
 
 	"github.com/perfscope/perfscope/internal/explain"
 	"github.com/perfscope/perfscope/pkg/inference/internal/attribute"
@@ -16,6 +17,9 @@ import (
 func (a *Analyzer) addWakings(b *threadtrace.Batch) {
 	for i := range b.Wakings {
 		w := b.Wakings[i]
+		if a.classes.Is(w.Number, threadtrace.ClassSleep) {
+			continue // time ends it, which is not told: who is told woke it before its time
+		}
 		w.Stack = a.numbered(b, w.Stack, threadtrace.KindBlocked)
 		w.WakerStack = a.numbered(b, w.WakerStack, threadtrace.KindSample)
 		a.hopAt(w.Time).Chains.Wake(b.ThreadID, &w)
@@ -83,91 +87,117 @@ type Link struct {
 	Share float64
 }
 
-// waitChain follows the wait with the most excess, of those that were found to be in
-// excess, to where it ends.
-func (a *Analyzer) waitChain(c *attribute.Case) []chain.Link {
-	if len(c.Hop.Flows) == 0 {
-		return nil
-	}
-	cells := map[baseline.Cell]bool{}
-	for _, f := range c.Verdict.Cells {
-		cells[f.Cell] = true
-	}
-	excess := a.excessWaits(c, false)
-	for at := range excess {
-		if len(cells) > 0 && !cells[baseline.CellOf(a.stacks, at.Stack, at.Number, true)] {
-			delete(excess, at)
-		}
-	}
-	return chain.Follow(a.stacks, c.Hop.Flows, excess)
-}
-
-// excessWaits is how much longer than by the past is waited at each place; idle says
-// whether those are meant in which threads may wait for something to do, or the others.
-func (a *Analyzer) excessWaits(c *attribute.Case, idle bool) map[chain.Place]float64 {
-	load := c.Verdict.Load.Waits
-	excess := map[chain.Place]float64{}
-	add := func(waits map[hop.Place]hop.Wait) {
-		for at, w := range waits {
-			if c.Idle(at) == idle {
-				excess[chain.Place(at)] += w.Time - load*c.Past.Wait[at]
-			}
-		}
-	}
-	add(c.Hop.Wait)
-	if c.Fresh {
-		add(c.Hop.Fresh)
-	}
-	return excess
-}
-
-// chainTo is the chain of waits that are longer than by the past, but not by so much that
-// they were found, or that look like waits for something to do, when it ends in the first
-// suspect or what that calls: who is woken by the one who is to blame waited for it. waited is how much longer.
-func (a *Analyzer) chainTo(c *attribute.Case, suspects []Suspect) (links []chain.Link, waited float64) {
-	if len(suspects) == 0 || len(c.Hop.Flows) == 0 {
-		return nil, 0
-	}
-	for _, idle := range []bool{false, true} {
-		excess := a.excessWaits(c, idle)
-		links = chain.Follow(a.stacks, c.Hop.Flows, excess)
-		if len(links) < 2 {
-			continue
-		}
-		end := &links[len(links)-1]
-		if end.Stack == 0 || end.Share < certainShare || end.Waits < certainWaits {
-			continue
-		}
-		if attribute.Find(a.stacks, end.Stack, suspects[0]) < 0 {
-			continue
-		}
-		for at, e := range excess {
-			if leaf, ok := a.stacks.Leaf(at.Stack); ok && leaf == links[0].Function && at.Number == links[0].Number {
-				waited += max(0, e)
-			}
-		}
-		return links, end.Share * waited
-	}
-	return nil, 0
-}
-
 const (
 	// certainShare is the part of waits, and certainWaits their number, from which the end
 	// of a chain is what they are for.
 	certainShare, certainWaits = 0.5, 8
 )
 
+func certain(links []chain.Link) bool {
+	if len(links) < 2 {
+		return false
+	}
+	end := &links[len(links)-1]
+	return end.Share >= certainShare && end.Waits >= certainWaits
+}
+
+// recorded reports whether the end of a chain is certain and was recorded: who holds a lock
+// that goroutines wait for is inferred, which is enough to say it, not to blame for it.
+func recorded(links []chain.Link) bool {
+	return certain(links) && !threadtrace.IsGoroutineWait(links[0].Number)
+}
+
+// waitChain follows the wait with the most excess, of those that were found to be in
+// excess, to where it ends. To say what waits are for takes less evidence than to say that
+// they are longer: where none were found it is the one that became longer most of all, if
+// its end is certain and it is a part of the time lost that is told.
+func (a *Analyzer) waitChain(c *attribute.Case, w *waiting) []chain.Link {
+	cells := map[baseline.Cell]bool{}
+	for _, f := range c.Verdict.Cells {
+		if f.Cell.State == baseline.Waiting {
+			cells[f.Cell] = true
+		}
+	}
+	found := maps.Clone(w.amid)
+	maps.DeleteFunc(found, func(at chain.Place, _ float64) bool {
+		return !cells[baseline.CellOf(a.stacks, at.Stack, at.Number, true)]
+	})
+	if links := w.graph.Follow(found); links != nil {
+		return links
+	}
+	links := w.graph.Follow(w.amid)
+	if longer := a.longer(w.amid, links); certain(links) && longer >= leastTold*(c.Verdict.CPUExcess+c.Verdict.WaitExcess+longer) {
+		return links
+	}
+	return nil
+}
+
+// longer is how much more is waited at the beginning of a chain.
+func (a *Analyzer) longer(excess map[chain.Place]float64, links []chain.Link) (sum float64) {
+	if len(links) == 0 {
+		return 0
+	}
+	for at, e := range excess {
+		if leaf, ok := a.stacks.Leaf(at.Stack); ok && leaf == links[0].Function && at.Number == links[0].Number {
+			sum += e
+		}
+	}
+	return sum
+}
+
+// chainTo is the chain of waits that look like waits for something to do, or that are
+// hardly longer than by the past, when it ends in the first suspect or what that calls:
+// who is woken by the one who is to blame waited for it.
+func (a *Analyzer) chainTo(w *waiting, suspects []Suspect) []chain.Link {
+	if len(suspects) == 0 {
+		return nil
+	}
+	for _, excess := range []map[chain.Place]float64{w.amid, w.idle} {
+		links := w.graph.Follow(excess)
+		if certain(links) && attribute.Find(a.stacks, links[len(links)-1].Stack, suspects[0]) >= 0 {
+			return links
+		}
+	}
+	return nil
+}
+
+// chainOfOne is the wait with the most excess, if that is half of all and its call tells
+// what it is for without anybody who ends it: storage, or a time.
+func (a *Analyzer) chainOfOne(c *attribute.Case, w *waiting) []chain.Link {
+	type place struct{ function, number int32 }
+	sums, stacks := map[place]float64{}, map[place]chain.Place{}
+	all := c.Verdict.CPUExcess
+	for at, e := range w.amid {
+		all += max(0, e)
+		if leaf, ok := a.stacks.Leaf(at.Stack); ok {
+			p := place{leaf, at.Number}
+			if most, seen := stacks[p]; !seen || w.amid[most] < e || w.amid[most] == e && at.Stack < most.Stack {
+				stacks[p] = at
+			}
+			sums[p] += e
+		}
+	}
+	for p, e := range sums {
+		kind := a.endOf(p.number, chain.Unknown)
+		if e > 0 && 2*e > all && (kind == LinkDisk || kind == LinkTimer) {
+			return []chain.Link{{Kind: chain.Waits, Function: p.function, Stack: stacks[p].Stack, Number: p.number, Share: 1}}
+		}
+	}
+	return nil
+}
+
 // alongChain gives the excess of waits to where their chain ends, if that is certain and
-// in the service: who waits for others is hit by what those do.
-func (a *Analyzer) alongChain(times []attribute.Time, links []chain.Link) []attribute.Time {
+// in the service: who waits for others is hit by what those do, and longer waits are no
+// growth of its own.
+func (a *Analyzer) alongChain(times []attribute.Time, links []chain.Link, load float64) []attribute.Time {
 	for len(links) > 0 && links[len(links)-1].Kind != chain.Computes && links[len(links)-1].Kind != chain.Waits {
 		links = links[:len(links)-1]
 	}
-	if len(links) < 2 {
+	if !recorded(links) {
 		return times
 	}
 	first, end := &links[0], &links[len(links)-1]
-	if end.Share < certainShare || end.Waits < certainWaits || end.Stack == 0 || end.Function < 0 {
+	if end.Stack == 0 || end.Function < 0 {
 		return times
 	}
 	moved := attribute.Time{Stack: end.Stack, Kind: attribute.EvidenceBlocked, Call: end.Number}
@@ -181,13 +211,28 @@ func (a *Analyzer) alongChain(times []attribute.Time, links []chain.Link) []attr
 			continue
 		}
 		excess, beyond := end.Share*t.Excess, end.Share*t.Beyond
-		t.Excess, t.Beyond, t.Now = t.Excess-excess, t.Beyond-beyond, t.Now-beyond
+		longer := end.Share * max(t.Beyond, t.Now-load*t.Past)
+		t.Excess, t.Beyond, t.Now = t.Excess-excess, t.Beyond-beyond, t.Now-longer
 		moved.Excess, moved.Beyond, moved.Now = moved.Excess+excess, moved.Beyond+beyond, moved.Now+beyond
 	}
 	if moved.Excess <= 0 {
 		return times
 	}
 	return append(times, moved)
+}
+
+// waiters are the functions that wait for threads of the service in a chain whose end is
+// certain.
+func waiters(links []chain.Link) (functions []int32) {
+	if !recorded(links) {
+		return nil
+	}
+	for i := range links[:len(links)-1] {
+		if next := links[i+1].Kind; links[i].Function >= 0 && (next == chain.Waits || next == chain.Computes) {
+			functions = append(functions, links[i].Function)
+		}
+	}
+	return functions
 }
 
 // describeChain says a chain. Of a wait that no thread ends it says what for.

@@ -29,13 +29,21 @@ func (a *Analyzer) describe(e *episode, v *verdict) Anomaly {
 	if !onlyRefusals {
 		times = append(c.Times(), c.CallTimes()...)
 	}
-	chained, waited := a.waitChain(&c), 0.0
-	times = a.alongChain(times, chained)
+	waits := a.waitingOf(&c)
+	chained := a.waitChain(&c, waits)
+	most := chained // a wait that is no part of what is lost costs its function CPU time, too
+	if most == nil {
+		most = waits.graph.Follow(waits.amid)
+	}
+	times = a.alongChain(times, chained, whole.Load.Waits)
 	found.Suspects = attribute.Rank(a.stacks, times, attribute.Scale{
-		Grain: e.merged.SamplePeriod, Hops: float64(e.normal.past.Len()), Load: whole.Load.Work * whole.Load.Slow,
+		Grain: e.merged.SamplePeriod, Hops: float64(e.normal.past.Len()), Load: whole.Load.Work * whole.Load.Slow, Waiters: waiters(most),
 	}, a.cfg.MaxSuspects)
 	if chained == nil {
-		chained, waited = a.chainTo(&c, found.Suspects)
+		chained = a.chainTo(waits, found.Suspects)
+	}
+	if chained == nil {
+		chained = a.chainOfOne(&c, waits)
 	}
 	found.Chain = a.describeChain(chained)
 	doing := attribute.DoingOf(a.stacks, times, found.Suspects)
@@ -56,8 +64,7 @@ func (a *Analyzer) describe(e *episode, v *verdict) Anomaly {
 	}
 	if len(found.Suspects) > 0 {
 		if !onlyRefusals {
-			own := v.lost() * attribute.ShareOf(a.stacks, times, found.Suspects[0])
-			found.Gain = Round(min(1, ratio(own+waited, v.Active+v.outside+waited)))
+			found.Gain = Round(a.gainOf(e, &c, found.Suspects[0]))
 		}
 		found.Path = attribute.PathTo(a.stacks, times, found.Suspects[0])
 		found.Order = a.orderTo(v.hop, found.Suspects[0])
@@ -69,6 +76,15 @@ func (a *Analyzer) describe(e *episode, v *verdict) Anomaly {
 	blame(&found, &whole, v, a.cfg.decision(), &say)
 	found.Summary = sentence(&found, say)
 	return found
+}
+
+// gainOf is the gain of a suspect in the hops after the first one, in which the episode
+// began: that one is in part as ever.
+func (a *Analyzer) gainOf(e *episode, whole *attribute.Case, s Suspect) float64 {
+	c := *whole
+	v := a.compare(e.normal, cmp.Or(e.later, e.merged))
+	c.Hop, c.Verdict, c.Idle, c.Fresh = v.hop, &v.Verdict, v.idle, v.fresh
+	return a.gain(&c, a.waitingOf(&c), v.outside, s)
 }
 
 // waitingIn is the excess waiting by call.

@@ -26,9 +26,10 @@ type episode struct {
 	// instance is whose it is.
 	instance string
 	normal   *normal
-	merged   *hop.Closed
-	pending  []*hop.Closed
-	hops     int
+	// merged is all of its hops, later those after the first one.
+	merged, later *hop.Closed
+	pending       []*hop.Closed
+	hops          int
 	// sum is that of the effects so far, refusals of those of refused calls.
 	sum, refusals float64
 	// housekeeping is set when most of it is what a runtime computes by itself.
@@ -39,6 +40,8 @@ type episode struct {
 	quiet    int
 	reported int64
 	top      string
+	// chained is set once a chain of waits was told.
+	chained bool
 	// last is what was last said of it, until the end of what is abnormal, lost the
 	// time in excess in seconds.
 	last  Anomaly
@@ -77,9 +80,9 @@ func (a *Analyzer) judgeEpisode(e *episode, c *hop.Closed) (Anomaly, bool) {
 	}
 	e.keep(c)
 	if e.innocent && (v.onlyRefuses() || v.codeMatters(a.cfg.decision())) {
-		e.merged = nil // what was told so far is of the machine: it says nothing of the code
+		e.merged, e.later = nil, nil // what was told so far is of the machine: it says nothing of the code
 	}
-	e.merged = hop.Merge(e.merged, c)
+	e.merge(c)
 	e.hops++
 	e.sum += v.Score()
 	e.refusals += v.Refusal
@@ -138,14 +141,21 @@ func (a *Analyzer) begin(e *episode, v *verdict) {
 		return
 	}
 	e.pending = e.pending[n:]
-	e.onset, e.merged = v.hop.Start, nil
+	e.onset, e.merged, e.later = v.hop.Start, nil, nil
 	if len(e.pending) > 0 {
 		e.onset = e.pending[0].Start
 	}
 	for _, h := range e.pending {
-		e.merged = hop.Merge(e.merged, h)
+		e.merge(h)
 	}
-	e.merged = hop.Merge(e.merged, v.hop)
+	e.merge(v.hop)
+}
+
+func (e *episode) merge(h *hop.Closed) {
+	if e.merged != nil {
+		e.later = hop.Merge(e.later, h)
+	}
+	e.merged = hop.Merge(e.merged, h)
 }
 
 // last is what the first hop that is back says of an episode: it may have ended within
@@ -176,9 +186,10 @@ func (e *episode) report(a *Anomaly) {
 		a.State = StateRaised
 	}
 	top := topOf(a)
-	a.Repeat = e.reported > 0 && top == e.top && a.End-e.reported < int64(remind)
+	chained := e.chained || len(a.Chain) == 0
+	a.Repeat = e.reported > 0 && top == e.top && chained && a.End-e.reported < int64(remind)
 	if !a.Repeat {
-		e.reported, e.top = a.End, top
+		e.reported, e.top, e.chained = a.End, top, e.chained || len(a.Chain) > 0
 	}
 	e.last = *a
 }

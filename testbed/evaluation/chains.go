@@ -15,8 +15,7 @@ import (
 // ChainRow is one case in testbed/out/chains.json.
 type ChainRow struct {
 	Case string `json:"case"`
-	// End and Ending are the truth about the last link, Chain is what was told by the
-	// record that says most.
+	// End and Ending are the truth about the last link, Chain is what was told at last.
 	End    []string     `json:"end"`
 	Ending string       `json:"ending"`
 	Chain  []agent.Link `json:"chain"`
@@ -37,11 +36,13 @@ type ChainRow struct {
 	Error    string  `json:"error,omitempty"`
 }
 
-// NewChainRow sums up a run. It is judged by the strongest anomaly.
+// NewChainRow sums up a run. It is judged by what is known of the strongest anomaly in the
+// end, by the last warning of it: a chain comes with an update where what is told first
+// comes before waits were recorded, and may be lost by one.
 func NewChainRow(c scenario.ChainCase, r runner.Result, failed error) ChainRow {
-	a := r.Strongest
+	a := r.Last
 	row := ChainRow{
-		Case: c.Name, End: c.End, Ending: c.Ending, Chain: a.Chain, Rank: r.Rank, Gain: a.Gain, Seconds: r.SecondsToFirst,
+		Case: c.Name, End: c.End, Ending: c.Ending, Chain: a.Chain, Rank: a.Rank(c.Truth), Gain: a.Gain, Seconds: r.SecondsToFirst,
 		Alarms: len(r.Before), Sentence: a.Sentence,
 	}
 	if n := len(a.Chain); n > 0 {

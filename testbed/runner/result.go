@@ -27,6 +27,9 @@ type Result struct {
 	FirstRank int `json:"-"`
 	// Strongest is the anomaly that Rank and Suspects are of.
 	Strongest agent.Anomaly `json:"-"`
+	// Last is the last warning of the anomaly that Strongest is of: what who follows it
+	// knows in the end, as what is known comes with updates.
+	Last agent.Anomaly `json:"-"`
 	// Before and After are the anomalies at WARN before and after the fault.
 	Before, After []agent.Anomaly `json:"-"`
 	// Normal and Slow are what the load saw before and after the fault.
@@ -78,6 +81,11 @@ func (r *Result) judge() {
 	r.Strongest = slices.MaxFunc(r.After, func(a, b agent.Anomaly) int {
 		return cmp.Compare(a.Score, b.Score)
 	})
+	for i := range r.After {
+		if r.After[i].ID == r.Strongest.ID {
+			r.Last = r.After[i]
+		}
+	}
 	r.Rank = r.Strongest.Rank(r.Truth)
 	r.Suspects = r.Strongest.Suspects
 	r.FirstRank = r.After[0].Rank(r.Truth)

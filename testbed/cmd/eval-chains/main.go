@@ -4,13 +4,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 
 	"github.com/perfscope/perfscope/testbed/evaluation"
 	"github.com/perfscope/perfscope/testbed/runner"
@@ -49,50 +47,24 @@ func run(ctx context.Context, o runner.Options, chosen []scenario.ChainCase, rec
 	if err != nil {
 		return false, err
 	}
-	if parallel > 1 {
-		o.Turn = make(chan struct{}, 1)
-		o.Turn <- struct{}{}
-	}
-	var mu sync.Mutex
-	put := func(c scenario.ChainCase, result runner.Result, failed error) error {
-		mu.Lock()
-		defer mu.Unlock()
-		row := evaluation.NewChainRow(c, result, failed)
-		if recorded {
-			row.Measured = rows[c.Name].Measured // the load has not run
+	err = runner.SideBySide(ctx, o, len(chosen), parallel, func(i int, o runner.Options) evaluation.ChainRow {
+		c := chosen[i]
+		fmt.Printf("\n=== %d of %d: %s: %s\n\n", i+1, len(chosen), c.Name, c.Title)
+		result, err := one(ctx, o, c, recorded)
+		if err != nil {
+			fmt.Println("error:", err)
 		}
-		fmt.Printf("%s: %s\n", c.Name, row.Sentence)
-		rows[c.Name] = row
+		return evaluation.NewChainRow(c, result, err)
+	}, func(_ int, row evaluation.ChainRow) error {
+		if recorded {
+			row.Measured = rows[row.Case].Measured // the load has not run
+		}
+		fmt.Printf("%s: %s\n", row.Case, row.Sentence)
+		rows[row.Case] = row
 		// So that a run that is ended early leaves what it had.
 		return runner.WriteJSON(inOrder(rows), file)
-	}
-	var cases sync.WaitGroup
-	var failed error
-	slots := make(chan struct{}, max(1, parallel))
-	for i, c := range chosen {
-		slots <- struct{}{}
-		cases.Go(func() {
-			defer func() { <-slots }()
-			if ctx.Err() != nil {
-				return
-			}
-			fmt.Printf("\n=== %d of %d: %s: %s\n\n", i+1, len(chosen), c.Name, c.Title)
-			result, err := one(ctx, o, c, recorded)
-			if ctx.Err() != nil {
-				return
-			}
-			if err != nil {
-				fmt.Println("error:", err)
-			}
-			if err := put(c, result, err); err != nil {
-				mu.Lock()
-				failed = errors.Join(failed, err)
-				mu.Unlock()
-			}
-		})
-	}
-	cases.Wait()
-	if err := errors.Join(failed, ctx.Err()); err != nil {
+	})
+	if err != nil {
 		return false, err
 	}
 	fmt.Println()

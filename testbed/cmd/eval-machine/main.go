@@ -17,13 +17,14 @@ import (
 
 func main() {
 	recorded := flag.Bool("recorded", false, "judge the recordings of the last runs again instead of running the servers")
+	parallel := flag.Int("parallel", 1, "how many cases run side by side, which is for causes that leave the others alone: they learn together, and the causes come one after the other")
 	flag.Parse()
 	runner.Main(func(ctx context.Context, o runner.Options) (bool, error) {
 		chosen, err := choose(flag.Args())
 		if err != nil {
 			return false, err
 		}
-		return run(ctx, o, chosen, *recorded)
+		return run(ctx, o, chosen, *recorded, *parallel)
 	})
 }
 
@@ -39,29 +40,29 @@ func choose(names []string) ([]scenario.MachineCase, error) {
 	}), nil
 }
 
-// run runs the cases one after the other; one that fails does not end it.
-func run(ctx context.Context, o runner.Options, chosen []scenario.MachineCase, recorded bool) (bool, error) {
+// run runs the cases, some side by side; one that fails does not end it.
+func run(ctx context.Context, o runner.Options, chosen []scenario.MachineCase, recorded bool, parallel int) (bool, error) {
 	file := filepath.Join(o.Out, "machine.json")
 	rows, err := earlier(file)
 	if err != nil {
 		return false, err
 	}
-	for i, c := range chosen {
+	err = runner.SideBySide(ctx, o, len(chosen), parallel, func(i int, o runner.Options) evaluation.MachineRow {
+		c := chosen[i]
 		fmt.Printf("\n=== %d of %d: %s: %s\n\n", i+1, len(chosen), c.Name, c.Title)
 		result, err := one(ctx, o, c, recorded)
-		if ctx.Err() != nil {
-			return false, ctx.Err()
-		}
 		if err != nil {
 			fmt.Println("error:", err)
 		}
-		row := evaluation.NewMachineRow(c, result, err)
-		fmt.Printf("%s: %s\n", row.Kind, row.Sentence)
-		rows[c.Name] = row
+		return evaluation.NewMachineRow(c, result, err)
+	}, func(_ int, row evaluation.MachineRow) error {
+		fmt.Printf("%s: %s: %s\n", row.Case, row.Kind, row.Sentence)
+		rows[row.Case] = row
 		// So that a run that is ended early leaves what it had.
-		if err := runner.WriteJSON(inOrder(rows), file); err != nil {
-			return false, err
-		}
+		return runner.WriteJSON(inOrder(rows), file)
+	})
+	if err != nil {
+		return false, err
 	}
 	fmt.Println()
 	enough := evaluation.PrintMachine(os.Stdout, inOrder(rows))

@@ -98,7 +98,7 @@ func (t *tree) climb(from int32) (target int32, entries []int32) {
 			}
 			entries = append(entries, p)
 		}
-		if named && t.decides(p, at, from) {
+		if named && !slices.Contains(t.Waiters, p) && t.decides(p, at, from) {
 			target = p
 		}
 		at = p

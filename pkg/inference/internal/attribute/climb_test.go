@@ -117,6 +117,31 @@ func TestWhoDecidesIsFirst(t *testing.T) {
 	}
 }
 
+// To queue costs CPU time, too: who waits for what is done below it does not decide for
+// its time to have grown alike.
+func TestWhoWaitsForACalleeDoesNotDecide(t *testing.T) {
+	stacks := frames.NewTable()
+	at := func(s string, now, past float64) Time {
+		return Time{Stack: stacks.Intern(stack(s)), Kind: EvidenceOnCPU, Now: now, Past: past, Excess: now - past, Beyond: now - past}
+	}
+	times := []Time{
+		at("flush commit handle loop main", 200e6, 20e6),
+		at("@futex commit handle loop main", 60e6, 6e6),
+		at("parse handle loop main", 60e6, 60e6),
+	}
+	commit, _ := stacks.Lookup("commit", "server")
+	for _, c := range []struct {
+		waiters []int32
+		want    string
+	}{{nil, "commit"}, {[]int32{commit}, "flush"}} {
+		s := scale
+		s.Waiters = c.waiters
+		if got := Rank(stacks, times, s, 10); got[0].Function != c.want {
+			t.Errorf("waiters %v: %s is first, not %s: %+v", c.waiters, got[0].Function, c.want, got)
+		}
+	}
+}
+
 // Others have lock_relation compute as ever; only the one below open waits.
 func TestWhoComputesInAFunctionDoesNotDecideThatItWaits(t *testing.T) {
 	stacks := frames.NewTable()

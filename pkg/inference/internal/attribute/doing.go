@@ -54,21 +54,6 @@ func (d *Doing) Waited() (call int32, ok bool) {
 	return call, d.Waiting > d.CPU
 }
 
-// ShareOf is the part of all excess with a suspect on the stack, 0 to 1.
-func ShareOf(stacks *frames.Table, times []Time, s Suspect) float64 {
-	all, own := 0.0, 0.0
-	for _, t := range times {
-		if t.Excess <= 0 && t.Beyond <= 0 || t.Kind == EvidenceSyscall { // whose time is in the others
-			continue
-		}
-		all += t.Beyond
-		if Find(stacks, t.Stack, s) >= 0 {
-			own += t.Beyond
-		}
-	}
-	return ratio(own, all)
-}
-
 // Find is the place of a suspect among the frames of a stack, -1 if it is none.
 func Find(stacks *frames.Table, stack uint32, sus Suspect) int {
 	return slices.IndexFunc(stacks.Get(stack).Frames, func(f int32) bool {

@@ -5,7 +5,12 @@ import "github.com/perfscope/perfscope/internal/frames"
 // Scale is what the times are known by: Grain is what one sample of a hop stands for
 // in nanoseconds per second, Hops how many past ones there are, Load the work of the
 // present one relative to them.
-type Scale struct{ Grain, Hops, Load float64 }
+type Scale struct {
+	Grain, Hops, Load float64
+	// Waiters are the functions that wait for what others do, as a chain of waits tells:
+	// what it costs them to wait is no sign that they decide.
+	Waiters []int32
+}
 
 // sightings is how many samples of all past hops a time at the present load is.
 func (s Scale) sightings(past float64) float64 {

@@ -2,6 +2,7 @@ package chain
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"testing"
 
@@ -33,6 +34,10 @@ func (t *Trace) wait(thread int32, number int32, from, to int64, stack uint32, b
 	t.Wake(thread, &w)
 }
 
+func follow(t *frames.Table, flows Flows, excess map[Place]float64) []Link {
+	return NewGraph(t, flows).Follow(excess)
+}
+
 func say(t *frames.Table, links []Link) (s string) {
 	for _, l := range links {
 		name := "?"
@@ -62,7 +67,7 @@ func TestAConvoyEndsAtTheDisk(t *testing.T) {
 		now += hold
 		begun[id] = now + ms/20
 	}
-	links := Follow(table, trace.Flows(0), map[Place]float64{{lock, futex}: 1e9, {sync, fsync}: 1e8})
+	links := follow(table, trace.Flows(0), map[Place]float64{{lock, futex}: 1e9, {sync, fsync}: 1e8})
 	got := say(table, links)
 	if len(links) != 3 || table.Function(links[0].Function).Name != "store" || table.Function(links[1].Function).Name != "flush" ||
 		links[1].Number != fsync || links[2].Kind != Storage || links[2].Share < 0.9 {
@@ -82,7 +87,7 @@ func TestAThreadThatComputesEndsIt(t *testing.T) {
 		}
 	}
 	flows := trace.Flows(0)
-	if links := Follow(table, flows, map[Place]float64{{lock, futex}: 1}); len(links) != 2 || links[1].Kind != Computes || table.Function(links[1].Function).Name != "rebuild" {
+	if links := follow(table, flows, map[Place]float64{{lock, futex}: 1}); len(links) != 2 || links[1].Kind != Computes || table.Function(links[1].Function).Name != "rebuild" {
 		t.Errorf("samples without a stack: %s", say(table, links))
 	}
 	trace = Trace{}
@@ -95,7 +100,7 @@ func TestAThreadThatComputesEndsIt(t *testing.T) {
 			trace.Event(2, &threadtrace.Event{Kind: threadtrace.KindSample, Time: at + 30*ms + s*5*ms, Stack: stackOf(table, "other")}, 0)
 		}
 	}
-	links := Follow(table, trace.Flows(0), map[Place]float64{{lock, futex}: 1})
+	links := follow(table, trace.Flows(0), map[Place]float64{{lock, futex}: 1})
 	if got := say(table, links); got != "lookup/0/202/1.00 rebuild/1/0/1.00 " {
 		t.Errorf("the chain is %s", got)
 	}
@@ -122,7 +127,7 @@ func TestWhoIsUnknownIsSaid(t *testing.T) {
 			w.Start, w.Time, w.Number, w.Stack = n*100*ms, n*100*ms+10*ms, futex, read
 			trace.Wake(1, &w)
 		}
-		links := Follow(table, trace.Flows(0), map[Place]float64{{read, futex}: 1})
+		links := follow(table, trace.Flows(0), map[Place]float64{{read, futex}: 1})
 		if len(links) != 2 || links[1].Kind != c.want || math.Abs(links[1].Share-1) > 1e-9 {
 			t.Errorf("%s: %s", c.what, say(table, links))
 		}
@@ -144,7 +149,7 @@ func TestACycleEnds(t *testing.T) {
 		trace.wait(2, futex, at, at+9*ms, b, 1, b)
 		trace.wait(1, futex, at-10*ms, at-ms, a, 2, a)
 	}
-	if links := Follow(table, trace.Flows(0), map[Place]float64{{a, futex}: 1}); len(links) == 0 || len(links) > maxLinks {
+	if links := follow(table, trace.Flows(0), map[Place]float64{{a, futex}: 1}); len(links) == 0 || len(links) > maxLinks {
 		t.Errorf("%d links: %s", len(links), say(table, links))
 	}
 }
@@ -157,13 +162,13 @@ func TestFewWaitsAreNoChain(t *testing.T) {
 	for n := range int64(leastWaits) - 1 {
 		trace.wait(1, futex, n*100*ms, n*100*ms+20*ms, lock, 2, lock)
 	}
-	if links := Follow(table, trace.Flows(0), map[Place]float64{{lock, futex}: 1}); links != nil {
+	if links := follow(table, trace.Flows(0), map[Place]float64{{lock, futex}: 1}); links != nil {
 		t.Errorf("of two waits: %s", say(table, links))
 	}
 	for n := range int64(9) {
 		trace.wait(1, futex, n*100*ms, n*100*ms+20*ms, lock, 2, lock)
 	}
-	if links := Follow(table, trace.Flows(0), map[Place]float64{{lock, futex}: -1}); links != nil {
+	if links := follow(table, trace.Flows(0), map[Place]float64{{lock, futex}: -1}); links != nil {
 		t.Errorf("of waits that became less: %s", say(table, links))
 	}
 }
@@ -222,7 +227,7 @@ func TestACallInFlightCounts(t *testing.T) {
 			}
 			trace.wait(1, futex, at+10*ms, at+50*ms, lock, 2, lock)
 		}
-		links := Follow(table, trace.Flows(0), map[Place]float64{{lock, futex}: 1})
+		links := follow(table, trace.Flows(0), map[Place]float64{{lock, futex}: 1})
 		if got := say(table, links); got != "lookup/0/202/1.00 flush/0/74/1.00 " {
 			t.Errorf("returned %v: the chain is %s", returns, got)
 		}
@@ -251,7 +256,7 @@ func TestACallWithoutAStackIsWhereMostAre(t *testing.T) {
 			trace.Event(2, &threadtrace.Event{Kind: threadtrace.KindCall, Time: at, Duration: 40 * ms, Number: fsync}, c.places[n%6])
 			trace.wait(1, futex, at, at+40*ms, lock, 2, lock)
 		}
-		links := Follow(table, trace.Flows(0), map[Place]float64{{lock, futex}: 1})
+		links := follow(table, trace.Flows(0), map[Place]float64{{lock, futex}: 1})
 		name := "?"
 		if len(links) == 2 && links[1].Function >= 0 {
 			name = table.Function(links[1].Function).Name
@@ -272,8 +277,25 @@ func TestAStrangerEndsNoWaitForStorage(t *testing.T) {
 			Time: n*100*ms + 5*ms, Start: n * 100 * ms, Number: fsync, Stack: disk, By: threadtrace.WakerThread, Thread: 99, Name: "vim", Uninterruptible: true,
 		})
 	}
-	links := Follow(table, trace.Flows(0), map[Place]float64{{disk, fsync}: 1})
+	links := follow(table, trace.Flows(0), map[Place]float64{{disk, fsync}: 1})
 	if len(links) != 2 || links[1].Kind != Storage {
 		t.Errorf("the chain is %s", say(table, links))
+	}
+}
+
+// Who holds a lock that goroutines wait for is beyond taking it; of a lock below whose
+// function nothing is seen the holder is not known.
+func TestWhoHoldsALockIsBelowWhoTakesIt(t *testing.T) {
+	table := frames.NewTable()
+	enter, other := stackOf(table, "enter", "serve"), stackOf(table, "leave", "serve")
+	count, ask, idle := stackOf(table, "count", "enter", "serve"), stackOf(table, "ask", "enter", "serve"), stackOf(table, "serve")
+	mutex := threadtrace.WaitMutex
+	flows := Held(table, map[Place]float64{{enter, mutex}: 100, {other, mutex}: 50}, map[Node]Sum{
+		{Kind: Computes, Stack: count}: {30, 15}, {Kind: Waits, Stack: ask, Number: fsync}: {10, 5}, {Kind: Computes, Stack: idle}: {1000, 500},
+	})
+	from := Node{Kind: Waits, Stack: enter, Number: mutex}
+	want := Flows{{from, Node{Kind: Computes, Stack: count}}: {75, 15}, {from, Node{Kind: Waits, Stack: ask, Number: fsync}}: {25, 5}}
+	if !maps.Equal(flows, want) {
+		t.Errorf("%v, want %v", flows, want)
 	}
 }

@@ -38,7 +38,8 @@ type group struct {
 	name     string
 }
 
-type graph struct {
+// Graph is what waits were spent on, by functions and calls.
+type Graph struct {
 	stacks *frames.Table
 	out    map[group]map[group]Sum
 	// of has the nodes of a group with what came to them, or went from them.
@@ -48,7 +49,7 @@ type graph struct {
 	computed, released map[group]map[uint32]float64
 }
 
-func (g *graph) group(n Node) group {
+func (g *Graph) group(n Node) group {
 	switch n.Kind {
 	case Waits, Other:
 		f, ok := g.stacks.Leaf(n.Stack)
@@ -66,8 +67,9 @@ func (g *graph) group(n Node) group {
 	return group{kind: n.Kind, function: -1}
 }
 
-func newGraph(stacks *frames.Table, flows Flows) *graph {
-	g := &graph{stacks: stacks, out: map[group]map[group]Sum{}, of: map[group]map[Node]float64{}, computed: map[group]map[uint32]float64{}, released: map[group]map[uint32]float64{}}
+// NewGraph sums flows up; stacks are those of their nodes.
+func NewGraph(stacks *frames.Table, flows Flows) *Graph {
+	g := &Graph{stacks: stacks, out: map[group]map[group]Sum{}, of: map[group]map[Node]float64{}, computed: map[group]map[uint32]float64{}, released: map[group]map[uint32]float64{}}
 	for _, f := range flows.Keys() {
 		s := flows[f]
 		from, to := g.group(f.From), g.group(f.To)
@@ -99,11 +101,7 @@ func newGraph(stacks *frames.Table, flows Flows) *graph {
 // Follow is the chain from the place at which most is waited in excess to where most of
 // that ends; excess is how much that is of a place. It is nil when too few waits are
 // known there.
-func Follow(stacks *frames.Table, flows Flows, excess map[Place]float64) []Link {
-	if len(flows) == 0 {
-		return nil
-	}
-	g := newGraph(stacks, flows)
+func (g *Graph) Follow(excess map[Place]float64) []Link {
 	at, ok := g.start(excess)
 	if !ok {
 		return nil
@@ -131,12 +129,14 @@ type Place struct {
 	Number int32
 }
 
+func comparePlaces(a, b Place) int {
+	return cmp.Or(cmp.Compare(a.Stack, b.Stack), cmp.Compare(a.Number, b.Number))
+}
+
 // start is the group of waits with the most excess of which enough are told.
-func (g *graph) start(excess map[Place]float64) (best group, ok bool) {
+func (g *Graph) start(excess map[Place]float64) (best group, ok bool) {
 	sums := map[group]float64{}
-	for _, at := range slices.SortedFunc(maps.Keys(excess), func(a, b Place) int {
-		return cmp.Or(cmp.Compare(a.Stack, b.Stack), cmp.Compare(a.Number, b.Number))
-	}) {
+	for _, at := range slices.SortedFunc(maps.Keys(excess), comparePlaces) {
 		if e := excess[at]; e > 0 {
 			sums[g.group(Node{Kind: Waits, Stack: at.Stack, Number: at.Number})] += e
 		}
@@ -150,7 +150,7 @@ func (g *graph) start(excess map[Place]float64) (best group, ok bool) {
 	return best, ok
 }
 
-func (g *graph) waits(at group) (n float64) {
+func (g *Graph) waits(at group) (n float64) {
 	for _, to := range slices.SortedFunc(maps.Keys(g.out[at]), compareGroups) {
 		n += g.out[at][to].Waits
 	}
@@ -159,7 +159,7 @@ func (g *graph) waits(at group) (n float64) {
 
 // most is where most of the waits of a group go that has not been visited, and which part
 // of all that go on to others: who queues at the same place waits for the same.
-func (g *graph) most(at group, visited map[group]bool) (best group, part, waits float64) {
+func (g *Graph) most(at group, visited map[group]bool) (best group, part, waits float64) {
 	all, most := 0.0, 0.0
 	for _, to := range slices.SortedFunc(maps.Keys(g.out[at]), compareGroups) {
 		s := g.out[at][to]
@@ -177,7 +177,7 @@ func (g *graph) most(at group, visited map[group]bool) (best group, part, waits 
 	return best, most / all, waits
 }
 
-func (g *graph) link(from, at group, share, waits float64) Link {
+func (g *Graph) link(from, at group, share, waits float64) Link {
 	l := Link{Kind: at.kind, Function: at.function, Number: at.number, Name: at.name, Share: share, Waits: waits}
 	if at.kind == Computes {
 		on := g.computed[from]
@@ -198,7 +198,7 @@ func (g *graph) link(from, at group, share, waits float64) Link {
 
 // computes is the innermost function that has at least half of what was computed on some
 // stacks, and the stack with the most of it.
-func (g *graph) computes(on map[uint32]float64) (function int32, stack uint32) {
+func (g *Graph) computes(on map[uint32]float64) (function int32, stack uint32) {
 	type sum struct{ time, depth float64 }
 	all, most := 0.0, 0.0
 	below := map[int32]sum{}

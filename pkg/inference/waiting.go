@@ -1,0 +1,130 @@
+package inference
+
+import (
+	"math"
+	"math/bits"
+
+	"github.com/perfscope/perfscope/pkg/inference/internal/attribute"
+	"github.com/perfscope/perfscope/pkg/inference/internal/chain"
+	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+)
+
+// waiting is what is known of the waits of some hops: for whom they are, and how much
+// longer than by the past is waited at each place, in whole nanoseconds per second: amid
+// work, and where threads may wait for something to do.
+type waiting struct {
+	graph      *chain.Graph
+	amid, idle map[chain.Place]float64
+}
+
+func (a *Analyzer) waitingOf(c *attribute.Case) *waiting {
+	w := &waiting{
+		graph: chain.NewGraph(a.stacks, c.Hop.Flows.And(a.held(c.Hop))),
+		amid:  map[chain.Place]float64{}, idle: map[chain.Place]float64{},
+	}
+	add := func(at hop.Place, t float64) {
+		if c.Idle(at) {
+			w.idle[chain.Place(at)] += t
+		} else {
+			w.amid[chain.Place(at)] += t
+		}
+	}
+	for at, t := range c.Hop.Wait {
+		add(at, t.Time)
+	}
+	if c.Fresh {
+		for at, t := range c.Hop.Fresh {
+			add(at, t.Time)
+		}
+	}
+	for at, t := range c.Past.Wait {
+		add(at, -math.Round(c.Verdict.Load.Waits*t))
+	}
+	return w
+}
+
+// held is what goroutines wait for at locks.
+func (a *Analyzer) held(h *hop.Closed) chain.Flows {
+	locks, doing := map[chain.Place]float64{}, map[chain.Node]chain.Sum{}
+	see := func(n chain.Node, t, sightings float64) {
+		if !a.stacks.Get(n.Stack).Lock {
+			was := doing[n]
+			doing[n] = chain.Sum{Time: was.Time + math.Round(t*h.Seconds), Waits: was.Waits + sightings}
+		}
+	}
+	for _, waits := range []map[hop.Place]hop.Wait{h.Wait, h.Fresh} {
+		for at, w := range waits {
+			if at.Number == threadtrace.WaitMutex || at.Number == threadtrace.WaitReadLock {
+				locks[chain.Place(at)] += math.Round(w.Time * h.Seconds)
+			} else {
+				see(chain.Node{Kind: chain.Waits, Stack: at.Stack, Number: at.Number}, w.Time, float64(bits.OnesCount64(w.Moments)))
+			}
+		}
+	}
+	for _, cpu := range []map[uint32]float64{h.CPU, h.FreshCPU} {
+		for stack, t := range cpu {
+			see(chain.Node{Kind: chain.Computes, Stack: stack}, t, math.Round(ratio(t, h.SamplePeriod)))
+		}
+	}
+	return chain.Held(a.stacks, locks, doing)
+}
+
+// gain is which part of a request's time goes away with what a suspect has in excess. By
+// Little's law the time of requests is that of the threads at work, computing or waiting
+// amid work. What is asked is how much, not whether: so that all of the excess counts,
+// found or not, the waits along chains that come to the suspect too.
+func (a *Analyzer) gain(c *attribute.Case, w *waiting, outside float64, s Suspect) float64 {
+	own, active := 0.0, outside
+	compute := func(cpu map[uint32]float64, load float64) {
+		for stack, t := range cpu {
+			t = math.Round(load * t)
+			active += max(0, t)
+			if attribute.Find(a.stacks, stack, s) >= 0 {
+				own += t
+			}
+		}
+	}
+	compute(c.Hop.CPU, 1)
+	if c.Fresh {
+		compute(c.Hop.FreshCPU, 1)
+	}
+	compute(c.Past.CPU, -c.Verdict.Load.Work*c.Verdict.Load.Slow)
+	for at, t := range c.Hop.Wait {
+		if !c.Idle(at) {
+			active += t.Time
+		}
+	}
+	if c.Fresh {
+		for at, t := range c.Hop.Fresh {
+			if !c.Idle(at) {
+				active += t.Time
+			}
+		}
+	}
+	for at, e := range w.amid {
+		if attribute.Find(a.stacks, at.Stack, s) >= 0 {
+			own += e
+		} else if e > 0 {
+			own += math.Round(e * a.shareFor(w, at, s))
+		}
+	}
+	for at, e := range w.idle {
+		if e > 0 && attribute.Find(a.stacks, at.Stack, s) < 0 {
+			part := math.Round(e * a.shareFor(w, at, s))
+			own, active = own+part, active+part
+		}
+	}
+	return min(1, max(0, ratio(own, active)))
+}
+
+// shareFor is the part of the waits at a place that is for what a suspect does.
+func (a *Analyzer) shareFor(w *waiting, at chain.Place, s Suspect) float64 {
+	links := w.graph.Follow(map[chain.Place]float64{at: 1})
+	for i := range links {
+		if l := &links[i]; i > 0 && l.Stack != 0 && attribute.Find(a.stacks, l.Stack, s) >= 0 {
+			return l.Share
+		}
+	}
+	return 0
+}
