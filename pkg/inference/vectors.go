@@ -40,6 +40,9 @@ func (l *learnedVectors) of(hops, remembered []*hop.Closed, views *baseline.View
 // keep adds the vector of a hop that is learned, in which threads idle at the places
 // given.
 func (l *learnedVectors) keep(v *baseline.Vector, idle func(hop.Place) bool) {
+	if l.byHop == nil {
+		l.byHop, l.idle = map[*hop.Closed]*baseline.Vector{}, map[hop.Place]bool{}
+	}
 	for _, waits := range []map[hop.Place]hop.Wait{v.Hop.Wait, v.Hop.Fresh} {
 		for at := range waits {
 			if _, ok := l.idle[at]; !ok {
