@@ -198,7 +198,7 @@ func postgresQueue() Scenario {
 						return &postgresWorker{Postgres: c}, nil
 					},
 				},
-				Fault: func(context.Context) (func(), error) { return leaveOpen(s) },
+				Fault: func(context.Context) (func(), error) { return leaveSnapshotOpen(s) },
 			}, nil
 		},
 	}
@@ -218,7 +218,7 @@ func (c *postgresWorker) Request(*rand.Rand) error {
 	return c.Query("DELETE FROM job WHERE id = (SELECT id FROM job ORDER BY id FOR UPDATE SKIP LOCKED LIMIT 1) RETURNING payload")
 }
 
-func leaveOpen(s *server.Server) (func(), error) {
+func leaveSnapshotOpen(s *server.Server) (func(), error) {
 	c, err := client.DialPostgres(s.Addr, "postgres", "postgres")
 	if err != nil {
 		return nil, err
