@@ -28,7 +28,7 @@ func feedsReader() Scenario {
 		Title:  "a Go server writes to its readers with a lock held",
 		Server: "feeds", Language: Go, Kind: LockConvoy, Source: Own, Split: Report,
 		Normal: "news are published on twenty topics, shown, and streamed to readers",
-		Fault:  "a reader of one topic does not read what it is sent",
+		Fault:  "a reader of one topic, which is busy, does not read what it is sent",
 		// apps/feeds/main.go.
 		Truth:    []string{"main.(*hub).publish"},
 		Patterns: []string{"lock_wait", "stuck_call", "blocked_io"},
@@ -54,7 +54,18 @@ func feedsReader() Scenario {
 					}
 					return http.NewRequest(http.MethodGet, topic, nil)
 				}), 5*time.Second),
-				Fault: func(context.Context) (func(), error) { return neverRead(s, 7) },
+				Fault: func(ctx context.Context) (func(), error) {
+					leave, err := neverRead(s, 7)
+					if err != nil {
+						return nil, err
+					}
+					// The buffers of both sides hold some MiB.
+					long := strings.Repeat("something happened somewhere; ", 2000)
+					end := pester(ctx, 20*time.Millisecond, func() (*http.Request, error) {
+						return http.NewRequest(http.MethodPost, fmt.Sprintf("http://%s/topics/7", s.Addr), strings.NewReader(long))
+					})
+					return func() { leave(); end() }, nil
+				},
 				Stop:  stop,
 			}, nil
 		},
