@@ -200,6 +200,10 @@ deps-kernels:
 scoreboard: ## Judge the recorded faults and the healthy life of testbed/corpus (1 min); ARGS=-help, WITHOUT=rule leaves one out
 	@cd testbed && go build -o bin/ ./cmd/scoreboard && cd .. && exec testbed/bin/scoreboard $(if $(WITHOUT),-without $(WITHOUT)) $(ARGS)
 
+.PHONY: accuracy
+accuracy: ## Judge the corpus, and write docs/accuracy.md
+	@$(MAKE) scoreboard ARGS="-document docs/accuracy.md -calibrate"
+
 .PHONY: compare
 compare: ## Compare two builds of a service: BEFORE=old.bin AFTER=new.bin, or STATE=folder of memories; ARGS=-help
 	@cd testbed && go build -o bin/ ./cmd/compare && cd .. && exec testbed/bin/compare $(ARGS) $(BEFORE) $(AFTER) $(STATE)
@@ -219,7 +223,7 @@ healthy: deps build ## Watch a healthy nginx through load steps: no anomaly may 
 	@cd testbed && go build -o bin/ ./cmd/... && cd .. && exec testbed/bin/healthy
 
 .PHONY: eval
-eval: deps-all build ## Every scenario on every server; writes testbed/out/eval.json and docs/accuracy.md (1 h)
+eval: deps-all build ## Every scenario on every server; writes testbed/out/eval.json (1 h)
 	@cd testbed && go build -o bin/ ./cmd/... && cd .. && exec testbed/bin/eval
 
 .PHONY: eval-quick

@@ -11,8 +11,8 @@ import (
 )
 
 // TestEdges switches the hooks on and off under a thread that makes nothing but
-// short calls: none may seem to have lasted for the time between two edges, and
-// at each edge it is in one call at the most.
+// short calls: none may seem to have lasted for the time between two edges, or
+// end after the edge that follows it, and at each edge it is in one call at the most.
 func TestEdges(t *testing.T) {
 	cfg := testConfig()
 	cfg.RingRecords, cfg.StackEvery = 1<<17, 0
@@ -32,12 +32,16 @@ func TestEdges(t *testing.T) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	of := func(c Call) bool { return c.PID == h.pid() && c.Number == unix.SYS_GETPPID }
-	calls, cut, long := 0, 0, 0
+	calls, cut, long, outside := 0, 0, 0, 0
 	for _, c := range r.calls {
 		if !of(c) {
 			continue
 		}
 		calls++
+		next := slices.IndexFunc(r.edges, func(e Tracing) bool { return e.Time > c.Start })
+		if next < 0 || r.edges[next].On || c.Start+int64(c.Duration) > r.edges[next].Time {
+			outside++
+		}
 		if c.Flags&FlagCut != 0 {
 			cut++
 		}
@@ -55,6 +59,9 @@ func TestEdges(t *testing.T) {
 	}
 	if cut > bursts || inFlight > bursts {
 		t.Errorf("%d calls cut and %d in flight at the edges of %d bursts", cut, inFlight, bursts)
+	}
+	if outside > 0 {
+		t.Errorf("%d calls end after the burst in which they began", outside)
 	}
 	// The thread may have had to wait for a processor in the middle of a call.
 	if long > 2 {

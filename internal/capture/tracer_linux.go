@@ -245,8 +245,11 @@ func (t *Tracer) tellAttached() {
 
 func (t *Tracer) tellDetached() {
 	t.read.attached = false
-	e := Tracing{Time: int64(t.until) + t.clock.offset}
-	e.InFlight = inFlight(t.obj.slots, t.since, t.until, t.clock.offset, 0)
+	// Taking the hooks away lasts longer than reading the clock before it: until the
+	// last return that came all were recorded.
+	until := max(t.until, t.read.merger.last)
+	e := Tracing{Time: int64(until) + t.clock.offset}
+	e.InFlight = inFlight(t.obj.slots, t.since, until, t.clock.offset, 0)
 	t.handler.Tracing(e)
 }
 

@@ -104,7 +104,27 @@ func (a *Analyzer) normalOf(c *hop.Closed, hops []*hop.Closed) *normal {
 	if a.cfg.follows(RuleSettled) {
 		hops = settled(hops)
 	}
+	if n := a.latest; n != nil && !n.combined && n.isStillOf(hops) {
+		return n
+	}
 	return a.newNormal(hops)
+}
+
+// isStillOf reports whether at most a tenth of some hops, in the order of time, are not in
+// the past. A past is not made anew for one hop: that is most of what judging costs.
+func (n *normal) isStillOf(hops []*hop.Closed) bool {
+	past, added := n.past.Hops(), 0
+	for _, h := range hops {
+		for len(past) > 0 && past[0].Hop.Start < h.Start {
+			past = past[1:]
+		}
+		if len(past) > 0 && past[0].Hop == h {
+			past = past[1:]
+		} else if added++; 10*added > len(hops) {
+			return false
+		}
+	}
+	return 10*n.past.Len() <= 11*len(hops)
 }
 
 func (a *Analyzer) newNormal(hops []*hop.Closed) *normal {

@@ -8,6 +8,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/plog"
 
+	"github.com/perfscope/perfscope/pkg/inference/thin"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 	"github.com/perfscope/perfscope/pkg/threadtrace/tracelog"
 	"github.com/perfscope/perfscope/testbed/agent"
@@ -55,21 +56,29 @@ func Rank(path string, q Question) (Ranks, error) {
 	if q.Slow.To <= q.Slow.From || q.Normal.To <= q.Normal.From {
 		return Ranks{}, errors.New("the normal and the slow phase must each end after they begin")
 	}
-	lists := tally{
-		question: q,
-		self:     list{}, inclusive: list{}, slow: list{}, normal: list{}, syscalls: list{}, wall: list{},
-	}
+	lists := newTally(q)
 	err := recording.Read(path, lists.add)
 	if err != nil && !errors.Is(err, recording.ErrTruncated) {
 		return Ranks{}, err
 	}
-	return Ranks{
-		CPUSelf:            lists.self.rank(q.Truth),
-		CPUInclusive:       lists.inclusive.rank(q.Truth),
-		CPUIncreaseNearest: lists.increase().rank(q.Truth),
-		SyscallTime:        lists.syscalls.rank(q.Truth),
-		Wall:               lists.wall.rank(q.Truth),
-	}, err
+	return lists.ranks(), err
+}
+
+// RankThin ranks the functions of thin recordings of services, which are of the
+// processes looked at. They do not tell in which call a thread computes, so that
+// SyscallTime is that of waits.
+func RankThin(services [][]*thin.Interval, q Question) Ranks {
+	lists := newTally(q)
+	for _, intervals := range services {
+		for _, i := range intervals {
+			for _, c := range i.Cells {
+				if c.Stack > 0 && int(c.Stack) <= len(i.Stacks) {
+					lists.see(i.Stacks[c.Stack-1].Frames, i.Start+(i.End-i.Start)/2, float64(c.Time), !c.Waiting, c.Waiting)
+				}
+			}
+		}
+	}
+	return lists.ranks()
 }
 
 // function is a line of such a list: equal names in two modules are two.
@@ -109,6 +118,21 @@ type tally struct {
 	self, inclusive, slow, normal, syscalls, wall list
 }
 
+func newTally(q Question) tally {
+	return tally{question: q, self: list{}, inclusive: list{}, slow: list{}, normal: list{}, syscalls: list{}, wall: list{}}
+}
+
+func (t *tally) ranks() Ranks {
+	truth := t.question.Truth
+	return Ranks{
+		CPUSelf:            t.self.rank(truth),
+		CPUInclusive:       t.inclusive.rank(truth),
+		CPUIncreaseNearest: t.increase().rank(truth),
+		SyscallTime:        t.syscalls.rank(truth),
+		Wall:               t.wall.rank(truth),
+	}
+}
+
 // increase is in nanoseconds per second.
 func (t *tally) increase() list {
 	l := list{}
@@ -141,21 +165,21 @@ func (t *tally) batch(b *threadtrace.Batch) {
 		if e.Kind != threadtrace.KindSample && e.Kind != threadtrace.KindBlocked || e.Stack == 0 || int(e.Stack) > len(b.Stacks) {
 			continue
 		}
-		t.event(e, b.Stacks[e.Stack-1].Frames)
+		t.see(b.Stacks[e.Stack-1].Frames, e.Time, float64(e.Duration), e.Kind == threadtrace.KindSample, e.Number != threadtrace.NoCall)
 	}
 }
 
-func (t *tally) event(e *threadtrace.Event, frames []threadtrace.Frame) {
-	slow, normal := t.question.Slow.contains(e.Time), t.question.Normal.contains(e.Time)
-	took := float64(e.Duration)
+// see counts a time at a stack, on a CPU or waiting, in a system call or not.
+func (t *tally) see(frames []threadtrace.Frame, at int64, took float64, onCPU, inCall bool) {
+	slow, normal := t.question.Slow.contains(at), t.question.Normal.contains(at)
 	near, known := nearest(frames)
-	if slow && known && e.Number != threadtrace.NoCall {
+	if slow && known && inCall {
 		t.syscalls[near] += took
 	}
 	if slow && known {
 		t.wall[near] += took
 	}
-	if e.Kind != threadtrace.KindSample {
+	if !onCPU {
 		return
 	}
 	if slow && known {

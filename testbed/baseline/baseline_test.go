@@ -9,6 +9,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/plog"
 
+	"github.com/perfscope/perfscope/pkg/inference/thin"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 	"github.com/perfscope/perfscope/pkg/threadtrace/tracelog"
 	"github.com/perfscope/perfscope/testbed/recording"
@@ -80,6 +81,24 @@ func write(t *testing.T, all []seen) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// intervals is what a thin recording of some processes has of it, a second each.
+func intervals(all []seen, pids map[int]bool) (out []*thin.Interval) {
+	for at := int64(0); at < 30; at++ {
+		i := &thin.Interval{Start: start + at*second, End: start + (at+1)*second}
+		for n, s := range all {
+			i.Stacks = append(i.Stacks, s.stack)
+			if at < s.from || at >= s.to || len(pids) > 0 && !pids[s.pid] {
+				continue
+			}
+			i.Cells = append(i.Cells, thin.Cell{
+				Thread: 1, Stack: uint32(n + 1), Number: max(0, s.call), Waiting: s.kind == threadtrace.KindBlocked, Time: s.times * second / 50,
+			})
+		}
+		out = append(out, i)
+	}
+	return out
 }
 
 func TestRank(t *testing.T) {
@@ -173,15 +192,19 @@ func TestRank(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := Rank(write(t, c.seen), Question{
+			q := Question{
 				PIDs: c.pids, Truth: []string{c.truth},
 				Normal: Span{start, start + 10*second}, Slow: Span{start + 10*second, start + 20*second},
-			})
+			}
+			got, err := Rank(write(t, c.seen), q)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if got != c.want {
 				t.Errorf("got %+v, want %+v", got, c.want)
+			}
+			if got := RankThin([][]*thin.Interval{intervals(c.seen, c.pids)}, q); got != c.want {
+				t.Errorf("of the thin recording: got %+v, want %+v", got, c.want)
 			}
 		})
 	}

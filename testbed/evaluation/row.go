@@ -97,10 +97,10 @@ func NewRow(sc scenario.Scenario, runs []Run) Row {
 		slices.Sort(seconds)
 		row.SecondsToFirst = seconds[len(seconds)/2]
 	}
-	row.Rank = middle(ranks)
+	row.Rank = Median(ranks)
 	row.Baselines = baseline.Ranks{
-		CPUSelf: middle(self), CPUInclusive: middle(inclusive),
-		CPUIncreaseNearest: middle(increase), SyscallTime: middle(calls),
+		CPUSelf: Median(self), CPUInclusive: Median(inclusive),
+		CPUIncreaseNearest: Median(increase), SyscallTime: Median(calls),
 	}
 	return row
 }
@@ -126,8 +126,8 @@ func place(rank int) int {
 	return rank
 }
 
-// middle is the median, of two the worse.
-func middle(ranks []int) int {
+// Median is the median rank, of two the worse; zero, which is not found, is the worst.
+func Median(ranks []int) int {
 	if len(ranks) == 0 {
 		return 0
 	}

@@ -53,15 +53,6 @@ func (g *Group) Set(controller, file, value string) error {
 	return os.WriteFile(filepath.Join(g.dir(controller), file), []byte(value), 0o644)
 }
 
-// Get reads a number from a file of it.
-func (g *Group) Get(controller, file string) (int64, error) {
-	data, err := os.ReadFile(filepath.Join(g.dir(controller), file))
-	if err != nil {
-		return 0, err
-	}
-	return strconv.ParseInt(strings.TrimSpace(string(data)), 10, 64)
-}
-
 // Remove removes it, once its processes have ended; those that have not are moved out.
 func (g *Group) Remove() error {
 	var errs []error

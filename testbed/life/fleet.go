@@ -122,13 +122,13 @@ func drawServer(r *rand.Rand, servers []string, count map[string]int) (string, b
 	return "", false
 }
 
-// OneOfEach is the first scenario of each server, of those named or of all, with
-// a portion of its load that is as large as it is asked for.
-func OneOfEach(servers []string, portion float64) (members []Member, err error) {
+// OneOfEach is the first scenario of each server, of those named or of all. The portion
+// of its load is the caller's to set.
+func OneOfEach(servers []string) (members []Member, err error) {
 	for _, sc := range scenario.All() {
 		known := slices.ContainsFunc(members, func(m Member) bool { return m.Scenario.Server == sc.Server })
 		if !known && (len(servers) == 0 || slices.Contains(servers, sc.Server)) {
-			members = append(members, Member{Name: sc.Server, Scenario: sc, Portion: portion, Exact: true})
+			members = append(members, Member{Name: sc.Server, Scenario: sc, Exact: true})
 		}
 	}
 	for _, name := range servers {

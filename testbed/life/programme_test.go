@@ -67,7 +67,7 @@ func TestPlansAreBounded(t *testing.T) {
 }
 
 func TestSteps(t *testing.T) {
-	members, err := OneOfEach([]string{"redis", "nginx"}, 0.3)
+	members, err := OneOfEach([]string{"redis", "nginx"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func TestSteps(t *testing.T) {
 			t.Errorf("%+v", h)
 		}
 	}
-	if _, err := OneOfEach([]string{"nobody"}, 1); err == nil {
+	if _, err := OneOfEach([]string{"nobody"}); err == nil {
 		t.Error("a server that is none is chosen")
 	}
 }

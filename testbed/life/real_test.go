@@ -55,13 +55,13 @@ func TestHappenings(t *testing.T) {
 	if os.Getenv("HAPPENINGS") == "all" {
 		names = nil
 	}
-	members, err := OneOfEach(names, 0.02)
+	members, err := OneOfEach(names)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, m := range members {
 		name := m.Name
-		m.Exact = false // once a second at least
+		m.Portion, m.Exact = 0.02, false // once a second at least
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			in, err := start(t.Context(), m)

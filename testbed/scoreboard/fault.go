@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"github.com/perfscope/perfscope/pkg/inference"
+	"github.com/perfscope/perfscope/pkg/inference/thin"
 	"github.com/perfscope/perfscope/testbed/agent"
+	"github.com/perfscope/perfscope/testbed/baseline"
 	"github.com/perfscope/perfscope/testbed/runner"
 	"github.com/perfscope/perfscope/testbed/scenario"
 )
@@ -40,6 +42,9 @@ type FaultRow struct {
 	Cause    string `json:"cause,omitempty"`
 	Innocent bool   `json:"innocent,omitempty"`
 	Hidden   bool   `json:"hidden,omitempty"`
+	// Baselines are the places of the true function by other means, in the first phase
+	// of a thin recording.
+	Baselines *baseline.Ranks `json:"baselines,omitempty"`
 }
 
 // Fault judges the recording of a scenario in a directory at several phases.
@@ -73,6 +78,14 @@ func Fault(sc scenario.Scenario, dir string, phases []time.Duration, newJudge fu
 		}
 		row.assess(sc, after, labels.Onset.Add(phase).UnixNano())
 		rows = append(rows, row)
+	}
+	if IsThin(labels.Recording) && len(rows) > 0 {
+		var intervals [][]*thin.Interval
+		for _, s := range services {
+			intervals = append(intervals, s.Intervals)
+		}
+		ranks := baseline.RankThin(intervals, labels.Question(sc.Truth))
+		rows[0].Baselines = &ranks
 	}
 	return rows, nil
 }

@@ -5,14 +5,14 @@ import (
 	"io"
 )
 
-// Markdown writes the part of docs/accuracy.md that the scoreboard measures: faults
+// Markdown writes the part of docs/accuracy.md that has no line for each scenario: faults
 // at every phase of the hops, healthy life, and whether the rate of false alarms that
 // is asked for is kept.
 func (b *Board) Markdown(w io.Writer) {
 	fmt.Fprint(w, `
 ## At every phase of the hops
 
-The tables above are one judgement of each recording. A fault begins anywhere in a hop, so `+"`make scoreboard`"+` judges each thin recording of `+"`testbed/corpus`"+` at five phases; n counts recordings times phases, shares are of n.
+The same judgements one by one, as `+"`make scoreboard`"+` prints them: n counts recordings times phases, shares are of n.
 
 | half | n | detected | first | top 3 | top 5 | mean rank | median seconds | pattern | onset within a hop |
 |---|---|---|---|---|---|---|---|---|---|

@@ -1,12 +1,10 @@
 // Command eval runs the scenarios, prints where the true function was ranked
-// and where other means would have ranked it, and writes testbed/out/eval.json
-// and, after a run of all of them, docs/accuracy.md. Names as arguments choose
-// scenarios.
+// and where other means would have ranked it, and writes testbed/out/eval.json.
+// Names as arguments choose scenarios.
 package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -21,7 +19,6 @@ import (
 	"github.com/perfscope/perfscope/testbed/replay"
 	"github.com/perfscope/perfscope/testbed/runner"
 	"github.com/perfscope/perfscope/testbed/scenario"
-	"github.com/perfscope/perfscope/testbed/scoreboard"
 )
 
 func main() {
@@ -45,8 +42,7 @@ func main() {
 			return false, fmt.Errorf("-burst needs -recorded, and at most %v", replay.BurstPeriod)
 		}
 		e := eval{ctx: ctx, options: o, recorded: *recorded, burst: *burst, runs: max(*runs, 1), parallel: max(*parallel, 1)}
-		whole := len(chosen) == len(scenario.All())
-		return true, e.all(chosen, whole)
+		return true, e.all(chosen)
 	})
 }
 
@@ -59,7 +55,7 @@ type eval struct {
 }
 
 // all runs the scenarios; one that fails does not end it.
-func (e *eval) all(chosen []scenario.Scenario, whole bool) error {
+func (e *eval) all(chosen []scenario.Scenario) error {
 	if e.parallel > 1 {
 		chosen = apart(chosen)
 		e.options.Turn = make(chan struct{}, 1)
@@ -111,9 +107,6 @@ func (e *eval) all(chosen []scenario.Scenario, whole bool) error {
 		return e.ctx.Err()
 	}
 	fmt.Println("\nResult: testbed/out/eval.json")
-	if whole && failed == nil {
-		return e.document(done(rows))
-	}
 	return failed
 }
 
@@ -180,37 +173,6 @@ func (e *eval) run(sc scenario.Scenario) (evaluation.Run, error) {
 	var err error
 	run.Baselines, err = baseline.Rank(run.Result.Labels.Recording, run.Result.Labels.Question(sc.Truth))
 	return run, err
-}
-
-// document writes docs/accuracy.md, with the healthy runs and the scoreboard of the
-// last time, if there are any.
-func (e *eval) document(rows []evaluation.Row) error {
-	var healthy []evaluation.HealthyRow
-	var board scoreboard.Board
-	if err := errors.Join(e.load("healthy.json", &healthy), e.load("scoreboard.json", &board)); err != nil {
-		return err
-	}
-	file, err := os.Create(filepath.Join(filepath.Dir(e.options.Config), "..", "docs", "accuracy.md"))
-	if err != nil {
-		return err
-	}
-	evaluation.Markdown(file, rows, healthy)
-	if len(board.Rows) > 0 {
-		board.Markdown(file)
-	}
-	return file.Close()
-}
-
-// load reads what an earlier run left, if it ran.
-func (e *eval) load(name string, into any) error {
-	data, err := os.ReadFile(filepath.Join(e.options.Out, name))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(data, into)
 }
 
 func choose(names []string, quick bool, split scenario.Split) ([]scenario.Scenario, error) {

@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"time"
 
@@ -106,20 +107,26 @@ func runAll(ctx context.Context, chosen []scenario.Scenario, o runner.Options, r
 	return printRows(rows) && failed == nil, failed
 }
 
-// togetherName is what the directory and the row of servers side by side are
-// called; portion of the rate of a scenario's load is what each gets: a dozen of
-// them share the processors.
-const (
-	togetherName = "together"
-	portion      = 0.3
-)
+// togetherName is what the directory and the row of servers side by side are called.
+const togetherName = "together"
+
+// portion of the rate of a scenario's load is what each of so many servers gets: a
+// processor bears what five of the scenarios ask for, and three tenths of one are enough
+// to judge its server by.
+func portion(servers int) float64 {
+	const perCPU, most = 5, 0.3
+	return min(most, perCPU*float64(runtime.NumCPU())/float64(max(1, servers)))
+}
 
 // runTogether runs the servers named, or all, side by side; nothing but their
 // loads changes.
 func runTogether(ctx context.Context, servers []string, length time.Duration, o runner.Options) (bool, error) {
-	members, err := life.OneOfEach(servers, portion)
+	members, err := life.OneOfEach(servers)
 	if err != nil {
 		return false, err
+	}
+	for i := range members {
+		members[i].Portion = portion(len(members))
 	}
 	seed := rand.Uint64() //nolint:gosec // no secret
 	fmt.Printf("seed %d\n", seed)

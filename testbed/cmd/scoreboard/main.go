@@ -44,6 +44,7 @@ type options struct {
 	check, freeze bool
 	calibrate     bool
 	rates         []float64
+	document      string
 	verbose       bool
 }
 
@@ -59,6 +60,7 @@ func main() {
 	flag.BoolVar(&o.check, "check", false, "fail when a figure is worse than the frozen one")
 	flag.BoolVar(&o.freeze, "freeze", false, "freeze the figures")
 	flag.BoolVar(&o.calibrate, "calibrate", false, "judge life once more for each of several rates of false alarms that are asked for (minutes)")
+	flag.StringVar(&o.document, "document", "", "write the page of the accuracy to this `file`")
 	flag.BoolVar(&o.verbose, "v", false, "print every row")
 	flag.Usage = func() {
 		fmt.Fprint(flag.CommandLine.Output(), about)
@@ -77,8 +79,8 @@ func run(o options, out, progress io.Writer) error {
 		return fmt.Errorf("unexpected argument %q; -corpus says where the recordings are", flag.Arg(0))
 	case o.phases < 1 || o.phases > 100:
 		return fmt.Errorf("%d phases, 1 to 100 make sense", o.phases)
-	case (o.check || o.freeze) && (o.only != "" || o.service != "" || o.without != ""):
-		return errors.New("frozen figures are those of a whole corpus and judge; leave out -only, -service and -without")
+	case (o.check || o.freeze || o.document != "") && (o.only != "" || o.service != "" || o.without != ""):
+		return errors.New("frozen figures and the page are those of a whole corpus and judge; leave out -only, -service and -without")
 	}
 	cfg := inference.DefaultConfig()
 	for _, r := range list(o.without) {
@@ -122,6 +124,12 @@ func run(o options, out, progress io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "Result: %s\n", o.out)
+	if o.document != "" {
+		if err := document(&board, o.document); err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "Page: %s\n", o.document)
+	}
 	return compare(&board, filepath.Join(folders[0], scoreboard.FrozenName), o.check, o.freeze, out)
 }
 
