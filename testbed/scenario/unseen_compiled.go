@@ -66,7 +66,7 @@ func feedsReader() Scenario {
 					})
 					return func() { leave(); end() }, nil
 				},
-				Stop:  stop,
+				Stop: stop,
 			}, nil
 		},
 	}
