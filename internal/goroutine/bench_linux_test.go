@@ -47,6 +47,32 @@ func BenchmarkLook(b *testing.B) {
 	}
 }
 
+// BenchmarkAgain is another look at goroutines that are followed, of which none has moved.
+func BenchmarkAgain(b *testing.B) {
+	self, err := os.Executable()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, many := range []int{8, 32} {
+		b.Run(fmt.Sprint(many), func(b *testing.B) {
+			mem := memory{&rootfs.Door{}, start(b, self, many)}
+			table := locate(b, stack.NewUnwinder(stack.Options{}), mem)
+			look, err := table.Look(mem, rand.New(rand.NewPCG(1, 2)))
+			if err != nil {
+				b.Fatal(err)
+			}
+			runtime.GC()
+			begun := cpuTime()
+			for b.Loop() {
+				if _, err := table.Again(mem, look.Stacks[:min(many, len(look.Stacks))]); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64((cpuTime()-begun).Nanoseconds())/1e3/float64(b.N), "cpu-us/op")
+		})
+	}
+}
+
 func cpuTime() time.Duration {
 	var u unix.Rusage
 	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {

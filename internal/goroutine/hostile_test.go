@@ -155,6 +155,20 @@ func FuzzLook(f *testing.F) {
 			if err == nil && (len(look.Stacks) > MaxStacks || look.Read > MaxSlots) {
 				t.Errorf("%d stacks of %d", len(look.Stacks), look.Read)
 			}
+			if err != nil {
+				continue
+			}
+			for i := range look.Stacks {
+				look.Stacks[i].SP += uint64(i % 2) // some have moved
+			}
+			mem.bytes, mem.pieces = 0, 0
+			now, err := table.Again(mem, look.Stacks)
+			if mem.bytes > 1<<20 || mem.pieces > 3*MaxStacks {
+				t.Errorf("another look takes %d bytes in %d pieces", mem.bytes, mem.pieces)
+			}
+			if err == nil && len(now) != len(look.Stacks) {
+				t.Errorf("%d of %d", len(now), len(look.Stacks))
+			}
 		}
 	})
 }

@@ -11,6 +11,8 @@ import (
 type layout struct {
 	sp, pc, self, bp                       int
 	status, goid, waitSince, creator, size int
+	// turns is a counter of one byte.
+	turns int
 }
 
 // layouts are those of the Go releases from a minor version on, the newest first;
@@ -19,9 +21,9 @@ var layouts = []struct {
 	minor int
 	layout
 }{
-	{26, layout{sp: 56, pc: 64, self: 72, bp: 96, status: 144, goid: 152, waitSince: 168, creator: 288, size: 296}},
-	{25, layout{sp: 56, pc: 64, self: 72, bp: 96, status: 144, goid: 152, waitSince: 168, creator: 280, size: 288}},
-	{23, layout{sp: 56, pc: 64, self: 72, bp: 104, status: 152, goid: 160, waitSince: 176, creator: 288, size: 296}},
+	{26, layout{sp: 56, pc: 64, self: 72, bp: 96, status: 144, goid: 152, waitSince: 168, creator: 288, size: 296, turns: 191}},
+	{25, layout{sp: 56, pc: 64, self: 72, bp: 96, status: 144, goid: 152, waitSince: 168, creator: 280, size: 288, turns: 191}},
+	{23, layout{sp: 56, pc: 64, self: 72, bp: 104, status: 152, goid: 160, waitSince: 176, creator: 288, size: 296, turns: 199}},
 }
 
 // layoutOf is that of a Go version ("go1.24.3", "go1.26rc1", "devel go1.27-…"). A
@@ -69,6 +71,9 @@ type Goroutine struct {
 	PC, SP, BP uint64
 	// Creator is the address behind the go statement that made it.
 	Creator uint64
+	// Turns counts, modulo 256, how often it gave up its CPU: two looks that find the same
+	// number find it in the same wait.
+	Turns uint8
 	// Since is when the runtime noticed that it waits, in nanoseconds of
 	// CLOCK_MONOTONIC; zero when it has not noticed yet.
 	Since int64
@@ -89,7 +94,7 @@ func (l *layout) parse(data []byte, at uint64) (Goroutine, bool) {
 	low, high := word(0), word(8)
 	g := Goroutine{
 		ID: word(l.goid), PC: word(l.pc), SP: word(l.sp), BP: word(l.bp), Creator: word(l.creator), Since: int64(word(l.waitSince)), //nolint:gosec // as it is
-		at: at, high: high, status: binary.LittleEndian.Uint32(data[l.status:]) &^ statusScan,
+		Turns: data[l.turns], at: at, high: high, status: binary.LittleEndian.Uint32(data[l.status:]) &^ statusScan,
 	}
 	switch {
 	case g.status > newestStatus:

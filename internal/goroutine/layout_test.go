@@ -75,6 +75,7 @@ func layoutIn(t *testing.T, program string) layout {
 	l := layout{
 		sp: g["sched"] + buf["sp"], pc: g["sched"] + buf["pc"], self: g["sched"] + buf["g"], bp: g["sched"] + buf["bp"],
 		status: g["atomicstatus"], goid: g["goid"], waitSince: g["waitsince"], creator: g["gopc"],
+		turns: g["trackingSeq"],
 	}
 	l.size = l.creator + 8 // no more of it is read
 	if g["stack"] != 0 {

@@ -59,13 +59,29 @@ func park(receivers int) {
 	go waitForGroup()
 	go sleepLong()
 	go waitForConnection()
-	for !allWait() {
-		time.Sleep(time.Millisecond)
+	steps := make(chan int)
+	go waitInTurns(steps)
+	for in := bufio.NewReader(os.Stdin); ; steps <- 1 {
+		for !allWait() {
+			time.Sleep(time.Millisecond)
+		}
+		fmt.Println("parked")
+		if _, err := in.ReadByte(); err != nil { // the parent is gone
+			os.Exit(0)
+		}
 	}
-	fmt.Println("parked")
-	_, _ = bufio.NewReader(os.Stdin).ReadByte() // until the parent is gone
-	os.Exit(0)
 }
+
+// waitInTurns waits for steps, now here, now there.
+func waitInTurns(steps chan int) {
+	for {
+		<-steps
+		waitElsewhere(steps)
+	}
+}
+
+//go:noinline
+func waitElsewhere(steps chan int) { <-steps }
 
 // allWait reports whether no goroutine but this one runs, or could.
 func allWait() bool {
@@ -123,6 +139,12 @@ func (m memory) Read(ranges []goroutine.Range) ([][]byte, error) {
 
 // start runs a program until the test ends, and waits until its goroutines wait.
 func start(t testing.TB, program string, receivers int) int32 {
+	pid, _ := startInTurns(t, program, receivers)
+	return pid
+}
+
+// startInTurns does that, too; step has waitInTurns go on to its next wait.
+func startInTurns(t testing.TB, program string, receivers int) (pid int32, step func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, program)
@@ -143,10 +165,22 @@ func start(t testing.TB, program string, receivers int) int32 {
 		cancel()
 		_ = cmd.Wait()
 	})
-	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || strings.TrimSpace(line) != "parked" {
-		t.Fatalf("the child says %q, %v", line, err)
+	lines := bufio.NewReader(out)
+	waits := func() {
+		t.Helper()
+		if line, err := lines.ReadString('\n'); err != nil || strings.TrimSpace(line) != "parked" {
+			t.Fatalf("the child says %q, %v", line, err)
+		}
 	}
-	return int32(cmd.Process.Pid) //nolint:gosec // a pid
+	waits()
+	step = func() {
+		t.Helper()
+		if _, err := in.Write([]byte{1}); err != nil {
+			t.Fatal(err)
+		}
+		waits()
+	}
+	return int32(cmd.Process.Pid), step //nolint:gosec // a pid
 }
 
 // locate finds the goroutines of a process, as the receiver does.
@@ -219,6 +253,7 @@ func TestWaitsOfAnotherProcess(t *testing.T) {
 				"waitInSend": {threadtrace.WaitChanSend}, "waitForMutex": {threadtrace.WaitMutex}, "waitInSelect": {threadtrace.WaitSelect},
 				"waitForCond": {threadtrace.WaitCond}, "waitForGroup": {threadtrace.WaitGroup}, "sleepLong": {threadtrace.WaitSleep},
 				"waitForConnection": {threadtrace.WaitIO}, "waitToRead": {threadtrace.WaitReadLock},
+				"waitInTurns": {threadtrace.WaitChanReceive},
 			}
 			if got := waitsOf(t, u, mem.pid, look); !maps.EqualFunc(got, want, slices.Equal) {
 				t.Errorf("waits are\n%v, want\n%v", got, want)
@@ -289,4 +324,57 @@ func (c *counting) Read(ranges []goroutine.Range) ([][]byte, error) {
 		c.bytes += r.Size
 	}
 	return c.memory.Read(ranges)
+}
+
+// TestOneWaitAfterAnother looks at a goroutine again and again: in the same wait, in another
+// one elsewhere, and in another one at the first place.
+func TestOneWaitAfterAnother(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, step := startInTurns(t, self, 0)
+	mem := memory{&rootfs.Door{}, pid}
+	u := stack.NewUnwinder(stack.Options{})
+	table := locate(t, u, mem)
+	look, err := table.Look(mem, rand.New(rand.NewPCG(1, 2)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	innermost := func(g *goroutine.Goroutine) string {
+		st, err := u.Unwind(pid, stack.Registers{IP: g.PC, SP: g.SP, BP: g.BP}, stack.Copy{Bytes: g.Stack})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range st.Frames {
+			if name, ours := strings.CutPrefix(f.Function, "github.com/perfscope/perfscope/internal/goroutine_test."); ours {
+				return name
+			}
+		}
+		return ""
+	}
+	at := slices.IndexFunc(look.Stacks, func(g goroutine.Goroutine) bool { return innermost(&g) == "waitInTurns" })
+	if at < 0 {
+		t.Fatal("it is not seen")
+	}
+	first := look.Stacks[at]
+	again := func() goroutine.Now {
+		t.Helper()
+		now, err := table.Again(mem, []goroutine.Goroutine{first})
+		if err != nil || len(now) != 1 || !now[0].Waits || now[0].Gone || now[0].ID != first.ID {
+			t.Fatalf("%+v, %v", now, err)
+		}
+		return now[0]
+	}
+	if now := again(); now.Turns != first.Turns || now.SP != first.SP {
+		t.Errorf("the same wait is %+v, was %+v", now, first)
+	}
+	step()
+	if now := again(); now.Turns == first.Turns || now.SP == first.SP || innermost(&now.Goroutine) != "waitElsewhere" {
+		t.Errorf("it is in %s, turn %d after %d", innermost(&now.Goroutine), now.Turns, first.Turns)
+	}
+	step()
+	if now := again(); now.Turns == first.Turns || now.SP != first.SP {
+		t.Errorf("another wait at the first place is turn %d after %d, at %#x after %#x", now.Turns, first.Turns, now.SP, first.SP)
+	}
 }

@@ -150,10 +150,14 @@ func (a *Analyzer) AddBatch(b *threadtrace.Batch) {
 		} else {
 			e.Stack, place = 0, 0
 		}
-		a.slow.see(b.ThreadID, &e, place, a.bursts.recorded(e.End()))
 		if at := e.End(); h == nil || at < h.Start || at >= h.End {
 			h = a.hopAt(at)
 		}
+		if _, followed := e.Followed(); followed {
+			a.slow.follow(b.ThreadID, &e)
+			continue // its time is in the sum of its creator's
+		}
+		a.slow.see(b.ThreadID, &e, place, a.bursts.recorded(e.End()))
 		if th != nil && len(a.bursts.edges) > 0 {
 			a.bursts.breakBefore(th, e.End(), emit)
 		}

@@ -115,9 +115,10 @@ const (
 
 // slowRequests follows the requests of a service.
 type slowRequests struct {
-	pool   *tail.Pool // nil when switched off
-	units  tail.Units
-	period float64
+	pool       *tail.Pool // nil when switched off
+	units      tail.Units
+	goroutines tail.Goroutines
+	period     float64
 	// delay is for how long threads waited for a CPU once a recorded wait was over, in
 	// nanoseconds.
 	delay float64
@@ -145,7 +146,7 @@ func newSlowRequests(cfg Config, stacks *frames.Table, classes *threadtrace.Clas
 	}
 	pool := tail.NewPool(int64(cfg.Window))
 	pool.Mixed, pool.RolesOnly = !cfg.follows(RuleSlowApart), !cfg.follows(RuleKindsByCalls)
-	return slowRequests{pool: pool, units: tail.Units{Sights: tail.Sights{Stacks: stacks, Classes: classes}}, kinds: map[string]*slowKind{}}
+	return slowRequests{pool: pool, units: tail.Units{Sights: tail.Sights{Stacks: stacks, Classes: classes}}, goroutines: tail.Goroutines{Stacks: stacks}, kinds: map[string]*slowKind{}}
 }
 
 // AddRequests takes requests that are over. They must come within ten seconds of their
@@ -235,7 +236,9 @@ func (s *slowRequests) see(thread int32, e *threadtrace.Event, place uint32, rec
 	told.Stack = sight.Stack
 	if s.pool.TakesUnits(e.Time) {
 		s.units.See(thread, &told, &sight, recorded, s.pool.Add)
-		return
+		if thread < 0 || !s.pool.HasRequests(e.Time) {
+			return // where goroutines wait is told by those that are followed
+		}
 	}
 	switch {
 	case e.Kind == threadtrace.KindCall || e.Kind == threadtrace.KindInFlight:
@@ -248,6 +251,13 @@ func (s *slowRequests) see(thread int32, e *threadtrace.Event, place uint32, rec
 	}
 	for _, t := range sight.Seen {
 		s.pool.See(tail.Sighting{Time: e.Time, Duration: t.Time, Thread: thread, Stack: t.Stack, Number: t.Number, Waiting: t.Waiting})
+	}
+}
+
+// follow takes a wait of a single goroutine.
+func (s *slowRequests) follow(creator int32, e *threadtrace.Event) {
+	if s.pool != nil {
+		s.goroutines.See(creator, e, s.pool.Add)
 	}
 }
 
@@ -290,7 +300,7 @@ func (s *slowRequests) judge(a *Analyzer, c *hop.Closed) {
 	}
 	s.calls = 0
 	seen := tail.Seen{Seconds: c.CallSeconds, CPU: c.CPUTotal / 1e9 * c.Seconds, RunDelay: delay / 1e9 * c.Seconds}
-	if s.pool.HasSpans(c.End) {
+	if s.pool.HasRequests(c.End) {
 		until, seen.Seconds = until-spansLate, c.Seconds
 	}
 	if !s.pool.TakesUnits(c.End) {
@@ -298,6 +308,7 @@ func (s *slowRequests) judge(a *Analyzer, c *hop.Closed) {
 	}
 	s.pool.Sweep(until, seen)
 	s.units.Forget(func(thread int32) bool { return a.threads[thread] == nil })
+	s.goroutines.Forget(c.End - int64(a.cfg.Window))
 	s.now = s.now[:0:0]
 	if s.period <= 0 {
 		return
@@ -308,7 +319,12 @@ func (s *slowRequests) judge(a *Analyzer, c *hop.Closed) {
 	// A variant has something to tell when that is not what is told of all of its kind.
 	slices.SortStableFunc(found, func(a, b tail.Contrast) int { return cmp.Compare(a.Variant.Role, b.Variant.Role) })
 	first := map[string]string{}
+	// What threads do for goroutines are pieces of what those do.
+	whole := slices.ContainsFunc(found, func(c tail.Contrast) bool { return c.Goroutines && c.Explained >= explains })
 	for i := range found {
+		if c := &found[i]; whole && !c.Spans && !c.Goroutines {
+			continue
+		}
 		t := a.describeTail(&found[i], c)
 		of := found[i].Variant.Role
 		switch {
@@ -375,6 +391,6 @@ func (s *slowRequests) bytes() int64 {
 	if s.pool == nil {
 		return 0
 	}
-	const perThread = 1024
-	return s.pool.Bytes() + perThread*int64(s.units.Len())
+	const perThread, perGoroutine = 1024, 48
+	return s.pool.Bytes() + perThread*int64(s.units.Len()) + perGoroutine*int64(s.goroutines.Len())
 }

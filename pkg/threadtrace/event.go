@@ -5,7 +5,10 @@
 // reads it; it knows neither eBPF nor the Collector.
 package threadtrace
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Kind tells what an Event is.
 type Kind uint8
@@ -49,7 +52,8 @@ type Event struct {
 	// the waits of goroutines.
 	Number int32
 	// Return is the call's return value, negative errno on failure,
-	// saturated to 32 bits. Zero when the call has not returned.
+	// saturated to 32 bits. Zero when the call has not returned. Of a wait of one
+	// goroutine, see Followed, it is which one.
 	Return int32
 	// Stack indexes Batch.Stacks, counted from one; zero is no stack.
 	Stack uint32
@@ -57,7 +61,8 @@ type Event struct {
 	// Cut is set on a call of which only the part inside a burst of tracing
 	// was seen. Of a KindCall it is the last part: Time is when the tracing
 	// began. Of a KindInFlight it is the first: the tracing ended at its End,
-	// and its return will not be seen.
+	// and its return will not be seen. It is set on a wait of one goroutine
+	// before which that was not seen all the time.
 	Cut bool
 	// Population is set on a KindBlocked that sums up the goroutines of a creator
 	// which wait at one place: it is how many goroutines that creator has, saturated
@@ -73,6 +78,20 @@ func (e Event) End() int64 {
 		return e.Time + e.Duration
 	}
 	return e.Time
+}
+
+// Followed reports whether the event is a wait of one goroutine that is followed from
+// wait to wait, and which one of its process: a KindBlocked whose Time is when it was last
+// seen in that wait, Elapsed since when. The time that goroutines wait is that of the
+// sums of their creators, so Duration is zero.
+func (e Event) Followed() (id int32, ok bool) {
+	return e.Return, e.Kind == KindBlocked && e.Return != 0
+}
+
+// GoroutineID is a goroutine's identifier as events have it, never zero. It tells those of
+// a process apart that are alive at a time.
+func GoroutineID(id uint64) int32 {
+	return int32(id%math.MaxInt32) + 1 //nolint:gosec // bounded
 }
 
 // Failed reports whether the call returned an errno.

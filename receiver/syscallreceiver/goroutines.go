@@ -46,6 +46,9 @@ type goroutines struct {
 	// there is now.
 	allowance time.Duration
 	left      atomic.Int64
+	// turn is the target whose goroutines are followed, until when.
+	turn  *target
+	until time.Time
 }
 
 // parked is what is known of the goroutines of one process. Only one look at a
@@ -64,6 +67,11 @@ type parked struct {
 	creators map[uint64]string
 	roles    map[string]int32
 	next     uint32
+	// followed are the goroutines that are followed, follows whether there are any, read
+	// when they were looked at last.
+	followed []*followed
+	follows  atomic.Bool
+	read     int64
 }
 
 func newGoroutines(cfg *Config, g *gatherer, door *rootfs.Door, logger *zap.Logger) *goroutines {
@@ -76,15 +84,37 @@ func newGoroutines(cfg *Config, g *gatherer, door *rootfs.Door, logger *zap.Logg
 
 // run looks until the context ends.
 func (n *goroutines) run(ctx context.Context) {
-	ticker := time.NewTicker(n.interval)
+	ticker, following := time.NewTicker(n.interval), time.NewTicker(followInterval)
 	defer ticker.Stop()
+	defer following.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 			n.tick()
+		case <-following.C:
+			n.followTick()
 		}
+	}
+}
+
+// followTick has the goroutines that are followed looked at again, as long as enough CPU
+// time is left for the next look at all.
+func (n *goroutines) followTick() {
+	if n.turn != nil && n.turn.parked.follows.Load() && n.left.Load() > int64(n.allowance) {
+		n.g.symbols.lookAtGoroutines(n.turn, n.again)
+	}
+}
+
+// takeTurns has the goroutines of each of the targets followed for a while.
+func (n *goroutines) takeTurns(targets []*target) {
+	at := slices.Index(targets, n.turn)
+	switch {
+	case len(targets) == 0:
+		n.turn = nil
+	case at < 0 || len(targets) > 1 && time.Now().After(n.until):
+		n.turn, n.until = targets[(at+1)%len(targets)], time.Now().Add(followTurn)
 	}
 }
 
@@ -106,13 +136,16 @@ func (n *goroutines) tick() {
 		}
 	}
 	n.g.mu.Unlock()
+	n.takeTurns(targets)
 	for _, t := range targets {
-		n.g.symbols.lookAtGoroutines(t, n.look)
+		turn := t == n.turn
+		n.g.symbols.lookAtGoroutines(t, func(t *target) { n.look(t, turn) })
 	}
 }
 
-// look is done by a worker that may be held up by this process.
-func (n *goroutines) look(t *target) {
+// look is done by a worker that may be held up by this process. turn is set when it is
+// the target's turn to have its goroutines followed.
+func (n *goroutines) look(t *target, turn bool) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	begun := threadCPUTime()
@@ -121,6 +154,10 @@ func (n *goroutines) look(t *target) {
 	if p.creators == nil || p.epoch != epoch {
 		p.epoch, p.table, p.wait, p.until, p.last = epoch, nil, 0, time.Time{}, 0
 		p.creators, p.roles = map[uint64]string{}, map[string]int32{}
+		p.unfollow()
+	}
+	if !turn {
+		p.unfollow()
 	}
 	mem := targetMemory{n.door, t.pid}
 	if p.table == nil {
@@ -142,12 +179,16 @@ func (n *goroutines) look(t *target) {
 	if err != nil {
 		if errors.Is(err, goroutine.ErrNotFound) {
 			p.table = nil
+			p.unfollow()
 		}
 		n.g.stats.goroutineLook(lookFailed)
 		return
 	}
 	n.g.stats.goroutineLook(lookDone)
 	n.tell(t, p, n.waitsIn(t.pid, p, look))
+	if turn {
+		n.follow(t, p, look)
+	}
 }
 
 // locate finds the goroutines of a process.
@@ -193,16 +234,8 @@ func (n *goroutines) waitsIn(pid int32, p *parked, look *goroutine.Look) []*goro
 	now := monotonic()
 	for i := range look.Stacks {
 		g := &look.Stacks[i]
-		creator := n.creator(pid, p, g.Creator)
-		if g.ID != mainGoroutine && strings.HasPrefix(creator, "runtime.") {
-			continue // the runtime's own
-		}
-		st, err := n.g.symbols.unwind.Unwind(pid, stack.Registers{IP: g.PC, SP: g.SP, BP: g.BP}, stack.Copy{Bytes: g.Stack})
-		if err != nil || len(st.Frames) == 0 {
-			continue
-		}
-		number, ok := goroutine.WaitOf(&st)
-		if !ok || !slices.ContainsFunc(st.Frames, func(f threadtrace.Frame) bool { return f.Origin != threadtrace.OriginRuntime }) {
+		creator, st, number, ok := n.place(pid, p, g)
+		if !ok {
 			continue
 		}
 		at := place{creator, number, &st.Frames[0]} // the unwinder gives the same frames again

@@ -5,6 +5,8 @@ package syscallreceiver
 import (
 	"os"
 	"runtime"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -46,7 +48,7 @@ func TestGoroutinesOfThisProcess(t *testing.T) {
 		for _, of := range tg.threads {
 			of.events = nil
 		}
-		n.look(tg)
+		n.look(tg, false)
 		if th, e = waitOf(tg, "waitForNobody"); e.Duration >= many*int64(time.Second) {
 			break
 		}
@@ -66,15 +68,15 @@ func TestGoroutinesOfThisProcess(t *testing.T) {
 	// What was found out of another program says nothing of the next one.
 	tg.epoch.Add(1)
 	tg.parked.creators[1] = "of the program before"
-	n.look(tg)
+	n.look(tg, false)
 	if tg.parked.creators[1] != "" || tg.parked.table == nil {
 		t.Error("it is kept across an exec")
 	}
 	// A process in which they are not found is left alone for a while.
 	tg.epoch.Add(1)
 	n.g.symbols.unwind = &fakeUnwinder{}
-	n.look(tg)
-	n.look(tg)
+	n.look(tg, false)
+	n.look(tg, false)
 	if got := g.stats.goroutines[lookUnlocated].Load(); got != 1 || tg.parked.until.IsZero() {
 		t.Errorf("it is tried %d times", got)
 	}
@@ -136,5 +138,128 @@ func TestCreatorsAreBounded(t *testing.T) {
 	}
 	if len(seen) != maxCreators+1 || len(p.roles) != maxCreators {
 		t.Errorf("%d identifiers", len(seen))
+	}
+}
+
+// TestGoroutinesAreFollowed follows one of this process from one wait to the next.
+func TestGoroutinesAreFollowed(t *testing.T) {
+	steps := make(chan int)
+	defer close(steps)
+	go waitHereAndThere(steps)
+	now := time.Now().UnixNano()
+	g := &gatherer{
+		cfg: createDefaultConfig().(*Config), stats: newStats(nil), arch: runtime.GOARCH, targets: map[int32]*target{},
+		now: func() int64 { return now },
+	}
+	g.symbols = newSymbols(stack.NewUnwinder(stack.Options{}), nil, g.stats, zap.NewNop())
+	tg := g.target(int32(os.Getpid())) //nolint:gosec // a pid
+	n := newGoroutines(g.cfg, g, &rootfs.Door{}, zap.NewNop())
+	if _, err := n.locate(targetMemory{n.door, tg.pid}); err != nil {
+		if os.Getenv("CI") == "" {
+			t.Skipf("this process may not read its own memory: %v", err)
+		}
+		t.Fatal(err)
+	}
+	follows := func(function string) *followed {
+		for _, f := range tg.parked.followed {
+			at := slices.IndexFunc(f.stack.Frames, func(f threadtrace.Frame) bool { return f.Origin != threadtrace.OriginRuntime })
+			if f.waits && strings.HasSuffix(f.stack.Frames[at].Function, "."+function) {
+				return f
+			}
+		}
+		return nil
+	}
+	until := func(function string, look func()) {
+		t.Helper()
+		for range 1000 {
+			now += int64(followInterval)
+			if look(); follows(function) != nil {
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+		t.Fatalf("it is not seen in %s", function)
+	}
+	until("waitHereAndThere", func() { n.look(tg, true) })
+	n.again(tg)
+	f := follows("waitHereAndThere")
+	id, begun := threadtrace.GoroutineID(f.ID), f.since
+	for range 5 {
+		now += int64(followInterval)
+		n.again(tg)
+	}
+	steps <- 1
+	until("waitThere", func() { n.again(tg) })
+	steps <- 1
+	until("waitHereAndThere", func() { n.again(tg) })
+	var waits []threadtrace.Event
+	for _, th := range tg.threads {
+		for _, e := range th.events {
+			if is, ok := e.Followed(); ok && is == id {
+				waits = append(waits, e)
+			}
+		}
+	}
+	// The first is told of when it is seen, and when it is over.
+	if len(waits) != 3 {
+		t.Fatalf("waits are %+v", waits)
+	}
+	first, second := waits[1], waits[2]
+	if first.Time-first.Elapsed != begun || first.Elapsed < 5*int64(followInterval) || !first.Cut || first.Duration != 0 || first.Number != threadtrace.WaitChanReceive {
+		t.Errorf("the first wait is %+v", first)
+	}
+	if second.Time-second.Elapsed <= first.Time || second.Cut {
+		t.Errorf("the second wait is %+v, after %+v", second, first)
+	}
+	if st, _ := tg.parkedStacks.get(second.Stack); !slices.ContainsFunc(st.Frames, func(f threadtrace.Frame) bool { return strings.HasSuffix(f.Function, ".waitThere") }) {
+		t.Errorf("the second wait is at %+v", st)
+	}
+	// Where a look comes late what it does between two waits is what was seen of it.
+	now += 5 * int64(followInterval)
+	steps <- 1
+	until("waitThere", func() { n.again(tg) })
+	left := int64(0)
+	for _, th := range tg.threads {
+		for _, e := range th.events {
+			if is, ok := e.Followed(); ok && is == id {
+				left = max(left, e.Time)
+			}
+		}
+	}
+	if f := follows("waitThere"); f.since <= left || f.since > left+2*int64(followInterval) || f.cut {
+		t.Errorf("it left one wait at %d, and is in another since %d, %v", left-begun, f.since-begun, f.cut)
+	}
+	// It is another's turn.
+	n.look(tg, false)
+	if len(tg.parked.followed) != 0 || tg.parked.follows.Load() {
+		t.Error("its goroutines are still followed")
+	}
+}
+
+func waitHereAndThere(steps chan int) {
+	for range steps {
+		waitThere(steps)
+	}
+}
+
+//go:noinline
+func waitThere(steps chan int) { <-steps }
+
+func TestProcessesTakeTurns(t *testing.T) {
+	n := &goroutines{}
+	a, b := &target{pid: 1}, &target{pid: 2}
+	n.takeTurns([]*target{a, b})
+	if n.takeTurns([]*target{a, b}); n.turn != a {
+		t.Errorf("it is the turn of %+v", n.turn)
+	}
+	n.until = time.Time{}
+	if n.takeTurns([]*target{a, b}); n.turn != b {
+		t.Errorf("then of %+v", n.turn)
+	}
+	if n.takeTurns([]*target{a}); n.turn != a {
+		t.Errorf("when that has ended, of %+v", n.turn)
+	}
+	if n.takeTurns(nil); n.turn != nil {
+		t.Error("of one that has ended")
 	}
 }

@@ -30,6 +30,9 @@ type Scenario struct {
 	Unseen bool
 	// Misconfiguration is set where a setting is the cause.
 	Misconfiguration bool
+	// Short is set on a slow way that costs a part of what another scenario's does, of the
+	// same truth: where one request in ten takes that, the server is overloaded.
+	Short bool
 }
 
 // Scenarios are all of them. The truths were written down before the first run.
@@ -38,7 +41,7 @@ func Scenarios() []Scenario {
 	for i := range list {
 		list[i].Unseen = true
 	}
-	list = append(list, misconfigurations()...)
+	list = append(append(list, misconfigurations()...), short()...)
 	return append([]Scenario{
 		{Name: "go-buffer", Service: "kiosk", Start: server.StartKiosk, Way: "history", Truth: []string{"main.renderHistory"}},
 		{Name: "go-convoy", Service: "kiosk", Start: server.StartKiosk, Way: "prices", Truth: []string{"main.(*shop).revalue"}},
@@ -63,6 +66,22 @@ func Scenarios() []Scenario {
 		{Name: "node-large", Service: "booth", Start: server.StartBooth, Way: "large", Says: "more_of_the_same"},
 		{Name: "java-large", Service: "counter", Start: server.StartCounter, Way: "large", Says: "more_of_the_same"},
 	}, list...)
+}
+
+// short are slow ways of which six a second leave the server most of its time.
+func short() []Scenario {
+	list := []Scenario{
+		{Name: "python-backtracking-short", Service: "desk", Start: server.StartDesk, Way: "short-title", Truth: []string{"normalise_title"}},
+		{
+			Name: "nginx-regex-short", Service: "nginx", Start: startLocation, Unseen: true,
+			Dial: byPath("/q/aaaaaaaaaaaaaaaaaaaaaaaaaaaa!", "/%d.bin"), Truth: locationTruth,
+		},
+		{Name: "redis-keys-few", Service: "redis", Start: startFewSessions, Unseen: true, Dial: askRedis, Truth: keysTruth},
+	}
+	for i := range list {
+		list[i].Short = true
+	}
+	return list
 }
 
 // Honest reports whether nothing is wrong with the server.

@@ -19,6 +19,11 @@ type asker struct {
 	close func() error
 }
 
+var (
+	locationTruth = []string{"ngx_regex_exec", "ngx_http_regex_exec", "ngx_http_core_find_config_phase", "ngx_http_core_find_location"}
+	keysTruth     = []string{"keysCommand", "stringmatchlen", "stringmatchlen_impl"}
+)
+
 // unseen are servers that nothing was chosen by: what they are asked for decides which
 // way they go, and the functions to blame are those of their sources.
 func unseen() []Scenario {
@@ -32,12 +37,12 @@ func unseen() []Scenario {
 		{
 			// PCRE does the work, for the functions that choose a location.
 			Name: "nginx-regex", Service: "nginx", Start: startLocation, Dial: byPath("/q/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!", "/%d.bin"),
-			Truth: []string{"ngx_regex_exec", "ngx_http_regex_exec", "ngx_http_core_find_config_phase", "ngx_http_core_find_location"},
+			Truth: locationTruth,
 		},
 		{
 			// src/db.c, and src/util.c for each key.
 			Name: "redis-keys", Service: "redis", Start: startSessions, Dial: askRedis,
-			Truth: []string{"keysCommand", "stringmatchlen", "stringmatchlen_impl"},
+			Truth: keysTruth,
 		},
 		{
 			// src/backend/utils/sort/tuplesort.c, logtape.c, and storage/file.
@@ -134,13 +139,22 @@ func startLocation(ctx context.Context, _ server.SlowWay) (*server.Server, error
 }
 
 func startSessions(ctx context.Context, _ server.SlowWay) (*server.Server, error) {
+	return startKeys(ctx, 200000)
+}
+
+func startFewSessions(ctx context.Context, _ server.SlowWay) (*server.Server, error) {
+	return startKeys(ctx, 40000)
+}
+
+// startKeys starts a server with so many sessions.
+func startKeys(ctx context.Context, keys int) (*server.Server, error) {
 	s, err := server.StartRedis(ctx, "--enable-debug-command", "local")
 	if err != nil {
 		return nil, err
 	}
 	c, err := client.DialRedis(s.Addr)
 	if err == nil {
-		_, err = c.Do("DEBUG", "POPULATE", "200000", "session")
+		_, err = c.Do("DEBUG", "POPULATE", fmt.Sprint(keys), "session")
 		err = errors.Join(err, c.Close())
 	}
 	if err != nil {

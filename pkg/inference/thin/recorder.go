@@ -171,7 +171,8 @@ func (r *Recorder) fold(h *hop.Open, thread int32, e *threadtrace.Event) {
 	case threadtrace.KindSample:
 		h.Sample(hop.Cell{Thread: thread, Stack: e.Stack}, e)
 	case threadtrace.KindBlocked:
-		if !r.classes.Is(e.Number, threadtrace.ClassYield) { // else it waits for a CPU
+		_, followed := e.Followed()                                       // its time is in the sum of its creator's
+		if !followed && !r.classes.Is(e.Number, threadtrace.ClassYield) { // else it waits for a CPU
 			h.Blocked(hop.Cell{Thread: thread, Stack: e.Stack, Number: e.Number, Waiting: true}, e)
 		}
 	}

@@ -146,6 +146,9 @@ func appendEvents(dst plog.LogRecordSlice, arch string, b *threadtrace.Batch) {
 		if ev.Population != 0 {
 			attrs.PutInt(attrPopulation, int64(ev.Population))
 		}
+		if id, ok := ev.Followed(); ok {
+			attrs.PutInt(attrGoroutine, int64(id))
+		}
 		if ev.Kind == threadtrace.KindCall {
 			attrs.PutInt(attrReturn, int64(ev.Return))
 			if ev.Failed() {

@@ -167,7 +167,9 @@ func (g *grouping) add(rec plog.LogRecord, arch string) error {
 		ev.Duration = r.nanoseconds(attrDuration, ev.Kind == threadtrace.KindCall)
 		ev.Elapsed = r.nanoseconds(attrElapsed, false)
 		ev.Delay = r.nanoseconds(attrDelay, false)
-		ev.Return = r.int32(attrReturn, false)
+		if ev.Return = r.int32(attrReturn, false); ev.Kind == threadtrace.KindBlocked {
+			ev.Return = r.int32(attrGoroutine, false)
+		}
 		ev.Population = uint16(min(math.MaxUint16, max(0, r.integer(attrPopulation, false)))) //nolint:gosec // bounded
 		if v, ok := r.Get(attrCut); ok {
 			ev.Cut = v.Bool()

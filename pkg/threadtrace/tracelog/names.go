@@ -52,6 +52,7 @@ const (
 	attrDelay      = "perfscope.syscall.run_delay" // s
 	attrReturn     = "perfscope.syscall.return"
 	attrPopulation = "perfscope.syscall.goroutines"
+	attrGoroutine  = "perfscope.syscall.goroutine"
 	attrDropped    = "perfscope.syscall.dropped" // before this event, of its thread
 	attrError      = "error.type"
 	attrStackTrace = "code.stacktrace"

@@ -50,6 +50,7 @@ func exampleBatch() *threadtrace.Batch {
 			{Kind: threadtrace.KindCall, Time: epoch + 5_000_000, Duration: 7000, Number: 202, Cut: true},
 			{Kind: threadtrace.KindInFlight, Time: epoch + 5_000_000, Duration: 3_000_000_007, Number: 7},
 			{Kind: threadtrace.KindBlocked, Time: epoch + 6_000_000, Duration: 4_000_000_000, Number: threadtrace.WaitSelect, Stack: 1, Population: 24},
+			{Kind: threadtrace.KindBlocked, Time: epoch + 9_000_000, Elapsed: 30_000_000, Number: threadtrace.WaitIO, Stack: 1, Return: 1207, Cut: true},
 		},
 		Contexts: []threadtrace.Context{{Time: epoch + 2_000_900, TraceID: [16]byte{1, 15: 2}, ParentID: [8]byte{3, 7: 4}}},
 		Wakings: []threadtrace.Waking{
@@ -106,6 +107,7 @@ func TestGolden(t *testing.T) {
 func TestEarlierRecords(t *testing.T) {
 	batch, coverage := exampleBatch(), exampleCoverage()
 	batch.Wakings = nil
+	batch.Events = batch.Events[:len(batch.Events)-1]
 	earlier(t, "packed-5.json", batch, coverage)
 	batch.Events = batch.Events[:len(batch.Events)-1]
 	earlier(t, "packed-4.json", batch, coverage)

@@ -16,8 +16,8 @@ def sign_answer(item, pages):
     return digest.hex()
 
 
-def normalise_title(item):
-    return TITLE.match("a long request about the bi%d!" % item) is None
+def normalise_title(item, title="a long request about the bi%d!"):
+    return TITLE.match(title % item) is None
 
 
 def call_partner(item):
@@ -43,6 +43,8 @@ class Desk(BaseHTTPRequestHandler):
         if item % 1000 < options.permille:
             if options.slow == "title":
                 normalise_title(item)
+            elif options.slow == "short-title":
+                normalise_title(item, "a long request about b%d!")
             elif options.slow == "partner":
                 call_partner(item)
             elif options.slow == "words":

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/perfscope/perfscope/pkg/inference"
@@ -23,6 +24,7 @@ func main() {
 	percents := flag.String("shares", "3", "how many of a hundred requests are slow, separated by commas")
 	again := flag.Bool("again", false, "judge the recordings of an earlier run once more")
 	misconfigurations := flag.Bool("misconfigurations", false, "only the servers whose configuration is the cause; without it, all others")
+	atOnce := flag.Int("at-once", 1, "how many servers run at a time, each of another kind")
 	dry := flag.Bool("dry", false, "write nothing")
 	without := flag.String("without", "", fmt.Sprintf("judge the recordings without these `rules`, separated by commas, of %v; nothing is written", inference.Rules()))
 	flag.Parse()
@@ -37,46 +39,103 @@ func main() {
 		if err := cfg.Validate(); err != nil {
 			return false, err
 		}
-		var results []tail.Result
-		ok := true
+		shares, err := parse(*percents)
+		if err != nil {
+			return false, err
+		}
+		e := evaluation{ok: true}
+		if !*dry {
+			e.file = filepath.Join(o.Out, "tail.json")
+		}
+		var jobs []job
 		for _, sc := range tail.Scenarios() {
-			chosen := sc.Misconfiguration == *misconfigurations
+			chosen := sc.Misconfiguration == *misconfigurations && !sc.Short
 			if flag.NArg() > 0 {
 				chosen = slices.Contains(flag.Args(), sc.Name)
 			}
-			if !chosen {
-				continue
-			}
-			for _, p := range strings.Split(*percents, ",") {
-				percent, err := strconv.ParseFloat(p, 64)
-				if err != nil {
-					return false, err
-				}
-				run := func() ([]tail.Result, error) { return tail.Run(ctx, sc, percent/100, *length, o) }
+			for _, share := range shares {
+				run := func(ctx context.Context) ([]tail.Result, error) { return tail.Run(ctx, sc, share, *length, o) }
 				if *again {
-					run = func() ([]tail.Result, error) { return tail.Again(sc, percent/100, cfg, o) }
+					run = func(context.Context) ([]tail.Result, error) { return tail.Again(sc, share, cfg, o) }
 				}
-				rows, err := run()
-				if err != nil {
-					if ctx.Err() != nil {
-						return false, err
-					}
-					fmt.Printf("%-22s %g %%: %v\n", sc.Name, percent, err)
-					ok = false
-					continue
-				}
-				for i := range rows {
-					rows[i].Print()
-				}
-				results = append(results, rows...)
-				if *dry {
-					continue
-				}
-				if err := tail.Save(filepath.Join(o.Out, "tail.json"), results); err != nil {
-					return false, err
+				if chosen {
+					jobs = append(jobs, job{fmt.Sprintf("%s %g %%", sc.Name, 100*share), sc.Service, run})
 				}
 			}
 		}
-		return tail.Verdict(results) && ok, nil
+		e.run(ctx, jobs, max(1, *atOnce))
+		if ctx.Err() != nil {
+			return false, ctx.Err()
+		}
+		return tail.Verdict(e.results) && e.ok, e.err
 	})
+}
+
+func parse(percents string) (shares []float64, err error) {
+	for _, p := range strings.Split(percents, ",") {
+		percent, err := strconv.ParseFloat(p, 64)
+		if err != nil {
+			return nil, err
+		}
+		shares = append(shares, percent/100)
+	}
+	return shares, nil
+}
+
+// job is a scenario with a share of slow requests; two of one service are never run at a
+// time, since a collector watches what has its name.
+type job struct {
+	name, service string
+	run           func(context.Context) ([]tail.Result, error)
+}
+
+// evaluation has the results of jobs.
+type evaluation struct {
+	file string // empty when nothing is written
+
+	mu      sync.Mutex
+	results []tail.Result
+	ok      bool
+	err     error
+}
+
+// run does jobs, at most so many at a time.
+func (e *evaluation) run(ctx context.Context, jobs []job, atOnce int) {
+	over := make(chan string)
+	running := map[string]bool{}
+	for len(jobs) > 0 || len(running) > 0 {
+		next := slices.IndexFunc(jobs, func(j job) bool { return !running[j.service] })
+		if next < 0 || len(running) >= atOnce || ctx.Err() != nil {
+			if len(running) == 0 {
+				return
+			}
+			delete(running, <-over)
+			continue
+		}
+		j := jobs[next]
+		jobs = slices.Delete(jobs, next, next+1)
+		running[j.service] = true
+		go func() {
+			e.take(ctx, j)
+			over <- j.service
+		}()
+	}
+}
+
+func (e *evaluation) take(ctx context.Context, j job) {
+	rows, err := j.run(ctx)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err != nil {
+		fmt.Printf("%s: %v\n", j.name, err)
+		e.ok = false
+		return
+	}
+	for i := range rows {
+		rows[i].Print()
+	}
+	e.results = append(e.results, rows...)
+	if e.file != "" && e.err == nil {
+		e.err = tail.Save(e.file, e.results)
+	}
 }

@@ -17,8 +17,9 @@ type Contrast struct {
 	Kind string
 	// Variant is which of the kind's units they are, if not all.
 	Variant Variant
-	// Spans is set when the requests are spans, and not execution units.
-	Spans bool
+	// Spans is set when the requests are spans, Goroutines when they are what goroutines
+	// did; else they are execution units.
+	Spans, Goroutines bool
 	// Requests and Slow are how many were pooled, both fading.
 	Requests, Slow float64
 	// Threshold is from what a request is slow, Fast and Long are what fast and slow
@@ -113,7 +114,7 @@ func (p *Pool) matters(k *kind) bool {
 func (p *Pool) contrast(at int, cells map[baseline.Cell]*moments, v View, e estimate) Contrast {
 	k := p.kinds[at]
 	c := Contrast{
-		Kind: k.name, Variant: k.variant, Spans: k.spans, Requests: k.of[isSlow].n + k.of[isFast].n, Slow: k.of[isSlow].n,
+		Kind: k.name, Variant: k.variant, Spans: k.spans && !k.goroutines, Goroutines: k.goroutines, Requests: k.of[isSlow].n + k.of[isFast].n, Slow: k.of[isSlow].n,
 		Threshold: k.split.threshold, Fast: k.mean(isFast), Long: k.mean(isSlow),
 	}
 	if k.id == 0 { // which units are a variant's may change

@@ -6,8 +6,9 @@ const maxKinds = 12
 // kind is a kind of requests.
 type kind struct {
 	name string
-	// spans is set when its requests are spans, and not execution units.
-	spans bool
+	// spans is set when its requests are spans or what goroutines did, and not execution
+	// units, goroutines when they are the latter.
+	spans, goroutines bool
 	// variant is set when it has a part of the units of another kind; id tells those apart.
 	variant Variant
 	id      int

@@ -54,9 +54,9 @@ type Pool struct {
 	beside [maxKinds]besides
 	// seen is what was looked at, fading.
 	seen Seen
-	// last is when a span came last.
-	last     int64
-	variants variants
+	// last is when a span came last, followed when what a goroutine did.
+	last, followed int64
+	variants       variants
 	// RolesOnly leaves what threads of one role do together, to measure what telling it
 	// apart by calls is for.
 	RolesOnly bool
@@ -75,10 +75,16 @@ func NewPool(window int64) *Pool {
 // HasSpans reports whether spans came within a window before an instant.
 func (p *Pool) HasSpans(at int64) bool { return p.last > 0 && float64(at-p.last) < p.window }
 
-// See takes a sighting; it is of use only while spans come.
+// HasRequests reports whether spans, or what goroutines did, came within a window before
+// an instant.
+func (p *Pool) HasRequests(at int64) bool {
+	return p.HasSpans(at) || p.followed > 0 && float64(at-p.followed) < p.window
+}
+
+// See takes a sighting; it is of use only while requests come.
 func (p *Pool) See(s Sighting) {
 	switch {
-	case s.Stack == 0 || s.Time < p.done || !p.HasSpans(s.Time):
+	case s.Stack == 0 || s.Time < p.done || !p.HasRequests(s.Time):
 	case len(p.sightings) >= maxSightings:
 		p.leaveOut(s.Time)
 	default:
@@ -95,12 +101,17 @@ func (p *Pool) leaveOut(from int64) {
 // are of use only while no spans come.
 func (p *Pool) TakesUnits(at int64) bool { return p.units < maxUnits && !p.HasSpans(at) }
 
-// Add takes a request that is over.
+// Add takes a request that is over. Goroutines are of use only while no spans come.
 func (p *Pool) Add(r Request) {
-	if !r.Unit {
-		p.last = max(p.last, r.End)
-	} else {
+	switch {
+	case r.Unit:
 		p.units++
+	case !r.Goroutine:
+		p.last = max(p.last, r.End)
+	case p.HasSpans(r.End):
+		return
+	default:
+		p.followed = max(p.followed, r.End)
 	}
 	switch {
 	case r.End <= r.Start || r.End <= p.done:
@@ -116,12 +127,12 @@ func (p *Pool) Add(r Request) {
 // variant, zero for all of the kind.
 func (p *Pool) kindOf(r *Request, id int, of Variant) (int, bool) {
 	for i, k := range p.kinds {
-		if k.name == r.Kind && k.id == id && k.spans != r.Unit {
+		if k.name == r.Kind && k.id == id && k.spans != r.Unit && k.goroutines == r.Goroutine {
 			k.variant = of
 			return i, true
 		}
 	}
-	now := &kind{name: r.Kind, spans: !r.Unit, id: id, variant: of}
+	now := &kind{name: r.Kind, spans: !r.Unit, goroutines: r.Goroutine, id: id, variant: of}
 	if len(p.kinds) >= maxKinds && id != 0 {
 		return 0, false // variants have what room is left
 	}

@@ -22,6 +22,9 @@ type Request struct {
 	// Unit is set when it is an execution unit, and no span, in which Seen was seen.
 	Unit bool
 	Seen []unit.StackTime
+	// Goroutine is set when it is what a goroutine did, and no span. Seen is then where that
+	// waited.
+	Goroutine bool
 	// Part is set when it is only known to have lasted at least from Start to End: it
 	// tells something if that is too long already. Begun is set when its begin is known.
 	Part, Begun bool

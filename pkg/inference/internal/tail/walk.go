@@ -33,6 +33,9 @@ func (p *Pool) walk(work []item, from, to int64) {
 			p.unit(w, classIndex(w.kind, class))
 			continue
 		}
+		if w.End <= to {
+			p.own(w, class)
+		}
 		start, end := max(from, w.Start), min(to, w.End)
 		if end <= start {
 			continue
@@ -66,8 +69,10 @@ func (p *Pool) merge(edges []edge, tied map[int32][]item, from, to int64) {
 				p.gram[i][j] += under[i] * under[j] * float64(until-at)
 			}
 		}
-		for k := range p.kinds {
-			p.beside[k][beside(under[classIndex(k, isSlow)])] += float64(until - at)
+		for k, of := range p.kinds {
+			if of.spans {
+				p.beside[k][beside(under[classIndex(k, isSlow)])] += float64(until - at)
+			}
 		}
 		at = until
 	}
@@ -106,8 +111,10 @@ func (p *Pool) merge(edges []edge, tied map[int32][]item, from, to int64) {
 		for _, c := range active {
 			m.add(c, under[c], float64(s.Duration))
 		}
-		for k := range p.kinds {
-			m.beside[k][beside(under[classIndex(k, isSlow)])] += float64(s.Duration)
+		for k, of := range p.kinds {
+			if of.spans {
+				m.beside[k][beside(under[classIndex(k, isSlow)])] += float64(s.Duration)
+			}
 		}
 	}
 	step(to)
@@ -140,6 +147,19 @@ func (p *Pool) tiedTo(of []item, at int64) (int, bool) {
 		}
 	}
 	return 0, false
+}
+
+// own pools where the goroutine of a request waited: it was under way then.
+func (p *Pool) own(w item, class int) {
+	for _, t := range w.Seen {
+		m := p.see(place{t.Stack, t.Number, t.Waiting})
+		if m == nil {
+			continue
+		}
+		m.add(0, 1, float64(t.Time))
+		m.add(classIndex(w.kind, class), 1, float64(t.Time))
+		m.beside[w.kind][class] += float64(t.Time)
+	}
 }
 
 // unit pools an execution unit with what was seen inside it.
