@@ -138,8 +138,8 @@ func (a *Anomaly) Duration() time.Duration { return a.End.Sub(a.Onset) }
 
 // Cause is a part of the time that an anomaly costs.
 type Cause struct {
-	// Kind is code, cpu_quota, cpu_contention, memory, disk, network, peer, stopped or
-	// unknown; Share the part, 0 to 1.
+	// Kind is code, cpu_quota, cpu_contention, memory, disk, network, peer, stopped,
+	// unanswered or unknown; Share the part, 0 to 1.
 	Kind  string  `json:"kind"`
 	Share float64 `json:"share"`
 	// Resource is the control group, the device or the peer's address.

@@ -29,6 +29,8 @@ func (a *Anomaly) lacks() string {
 	switch {
 	case a.Function != "":
 		return s + "; " + a.does()
+	case a.Causes[0].Kind == "unanswered":
+		return s + "; no function of it is seen at work"
 	case a.Hit == "":
 		return s + "; no function of it is to blame"
 	}
@@ -79,6 +81,8 @@ func (c *Cause) says() string {
 		return "its peer " + c.Resource + " takes longer"
 	case "stopped":
 		return "it is stopped, by a signal, a debugger or the freezer"
+	case "unanswered":
+		return "clients at port " + c.Resource + " wait for answers that nothing of it works on, as when a pool has run dry or a reply is forgotten"
 	}
 	return "the cause is not known"
 }

@@ -85,7 +85,7 @@ type sum struct {
 func (s *sum) put(m threadtrace.Measure, resource string, v int64, id uint64) {
 	at := counter{m, resource, 0}
 	switch {
-	case m.IsLevel() || m == threadtrace.MeasurePeerWait || m == threadtrace.MeasureClientWait || m == threadtrace.MeasureStopped || m == threadtrace.MeasureUninterruptible:
+	case m.IsLevel() || isLooked(m):
 		s.readings[at] += v
 		return
 	case len(s.now) >= maxSockets:
@@ -93,6 +93,16 @@ func (s *sum) put(m threadtrace.Measure, resource string, v int64, id uint64) {
 	}
 	c := counter{m, resource, id}
 	s.now[c] += v
+}
+
+// isLooked reports whether a measure is what looks saw, and no counter.
+func isLooked(m threadtrace.Measure) bool {
+	switch m {
+	case threadtrace.MeasurePeerWait, threadtrace.MeasureClientWait, threadtrace.MeasureAnswered, threadtrace.MeasureUnanswered,
+		threadtrace.MeasureStopped, threadtrace.MeasureUninterruptible:
+		return true
+	}
+	return false
 }
 
 // ofConnection reports whether a counter begins at zero when it is seen for the first

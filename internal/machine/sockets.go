@@ -2,6 +2,7 @@ package machine
 
 import (
 	"net/netip"
+	"strconv"
 
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
@@ -17,8 +18,8 @@ type socket struct {
 	// acknowledgement; unacked is what was sent and is not acknowledged, unsent what is
 	// not even sent.
 	sent, received, acked, unacked, unsent uint32
-	// segments with data came in, retransmits went out again.
-	segments, retransmits uint32
+	// segments with data came in, answers went out, retransmits once more.
+	segments, answers, retransmits uint32
 	// busy is for how long data was under way, receiverLimited the part of it in which
 	// the peer did not take it (us).
 	busy, receiverLimited uint64
@@ -38,8 +39,20 @@ func (s *socket) awaits() bool {
 	return s.sent < s.received || s.sent == s.received && s.acked+ackDelay < s.received
 }
 
-// owes reports whether a connection that the service took waits for its answer.
-func (s *socket) owes() bool { return s.received < s.sent && !s.datagrams }
+// owes reports whether a connection that the service took waits for its answer. The first
+// question may have come in the millisecond in which the connection was made, which
+// counts as sent.
+func (s *socket) owes() bool {
+	return !s.datagrams && (s.received < s.sent || s.answers == 0 && s.segments > 0)
+}
+
+// rests reports whether nothing came and nothing went for a while.
+func (s *socket) rests() bool {
+	return min(s.sent, s.received) >= atRest && !s.datagrams && !s.connecting
+}
+
+// atRest is from how many ms without data on a connection is at rest.
+const atRest = 100
 
 // ackDelay is by how many ms an acknowledgement is later than what it came with, if it
 // came alone.
@@ -76,6 +89,13 @@ func connections(all []socket, owner func(inode uint32) int, stands int64, put f
 		}
 		if !outward && s.owes() {
 			put(service, threadtrace.MeasureClientWait, "", stands, 0)
+		}
+		if !outward && s.rests() {
+			m := threadtrace.MeasureAnswered
+			if s.owes() {
+				m = threadtrace.MeasureUnanswered
+			}
+			put(service, m, strconv.Itoa(int(s.local.Port())), stands, 0)
 		}
 		id := uint64(s.inode)
 		if outward {

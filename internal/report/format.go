@@ -72,7 +72,7 @@ func words(name string) string {
 // plainWords are those that say nothing by themselves.
 var plainWords = map[string]string{
 	"on_cpu": "on CPU", "blocked": "waiting", "syscall": "calls", "signature": "told by its calls",
-	"cpu_quota": "CPU quota", "cpu_contention": "other programs on the CPUs", "peer": "a peer", "stopped": "stopped by somebody",
+	"cpu_quota": "CPU quota", "cpu_contention": "other programs on the CPUs", "peer": "a peer", "stopped": "stopped by somebody", "unanswered": "requests that nothing works on",
 	"recovered": "recovered", "learned": "it has become normal", "unwatched": "not watched any more",
 	"memory": "lack of memory", "tiny_io": "tiny reads and writes",
 	"more_of_the_same": "Slow ones do the same as fast ones, only more of it.",

@@ -47,7 +47,7 @@ func (mod *module) framesAt(addr uint64) []threadtrace.Frame {
 	frame := threadtrace.Frame{Module: mod.name, Origin: mod.origin}
 	switch {
 	case name != "":
-		frame.Function = displayName(name)
+		frame.Function, frame.Origin = displayName(name), nativeOrigin(name, mod.origin)
 	case start != 0 && start == img.entry:
 		frame.Function = "_start"
 	case start != 0:
@@ -69,7 +69,7 @@ func (mod *module) framesAt(addr uint64) []threadtrace.Frame {
 		}
 		out = append(out, threadtrace.Frame{
 			Function: displayName(p.function), Module: mod.name, File: cleantext.Clean(p.file, cleantext.MaxPath), Line: p.line,
-			Origin: mod.origin, Inlined: true,
+			Origin: nativeOrigin(p.function, mod.origin), Inlined: true,
 		})
 	}
 	return append(out, frame)

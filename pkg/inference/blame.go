@@ -83,6 +83,11 @@ func (v *verdict) external(causes []cause.Cause) float64 {
 	return v.ofMachine() * min(1, ratio(external, all))
 }
 
+// leavesUnanswered reports whether clients wait that nothing of the service works for.
+func (v *verdict) leavesUnanswered() bool {
+	return slices.ContainsFunc(v.machine.Causes, func(c cause.Cause) bool { return c.Kind == cause.Unanswered })
+}
+
 // innocent reports whether most of the time is lost for reasons that are known to lie
 // outside of the service, and less than a third to what can be nothing but the code. To
 // excuse it takes as much evidence as to accuse.

@@ -207,8 +207,8 @@ func (a *Analyzer) certain(e *episode, v *verdict) bool {
 	if e.hops < 2 && a.cfg.follows(RuleGoneAgain) && !a.goesOn(v) {
 		return false
 	}
-	// What others do to a machine is often over in a moment.
-	if e.hops < 2 && v.external(v.machine.Doubts) > 0.5 {
+	// What others do to a machine, and a pause of the whole program, is often over in a moment.
+	if e.hops < 2 && (v.external(v.machine.Doubts) > 0.5 || v.leavesUnanswered()) {
 		return false
 	}
 	return e.refusals >= lasting || e.lost >= a.rareCost()

@@ -21,6 +21,7 @@ const (
 	CauseNetwork       = cause.Network
 	CausePeer          = cause.Peer
 	CauseStopped       = cause.Stopped
+	CauseUnanswered    = cause.Unanswered
 
 	CauseUnknown CauseKind = "unknown"
 )
@@ -75,6 +76,7 @@ func (a *Analyzer) weighMachine(n *normal, v *verdict) {
 	v.machine = a.machine.Compare(&cause.Case{
 		Hop: v.hop, Past: past, Work: v.Load.Work, CPUExcess: v.CPUExcess, WaitExcess: v.WaitExcess, Active: v.usual, Waits: v.waits,
 		Storage: a.storageCalls(past, v), Moved: a.moved(past, v), Sent: a.sent(past, v), Syncs: a.syncTime,
+		Told: v.Effect >= 1,
 	})
 	v.outside = cause.Outside(v.machine.Causes)
 	effect := func(causes []cause.Cause) float64 {

@@ -59,6 +59,11 @@ const (
 	// MeasureClientWait is the time in which connections to the service waited for its
 	// answer, by looks.
 	MeasureClientWait Measure = 22
+	// MeasureAnswered is the time in which connections to the service were at rest with
+	// their answer, MeasureUnanswered that in which they were at rest without it, both by
+	// looks; the resource is the port they came to.
+	MeasureAnswered   Measure = 23
+	MeasureUnanswered Measure = 24
 	// MeasureDiskLimit is the limit of a device for the control group, in bytes or
 	// operations per second; MeasureCPUs the number of CPUs of the host, MeasureResident
 	// the memory that the processes of the service hold, in bytes; what they share

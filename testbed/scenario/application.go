@@ -16,7 +16,7 @@ import (
 // application is a web application that a proxy under test passes requests
 // to, or a service that a server under test asks. It makes a page in two
 // milliseconds, takes uploads, and has a report that asks a database, an export
-// that takes 300 milliseconds, and a rate and an account that take as long as
+// that takes 300 milliseconds, a long page for what is not there, and a rate and an account that take as long as
 // rateTakes.
 type application struct {
 	http *http.Server
@@ -42,6 +42,7 @@ func startApplication() (*application, error) {
 	mux.HandleFunc("GET /app/export", a.export)
 	mux.HandleFunc("GET /app/rate", a.rate)
 	mux.HandleFunc("GET /app/account", a.account)
+	mux.HandleFunc("GET /app/absent", a.absent)
 	mux.HandleFunc("/app/upload", a.upload)
 	a.http = &http.Server{Handler: mux}
 	go func() { _ = a.http.Serve(l) }()
@@ -65,6 +66,13 @@ var page = bytes.Repeat([]byte("<li>one of many lines</li>\n"), 200)
 func (a *application) page(w http.ResponseWriter, _ *http.Request) {
 	time.Sleep(2 * time.Millisecond)
 	_, _ = w.Write(page)
+}
+
+func (a *application) absent(w http.ResponseWriter, _ *http.Request) {
+	w.WriteHeader(http.StatusNotFound)
+	for range 100 {
+		_, _ = w.Write(page)
+	}
 }
 
 func (a *application) report(w http.ResponseWriter, r *http.Request) {

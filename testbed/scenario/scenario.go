@@ -74,6 +74,7 @@ const (
 	PHP    Language = "php"
 	Python Language = "python"
 	Ruby   Language = "ruby"
+	Rust   Language = "rust"
 )
 
 // Kind is the mechanism that makes a server slow.

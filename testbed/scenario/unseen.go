@@ -7,5 +7,6 @@ import "slices"
 func unseen() []Scenario {
 	return slices.Concat([]Scenario{
 		varnishBans(), caddyRetries(), phpSession(), phpFigures(), mosquittoAutosave(), ticketsAttachments(), squidBlocklist(), mochiWildcards(),
-	}, unseenC(), unseenDaemons(), unseenStores(), unseenMonitoring(), unseenPages())
+	}, unseenC(), unseenDaemons(), unseenStores(), unseenMonitoring(), unseenPages(),
+		unseenPools(), unseenLists(), unseenScripts(), unseenCompiled())
 }

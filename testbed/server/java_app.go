@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -54,6 +55,30 @@ func StartParcels(ctx context.Context, rates string, flags ...string) (*Server, 
 	if err := s.waitReady(ctx, log, func() error { return dialOnce(addr) }); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
+	return s, nil
+}
+
+// StartFleet starts the testbed's fleet (apps/fleet), on the server that Java has.
+func StartFleet(ctx context.Context) (*Server, error) {
+	java, err := find("java")
+	if err != nil {
+		return nil, err
+	}
+	classes, err := compileJava("fleet")
+	if err != nil {
+		return nil, err
+	}
+	s, err := StartProgram(ctx, Program{
+		Name: "fleet", Version: "fleet on " + version(java, "-version"), Path: java, Env: []string{"OTEL_SERVICE_NAME=fleet"},
+		Args: func(addr, _ string) []string {
+			return append(append([]string{}, jvmFlags...), "-cp", classes, "fleet.Main", strconv.Itoa(port(addr)))
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.beside = keepPerfMap
+	go keepPerfMap(s.Process)
 	return s, nil
 }
 

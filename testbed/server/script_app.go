@@ -111,6 +111,49 @@ func StartOrders(ctx context.Context) (*Server, error) {
 	}, "--version")
 }
 
+// StartForms starts the testbed's Flask application, apps/forms, under Debian's
+// gunicorn with two workers, and returns the file that describes its forms, too.
+func StartForms(ctx context.Context, description string) (*Server, string, error) {
+	app, err := appDir("forms")
+	if err != nil {
+		return nil, "", err
+	}
+	const file = "forms.yaml"
+	s, err := startDebian(ctx, Program{
+		Name: "forms", Path: debianPython, Env: []string{"PYTHONDONTWRITEBYTECODE=1"},
+		Files: func(_, _ string) map[string]string { return map[string]string{file: description} },
+		Args: func(addr, dir string) []string {
+			return []string{
+				"-m", "gunicorn", "--chdir", app, "--bind", addr, "--workers", "2",
+				"--env", "FORMS=" + filepath.Join(dir, file), "forms:app",
+			}
+		},
+	}, "--version")
+	if err != nil {
+		return nil, "", err
+	}
+	return s, filepath.Join(s.Dir, file), nil
+}
+
+// StartStations starts the testbed's aiohttp server, apps/stations, which asks the
+// service at upstream.
+func StartStations(ctx context.Context, upstream string) (*Server, error) {
+	app, err := appDir("stations")
+	if err != nil {
+		return nil, err
+	}
+	return startDebian(ctx, Program{
+		Name: "stations", Path: debianPython, Env: []string{"PYTHONDONTWRITEBYTECODE=1"},
+		Args: func(addr, _ string) []string {
+			return []string{filepath.Join(app, "server.py"), fmt.Sprintf("--port=%d", port(addr)), "--upstream=http://" + upstream}
+		},
+	}, "--version")
+}
+
+// StartThumbs starts the testbed's Rack application, apps/thumbs, under Debian's puma
+// with five threads; its pictures are in the returned server's directory.
+func StartThumbs(ctx context.Context) (*Server, error) { return startRack(ctx, "thumbs", "DATA=.") }
+
 // StartRadicale starts Debian's radicale, a server of calendars, which takes anybody's
 // word for who he is.
 func StartRadicale(ctx context.Context) (*Server, error) {

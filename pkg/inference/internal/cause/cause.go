@@ -21,6 +21,8 @@ const (
 	Network       Kind = "network"
 	Peer          Kind = "peer"
 	Stopped       Kind = "stopped"
+	// Unanswered is clients that wait although nothing of the service is at work.
+	Unanswered Kind = "unanswered"
 )
 
 // User is who uses a resource, other than the service, and which part of what all others
@@ -68,7 +70,9 @@ type Case struct {
 	// how many times as often or as much it writes; 1 when that is not known. Syncs is the time in calls that
 	// wait for a disk, in a hop of which calls were recorded, ns per second.
 	Storage, Moved, Sent float64
-	Syncs                func(*hop.Closed) float64
+	// Told is set when the code by itself, its refusals included, is told anyway.
+	Told  bool
+	Syncs func(*hop.Closed) float64
 }
 
 // Waits are parts of the waits in excess, in nanoseconds per second. A read can be for
@@ -169,6 +173,7 @@ func (t *Test) Compare(c *Case) Verdict {
 	f.delayed()
 	f.storage()
 	f.peers()
+	f.unanswered()
 	for i := range f.found {
 		found := &f.found[i]
 		k := sumKey{found.Kind, found.Resource}

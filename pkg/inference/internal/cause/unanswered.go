@@ -1,0 +1,52 @@
+package cause
+
+import (
+	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+)
+
+const (
+	// nearlyAll is how many times as many of the connections at rest must have their
+	// answer in the past, and must not have it now.
+	nearlyAll = 4.0
+	// fewRests is how many looks at connections at rest must have shown that.
+	fewRests = 20
+	// lessWork is the load below which something is not done that was.
+	lessWork = 0.7
+	// forMoments is the part of the time in which something else may hold the service up
+	// without being why it does less.
+	forMoments = 0.1
+)
+
+// unanswered are clients whose requests nothing of the service works on any more: a pool
+// has run dry whose waiters are kept in a list, a reply was forgotten. No thread shows it.
+//
+// A connection whose client spoke last may as well be at rest: one of HTTP/2 after a
+// window update, a publisher, a consumer that waits for a message. So a port is judged
+// only when connections were often at rest there with their answer and hardly ever
+// without; nearly all must lack it now, or it would be those few consumers; and less must
+// be done than ever. Whatever else explains the time lost comes first.
+func (f *finder) unanswered() {
+	if f.Work >= lessWork || f.Told {
+		return
+	}
+	for i := range f.found {
+		c := &f.found[i]
+		held := c.Lost / 1e9
+		if c.Kind == Stopped {
+			held = c.Lost / max(f.Active, 1) // its loss is that part of what the service does
+		}
+		if c.Evidence >= certain && held >= forMoments {
+			return
+		}
+	}
+	for _, port := range f.names(threadtrace.MeasureUnanswered) {
+		lacking := f.resource(hop.Resource{Measure: threadtrace.MeasureUnanswered, Name: port})
+		having := f.resource(hop.Resource{Measure: threadtrace.MeasureAnswered, Name: port})
+		rests := having.mean / look * having.hops
+		if rests < fewRests || having.mean < nearlyAll*lacking.mean || lacking.now < nearlyAll*having.now {
+			continue
+		}
+		f.add(Cause{Kind: Unanswered, Resource: port, Lost: lacking.grown(), Evidence: lacking.evidence(lacking.mean, look)})
+	}
+}
