@@ -64,6 +64,8 @@ type normal struct {
 	// interpreted is set when most of what the service computes is in a runtime,
 	// combined when some hops of the past count several times.
 	interpreted, combined bool
+	// unnamed is made when it is asked for.
+	unnamed map[int32]float64
 }
 
 // hops are those of the past.
@@ -239,7 +241,9 @@ func (a *Analyzer) compareCode(n *normal, c *hop.Closed) verdict {
 
 func (a *Analyzer) compareThreads(n *normal, c *hop.Closed, fresh, slower bool) verdict {
 	views := n.views
-	v := verdict{hop: c, fresh: fresh, idle: views.Idle, plain: len(c.Fresh)+len(c.FreshCPU) == 0}
+	of := c
+	c = n.asNamedBefore(c)
+	v := verdict{hop: c, fresh: fresh, idle: views.Idle, plain: c == of && len(c.Fresh)+len(c.FreshCPU) == 0}
 	vector := views.Of(c, fresh)
 	load := n.past.Load(vector, a.habit.index)
 	if load.Work < lessWork {
