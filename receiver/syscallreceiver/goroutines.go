@@ -87,12 +87,21 @@ func (n *goroutines) run(ctx context.Context) {
 	ticker, following := time.NewTicker(n.interval), time.NewTicker(followInterval)
 	defer ticker.Stop()
 	defer following.Stop()
+	awake := true
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 			n.tick()
+			// Without a Go process it need not wake up a hundred times a second.
+			switch follow := n.turn != nil; {
+			case follow && !awake:
+				following.Reset(followInterval)
+			case !follow && awake:
+				following.Stop()
+			}
+			awake = n.turn != nil
 		case <-following.C:
 			n.followTick()
 		}
