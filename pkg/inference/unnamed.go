@@ -46,7 +46,7 @@ func (n *normal) asNamedBefore(c *hop.Closed) *hop.Closed {
 		if fewer <= 0 {
 			continue
 		}
-		more, all := n.moreThanUsual(c, number)
+		more, all, threads := n.moreThanUsual(c, number)
 		if all == 0 {
 			continue
 		}
@@ -55,7 +55,7 @@ func (n *normal) asNamedBefore(c *hop.Closed) *hop.Closed {
 			other.Wait, other.Fresh = maps.Clone(c.Wait), maps.Clone(c.Fresh)
 			named = &other
 		}
-		fewer += float64(now.Threads) * c.SnapshotPeriod // a hop may have a look more at each
+		fewer += float64(now.Threads+threads) * c.SnapshotPeriod // a hop may have a look more at each
 		for _, at := range slices.SortedFunc(maps.Keys(more), comparePlaces) {
 			unname(named, at, more[at]*min(1, fewer/all))
 		}
@@ -68,8 +68,9 @@ func comparePlaces(a, b hop.Place) int {
 }
 
 // moreThanUsual are the places with a stack at which more is waited in a call than in the
-// past, by how much, and that of all of them, in nanoseconds per second.
-func (n *normal) moreThanUsual(c *hop.Closed, number int32) (more map[hop.Place]float64, all float64) {
+// past, by how much, and that of all of them, in nanoseconds per second; threads are those
+// that wait there.
+func (n *normal) moreThanUsual(c *hop.Closed, number int32) (more map[hop.Place]float64, all float64, threads int) {
 	more = map[hop.Place]float64{}
 	for _, waits := range []map[hop.Place]hop.Wait{c.Wait, c.Fresh} {
 		for at, w := range waits {
@@ -84,8 +85,9 @@ func (n *normal) moreThanUsual(c *hop.Closed, number int32) (more map[hop.Place]
 			continue
 		}
 		all += more[at]
+		threads += c.Wait[at].Threads + c.Fresh[at].Threads
 	}
-	return more, all
+	return more, all, threads
 }
 
 // unname takes a part of the waits at a place for such without a stack, those of threads
