@@ -87,6 +87,15 @@ func (s *start) alike(c *hop.Closed) (hops []*hop.Closed) {
 			}
 		}
 	}
+	if len(hops) > 0 {
+		return hops
+	}
+	// None has lived that long: what they were like in the end is nearest.
+	for _, p := range s.past {
+		if n := len(p.hops); n > 0 && p.hops[n-1].Start-p.began < age {
+			hops = append(hops, p.hops[n-1])
+		}
+	}
 	return hops
 }
 
