@@ -45,10 +45,12 @@ type Analyzer struct {
 	open    []*hop.Open
 	// lastClosed is the end of the newest hop that is over.
 	lastClosed int64
-	habit      habit
-	detector   *detect.Detector
-	machine    cause.Test
-	episode    *episode
+	// aheadOf is the start of the open hop that was judged ahead.
+	aheadOf  int64
+	habit    habit
+	detector *detect.Detector
+	machine  cause.Test
+	episode  *episode
 	// latest is what the last judged hop was compared with, recent what is kept of
 	// the last hops and episodes to be shown.
 	latest     *normal
@@ -279,17 +281,12 @@ func (a *Analyzer) closeHop(h *hop.Open) (Anomaly, bool) {
 	if c == nil {
 		return Anomaly{}, false
 	}
-	a.names.dropInferred(a.stacks, c.Sites)
-	c.WaitExactly(a.classes)
+	a.describeHop(c)
 	a.stats.HopsJudged++
 	if a.inherited.since == 0 {
 		a.inherited.since = c.End
 	}
 	a.excursions.Watch(c.Seconds)
-	c.DescribeThreads(a.habit.may.At, baseline.IdleShare)
-	if a.cfg.follows(RuleParkedApart) {
-		a.setParkedApart(c)
-	}
 	if a.succession != nil {
 		a.succession.note(c, a.start.age(c))
 	}
@@ -299,6 +296,16 @@ func (a *Analyzer) closeHop(h *hop.Open) (Anomaly, bool) {
 	a.recent.end(c, a.habit.limit)
 	a.stats.Last = a.recent.now
 	return found, ok
+}
+
+// describeHop says of a hop how long was waited, and what its threads did.
+func (a *Analyzer) describeHop(c *hop.Closed) {
+	a.names.dropInferred(a.stacks, c.Sites)
+	c.WaitExactly(a.classes)
+	c.DescribeThreads(a.habit.may.At, baseline.IdleShare)
+	if a.cfg.follows(RuleParkedApart) {
+		a.setParkedApart(c)
+	}
 }
 
 // Stats returns what the analyzer holds.

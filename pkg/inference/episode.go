@@ -29,7 +29,9 @@ type episode struct {
 	// merged is all of its hops, later those after the first one.
 	merged, later *hop.Closed
 	pending       []*hop.Closed
-	hops          int
+	// partial is the part of the present hop that was told, if it was.
+	partial *partial
+	hops    int
 	// sum is that of the effects so far, refusals of those of refused calls.
 	sum, refusals float64
 	// housekeeping is set when most of it is what a runtime computes by itself.
@@ -79,6 +81,7 @@ func (a *Analyzer) judgeEpisode(e *episode, c *hop.Closed) (Anomaly, bool) {
 		return Anomaly{}, false
 	}
 	e.keep(c)
+	e.dropPartial()
 	if e.innocent && (v.onlyRefuses() || v.codeMatters(a.cfg.decision())) {
 		e.merged, e.later = nil, nil // what was told so far is of the machine: it says nothing of the code
 	}
@@ -98,8 +101,6 @@ func (a *Analyzer) judgeEpisode(e *episode, c *hop.Closed) (Anomaly, bool) {
 	if e.reported == 0 {
 		a.begin(e, &v)
 	}
-	pending := e.pending
-	e.pending = nil
 	if c.End-e.onset > int64(forget) {
 		// The service is different now: learn it anew.
 		a.episode, a.habit.hops = nil, nil
@@ -113,10 +114,17 @@ func (a *Analyzer) judgeEpisode(e *episode, c *hop.Closed) (Anomaly, bool) {
 		a.keepEpisode(e, over)
 		return over, true
 	}
-	found := a.describe(e, &v)
+	return a.tell(e, &v), true
+}
+
+// tell says what is abnormal.
+func (a *Analyzer) tell(e *episode, v *verdict) Anomaly {
+	found := a.describe(e, v)
 	if e.reported == 0 {
-		a.findState(e, c)
+		a.findState(e, v.hop)
 	}
+	pending := e.pending
+	e.pending = nil
 	// What was in doubt is certain now: it began when that did.
 	for i := len(pending) - 1; i >= 0; i-- {
 		before := a.compare(e.normal, pending[i])
@@ -125,7 +133,7 @@ func (a *Analyzer) judgeEpisode(e *episode, c *hop.Closed) (Anomaly, bool) {
 	}
 	e.report(&found)
 	a.recent.abnormal(e.onset)
-	return found, true
+	return found
 }
 
 // begin leaves out the hops in doubt before what is found now began: what they had is
@@ -279,7 +287,7 @@ func (a *Analyzer) interprets(hops []*hop.Closed) bool {
 // goesOn reports whether what was found was still seen at the end of the hop: a
 // stall that is over before it is told is remembered, not told.
 func (a *Analyzer) goesOn(v *verdict) bool {
-	const last = hop.Moments / 8
+	last := v.hop.End - int64(a.cfg.Hop)/8
 	if len(v.Refused) > 0 {
 		return true
 	}
@@ -288,7 +296,7 @@ func (a *Analyzer) goesOn(v *verdict) bool {
 	for cell, t := range v.hop.Cells {
 		if hot(cell) {
 			seen = true
-			if t.Moments>>(hop.Moments-last) != 0 {
+			if t.Last > last {
 				return true
 			}
 		}

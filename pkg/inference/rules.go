@@ -26,6 +26,8 @@ const (
 	RuleSettled Rule = "settled"
 	// RuleNewestApart leaves the newest hop out of the past.
 	RuleNewestApart Rule = "newest-apart"
+	// RuleAhead judges a hop when half of it is over, too.
+	RuleAhead Rule = "ahead"
 	// RuleSlowApart holds slow requests against fast ones: without it all that is seen
 	// of a service counts alike.
 	RuleSlowApart Rule = "slow-apart"
@@ -35,7 +37,7 @@ const (
 
 // Rules lists them.
 func Rules() []Rule {
-	return []Rule{RuleRareCost, RuleOwnExcursions, RuleHousekeeping, RuleGoneAgain, RuleFreshApart, RuleParkedApart, RuleSettled, RuleNewestApart, RuleSlowApart, RuleKindsByCalls}
+	return []Rule{RuleRareCost, RuleOwnExcursions, RuleHousekeeping, RuleGoneAgain, RuleFreshApart, RuleParkedApart, RuleSettled, RuleNewestApart, RuleAhead, RuleSlowApart, RuleKindsByCalls}
 }
 
 func (c *Config) follows(r Rule) bool { return !slices.Contains(c.Without, r) }

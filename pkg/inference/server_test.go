@@ -30,6 +30,8 @@ type server struct {
 	rng      *rand.Rand
 	now      int64
 	found    []Anomaly
+	// looksAhead has hops judged before they are over.
+	looksAhead bool
 	// cpu is what threads outside the load use in the next second.
 	cpu float64
 	// order gives the threads of a second the order in which they come; they are
@@ -222,6 +224,11 @@ func (s *server) run(seconds int, l load) {
 		})
 		s.now += second
 		s.found = append(s.found, s.analyzer.Advance(s.now-2*second)...)
+		if s.looksAhead {
+			if a, ok := s.analyzer.Ahead(s.now - 2*second); ok {
+				s.found = append(s.found, a)
+			}
+		}
 	}
 }
 

@@ -399,10 +399,12 @@ func (e *engine) closeIdle(now time.Time) {
 }
 
 // advance judges the hops of a service that ended by an instant and tells what
-// is abnormal in them.
+// is abnormal in them, or what is certain already in the one that goes on.
 func (e *engine) advance(s *service, until int64) {
+	at := until
 	until -= until % int64(e.cfg.Hop)
 	if until <= s.judged {
+		e.lookAhead(s, at)
 		return
 	}
 	s.judged = until
@@ -426,6 +428,15 @@ func (e *engine) advance(s *service, until int64) {
 	s.forgetBefore(until - int64(e.cfg.Window))
 	e.spans.Ledger.Judge(s.key, s.facts())
 	e.spans.Holders.Wake()
+}
+
+// lookAhead tells what is certain of a service before its hop is over.
+func (e *engine) lookAhead(s *service, at int64) {
+	e.guard(s, func() {
+		if found, ok := s.analyzer.Ahead(at); ok {
+			e.report(s, &found)
+		}
+	})
 }
 
 // account turns a window's figures into the engine's.

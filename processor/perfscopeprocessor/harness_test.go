@@ -44,6 +44,8 @@ type scripted struct {
 	batches int
 	// at has the anomalies by the end of their hop.
 	at map[int64]inference.Anomaly
+	// ahead has those told before their hop is over, by the instant from which they are.
+	ahead map[int64]inference.Anomaly
 	// doubt is from when on hops are in doubt, until the first that is told.
 	doubt  int64
 	closed int64
@@ -72,6 +74,16 @@ func (s *scripted) Advance(now int64) (found []inference.Anomaly) {
 	}
 	s.closed = now
 	return found
+}
+
+func (s *scripted) Ahead(now int64) (inference.Anomaly, bool) {
+	for at, a := range s.ahead {
+		if at <= now {
+			delete(s.ahead, at)
+			return a, true
+		}
+	}
+	return inference.Anomaly{}, false
 }
 
 func (s *scripted) Decided(now int64) int64 {

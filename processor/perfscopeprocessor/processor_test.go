@@ -29,6 +29,32 @@ func oneAnomaly() analyzer {
 	return &scripted{at: map[int64]inference.Anomaly{epoch + 10*sec: anomalyAt(epoch + 5*sec)}}
 }
 
+// What is certain in a hop is told before that is over; spans wait for the whole.
+func TestAnAnomalyIsToldBeforeItsHopIsOver(t *testing.T) {
+	p := newPipelines(t, func() analyzer {
+		return &scripted{ahead: map[int64]inference.Anomaly{epoch + 12*sec: anomalyAt(epoch + 10*sec)}}
+	}, nil).start(t)
+	for s := range int64(12) {
+		p.second(t, "redis", epoch+s*sec)
+	}
+	p.sync(t)
+	assert.Zero(t, p.outLogs.LogRecordCount())
+	for s := int64(12); s < 15; s++ {
+		p.second(t, "redis", epoch+s*sec)
+	}
+	p.sync(t)
+	assert.Equal(t, 1, p.outLogs.LogRecordCount())
+	require.NoError(t, p.traces.ConsumeTraces(ctx, spansOf("redis", [2]int64{epoch + 11*sec, epoch + 12*sec})))
+	p.sync(t)
+	assert.Zero(t, p.outSpan.SpanCount())
+	for s := int64(15); s < 18; s++ {
+		p.second(t, "redis", epoch+s*sec)
+	}
+	require.Eventually(t, func() bool { return p.outSpan.SpanCount() == 1 }, time.Minute, time.Millisecond)
+	assert.Equal(t, 1, p.outLogs.LogRecordCount())
+	p.stop(t)
+}
+
 func TestAnomalyBecomesALogRecordAndASpanEvent(t *testing.T) {
 	p := newPipelines(t, oneAnomaly, nil).start(t)
 	for s := range int64(4) {

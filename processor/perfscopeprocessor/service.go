@@ -44,6 +44,7 @@ type analyzer interface {
 	AddMachine(*threadtrace.Machine)
 	UseSignatures(*signature.Matcher)
 	Advance(now int64) []inference.Anomaly
+	Ahead(now int64) (inference.Anomaly, bool)
 	Decided(now int64) int64
 	Stats() inference.Stats
 }

@@ -25,6 +25,19 @@ type witness struct {
 
 func (w *witness) Advance(now int64) []inference.Anomaly {
 	found := w.Analyzer.Advance(now)
+	w.keep(found)
+	return found
+}
+
+func (w *witness) Ahead(now int64) (inference.Anomaly, bool) {
+	found, ok := w.Analyzer.Ahead(now)
+	if ok {
+		w.keep([]inference.Anomaly{found})
+	}
+	return found, ok
+}
+
+func (w *witness) keep(found []inference.Anomaly) {
 	for i := range found {
 		if a := &found[i]; w.view == nil && !a.Warmup && a.State == inference.StateRaised {
 			snapshot := w.Snapshot()
@@ -37,7 +50,6 @@ func (w *witness) Advance(now int64) []inference.Anomaly {
 			w.view.Stretch, _ = d.Of(&anomaly)
 		}
 	}
-	return found
 }
 
 // TestEveryFaultIsSeenAtOnce: of each recorded fault that is told, the first suspect is

@@ -15,6 +15,7 @@ type Judge interface {
 	AddMachine(*threadtrace.Machine)
 	AddInterval(*thin.Interval)
 	Advance(now int64) []inference.Anomaly
+	Ahead(now int64) (inference.Anomaly, bool)
 }
 
 // Told is an anomaly and the newest event's time when it was told.
@@ -36,10 +37,13 @@ func Play(s *Service, j Judge) []Told {
 	var told []Told
 	p := pace{length: hopLength}
 	advance := func(until, at int64) {
-		if !p.passes(until) {
-			return
+		var found []inference.Anomaly
+		if p.passes(until) {
+			found = j.Advance(p.judged)
+		} else if a, ok := j.Ahead(until); ok {
+			found = append(found, a)
 		}
-		for _, a := range j.Advance(p.judged) {
+		for _, a := range found {
 			if !a.Warmup && !a.Repeat && a.State != inference.StateCleared {
 				told = append(told, Told{a, at})
 			}

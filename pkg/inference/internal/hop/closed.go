@@ -141,6 +141,18 @@ func (h *Open) Close(classes *threadtrace.Classes) *Closed {
 	return c
 }
 
+// SoFar is what Close gives of a hop that goes on: up to where it was looked at, without
+// chains of waits, whose places later events may tell. Nil when that is less than half.
+func (h *Open) SoFar(classes *threadtrace.Classes) *Closed {
+	part := *h
+	part.Chains, part.flows = chain.Trace{}, nil
+	c := part.Close(classes)
+	if c != nil && h.coveredTo > 0 {
+		c.End = h.coveredTo
+	}
+	return c
+}
+
 // addCells sums the cells up by stack and place, and returns the sampled CPU time.
 func (c *Closed) addCells(seconds float64) (sampled float64) {
 	for cell, t := range c.Cells {

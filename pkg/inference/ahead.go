@@ -1,0 +1,111 @@
+package inference
+
+import (
+	"fmt"
+
+	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
+)
+
+// partial is a hop that was told before it was over: what there was before it, and what
+// it added.
+type partial struct {
+	before              []*hop.Closed
+	sum, refusals, lost float64
+}
+
+// Ahead judges the hop that is still open once half of it is over by now (nanoseconds
+// since the epoch, in the events' time), and returns what is certain in it already. It
+// must show as much as a whole hop must. Whatever it says, the hop is judged as a whole
+// when it is over: it is neither learned nor taken for evidence before.
+func (a *Analyzer) Ahead(now int64) (Anomaly, bool) {
+	e := a.episode
+	if len(a.open) == 0 || !a.cfg.follows(RuleAhead) || a.inherited.unproven || e != nil && (e.reported != 0 || e.seen.known) {
+		return Anomaly{}, false
+	}
+	h := a.open[0]
+	if h.Start == a.aheadOf || now < h.Start+int64(a.cfg.Hop)/2 {
+		return Anomaly{}, false
+	}
+	c := h.SoFar(a.classes)
+	if c == nil {
+		return Anomaly{}, false
+	}
+	a.aheadOf = h.Start
+	a.describeHop(c)
+	n := a.latestNormal(c)
+	if n == nil {
+		return Anomaly{}, false
+	}
+	v := a.compare(n, c)
+	if v.Doubt < doubtful {
+		return Anomaly{}, false
+	}
+	trial := a.withPartial(n, &v)
+	if trial.hops == 1 && a.remindsOfKnown(trial, c) || !a.certain(trial, &v) {
+		return Anomaly{}, false
+	}
+	a.episode = trial
+	a.begin(trial, &v)
+	trial.partial.before = trial.pending
+	return a.tell(trial, &v), true
+}
+
+// latestNormal is the past of the hop at hand, that of the episode if there is one.
+func (a *Analyzer) latestNormal(c *hop.Closed) *normal {
+	if a.episode != nil {
+		return a.episode.normal
+	}
+	return a.normalFor(c)
+}
+
+// withPartial is the present episode, or a new one, with a part of a hop; the present one
+// is not changed.
+func (a *Analyzer) withPartial(n *normal, v *verdict) *episode {
+	c := v.hop
+	e := episode{id: fmt.Sprintf("%016x", uint64(c.Start)), onset: c.Start, instance: a.inherited.instance, normal: n} //nolint:gosec // an identifier
+	if a.episode != nil {
+		e = *a.episode
+	}
+	e.partial = &partial{sum: v.Score(), refusals: v.Refusal, lost: v.lost() / 1e9 * c.Seconds}
+	e.hops++
+	e.sum += e.partial.sum
+	e.refusals += e.partial.refusals
+	e.lost += e.partial.lost
+	e.until = c.End
+	e.mergeAnew(append(e.pending[:len(e.pending):len(e.pending)], c))
+	return &e
+}
+
+// mergeAnew has some hops be all of an episode.
+func (e *episode) mergeAnew(hops []*hop.Closed) {
+	e.merged, e.later = nil, nil
+	for _, h := range hops {
+		e.merge(h)
+	}
+}
+
+// dropPartial takes the part of a hop out of an episode, for the whole one.
+func (e *episode) dropPartial() {
+	p := e.partial
+	if p == nil {
+		return
+	}
+	e.partial = nil
+	e.hops--
+	e.sum -= p.sum
+	e.refusals -= p.refusals
+	e.lost -= p.lost
+	e.mergeAnew(p.before)
+}
+
+// remindsOfKnown reports whether a part of a hop is what the service is known to do now
+// and then; that is for the whole hop to say.
+func (a *Analyzer) remindsOfKnown(e *episode, c *hop.Closed) bool {
+	for _, s := range a.states.list {
+		if s.knownAt(c.Start) && len(s.hops) > 0 && a.explains(a.tryState(e, s), c) {
+			return true
+		}
+	}
+	t := a.tryOutline(e, c)
+	return t != nil && a.explains(t, c)
+}
