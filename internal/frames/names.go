@@ -1,6 +1,7 @@
 package frames
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/perfscope/perfscope/pkg/threadtrace"
@@ -44,12 +45,12 @@ func sleeps(name string) bool {
 }
 
 // wraps reports whether a function is named for the wait it calls: my_sync for
-// fdatasync, Utility::usleep for clock_nanosleep.
+// fdatasync, Utility::usleep for clock_nanosleep, Condition::wait for pthread_cond_wait.
 func wraps(function, callee string) bool {
 	function, _, _ = strings.Cut(function, "(")
 	function = strings.ToLower(function[max(strings.LastIndexByte(function, ':'), strings.LastIndexByte(function, '.'))+1:])
 	function = strings.ReplaceAll(function, "async", "")
-	for _, wait := range []string{"sync", "sleep"} {
+	for _, wait := range []string{"sync", "sleep", "wait"} {
 		if strings.Contains(callee, wait) && strings.Contains(function, wait) {
 			return true
 		}
@@ -57,22 +58,15 @@ func wraps(function, callee string) bool {
 	return false
 }
 
-// followsDirectly reports whether the caller of the innermost application
-// function has a name: who decided to wait can be told only then.
-func followsDirectly(stack *threadtrace.Stack) bool {
-	inner := false
-	for i := range stack.Frames {
-		f := &stack.Frames[i]
-		if f.Inlined {
-			continue
-		}
-		if !inner {
-			inner = f.Origin == threadtrace.OriginApplication
-			continue
-		}
-		return f.Origin == threadtrace.OriginApplication && !strings.HasPrefix(f.Function, f.Module+"+0x")
+// wrapper reports whether the innermost of some functions does no more than wait in a
+// callee, and who decided that can be told: its caller has a name, or the caller of that
+// one. Of two without a name nobody knows which it was.
+func (t *Table) wrapper(functions []int32, callee string) bool {
+	if len(functions) == 0 || !wraps(t.functions[functions[0]].Name, callee) {
+		return false
 	}
-	return false
+	callers := functions[1:min(len(functions), 3)]
+	return slices.ContainsFunc(callers, func(f int32) bool { return !t.functions[f].Nameless() })
 }
 
 // libraryOf is the name of the library that a function is of: a package of

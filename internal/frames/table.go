@@ -207,7 +207,7 @@ func (t *Table) application(stack *threadtrace.Stack) (s Stack) {
 	s.Frames = t.frames
 	s.Direct = len(t.frames) > 0 && callee == "" && s.Hidden == 0
 	s.Library = t.library(library)
-	s.Wrapper = len(s.Frames) > 1 && wraps(t.functions[s.Frames[0]].Name, callee) && followsDirectly(stack)
+	s.Wrapper = t.wrapper(s.Frames, callee)
 	return s
 }
 
@@ -225,12 +225,18 @@ func (t *Table) platform(stack *threadtrace.Stack, s *Stack) {
 	}
 	t.frames = t.frames[:0]
 	s.Runtime = true
+	callee := ""
 	for i := range stack.Frames {
-		if f := &stack.Frames[i]; speaks(f) {
+		f := &stack.Frames[i]
+		switch {
+		case speaks(f):
 			t.add(f)
 			s.Runtime = s.Runtime && f.Origin == threadtrace.OriginRuntime
+		case len(t.frames) == 0:
+			callee, _, _ = strings.Cut(f.Function, "@")
 		}
 	}
+	s.Wrapper = t.wrapper(t.frames, callee)
 	if len(t.frames) == 0 {
 		// Code without a name is still code that runs, or waits.
 		for i := range stack.Frames {

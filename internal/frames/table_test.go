@@ -146,6 +146,7 @@ func TestAWrapperIsNamedForTheWaitItCalls(t *testing.T) {
 		{"my_sync", "fdatasync", true},
 		{"Utility::usleep(unsigned long)", "__nanosleep", true},
 		{"isc_stdio_sync", "fsync", true},
+		{"Interruptible_wait::wait", "pthread_cond_timedwait", true},
 		{"flushAppendOnlyFile", "fdatasync", false},
 		{"pg_sleep", "epoll_wait", false},
 		{"flush_async", "fsync", false},
@@ -154,6 +155,27 @@ func TestAWrapperIsNamedForTheWaitItCalls(t *testing.T) {
 	} {
 		if got := wraps(tc.function, tc.callee); got != tc.want {
 			t.Errorf("%s that calls %s: %v", tc.function, tc.callee, got)
+		}
+	}
+}
+
+// Who decided to wait is known when one function without a name is between, not with two.
+func TestAWrapperHasACallerWithAName(t *testing.T) {
+	for text, want := range map[string]bool{
+		"@fdatasync my_sync write_log commit":               true,
+		"@fdatasync my_sync server+0x10 commit":             true,
+		"@fdatasync my_sync server+0x10 server+0x20 commit": false,
+		"@fdatasync my_sync":                                false,
+		"@fdatasync write_log commit":                       false,
+	} {
+		for origin, name := range map[threadtrace.Origin]string{threadtrace.OriginApplication: "the program's", threadtrace.OriginLibrary: "libraries'"} {
+			stacks, s := NewTable(), stack(text)
+			for i := range s.Frames[1:] {
+				s.Frames[1+i].Origin = origin
+			}
+			if got := stacks.Get(stacks.Intern(s)).Wrapper; got != want {
+				t.Errorf("%s, %s: %v", text, name, got)
+			}
 		}
 	}
 }

@@ -27,7 +27,7 @@ func (a *Analyzer) describe(e *episode, v *verdict) Anomaly {
 	onlyRefusals := whole.onlyRefuses()
 	times := c.RefusalTimes()
 	if !onlyRefusals {
-		times = append(c.Times(), c.CallTimes()...)
+		times = c.Evidence()
 	}
 	waits := a.waitingOf(&c)
 	chained := a.waitChain(&c, waits)

@@ -232,10 +232,10 @@ func TestAPoolOfALibraryIsNobodys(t *testing.T) {
 			}
 			onset := s.now
 			for range 20 {
-				live("@wait uv_wait worker", call)
+				live("@wait uv_flush worker", call)
 			}
 			if told {
-				return s.told(onset, 20*time.Second, "uv_wait")
+				return s.told(onset, 20*time.Second, "uv_flush")
 			}
 			return s.silent()
 		})

@@ -126,9 +126,12 @@ func (t *tree) caller(f int32) (int32, bool) {
 func (t *tree) decides(caller, at, from int32) bool {
 	p, via := t.of[caller], t.below[[2]int32{at, caller}]
 	if t.running[at] < t.of[at].excess/2 {
-		return t.helps(at, caller, true) // a loop costs no time when it waits
+		// A loop costs no time when it waits. Who calls as often as ever does not decide
+		// that it takes longer.
+		return t.helps(at, caller, true) && t.callsMore(at, caller)
 	}
-	rest := node{now: p.now - via.now, past: p.past - via.past}
+	// What it waits for beside that, others do.
+	rest := node{now: p.computes - via.computes, past: p.computed - via.computed}
 	if t.sightings(p.past) < fewSightings {
 		return t.helps(at, caller, false)
 	}
@@ -141,6 +144,14 @@ func (t *tree) decides(caller, at, from int32) bool {
 	}
 	grew := t.below[[2]int32{from, caller}]
 	return rest.now/rest.past-1 >= alike*(grew.now/max(grew.past, t.least())-1)
+}
+
+// callsMore reports whether at least twice as many system calls are made below a
+// function and its caller as in the past.
+func (t *tree) callsMore(f, caller int32) bool {
+	edge := [2]int32{f, caller}
+	past := t.callsVia[edge]
+	return past < seldom || t.callsNow[edge] >= 2*past
 }
 
 // helps reports whether a function served others than the caller before: of what it

@@ -159,6 +159,41 @@ func TestWhoComputesInAFunctionDoesNotDecideThatItWaits(t *testing.T) {
 	}
 }
 
+// A lock that others take, too, is held now: who takes it as often as ever has decided
+// nothing, who takes it ten times as often has.
+func TestWhoCallsAsOftenAsEverDoesNotDecideThatItTakesLonger(t *testing.T) {
+	for now, want := range map[float64]string{2: "take_lock", 40: "save"} {
+		stacks := frames.NewTable()
+		calls := func(s string, now, past float64) Time {
+			return Time{Stack: stacks.Intern(stack(s)), Kind: EvidenceSyscall, Now: now, Past: past}
+		}
+		times := []Time{
+			{Stack: stacks.Intern(stack("@fcntl take_lock save append loop main")), Kind: EvidenceBlocked, Now: 900e6, Excess: 900e6, Beyond: 900e6},
+			calls("@fcntl take_lock save append loop main", now, 4),
+			calls("@fcntl take_lock read loop main", 40, 40),
+		}
+		if got := Rank(stacks, times, scale, 10); got[0].Function != want {
+			t.Errorf("%v calls a second: %s is first, not %s: %+v", now, got[0].Function, want, got)
+		}
+	}
+}
+
+// A caller that queues beside what it calls does no more of its own.
+func TestToWaitIsNoOtherWork(t *testing.T) {
+	stacks := frames.NewTable()
+	at := func(s string, kind Evidence, now, past float64) Time {
+		return Time{Stack: stacks.Intern(stack(s)), Kind: kind, Now: now, Past: past, Excess: now - past, Beyond: now - past}
+	}
+	times := []Time{
+		at("export serve main", EvidenceOnCPU, 300e6, 10e6),
+		at("serve main", EvidenceOnCPU, 10e6, 10e6),
+		at("@futex serve main", EvidenceBlocked, 900e6, 0),
+	}
+	if got := Rank(stacks, times, scale, 10); got[0].Function != "export" {
+		t.Errorf("%+v", got)
+	}
+}
+
 // Where the old code calls the new is worth naming: it is second, before those that it
 // only passes on to.
 func TestTheEntryOfNewCodeIsSecond(t *testing.T) {

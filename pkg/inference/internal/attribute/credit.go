@@ -160,11 +160,14 @@ func ownGrowth(stacks *frames.Table, times []Time) map[seenIn]float64 {
 
 // answered reports whether the module of the innermost of some functions has a name
 // further out, before another module comes: a plugin's function without a name is told
-// by its module, which the program that calls it is not.
+// by its module, which the program that calls it is not. What compiled code calls is its
+// virtual machine's, and done for it.
 func answered(stacks *frames.Table, on []int32) bool {
 	module := stacks.Function(on[0]).Module
 	for _, f := range on[1:] {
 		switch fn := stacks.Function(f); {
+		case fn.Module != module && fn.Compiled():
+			return !fn.Nameless()
 		case fn.Module != module:
 			return false
 		case !fn.Nameless():

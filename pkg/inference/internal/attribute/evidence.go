@@ -22,6 +22,8 @@ type Means struct {
 	Calls map[unit.Key]hop.Totals
 	// TimedOut is the time in waits whose time was over, by call.
 	TimedOut map[int32]float64
+	// RunDelay is the time in which threads could run and had no CPU.
+	RunDelay float64
 }
 
 // MeansOf sums up learned hops.
@@ -34,6 +36,7 @@ func MeansOf(p *baseline.Past) Means {
 		}
 	}
 	for _, v := range p.Hops() {
+		m.RunDelay += v.Hop.RunDelay / n
 		for _, cpu := range []map[uint32]float64{v.Hop.CPU, v.Hop.FreshCPU} {
 			for stack, t := range cpu {
 				m.CPU[stack] += t / n
@@ -133,11 +136,18 @@ func (f *findings) share(stacks *frames.Table, cells []baseline.Cell, times []Ti
 	}
 }
 
+// Evidence is all there is: the times, and the calls that became more.
+func (c *Case) Evidence() []Time {
+	times, calls := c.Times(), c.CallTimes()
+	c.toCallers(times, calls)
+	return append(times, calls...)
+}
+
 // Times is all evidence of time: every stack that was seen, on CPU and waiting,
 // now and in the past.
 func (c *Case) Times() []Time {
 	onCPU := c.onCPU()
-	c.toCallers(onCPU)
+	c.toCallers(onCPU, onCPU)
 	waiting := c.bySites(c.waiting())
 	c.explainWaits(waiting, onCPU)
 	c.asOneThread(waiting)
@@ -168,44 +178,51 @@ func (c *Case) onCPU() []Time {
 	return times
 }
 
-// toCallers gives what a library computes in threads of its own (the goroutines in
-// which an HTTP client dials) to the functions that call it more than ever, in
-// proportion: a library does nothing of its own accord. A loop that waits in the library
-// for work to come (that accepts connections) asks for nothing.
-func (c *Case) toCallers(times []Time) {
-	load := c.Verdict.Load.Work * c.Verdict.Load.Slow
-	idle := c.idleCalls()
-	own, grown := map[int32]float64{}, map[int32]float64{}
-	growth := make([]float64, len(times))
-	for i, t := range times {
-		s := c.Stacks.Get(t.Stack)
-		switch {
-		case s.Library == 0:
-		case s.Tier == frames.Platform && !s.Runtime:
-			own[s.Library] += t.Excess
-		case s.Tier == frames.Application && !idle[libraryCall(s)]:
-			// One standard error is enough, since what the library does shows that
-			// somebody calls it.
-			expected := load * t.Past
-			if by := t.Now - expected; by > math.Sqrt(expected*c.Hop.SamplePeriod)+c.Hop.SamplePeriod {
-				growth[i] = by
-				grown[s.Library] += by
-			}
-		}
-	}
-	for i := range times {
-		t, s := &times[i], c.Stacks.Get(times[i].Stack)
-		if s.Library == 0 || grown[s.Library] == 0 {
+// toCallers gives what a library does in threads of its own (the goroutines in which an
+// HTTP client dials), its computing or its calls, to the functions that call it more than
+// ever, in proportion: a library does nothing of its own accord.
+func (c *Case) toCallers(times, done []Time) {
+	growth, grown := c.callMore(times)
+	own := map[int32]float64{}
+	for i := range done {
+		t, s := &done[i], c.Stacks.Get(done[i].Stack)
+		if s.Library == 0 || grown[s.Library] == 0 || s.Tier != frames.Platform || s.Runtime || t.Kind == EvidenceBlocked {
 			continue
 		}
-		if s.Tier == frames.Platform && !s.Runtime {
-			t.Now -= t.Beyond
-			t.Excess, t.Beyond = 0, 0
-		} else if growth[i] > 0 {
-			part := math.Round(own[s.Library] * growth[i] / grown[s.Library])
+		own[s.Library] += t.Excess
+		t.Now -= t.Beyond
+		t.Excess, t.Beyond = 0, 0
+	}
+	for i, by := range growth {
+		if by > 0 {
+			t, library := &times[i], c.Stacks.Get(times[i].Stack).Library
+			part := math.Round(own[library] * by / grown[library])
 			t.Excess, t.Beyond, t.Now = t.Excess+part, t.Beyond+part, t.Now+part
 		}
 	}
+}
+
+// callMore is by how much functions on CPU that call a library do that more than ever, and
+// the sums by library. A loop that waits in the library for work to come (that accepts
+// connections) asks for nothing.
+func (c *Case) callMore(times []Time) (growth []float64, grown map[int32]float64) {
+	load := c.Verdict.Load.Work * c.Verdict.Load.Slow
+	idle := c.idleCalls()
+	growth, grown = make([]float64, len(times)), map[int32]float64{}
+	for i, t := range times {
+		s := c.Stacks.Get(t.Stack)
+		if t.Kind != EvidenceOnCPU || s.Library == 0 || s.Tier != frames.Application || idle[libraryCall(s)] {
+			continue
+		}
+		// One standard error is enough, since what the library does shows that
+		// somebody calls it.
+		expected := load * t.Past
+		if by := t.Now - expected; by > math.Sqrt(expected*c.Hop.SamplePeriod)+c.Hop.SamplePeriod {
+			growth[i] = by
+			grown[s.Library] += by
+		}
+	}
+	return growth, grown
 }
 
 // call is a function of the application and a library that it calls.

@@ -236,3 +236,51 @@ func TestAWaitThatNoLookMetHasACaller(t *testing.T) {
 		t.Errorf("%v: %+v", names(ranked), c.Times())
 	}
 }
+
+// Who waits for a thread that has no CPU waits for that, not for itself.
+func TestAQueueIsExplainedByAHolderWithoutACPU(t *testing.T) {
+	score := func(delay float64) (score float64) {
+		s := newService(t)
+		c := s.judge(s.hop(func(c *hop.Closed) {
+			c.CPU[s.id("dump_all dump serve worker")] = 0.3e9
+			c.RunDelay = delay
+			c.Wait[s.place("futex", "@futex insert serve worker")] = hop.Wait{Time: 2.5e9, Threads: 3, Moments: allMoments}
+		}))
+		for _, r := range Rank(s.stacks, c.Times(), Scale{}, 10) {
+			if r.Function == "insert" {
+				score = r.Score
+			}
+		}
+		return score
+	}
+	if with, without := score(0.6e9), score(0); with >= without/2 || without == 0 {
+		t.Errorf("insert has %v, and %v when the holder has a CPU", with, without)
+	}
+}
+
+// What a library's own goroutines call is the doing of those who call the library.
+func TestCallsOfALibraryAreItsCallers(t *testing.T) {
+	s := newService(t)
+	connect, _ := threadtrace.Number("amd64", "connect")
+	library := func(frames ...string) uint32 {
+		st := &threadtrace.Stack{}
+		for _, f := range frames {
+			frame := threadtrace.Frame{Function: f, Module: "server"}
+			if f[0] == 'n' {
+				frame.Origin = threadtrace.OriginLibrary
+			}
+			st.Frames = append(st.Frames, frame)
+		}
+		return s.stacks.Intern(st)
+	}
+	key := unit.Key{Number: connect}
+	c := s.judge(s.hop(func(c *hop.Closed) {
+		c.CPU[library("net/http.(*Transport).RoundTrip", "ask", "handle")] = 0.1e9
+		c.Calls[key] = hop.Totals{N: 2000, Time: 0.04e9}
+		c.Sites[hop.Site{Key: key, Stack: library("net.connect", "net/http.(*Transport).dial")}] = 2000
+	}))
+	ranked := Rank(s.stacks, c.Evidence(), Scale{}, 10)
+	if len(ranked) == 0 || ranked[0].Function != "ask" || slices.ContainsFunc(ranked, func(r Suspect) bool { return r.Function == "net.connect" }) {
+		t.Errorf("%+v", ranked)
+	}
+}

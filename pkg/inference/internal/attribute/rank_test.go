@@ -214,6 +214,21 @@ func TestAWrapperYieldsToItsCaller(t *testing.T) {
 	}
 }
 
+// The virtual machine's function without a name works for the compiled one that calls it; a
+// plugin's says more by its module than the program that calls it.
+func TestAVirtualMachineWorksForWhatItRuns(t *testing.T) {
+	for module, want := range map[string]string{"[jit]": "gate", "server": "machine+0x40"} {
+		stacks := frames.NewTable()
+		id := stacks.Intern(&threadtrace.Stack{Frames: []threadtrace.Frame{
+			{Function: "machine+0x40", Module: "machine"}, {Function: "gate", Module: module}, {Function: "loop", Module: module},
+		}})
+		got := Rank(stacks, []Time{{Stack: id, Kind: EvidenceOnCPU, Now: 5e8, Excess: 5e8}}, Scale{}, 10)
+		if len(got) != 3 || got[0].Function != want {
+			t.Errorf("called in %s: %+v", module, got)
+		}
+	}
+}
+
 // Who calls a library is as near as who is called there, however deep that is inside.
 func TestAPackageIsOneCallAway(t *testing.T) {
 	stacks := frames.NewTable()

@@ -22,14 +22,18 @@ func (s Scale) least() float64 { return s.Grain * s.Load / s.Hops }
 
 // node is what is known of a function, or of it below one caller: its time now and
 // in the past at the present load, and the part of now beyond the past.
-// whole is the part of past on stacks that miss no function, waited what of it was
+// computes and computed are what of now and past is on CPU, whole is the part of past on stacks that miss no function, waited what of it was
 // not on CPU.
-type node struct{ now, past, whole, waited, excess float64 }
+type node struct{ now, past, computes, computed, whole, waited, excess float64 }
 
 func (n node) and(t *Time, load float64, partial bool) node {
 	n.now += t.Now
 	n.past += t.Past * load
 	n.excess += t.Excess
+	if t.Kind == EvidenceOnCPU {
+		n.computes += t.Now
+		n.computed += t.Past * load
+	}
 	if !partial {
 		n.whole += t.Past * load
 		if t.Kind != EvidenceOnCPU {
@@ -54,9 +58,9 @@ type tree struct {
 	// its own that fail stand for.
 	running, failing map[int32]float64
 	// calls are the system calls that were made below a function in the past, by
-	// function and by function and caller.
-	calls    map[int32]float64
-	callsVia map[[2]int32]float64
+	// function and by function and caller; callsNow are those that are made now.
+	calls              map[int32]float64
+	callsVia, callsNow map[[2]int32]float64
 	// idled are the functions in which the service waited for work in the past.
 	idled map[int32]bool
 }
@@ -65,7 +69,8 @@ func newTree(stacks *frames.Table, times []Time, s Scale) *tree {
 	t := &tree{
 		Scale: s, stacks: stacks, of: map[int32]node{}, below: map[[2]int32]node{}, next: map[[2]int32]float64{},
 		self: map[int32]node{}, running: map[int32]float64{}, failing: map[int32]float64{}, calls: map[int32]float64{}, callsVia: map[[2]int32]float64{},
-		idled: map[int32]bool{},
+		callsNow: map[[2]int32]float64{},
+		idled:    map[int32]bool{},
 	}
 	for i := range times {
 		t.add(&times[i])
@@ -81,7 +86,7 @@ func (t *tree) add(x *Time) {
 			t.failing[on[0]] += x.Excess
 		}
 		if !stack.Partial {
-			t.call(on, x.Past)
+			t.call(on, x)
 		}
 		return
 	}
@@ -119,11 +124,12 @@ func (t *tree) fresh(f int32) bool {
 	return t.sightings(t.of[f].past) < 1 && t.calls[f] < seldom && !t.idled[f]
 }
 
-func (t *tree) call(on []int32, past float64) {
+func (t *tree) call(on []int32, x *Time) {
 	for j, f := range on {
-		t.calls[f] += past
+		t.calls[f] += x.Past
 		for _, above := range on[j+1:] {
-			t.callsVia[[2]int32{f, above}] += past
+			t.callsVia[[2]int32{f, above}] += x.Past
+			t.callsNow[[2]int32{f, above}] += x.Now
 		}
 	}
 }

@@ -12,11 +12,13 @@ import (
 // explains. A thread that waits at a condition for a result (the followers of a
 // group commit, a listener without an idle worker) is held up by what the one it
 // waits for does: so many threads wait so many times as long as that one is busy,
-// or waits for something outside. So is one that queues for a lock, unless the
+// waits for something outside, or could run and has no CPU. So is one that queues for a lock, unless the
 // function that takes it is the one that is busy, or nobody is: a lock that is only
 // taken too often has no other reason.
 func (c *Case) explainWaits(waiting, onCPU []Time) {
 	all, by := c.reasons(append(slices.Clone(onCPU), waiting...))
+	// Who waits for a thread that has no CPU waits for that.
+	all += max(0, c.Hop.RunDelay-c.Past.RunDelay)
 	now, threads := map[baseline.Cell]float64{}, map[baseline.Cell]float64{}
 	waits := c.waits()
 	for _, t := range waiting {
