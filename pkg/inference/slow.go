@@ -299,7 +299,10 @@ func (s *slowRequests) judge(a *Analyzer, c *hop.Closed) {
 		s.every = max(1, s.every/2)
 	}
 	s.calls = 0
-	seen := tail.Seen{Seconds: c.CallSeconds, CPU: c.CPUTotal / 1e9 * c.Seconds, RunDelay: delay / 1e9 * c.Seconds}
+	seen := tail.Seen{
+		Seconds: c.CallSeconds, CPU: c.CPUTotal / 1e9 * c.Seconds, RunDelay: delay / 1e9 * c.Seconds,
+		Recorded: min(1, c.CallSeconds/c.Seconds),
+	}
 	if s.pool.HasRequests(c.End) {
 		until, seen.Seconds = until-spansLate, c.Seconds
 	}
