@@ -73,6 +73,9 @@ func TestAConvoyEndsAtTheDisk(t *testing.T) {
 		links[1].Number != fsync || links[2].Kind != Storage || links[2].Share < 0.9 {
 		t.Errorf("the chain is %s", got)
 	}
+	if shown := links[1].Waits; shown < 30 || shown > 36 {
+		t.Errorf("%.1f waits have shown it, there were 36", shown)
+	}
 }
 
 func TestAThreadThatComputesEndsIt(t *testing.T) {

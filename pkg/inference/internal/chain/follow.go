@@ -158,21 +158,27 @@ func (g *Graph) waits(at group) (n float64) {
 }
 
 // most is where most of the waits of a group go that has not been visited, and which part
-// of all that go on to others: who queues at the same place waits for the same.
+// of all that go on to others: who queues at the same place waits for the same. What is left
+// out of a wait so, of its time and of its being one, the others share.
 func (g *Graph) most(at group, visited map[group]bool) (best group, part, waits float64) {
-	all, most := 0.0, 0.0
+	all, most, others, queued := 0.0, 0.0, 0.0, 0.0
 	for _, to := range slices.SortedFunc(maps.Keys(g.out[at]), compareGroups) {
 		s := g.out[at][to]
 		if visited[to] {
+			queued += s.Waits
 			continue
 		}
 		all += s.Time
+		others += s.Waits
 		if s.Time > most {
 			best, most, waits = to, s.Time, s.Waits
 		}
 	}
 	if all == 0 {
 		return best, 0, 0
+	}
+	if others > 0 {
+		waits *= 1 + queued/others
 	}
 	return best, most / all, waits
 }
