@@ -191,6 +191,9 @@ const (
 	captureProgSysExitStack     = "sys_exit_stack"
 	captureProgTaskNewtask      = "task_newtask"
 	captureVarAttachedAt        = "attached_at"
+	captureVarClockLag          = "clock_lag"
+	captureVarClockLagBefore    = "clock_lag_before"
+	captureVarClockLooks        = "clock_looks"
 	captureVarCopies            = "copies"
 	captureVarCopiesTotal       = "copies_total"
 	captureVarCpuStacks         = "cpu_stacks"
@@ -198,6 +201,8 @@ const (
 	captureVarFailEvery         = "fail_every"
 	captureVarIdleCalls         = "idle_calls"
 	captureVarIncludeChildren   = "include_children"
+	captureVarLookedAt          = "looked_at"
+	captureVarLookedBefore      = "looked_before"
 	captureVarMaxCopies         = "max_copies"
 	captureVarOddsFresh         = "odds_fresh"
 	captureVarOddsSame          = "odds_same"
@@ -305,6 +310,9 @@ type captureMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type captureVariableSpecs struct {
 	AttachedAt      *ebpf.VariableSpec `ebpf:"attached_at"`
+	ClockLag        *ebpf.VariableSpec `ebpf:"clock_lag"`
+	ClockLagBefore  *ebpf.VariableSpec `ebpf:"clock_lag_before"`
+	ClockLooks      *ebpf.VariableSpec `ebpf:"clock_looks"`
 	Copies          *ebpf.VariableSpec `ebpf:"copies"`
 	CopiesTotal     *ebpf.VariableSpec `ebpf:"copies_total"`
 	CpuStacks       *ebpf.VariableSpec `ebpf:"cpu_stacks"`
@@ -312,6 +320,8 @@ type captureVariableSpecs struct {
 	FailEvery       *ebpf.VariableSpec `ebpf:"fail_every"`
 	IdleCalls       *ebpf.VariableSpec `ebpf:"idle_calls"`
 	IncludeChildren *ebpf.VariableSpec `ebpf:"include_children"`
+	LookedAt        *ebpf.VariableSpec `ebpf:"looked_at"`
+	LookedBefore    *ebpf.VariableSpec `ebpf:"looked_before"`
 	MaxCopies       *ebpf.VariableSpec `ebpf:"max_copies"`
 	OddsFresh       *ebpf.VariableSpec `ebpf:"odds_fresh"`
 	OddsSame        *ebpf.VariableSpec `ebpf:"odds_same"`
@@ -398,6 +408,9 @@ func (m *captureMaps) Close() error {
 // It can be passed to loadCaptureObjects or ebpf.CollectionSpec.LoadAndAssign.
 type captureVariables struct {
 	AttachedAt      *ebpf.Variable `ebpf:"attached_at"`
+	ClockLag        *ebpf.Variable `ebpf:"clock_lag"`
+	ClockLagBefore  *ebpf.Variable `ebpf:"clock_lag_before"`
+	ClockLooks      *ebpf.Variable `ebpf:"clock_looks"`
 	Copies          *ebpf.Variable `ebpf:"copies"`
 	CopiesTotal     *ebpf.Variable `ebpf:"copies_total"`
 	CpuStacks       *ebpf.Variable `ebpf:"cpu_stacks"`
@@ -405,6 +418,8 @@ type captureVariables struct {
 	FailEvery       *ebpf.Variable `ebpf:"fail_every"`
 	IdleCalls       *ebpf.Variable `ebpf:"idle_calls"`
 	IncludeChildren *ebpf.Variable `ebpf:"include_children"`
+	LookedAt        *ebpf.Variable `ebpf:"looked_at"`
+	LookedBefore    *ebpf.Variable `ebpf:"looked_before"`
 	MaxCopies       *ebpf.Variable `ebpf:"max_copies"`
 	OddsFresh       *ebpf.Variable `ebpf:"odds_fresh"`
 	OddsSame        *ebpf.Variable `ebpf:"odds_same"`

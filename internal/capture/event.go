@@ -110,8 +110,9 @@ const (
 	// is a thread ready to run that waits for a CPU, which on a busy machine
 	// can be one that the snapshot itself displaced.
 	ThreadBlocked
-	// ThreadSinceExact says that Since is the entry of the call; otherwise it is the
-	// first snapshot that saw this wait, so that the wait is at least as long.
+	// ThreadSinceExact says that Since is the entry of the call; otherwise it is when the
+	// thread gave its CPU up, by the scheduler, or where the kernel does not tell that
+	// (before 5.11) the first snapshot that saw this wait.
 	ThreadSinceExact
 	// ThreadSameWait says that it has not run since the snapshot before.
 	ThreadSameWait

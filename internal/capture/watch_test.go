@@ -166,6 +166,39 @@ func TestSnapshotsSeeBlockedThread(t *testing.T) {
 	t.Logf("%d snapshots, dropped %v", tr.Stats().Snapshots, tr.Stats().Dropped)
 }
 
+// TestSinceWhenAThreadWaits: with no hook attached, and no look at it for a while, it is known
+// when a thread began to wait.
+func TestSinceWhenAThreadWaits(t *testing.T) {
+	cfg := watchConfig()
+	cfg.SnapshotInterval = time.Hour
+	tr, r := startTracer(t, cfg)
+	needs(t, tr, "snapshots")
+	h := startHelper(t, "block")
+	must(t, tr.AddProcess(h.pid()))
+	must(t, tr.Snapshot())
+	time.Sleep(50 * time.Millisecond)
+	h.say()
+	tid := int32(atoi(t, h.hear()[0]))
+	began := time.Now()
+	time.Sleep(400 * time.Millisecond)
+	must(t, tr.Snapshot())
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	last := r.snapshots[len(r.snapshots)-1]
+	i := slices.IndexFunc(last.Threads, func(th Thread) bool { return th.TID == tid && th.Flags&ThreadBlocked != 0 })
+	if i < 0 {
+		t.Fatalf("thread %d is not seen to wait: %+v", tid, last.Threads)
+	}
+	since := time.Duration(last.Threads[i].Since - began.UnixNano())
+	if os.Getenv(kernelTestEnv) != "" && since > 350*time.Millisecond {
+		t.Skip("this kernel does not tell")
+	}
+	t.Logf("the wait began at %v", since)
+	if since < -100*time.Millisecond || since > 100*time.Millisecond {
+		t.Errorf("a wait that has begun at 0 is said to have begun at %v", since)
+	}
+}
+
 func TestSnapshotStacksAreSharedFairly(t *testing.T) {
 	const parked, most = 300, 32
 	cfg := watchConfig()

@@ -242,7 +242,7 @@ func (a *Analyzer) compareCode(n *normal, c *hop.Closed) verdict {
 func (a *Analyzer) compareThreads(n *normal, c *hop.Closed, fresh, slower bool) verdict {
 	views := n.views
 	of := c
-	c = n.asNamedBefore(c)
+	c = n.asNamedBefore(n.asSeenBefore(c))
 	v := verdict{hop: c, fresh: fresh, idle: views.Idle, plain: c == of && len(c.Fresh)+len(c.FreshCPU) == 0}
 	vector := views.Of(c, fresh)
 	load := n.past.Load(vector, a.habit.index)

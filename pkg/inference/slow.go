@@ -128,6 +128,8 @@ type slowRequests struct {
 	// calls is how many waits were told by calls in this hop, or since the last time that
 	// there were too many; one in every is taken.
 	calls, every int
+	// followed is when a wait of a single goroutine came last.
+	followed int64
 	// idle tells where threads wait for something to do, as of the last hop.
 	idle  func(hop.Place) bool
 	kinds map[string]*slowKind
@@ -240,7 +242,12 @@ func (s *slowRequests) see(thread int32, e *threadtrace.Event, place uint32, rec
 			return // where goroutines wait is told by those that are followed
 		}
 	}
+	if thread < 0 {
+		s.goroutines.Population(thread, int(e.Population))
+	}
 	switch {
+	case thread < 0 && s.followed > 0 && e.Time-s.followed < spansLate:
+		return // so it is with spans
 	case e.Kind == threadtrace.KindCall || e.Kind == threadtrace.KindInFlight:
 		if !sight.Vague {
 			s.seeCall(thread, e, sight.Seen[0])
@@ -254,10 +261,17 @@ func (s *slowRequests) see(thread int32, e *threadtrace.Event, place uint32, rec
 	}
 }
 
-// follow takes a wait of a single goroutine.
+// follow takes a wait of a single goroutine. Many are looked at, and seldom; those that are
+// followed stand for the others.
 func (s *slowRequests) follow(creator int32, e *threadtrace.Event) {
-	if s.pool != nil {
-		s.goroutines.See(creator, e, s.pool.Add)
+	if s.pool == nil {
+		return
+	}
+	waited := s.goroutines.See(creator, e, s.pool.Add)
+	if s.followed = e.Time; waited > 0 && s.pool.HasSpans(e.Time) {
+		s.pool.See(tail.Sighting{
+			Time: e.Time - e.Elapsed/2, Duration: waited, Thread: creator, Stack: e.Stack, Number: e.Number, Waiting: true,
+		})
 	}
 }
 
@@ -299,7 +313,10 @@ func (s *slowRequests) judge(a *Analyzer, c *hop.Closed) {
 		s.every = max(1, s.every/2)
 	}
 	s.calls = 0
-	seen := tail.Seen{Seconds: c.CallSeconds, CPU: c.CPUTotal / 1e9 * c.Seconds, RunDelay: delay / 1e9 * c.Seconds}
+	seen := tail.Seen{
+		Seconds: c.CallSeconds, CPU: c.CPUTotal / 1e9 * c.Seconds, RunDelay: delay / 1e9 * c.Seconds,
+		Recorded: min(1, c.CallSeconds/c.Seconds),
+	}
 	if s.pool.HasRequests(c.End) {
 		until, seen.Seconds = until-spansLate, c.Seconds
 	}

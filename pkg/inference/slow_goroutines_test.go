@@ -145,3 +145,33 @@ func TestABatchOfFollowedGoroutines(t *testing.T) {
 		t.Errorf("its time is counted twice: %+v", got)
 	}
 }
+
+// With spans, too, the waits of goroutines that are followed tell more than looks at all of
+// them, which are few.
+func TestWaitsOfGoroutinesWithinSpans(t *testing.T) {
+	fast := step{stack: "hash seal answer %serve", took: 2 * ms}
+	ask := step{stack: "%roundTrip fetch answer %serve", call: "go.select", took: 20 * ms}
+	right := 0
+	var said []string
+	for seed := range uint64(seeds) {
+		s := newShop(t, seed, 6)
+		s.runGoroutines(30, 10, func(key int) []step {
+			if key < 30 {
+				return []step{ask, ask, fast}
+			}
+			return []step{fast}
+		})
+		if len(s.told) == 0 {
+			said = append(said, "nothing")
+			continue
+		}
+		last := s.told[len(s.told)-1]
+		said = append(said, last.Summary)
+		if f := functionsOf(last.Suspects); last.Spans && len(f) > 0 && f[0] == "fetch" {
+			right++
+		}
+	}
+	if right < seeds-1 {
+		t.Errorf("right under %d of %d seeds: %q", right, seeds, said)
+	}
+}

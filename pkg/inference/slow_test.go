@@ -77,7 +77,7 @@ func (s *shop) run(seconds int64, rate float64, of way) {
 			case st.call == "" && (at+int64(c.id)*phase)%sample < moment:
 				s.see(b, st, threadtrace.Event{Time: at, Kind: threadtrace.KindSample, Number: threadtrace.NoCall, Duration: sample})
 			case st.call != "" && at%look == 0:
-				s.see(b, st, threadtrace.Event{Time: at, Kind: threadtrace.KindBlocked, Number: number(s.t, st.call), Duration: look, Elapsed: s.elapsed(c, at, look)})
+				s.see(b, st, threadtrace.Event{Time: at, Kind: threadtrace.KindBlocked, Number: number(s.t, st.call), Duration: look, Elapsed: at - c.since})
 			}
 			if s.traced && s.burst > 0 && (at-epoch)%burstsApart == int64(s.burst) && st.call != "" {
 				from := max(c.since, at-int64(s.burst))
@@ -135,15 +135,6 @@ func (s *shop) burstAt(at int64) int64 {
 		return at - in
 	}
 	return 0
-}
-
-// elapsed is for how long a thread is known to wait: since its call was made, if that
-// was recorded, else since the first look at it.
-func (s *shop) elapsed(c *clerk, at, look int64) int64 {
-	if b := s.burstAt(at); s.traced && b > 0 && c.since >= b {
-		return at - c.since
-	}
-	return (at - c.since) / look * look
 }
 
 // call records a call that ends now, if it is one and calls are recorded.

@@ -71,6 +71,8 @@ func Scenarios() []Scenario {
 // short are slow ways of which six a second leave the server most of its time.
 func short() []Scenario {
 	list := []Scenario{
+		{Name: "go-buffer-short", Service: "kiosk", Start: server.StartKiosk, Way: "short-history", Truth: []string{"main.renderHistory"}},
+		{Name: "node-serialise-short", Service: "booth", Start: server.StartBooth, Way: "short-history", Truth: []string{"serialiseHistory"}},
 		{Name: "python-backtracking-short", Service: "desk", Start: server.StartDesk, Way: "short-title", Truth: []string{"normalise_title"}},
 		{
 			Name: "nginx-regex-short", Service: "nginx", Start: startLocation, Unseen: true,

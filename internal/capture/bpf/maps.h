@@ -51,6 +51,11 @@ u32 copies = 0;		   /* stacks copied in this snapshot */
 u32 want_same = 0;	   /* waits seen before, without a stack */
 u32 want_fresh = 0;	   /* waits just seen */
 u32 copies_total = 0;	   /* stacks copied ever */
+u64 looked_at = 0;	   /* begin of this snapshot */
+u64 looked_before = 0;	   /* begin of the one before */
+u32 clock_looks = 0;	   /* how often the scheduler's clock was compared with ours */
+s64 clock_lag = 0;	   /* by how much it is behind, at most: the least of the last looks */
+s64 clock_lag_before = 0;  /* the same of as many looks before those */
 
 /*
  * What the hooks know of one thread, in one cache line: is it a target's, what
@@ -248,7 +253,7 @@ struct row {
 };
 #define ROW_ON_CPU (1 << 0)
 #define ROW_BLOCKED (1 << 1)
-#define ROW_SINCE_EXACT (1 << 2) /* since is the call's entry, else the first snapshot that saw the wait */
+#define ROW_SINCE_EXACT (1 << 2) /* since is the call's entry, else when its CPU was given up, see asleep_since */
 #define ROW_SAME_WAIT (1 << 3)
 #define ROW_NEW_STACK (1 << 4)
 

@@ -64,10 +64,12 @@ typedef struct {
 
 struct sched_entity {
 	u64 sum_exec_runtime;
+	u64 prev_sum_exec_runtime; /* when it was last given a CPU */
 };
 
 struct sched_info {
-	u64 run_delay; /* ns it was runnable without a CPU */
+	u64 run_delay;	  /* ns it was runnable without a CPU */
+	u64 last_arrival; /* when it was last given a CPU, by the scheduler's clock */
 };
 
 struct signal_struct {

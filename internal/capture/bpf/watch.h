@@ -109,6 +109,52 @@ static __always_inline u32 blocked_stack(struct task_struct *task, struct pt_reg
 	return sc->h.id;
 }
 
+/* Looks of which the least difference of the clocks is taken: they drift. */
+#define LOOKS_PER_LAG 16
+
+/*
+ * The scheduler's clock has another zero than ours. Whoever runs was given its CPU
+ * before now, this program's thread often just before: the least that lies between is
+ * what the clocks differ by, or a little more.
+ */
+static __always_inline void compare_clocks(u64 now)
+{
+	struct task_struct *me;
+	s64 lag;
+
+	if (!helper_exists(BPF_FUNC_get_current_task_btf))
+		return;
+	me = bpf_get_current_task_btf();
+	if (!field_exists(me->sched_info.last_arrival))
+		return;
+	lag = (s64)(now - me->sched_info.last_arrival);
+	if (clock_looks % LOOKS_PER_LAG == 0) {
+		clock_lag_before = clock_looks ? clock_lag : lag;
+		clock_lag = lag;
+	} else if (lag < clock_lag) {
+		clock_lag = lag;
+	}
+	clock_looks++;
+}
+
+/*
+ * Since when a thread that sleeps has done so: it was given a CPU, ran, and gave it
+ * up. Never before the last snapshot, which did not see this wait, nor later than now;
+ * now where the kernel does not tell.
+ */
+static __always_inline u64 asleep_since(struct task_struct *task, u64 now)
+{
+	u64 since;
+
+	if (!clock_looks || !field_exists(task->se.prev_sum_exec_runtime))
+		return now;
+	since = task->sched_info.last_arrival + (u64)(clock_lag < clock_lag_before ? clock_lag : clock_lag_before) +
+		task->se.sum_exec_runtime - task->se.prev_sum_exec_runtime;
+	if ((s64)(since - looked_before) < 0)
+		since = looked_before;
+	return (s64)(since - now) < 0 ? since : now;
+}
+
 static __always_inline int look_at(struct bpf_iter__task *ctx, bool stacks_on)
 {
 	struct task_struct *task = ctx->task;
@@ -137,6 +183,11 @@ static __always_inline int look_at(struct bpf_iter__task *ctx, bool stacks_on)
 		return 0;
 	}
 	now = bpf_ktime_get_ns();
+	if (!i) {
+		looked_before = looked_at;
+		looked_at = now;
+		compare_clocks(now);
+	}
 	state = task_state(task);
 	switches = task->nvcsw + task->nivcsw;
 	if (task->on_cpu)
@@ -154,7 +205,7 @@ static __always_inline int look_at(struct bpf_iter__task *ctx, bool stacks_on)
 		} else {
 			th->blocked = 1;
 			th->switches = switches;
-			th->since = now;
+			th->since = asleep_since(task, now);
 			th->stack = 0;
 		}
 		since = th->since;

@@ -27,9 +27,9 @@ function collectAssets(dir) {
   return bytes;
 }
 
-function serialiseHistory(id) {
+function serialiseHistory(id, steps) {
   const list = [];
-  for (let i = 0; i < 150000; i++) list.push({ id, step: i, at: 'picture ' + (i % 97) });
+  for (let i = 0; i < steps; i++) list.push({ id, step: i, at: 'picture ' + (i % 97) });
   return JSON.stringify(list).length;
 }
 
@@ -42,7 +42,8 @@ const server = http.createServer((request, response) => {
   let pages = 150;
   if (id % 1000 < permille) {
     if (values.slow === 'assets') collectAssets(values.data);
-    else if (values.slow === 'history') serialiseHistory(id);
+    else if (values.slow === 'history') serialiseHistory(id, 150000);
+    else if (values.slow === 'short-history') serialiseHistory(id, 30000);
     else if (values.slow === 'large') pages *= 30;
   }
   response.end(signPicture(id, pages));

@@ -8,12 +8,13 @@ import (
 )
 
 const (
-	// fewCalls is how many calls a hop must be expected to see of a measure for it
-	// to say something about the load: those of a request come together.
-	fewCalls = 50.0
-	// fewSamples is how many samples a function, or several small ones together,
-	// must be expected to have for the same.
+	// fewSamples is how many samples a function, or several small ones together, must
+	// be expected to have in a hop to say something about the load; and how many times
+	// as many calls of a measure as come together.
 	fewSamples = 5.0
+	// callsTogether is how many calls come together, as those of a request do, before
+	// the past says it.
+	callsTogether = 10.0
 	// slowestMachine is how much longer everything takes at the most when others
 	// use the same cores and caches: two threads on one core double each other's
 	// time.
@@ -103,7 +104,8 @@ func (p *Past) workRatio(c *hop.Closed) (ratio float64, known bool) {
 	// The load of a hop without calls is not known by calls.
 	usual := func(column int) float64 { return p.measures[column] / p.traced * float64(len(p.hops)) / p.load }
 	var ratios, few []float64
-	for _, m := range hop.WorkMeasures {
+	together := p.callsTogether()
+	for i, m := range hop.WorkMeasures {
 		expected := usual(m.Count)
 		if expected <= 0 {
 			continue
@@ -114,7 +116,7 @@ func (p *Past) workRatio(c *hop.Closed) (ratio float64, known bool) {
 				r = max(r, c.Measures[m.Bytes]/bytes)
 			}
 		}
-		if expected*c.CallSeconds >= fewCalls {
+		if expected*c.CallSeconds >= fewSamples*together[i] {
 			ratios = append(ratios, r)
 		} else {
 			few = append(few, r)

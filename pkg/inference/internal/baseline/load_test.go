@@ -129,3 +129,32 @@ func TestMoreCallsAreMoreWorkThoughTheyAreFew(t *testing.T) {
 		}
 	}
 }
+
+// TestABurstWithoutARequestIsNoLessWork: of requests of hundreds of calls each a burst has
+// some or none. With all calls recorded half as many are half the work.
+func TestABurstWithoutARequestIsNoLessWork(t *testing.T) {
+	const calls, perSecond, burst = 250, 4, 0.15
+	for seed := range uint64(20) {
+		s := newService(seed, 1)
+		hop := func(seconds, load float64) *Vector {
+			requests := draw(s.rng, perSecond*load*seconds, 0) / grain
+			v := s.hop(40, func(int) float64 { return load }, [5]float64{})
+			v.Hop.CallSeconds = seconds
+			rate := calls * requests / seconds
+			v.Hop.Measures = []float64{0, rate, 100 * rate, 0, 0}
+			return v
+		}
+		p := &Past{}
+		for range 300 {
+			p.Add(hop(burst, 1))
+		}
+		none := hop(burst, 1)
+		none.Hop.Measures = make([]float64, 5)
+		if l := p.Load(none, s.index); l.Work < 0.8 {
+			t.Errorf("seed %d: %+v, a burst between two requests", seed, l)
+		}
+		if l := p.Load(hop(60, 0.5), s.index); l.Work < 0.3 || l.Work > 0.75 {
+			t.Errorf("seed %d: %+v, want half the work", seed, l)
+		}
+	}
+}

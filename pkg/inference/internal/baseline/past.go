@@ -24,9 +24,26 @@ type Past struct {
 	measures     []float64
 	traced       float64 // hops in which calls were recorded
 	changes      int     // hops put into the sums and taken out, for With
-	// usual is set once it is asked for.
-	usual   []usual
-	scratch scratch
+	// usual, known and together are set once they are asked for.
+	usual    []usual
+	known    []known
+	together []float64
+	scratch  scratch
+}
+
+// known is what was asked of a cell already: one past is compared with several hops, and
+// each figure takes a look at all of the past.
+type known struct {
+	isReached, isDispersed     bool
+	reached, grain, dispersion float64
+}
+
+// of is what is known of a cell of the past.
+func (p *Past) of(id int32) *known {
+	if p.known == nil {
+		p.known = make([]known, len(p.time))
+	}
+	return &p.known[id]
 }
 
 // NewPast sums up learned hops; they are not copied.
@@ -101,7 +118,7 @@ func (p *Past) Forget() {
 }
 
 func (p *Past) count(v *Vector, sign float64) {
-	p.usual = nil
+	p.usual, p.known, p.together = nil, nil, nil
 	p.load += sign * max(v.Load, leastLoad)
 	for _, e := range v.Entries {
 		if int(e.ID) >= len(p.time) {
@@ -129,7 +146,7 @@ func (p *Past) count(v *Vector, sign float64) {
 
 // Reload takes the loads of the hops for what they are now.
 func (p *Past) Reload() {
-	p.load, p.usual = 0, nil
+	p.load, p.usual, p.known, p.together = 0, nil, nil, nil
 	for _, v := range p.hops {
 		p.load += max(v.Load, leastLoad)
 	}
@@ -161,23 +178,30 @@ const (
 
 // Reached is the time that a cell reached or exceeded in one hop of ten, and in two.
 func (p *Past) Reached(id int32) float64 {
-	values := p.values(id)
-	if len(values) < twice {
+	if int(id) >= len(p.time) || len(p.hops) < twice {
 		return 0
 	}
-	slices.Sort(values)
-	return values[len(values)-max(twice, int(math.Ceil(often*float64(len(values)))))]
+	k := p.of(id)
+	if !k.isReached {
+		k.isReached, k.reached = true, p.reached(id)
+	}
+	return k.reached
 }
 
-// values of a cell, one a hop.
-func (p *Past) values(id int32) []float64 {
-	values := make([]float64, len(p.hops))
-	for i, v := range p.hops {
+func (p *Past) reached(id int32) float64 {
+	rank := max(twice, int(math.Ceil(often*float64(len(p.hops)))))
+	if int(p.seen[id]) < rank {
+		return 0
+	}
+	values := p.scratch.ratios[:0]
+	for _, v := range p.hops {
 		if e, ok := v.find(id); ok {
-			values[i] = e.Time
+			values = append(values, e.Time)
 		}
 	}
-	return values
+	p.scratch.ratios = values
+	slices.Sort(values)
+	return values[len(values)-rank]
 }
 
 // LeastExpected is the largest time that a load lets expect of a cell of a service
@@ -214,17 +238,20 @@ func (p *Past) AtMost(id int32, load float64) float64 {
 	}
 	worst, second := 1.0, 1.0
 	for _, v := range p.hops {
-		r := v.Time(id) / (mean * max(v.Load, leastLoad))
+		r := v.Time(id) / (mean * max(cost(v.Load), leastLoad))
 		second = max(second, min(worst, r))
 		worst = max(worst, r)
 	}
 	reached := p.Reached(id)
 	if load < 1 {
-		// A server that is asked less loses batching, and pays more per request.
-		return reached * math.Sqrt(max(0, load))
+		return reached * cost(max(0, load))
 	}
 	return max(mean*load*min(second, worstAtMost), reached)
 }
+
+// cost is how much time a load takes, relative to that of load 1: a server that is asked
+// less loses batching, and pays more per request.
+func cost(load float64) float64 { return max(load, math.Sqrt(min(1, load))) }
 
 // Dispersion is by how much more than chance the time of a cell varies at the
 // same load: the squared coefficient of variation beyond that of grain, what one
@@ -234,6 +261,14 @@ func (p *Past) Dispersion(id int32, grain float64) float64 {
 	if mean == 0 || len(p.hops) < 2 {
 		return 0
 	}
+	k := p.of(id)
+	if !k.isDispersed || k.grain != grain {
+		k.isDispersed, k.grain, k.dispersion = true, grain, p.dispersion(id, mean, grain)
+	}
+	return k.dispersion
+}
+
+func (p *Past) dispersion(id int32, mean, grain float64) float64 {
 	sum, largest := 0.0, 0.0
 	for _, v := range p.hops {
 		expected := mean * max(v.Load, leastLoad)

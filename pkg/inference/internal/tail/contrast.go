@@ -72,7 +72,7 @@ func (p *Pool) Contrasts(v View) (found []Contrast) {
 	}
 	var cells map[baseline.Cell]*moments
 	for i, k := range p.kinds {
-		if !k.known || k.of[isSlow].n < fewSlow || k.of[isFast].n < fewSlow || k.of[isSlow].looked <= 0 || k.of[isFast].looked <= 0 {
+		if !k.known || k.of[isSlow].known < fewSlow || k.of[isFast].known < fewSlow || k.of[isSlow].looked <= 0 || k.of[isFast].looked <= 0 {
 			continue
 		}
 		if !p.matters(k) || k.name == theRuntimes && p.hasOwn() {

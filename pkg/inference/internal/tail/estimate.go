@@ -86,7 +86,7 @@ func (p *Pool) mixed(k *kind) (e estimate) {
 	return e
 }
 
-func (k *kind) mean(class int) float64 { return k.of[class].time / k.of[class].n }
+func (k *kind) mean(class int) float64 { return k.of[class].time / k.of[class].known }
 
 // of is the time of a slow and of a fast request, the difference and its standard error.
 func (e *estimate) of(m *moments) (slow, fast, more, unsure float64) {

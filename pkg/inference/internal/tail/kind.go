@@ -1,5 +1,7 @@
 package tail
 
+import "slices"
+
 // maxKinds bounds the kinds of requests of a service; those beyond are not looked at.
 const maxKinds = 12
 
@@ -27,19 +29,22 @@ type kind struct {
 	past past
 }
 
-// pooled is what is known of the fast or slow requests of a kind: how many, how long
-// they took together, and how much of that was looked at, in nanoseconds.
-type pooled struct{ n, time, looked float64 }
+// pooled is what is known of the fast or slow requests of a kind: how many began while that
+// could be seen, how many are known in all, how long these took together, and how much was
+// looked at, in nanoseconds.
+type pooled struct{ n, known, time, looked float64 }
 
 const (
 	isFast = 0
 	isSlow = 1
 )
 
-func (k *kind) add(r *Request) {
-	t := took{time: r.duration(), class: classOf(r.Size)}
+func (k *kind) add(r *Request, weight float64) {
+	t := took{time: r.duration(), weight: weight, class: classOf(r.Size)}
 	k.fresh++
-	k.past.add(t.time/k.costs(t.class), r.End)
+	if !r.Part || r.Begun {
+		k.past.add(t.time/k.costs(t.class), r.End)
+	}
 	if len(k.recent) < maxRecent {
 		k.recent = append(k.recent, t)
 		return
@@ -55,12 +60,12 @@ func (k *kind) resplit() (changed bool) {
 	}
 	k.fresh = 0
 	k.sizes = sizesOf(k.recent)
-	d := make([]float64, len(k.recent))
-	for i, t := range k.recent {
-		d[i] = t.time / k.sizes[t.class]
+	d := slices.Clone(k.recent)
+	for i, t := range d {
+		d[i].time = t.time / k.sizes[t.class]
 	}
 	now, ok := findSplit(d, k.split.threshold)
-	k.median = d[len(d)/2]
+	k.median = quantile(d, 0.5)
 	switch {
 	case ok && k.known && now.threshold == k.split.threshold:
 		k.split.median = now.median
@@ -72,18 +77,41 @@ func (k *kind) resplit() (changed bool) {
 	return true
 }
 
-// counts reports whether it is known how long a request took, or that it was long: of
-// those of which the end was not seen only the long ones have much to tell.
-func (k *kind) counts(r *Request) bool {
-	return !r.Part || r.Begun && k.median > 0 && r.duration() >= longer*k.median
+// count counts how many of the last requests are slow and fast.
+func (k *kind) count() {
+	k.of[isFast].n, k.of[isSlow].n = 0, 0
+	for _, t := range k.recent {
+		if t.weight == 1 { // else its begin was not seen
+			k.of[k.classOf(t.time, t.class)].n++
+		}
+	}
+}
+
+// weight is for how many requests one stands of which it is known how long it took, or that
+// it was long: of those of which the end was not seen only the long ones have much to tell.
+// They are met at any time, others only while calls are recorded, which is a share of it.
+func (k *kind) weight(r *Request, recorded float64) float64 {
+	switch {
+	case !r.Part:
+		return 1
+	case k.median <= 0 || r.duration() < longer*k.median:
+		return 0
+	case r.Begun:
+		return 1
+	case r.Alone:
+		return recorded
+	}
+	return 0
 }
 
 // costs is what requests of a size take, relative to the median of the kind.
 func (k *kind) costs(class int) float64 { return max(1, k.sizes[class]) }
 
 // class tells whether a request is slow.
-func (k *kind) class(r *Request) int {
-	if k.known && r.duration()/k.costs(classOf(r.Size)) >= k.split.threshold {
+func (k *kind) class(r *Request) int { return k.classOf(r.duration(), classOf(r.Size)) }
+
+func (k *kind) classOf(duration float64, size int) int {
+	if k.known && duration/k.costs(size) >= k.split.threshold {
 		return isSlow
 	}
 	return isFast

@@ -191,9 +191,10 @@ func (p *Pool) forget(kind int) {
 	p.kinds[kind].of = [2]pooled{}
 }
 
-// Seen is what was looked at: for how many seconds requests could be seen, and the
-// seconds that all threads had a CPU, and that they waited for one.
-type Seen struct{ Seconds, CPU, RunDelay float64 }
+// Seen is what was looked at: for how many seconds requests could be seen, the seconds
+// that all threads had a CPU, and that they waited for one, and the share of the time in
+// which calls were recorded.
+type Seen struct{ Seconds, CPU, RunDelay, Recorded float64 }
 
 // Sweep pools what happened up to an instant, of which all requests are known by now;
 // seen is what was looked at since the last time.
@@ -216,15 +217,20 @@ func (p *Pool) Sweep(until int64, seen Seen) {
 	if !p.RolesOnly {
 		p.variants.take(p.pending, until, math.Exp(-float64(until-p.done)/p.window))
 	}
-	p.seen = Seen{p.seen.Seconds + seen.Seconds, p.seen.CPU + seen.CPU, p.seen.RunDelay + seen.RunDelay}
+	p.seen = Seen{p.seen.Seconds + seen.Seconds, p.seen.CPU + seen.CPU, p.seen.RunDelay + seen.RunDelay, seen.Recorded}
 	slices.SortStableFunc(p.pending, func(a, b Request) int { return cmp.Compare(a.Start, b.Start) })
-	work := p.classify(until)
+	work := p.classify(until, seen.Recorded)
+	var others []*kind
 	for i, k := range p.kinds {
 		if k.resplit() {
 			p.forget(i)
+			others = append(others, k)
 		}
 	}
 	p.walk(work, p.done, min(until, p.cut))
+	for _, k := range others {
+		k.count()
+	}
 	p.done, p.cut, p.units = until, math.MaxInt64, 0
 	p.pending = slices.DeleteFunc(p.pending, func(r Request) bool { return r.End <= until })
 	p.sightings = slices.DeleteFunc(p.sightings, func(s Sighting) bool { return s.Time < until })
@@ -236,7 +242,7 @@ type item struct {
 	kind int
 }
 
-func (p *Pool) classify(until int64) (work []item) {
+func (p *Pool) classify(until int64, recorded float64) (work []item) {
 	for i := range p.pending {
 		r := &p.pending[i]
 		if r.Start >= until || r.Unit && r.End > until {
@@ -247,19 +253,19 @@ func (p *Pool) classify(until int64) (work []item) {
 			p.LeftOut++
 			continue
 		}
-		work = append(work, p.item(r, k, until))
+		work = append(work, p.item(r, k, until, recorded))
 		if id, of, ok := p.variants.variant(r); ok {
 			if k, ok := p.kindOf(r, id, of); ok {
-				work = append(work, p.item(r, k, until))
+				work = append(work, p.item(r, k, until, recorded))
 			}
 		}
 	}
 	return work
 }
 
-func (p *Pool) item(r *Request, k int, until int64) item {
-	if r.End <= until && p.kinds[k].counts(r) {
-		p.kinds[k].add(r)
+func (p *Pool) item(r *Request, k int, until int64, recorded float64) item {
+	if weight := p.kinds[k].weight(r, recorded); r.End <= until && weight > 0 {
+		p.kinds[k].add(r, weight)
 	}
 	return item{r, k}
 }
@@ -267,7 +273,7 @@ func (p *Pool) item(r *Request, k int, until int64) item {
 // fade lets what was pooled lose weight.
 func (p *Pool) fade(by float64) {
 	f := math.Exp(-by / p.window)
-	p.seen = Seen{f * p.seen.Seconds, f * p.seen.CPU, f * p.seen.RunDelay}
+	p.seen = Seen{f * p.seen.Seconds, f * p.seen.CPU, f * p.seen.RunDelay, p.seen.Recorded}
 	for k, b := range p.beside {
 		p.beside[k] = besides{f * b[isFast], f * b[isSlow]}
 	}
@@ -278,7 +284,7 @@ func (p *Pool) fade(by float64) {
 	}
 	for _, k := range p.kinds {
 		for c := range k.of {
-			k.of[c] = pooled{f * k.of[c].n, f * k.of[c].time, f * k.of[c].looked}
+			k.of[c] = pooled{f * k.of[c].n, f * k.of[c].known, f * k.of[c].time, f * k.of[c].looked}
 		}
 	}
 	for at, m := range p.places {

@@ -1,8 +1,10 @@
 package tail
 
 import (
+	"cmp"
 	"math"
 	"slices"
+	"sort"
 
 	"github.com/perfscope/perfscope/internal/unit"
 )
@@ -26,8 +28,9 @@ type Request struct {
 	// waited.
 	Goroutine bool
 	// Part is set when it is only known to have lasted at least from Start to End: it
-	// tells something if that is too long already. Begun is set when its begin is known.
-	Part, Begun bool
+	// tells something if that is too long already. Begun is set when its begin is known,
+	// Alone when all that was met of it is surely one request's.
+	Part, Begun, Alone bool
 	// Calls is the appearance vector of a unit of which all is known: the system calls
 	// made in it, as appearances have them.
 	Calls string
@@ -48,9 +51,10 @@ type Sighting struct {
 }
 
 const (
-	// fewRequests is how many of a kind there must be for it to have a tail, fewSlow how
+	// fewRequests is how many of a kind there must be for it to have a tail, fewWhole for how
+	// many of those that are only known while calls are recorded they must stand, fewSlow how
 	// many of them must be slow.
-	fewRequests, fewSlow = 60, 5
+	fewRequests, fewWhole, fewSlow = 60, 20, 5
 	// body is the share of a kind that is not slow: what hits more than two fifths of
 	// the requests is no tail.
 	body = 0.6
@@ -85,26 +89,29 @@ const stays = 0.7
 // Systems, Man and Cybernetics 1979), in the upper part of the distribution; false when
 // there is no tail. Of several tails that with much time is meant: it is the square
 // roots that are split. was is the border so far, zero without one. It sorts d.
-func findSplit(d []float64, was float64) (split, bool) {
+func findSplit(d []took, was float64) (split, bool) {
+	slices.SortFunc(d, func(a, b took) int { return cmp.Compare(a.time, b.time) })
+	// The sums of what is before the i-th.
 	n := len(d)
-	if n < fewRequests {
+	weights, roots, times := make([]float64, n+1), make([]float64, n+1), make([]float64, n+1)
+	for i, x := range d {
+		weights[i+1], roots[i+1], times[i+1] = weights[i]+x.weight, roots[i]+x.weight*math.Sqrt(x.time), times[i]+x.weight*x.time
+	}
+	all := weights[n]
+	if n < fewRequests || all < fewWhole {
 		return split{}, false
 	}
-	slices.Sort(d)
-	median := d[n/2]
+	upper := min(n-1, sort.Search(n, func(i int) bool { return weights[i+1] > body*all }))
+	median := quantile(d, 0.5)
 	// Where two fifths take several times as long as the half, slow is what is far beyond
 	// that, too.
 	usual, longer := median, longer
-	if most := d[int(body*float64(n))]; most >= shortestSlow*median || median >= shortestSlow*d[int(middle*float64(n))] {
+	if most := d[upper].time; most >= shortestSlow*median || median >= shortestSlow*quantile(d, middle) {
 		usual, longer = most, far
-	}
-	roots, times := make([]float64, n+1), make([]float64, n+1)
-	for i, x := range d {
-		roots[i+1], times[i+1] = roots[i]+math.Sqrt(x), times[i]+x
 	}
 	// contrast is that of a border before the i-th, zero where slow ones do not matter.
 	contrast := func(i int) float64 {
-		fast, slow, long := float64(i), float64(n-i), times[n]-times[i]
+		fast, slow, long := weights[i], all-weights[i], times[n]-times[i]
 		if n-i < fewSlow || long < longer*usual*slow || long-usual*slow < mattering*times[n] {
 			return 0
 		}
@@ -112,8 +119,8 @@ func findSplit(d []float64, was float64) (split, bool) {
 		return fast * slow * between * between
 	}
 	best, at := 0.0, -1
-	for i := int(body * float64(n)); i <= n-fewSlow; i++ {
-		if d[i] < shortestSlow*usual || d[i] == d[i-1] {
+	for i := upper; i <= n-fewSlow; i++ {
+		if d[i].time < shortestSlow*usual || d[i].time == d[i-1].time {
 			continue
 		}
 		if q := contrast(i); q > best {
@@ -123,16 +130,33 @@ func findSplit(d []float64, was float64) (split, bool) {
 	if at < 0 {
 		return split{}, false
 	}
-	if i, _ := slices.BinarySearch(d, was); was > 0 && i >= int(body*float64(n)) && contrast(i) >= stays*best {
+	i := sort.Search(n, func(i int) bool { return d[i].time >= was })
+	if was > 0 && i >= upper && contrast(i) >= stays*best {
 		return split{threshold: was, median: median}, true
 	}
-	return split{threshold: math.Sqrt(d[at-1] * d[at]), median: median}, true
+	return split{threshold: math.Sqrt(d[at-1].time * d[at].time), median: median}, true
 }
 
-// took is what a request of some size took.
+// quantile is what a share of requests, in their order, take at most.
+func quantile(d []took, q float64) float64 {
+	left := 0.0
+	for _, t := range d {
+		left += q * t.weight
+	}
+	for _, t := range d {
+		if left -= t.weight; left < 0 {
+			return t.time
+		}
+	}
+	return d[len(d)-1].time
+}
+
+// took is what a request of some size took, and for how many it stands: one that is met
+// wherever it begins is seen more often than those that are only known while calls are
+// recorded.
 type took struct {
-	time  float64
-	class int
+	time, weight float64
+	class        int
 }
 
 // sizes knows what requests of a size take, relative to the median of the kind: twice

@@ -114,8 +114,9 @@ const (
 	// patience is for how many periods of the sampler a thread may go unseen that goes on:
 	// others may have its CPU meanwhile.
 	patience = 3.0
-	// another is how likely it may be that what is linked is work of several requests.
-	another = 0.005
+	// another is how likely it may be that what is linked is work of several requests,
+	// anybodys the same where its begin is not known: that is met all the time.
+	another, anybodys = 0.005, 1e-4
 	// remembers is the time constant of how busy a thread is, in nanoseconds.
 	remembers = 20e9
 )
@@ -146,15 +147,19 @@ func (u *Units) See(thread int32, e *threadtrace.Event, sight *Sight, recorded i
 		return
 	}
 	w.starts(u, e.Stack)
+	most := int64(math.MaxInt64)
 	switch e.Kind {
 	case threadtrace.KindSample:
 		u.period = e.Duration
 		w.runs(e)
 		w.goesOn(u, thread, e.Time, e.Time, recorded, emit)
 	case threadtrace.KindBlocked:
+		known := w.work.last
 		if !u.look(w, thread, e, recorded, emit) || recorded > 0 {
 			return // what is recorded is told by the call itself
 		}
+		// Of a wait that is met by chance what is known to be this unit's counts.
+		most = min(e.Duration, e.Time-max(known, e.Time-e.Elapsed))
 	case threadtrace.KindCall, threadtrace.KindInFlight:
 		if !u.call(w, thread, e, recorded, emit) {
 			return
@@ -166,6 +171,7 @@ func (u *Units) See(thread int32, e *threadtrace.Event, sight *Sight, recorded i
 		}
 	}
 	for _, t := range sight.Seen {
+		t.Time = min(t.Time, most)
 		w.work.add(t)
 	}
 }
@@ -304,11 +310,14 @@ func (k *work) link(period int64) {
 	}
 }
 
-// likely reports whether work that is linked is that of one request: others would hardly
-// have been met in its place that often.
-func (w *worker) likely() bool {
+// others is how likely it is that work that is linked is that of several requests: so
+// often others would have been met in its place.
+func (w *worker) others() float64 {
+	if w.work.links == 0 {
+		return 0
+	}
 	met := 1 - math.Exp(-w.busy*patience)
-	return w.work.links == 0 || math.Pow(met, float64(w.work.links)) <= another
+	return math.Pow(met, float64(w.work.links))
 }
 
 // ends ends a unit; entered is set when the begin of the rest was recorded.
@@ -318,7 +327,7 @@ func (w *worker) ends(u *Units, thread int32, at int64, entered bool, recorded i
 		k.begun = false
 		return
 	}
-	if !w.likely() {
+	if w.others() > another {
 		if k.sure == nil {
 			*k = work{stacks: k.stacks[:0], calls: k.calls[:0]}
 			return
@@ -330,7 +339,10 @@ func (w *worker) ends(u *Units, thread int32, at int64, entered bool, recorded i
 		end = at
 	}
 	whole := k.exact && entered && recorded > 0 && recorded <= k.start
-	r := Request{Start: k.start, End: end, Thread: thread, Unit: true, Seen: slices.Clone(k.stacks), Part: !whole, Begun: k.exact}
+	r := Request{
+		Start: k.start, End: end, Thread: thread, Unit: true, Seen: slices.Clone(k.stacks),
+		Part: !whole, Begun: k.exact, Alone: w.others() <= anybodys,
+	}
 	if whole {
 		r.Calls = u.sets.of(k.calls)
 	}

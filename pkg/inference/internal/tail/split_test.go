@@ -38,7 +38,7 @@ func TestSplit(t *testing.T) {
 					slow++
 				}
 			}
-			s, ok := findSplit(d, 0)
+			s, ok := findSplit(alike(d), 0)
 			if ok != tc.want {
 				t.Fatalf("a tail: %v, want %v (%+v)", ok, tc.want, s)
 			}
@@ -55,6 +55,53 @@ func TestSplit(t *testing.T) {
 				t.Errorf("%d are slow by the border of %.1f ms, %d are", above, s.threshold/1e6, slow)
 			}
 		})
+	}
+}
+
+func alike(durations []float64) []took {
+	d := make([]took, len(durations))
+	for i, x := range durations {
+		d[i] = took{time: x, weight: 1}
+	}
+	return d
+}
+
+// Slow ones that are met all the time tell where the border is when only a few of them are
+// recorded, and are no larger share of all for it.
+func TestSplitOfWhatIsMetAllTheTime(t *testing.T) {
+	for _, tc := range []struct {
+		name     string
+		recorded int // of the slow ones
+		met      int
+		want     bool
+	}{
+		{"few are recorded", 3, 0, false},
+		{"others are met besides", 3, 30, true},
+	} {
+		d := alike(make([]float64, 100))
+		for i := range d {
+			d[i].time = 4e6 + float64(i)
+		}
+		for i := range tc.recorded {
+			d = append(d, took{time: 60e6 + float64(i), weight: 1})
+		}
+		for i := range tc.met {
+			d = append(d, took{time: 50e6 + float64(i), weight: 0.1})
+		}
+		if s, ok := findSplit(d, 0); ok != tc.want || ok && (s.threshold < 4.1e6 || s.threshold > 50e6) {
+			t.Errorf("%s: a tail: %v, from %.1f ms on", tc.name, ok, s.threshold/1e6)
+		}
+	}
+	// Half of what is met wherever it is is a part of all that is.
+	d := alike(make([]float64, 100))
+	for i := range d {
+		d[i].time = 4e6 + float64(i)
+	}
+	for i := range 100 {
+		d = append(d, took{time: 50e6 + float64(i), weight: 0.1})
+	}
+	if s, ok := findSplit(d, 0); !ok || s.median > 4.1e6 {
+		t.Errorf("a tail: %v, beyond a median of %.1f ms", ok, s.median/1e6)
 	}
 }
 
@@ -76,7 +123,7 @@ func TestSplitBeyondWhatIsNotAlike(t *testing.T) {
 			}
 			d[i] += float64(i) // no two are the same
 		}
-		if s, ok := findSplit(d, 0); ok != tc.want || ok && (s.threshold < 8.1e6 || s.threshold > tc.slow) {
+		if s, ok := findSplit(alike(d), 0); ok != tc.want || ok && (s.threshold < 8.1e6 || s.threshold > tc.slow) {
 			t.Errorf("%.0f ms: a tail: %v, from %.1f ms on", tc.slow/1e6, ok, s.threshold/1e6)
 		}
 	}
@@ -93,7 +140,7 @@ func TestSizeIsTakenOut(t *testing.T) {
 			r.Size, took = 1<<17, 80e6
 		}
 		r.End = r.Start + int64(took*(0.8+0.4*rng.Float64()))
-		k.add(&r)
+		k.add(&r, 1)
 	}
 	if k.resplit(); k.known {
 		t.Errorf("large ones are taken for slow: %+v", k.split)

@@ -25,8 +25,12 @@ func (p *Pool) walk(work []item, from, to int64) {
 		if w.Part && class != isSlow {
 			continue
 		}
-		if w.End <= to && (!w.Part || w.Begun) {
+		begun := !w.Part || w.Begun
+		if w.End <= to && begun {
 			of.n++
+		}
+		if w.End <= to && (begun || w.Alone) {
+			of.known++
 			of.time += w.duration()
 		}
 		if w.Unit {
