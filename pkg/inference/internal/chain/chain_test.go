@@ -302,3 +302,45 @@ func TestWhoHoldsALockIsBelowWhoTakesIt(t *testing.T) {
 		t.Errorf("%v, want %v", flows, want)
 	}
 }
+
+// A wait is for a function by all ways that lead to it: what it computes itself, what it
+// waits for, and who waits for it.
+func TestTheShareOfAFunctionIsThatOfAllWays(t *testing.T) {
+	table := frames.NewTable()
+	ask, flush, sync, other := stackOf(table, "ask"), stackOf(table, "flush", "serve"), stackOf(table, "store", "flush", "serve"), stackOf(table, "other")
+	relay := stackOf(table, "relay")
+	waits := func(stack uint32, number int32) Node { return Node{Kind: Waits, Stack: stack, Number: number} }
+	flows := Flows{
+		{waits(ask, futex), waits(ask, futex)}:                  {900, 90}, // the queue
+		{waits(ask, futex), Node{Kind: Unknown, Stack: flush}}:  {20, 4},
+		{waits(ask, futex), waits(sync, fsync)}:                 {30, 6},
+		{waits(ask, futex), waits(relay, futex)}:                {30, 6},
+		{waits(ask, futex), Node{Kind: Computes, Stack: other}}: {20, 4},
+		{waits(relay, futex), waits(sync, fsync)}:               {10, 5},
+		{waits(relay, futex), waits(ask, futex)}:                {10, 5},
+		{waits(sync, fsync), Node{Kind: Storage}}:               {50, 9},
+		{waits(other, futex), waits(sync, fsync)}:               {50, 2},
+	}
+	function := func(name string) func(uint32) bool {
+		return func(stack uint32) bool {
+			for _, f := range table.Get(stack).Frames {
+				if table.Function(f).Name == name {
+					return true
+				}
+			}
+			return false
+		}
+	}
+	// Of 100: 20 and 30 at once, 30 by way of who waits half of the time for the one who asks.
+	all := 0.5 / (1 - 0.3*0.5)
+	all += 0.3 * 0.5 / (1 - 0.3*0.5)
+	for _, c := range []struct {
+		function string
+		at       uint32
+		want     float64
+	}{{"flush", ask, all}, {"other", ask, 0.2 / (1 - 0.3*0.5)}, {"flush", other, 0}, {"nobody", ask, 0}} {
+		if got := NewGraph(table, flows).ShareFor(function(c.function))(Place{c.at, futex}); math.Abs(got-c.want) > 0.001 {
+			t.Errorf("%s: %.3f of the waits are for it, want %.3f", c.function, got, c.want)
+		}
+	}
+}
