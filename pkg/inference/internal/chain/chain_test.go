@@ -344,3 +344,32 @@ func TestTheShareOfAFunctionIsThatOfAllWays(t *testing.T) {
 		}
 	}
 }
+
+// Who is woken at a lock that another one has taken meanwhile waits on in the same call: what
+// came before is told by who woke it in vain, not by who was elsewhere then.
+func TestWhoIsWokenInVainWaitsOn(t *testing.T) {
+	table := frames.NewTable()
+	lock, hold, idle := stackOf(table, "enter"), stackOf(table, "store", "enter"), stackOf(table, "receive")
+	const flock, recv = 73, 45
+	var trace Trace
+	for n := range int64(10) {
+		at := n * 100 * ms
+		trace.wait(2, fsync, at-ms, at+39*ms, hold, 0, 0)
+		trace.Event(3, &threadtrace.Event{Kind: threadtrace.KindCall, Time: at - 50*ms, Duration: 91 * ms, Number: recv}, idle)
+		trace.wait(3, fsync, at+41*ms, at+44*ms, hold, 0, 0)
+		in := threadtrace.Waking{Start: at, Number: flock, By: threadtrace.WakerThread, Stack: lock}
+		last := in
+		in.Time, in.Thread = at+40*ms, 2
+		last.Time, last.Thread = at+45*ms, 3
+		trace.Wake(1, &last) // they come by processor, not in order
+		trace.Wake(1, &in)
+	}
+	flows := trace.Flows(-1e9)
+	links := follow(table, flows, map[Place]float64{{lock, flock}: 1})
+	if len(links) < 2 || table.Function(links[1].Function).Name != "store" || links[1].Share < 0.9 {
+		t.Errorf("the chain is %s", say(table, links))
+	}
+	if idly := flows[Flow{Node{Kind: Waits, Stack: lock, Number: flock}, Node{Kind: Waits, Stack: idle, Number: recv}}].Time; idly > float64(11*ms) {
+		t.Errorf("%.0f ms of who holds nothing, want the 1 ms from the waking to the end of its wait each", idly/1e6)
+	}
+}
