@@ -95,9 +95,10 @@ func (p *Pool) Contrasts(v View) (found []Contrast) {
 }
 
 // hasOwn reports whether some units are the application's: then what a runtime's threads do
-// for it (compile, collect garbage) are no requests.
+// for it (compile, collect garbage) are no requests, even as long as those are too few to be
+// compared.
 func (p *Pool) hasOwn() bool {
-	return slices.ContainsFunc(p.kinds, func(k *kind) bool { return k.name != theRuntimes && len(k.recent) >= fewRequests })
+	return slices.ContainsFunc(p.kinds, func(k *kind) bool { return k.name != theRuntimes && len(k.recent) >= fewWhole })
 }
 
 // matters reports whether somebody notices that requests are slow: each one by itself,
