@@ -49,35 +49,44 @@ func Shorter(path string, burst time.Duration) (func(plog.Logs), error) {
 	if err != nil && !errors.Is(err, recording.ErrTruncated) {
 		return nil, err
 	}
-	// A burst is told of in pieces, and by each process.
+	return bursts{among(shorten(list, int64(burst)))}.all, nil
+}
+
+// shorten puts together what is recorded, which is told of in pieces and by each process,
+// and has each burst end after so long at the latest. They are in their order then.
+func shorten(list []piece, burst int64) (short []piece) {
 	slices.SortFunc(list, func(a, b piece) int { return cmp.Compare(a.from, b.from) })
-	var short []piece
 	whole := int64(math.MinInt64)
 	for _, p := range list {
 		if p.from > whole {
-			short = append(short, piece{p.from, p.from + int64(burst), true})
+			short = append(short, piece{from: p.from, recorded: true})
 		}
 		whole = max(whole, p.to)
 		last := &short[len(short)-1]
-		last.to = min(last.from+int64(burst), whole)
+		last.to = min(last.from+burst, whole)
 	}
-	return bursts{func(at int64) piece {
-		i, found := slices.BinarySearchFunc(short, at, func(p piece, at int64) int { return cmp.Compare(p.from, at) })
+	return short
+}
+
+// among finds the burst that an instant is in, or the pause.
+func among(list []piece) func(at int64) piece {
+	return func(at int64) piece {
+		i, found := slices.BinarySearchFunc(list, at, func(p piece, at int64) int { return cmp.Compare(p.from, at) })
 		if !found {
 			i--
 		}
-		if i >= 0 && at < short[i].to {
-			return short[i]
+		if i >= 0 && at < list[i].to {
+			return list[i]
 		}
 		pause := piece{from: math.MinInt64, to: math.MaxInt64}
 		if i >= 0 {
-			pause.from = short[i].to
+			pause.from = list[i].to
 		}
-		if i+1 < len(short) {
-			pause.to = short[i+1].from
+		if i+1 < len(list) {
+			pause.to = list[i+1].from
 		}
 		return pause
-	}}.all, nil
+	}
 }
 
 // piece is a time in which all calls are recorded, or none.
