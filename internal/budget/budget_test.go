@@ -15,6 +15,7 @@ type host struct {
 	event    time.Duration // own CPU time per recorded call
 	cpus     float64
 	most     float64 // part of the recorded calls that one service makes
+	woken    float64 // threads per second, of all processes
 }
 
 // run carries out the plan for a while and returns what it cost in the second
@@ -27,10 +28,11 @@ func (h host) run(c *Controller, d time.Duration, decisions map[Decision]int) fl
 		calls := h.calls * u.Attached.Seconds()
 		u.Recorded, u.Passed = uint64(calls*h.recorded), uint64(calls*(1-h.recorded))
 		u.Most = uint64(float64(u.Recorded) * h.most)
+		u.Woken = uint64(h.woken * u.Attached.Seconds())
 		u.Own = time.Duration(h.base*float64(u.Elapsed)) + time.Duration(u.Recorded)*h.event
 		decisions[c.Observe(u)]++
 		if at += u.Elapsed; at > d/2 {
-			cost += (float64(u.Passed)+RecordTax*float64(u.Recorded))*h.tax.Seconds() + u.Own.Seconds()
+			cost += (float64(u.Passed)+RecordTax*float64(u.Recorded)+WakingTax*float64(u.Woken))*h.tax.Seconds() + u.Own.Seconds()
 			seconds += u.Elapsed.Seconds()
 		}
 	}
@@ -46,12 +48,13 @@ func TestBudgetIsKeptAndUsed(t *testing.T) {
 		least, most  float64 // duty at the end
 		atMost, uses float64 // cost
 	}{
-		{"an idle host is traced all the time", host{2000, 0.5, tax, 0.004, 500, 2, 0}, 0.01, 1, 1, 0.01, 0},
-		{"a busy one in bursts", host{300e3, 0.5, tax, 0.004, 500, 2, 0}, 0.01, 0.03, 0.4, 0.0105, 0.006},
-		{"a saturated one in the least there is", host{3e6, 0.5, tax, 0.004, 500, 2, 0}, 0.01, 0.02, 0.021, 0.05, 0},
-		{"half a budget", host{300e3, 0.5, tax, 0.001, 500, 2, 0}, 0.005, 0.02, 0.2, 0.0055, 0.003},
-		{"a large host has more to spend", host{300e3, 0.5, tax, 0.004, 500, 32, 0}, 0.01, 0.9, 1, 0.01, 0},
-		{"but not at the cost of one service", host{300e3, 0.5, tax, 0.004, 500, 32, 1}, 0.01, 0.35, 0.56, 0.01, 0},
+		{"an idle host is traced all the time", host{2000, 0.5, tax, 0.004, 500, 2, 0, 0}, 0.01, 1, 1, 0.01, 0},
+		{"a busy one in bursts", host{300e3, 0.5, tax, 0.004, 500, 2, 0, 0}, 0.01, 0.03, 0.4, 0.0105, 0.006},
+		{"in shorter ones where threads wake each other", host{150e3, 0, tax, 0.004, 500, 2, 0, 150e3}, 0.01, 0.15, 0.3, 0.0105, 0.006},
+		{"a saturated one in the least there is", host{3e6, 0.5, tax, 0.004, 500, 2, 0, 0}, 0.01, 0.02, 0.021, 0.05, 0},
+		{"half a budget", host{300e3, 0.5, tax, 0.001, 500, 2, 0, 0}, 0.005, 0.02, 0.2, 0.0055, 0.003},
+		{"a large host has more to spend", host{300e3, 0.5, tax, 0.004, 500, 32, 0, 0}, 0.01, 0.9, 1, 0.01, 0},
+		{"but not at the cost of one service", host{300e3, 0.5, tax, 0.004, 500, 32, 1, 0}, 0.01, 0.35, 0.56, 0.01, 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c, err := New(tc.share, int(tc.host.cpus))
@@ -79,7 +82,7 @@ func TestBudgetIsKeptAndUsed(t *testing.T) {
 // the bursts, nor does any later work that recording less would not save.
 func TestStartIsNotRecording(t *testing.T) {
 	c, _ := New(0.01, 2)
-	h := host{300e3, 0.1, 150 * time.Nanosecond, 0.7, 500, 2, 0}
+	h := host{300e3, 0.1, 150 * time.Nanosecond, 0.7, 500, 2, 0, 0}
 	at := c.Duty()
 	h.run(c, 10*time.Second, map[Decision]int{})
 	if c.Duty() < at/3 { // what the hooks cost is known at once
@@ -126,7 +129,7 @@ func TestWorkloadIsLearned(t *testing.T) {
 // TestHysteresis: a steady load is followed by no changes once it is met.
 func TestHysteresis(t *testing.T) {
 	c, _ := New(0.01, 2)
-	h := host{300e3, 0.5, 150 * time.Nanosecond, 0.004, 500, 2, 0}
+	h := host{300e3, 0.5, 150 * time.Nanosecond, 0.004, 500, 2, 0, 0}
 	h.run(c, 5*time.Minute, map[Decision]int{})
 	decisions := map[Decision]int{}
 	h.run(c, 5*time.Minute, decisions)
@@ -188,7 +191,7 @@ func TestPlanIsInBounds(t *testing.T) {
 	for range 10000 {
 		c.Observe(Usage{
 			Elapsed: time.Duration(r.Int64N(int64(5 * time.Second))), Own: time.Duration(r.Int64N(int64(time.Second))),
-			Recorded: r.Uint64N(1e6), Passed: r.Uint64N(1e6), Stacks: r.Uint64N(1e4), Tax: time.Duration(r.Int64N(1000)),
+			Recorded: r.Uint64N(1e6), Passed: r.Uint64N(1e6), Woken: r.Uint64N(1e6), Stacks: r.Uint64N(1e4), Tax: time.Duration(r.Int64N(1000)),
 		})
 		p := c.Plan()
 		if p.Burst < shortest || p.Pause < 0 || p.Burst+p.Pause > longestPeriod || p.Stacks < leastStacks || p.Stacks > 1 {

@@ -60,7 +60,8 @@ type captureCpuState struct {
 	WakingsTold       uint64
 	WakingsSkipped    uint64
 	WakingRingFull    uint64
-	Pad               [5]uint64
+	ThreadsWoken      uint64
+	Pad               [4]uint64
 }
 
 type capturePayload struct {

@@ -311,6 +311,9 @@ type Stats struct {
 	// Passed is the number of calls made by threads that are nobody's target
 	// while the hooks were attached: they pay for the hooks as well.
 	Passed uint64
+	// Woken is the number of threads, of anybody, that were woken while it was watched
+	// who wakes whom: whoever wakes one pays for that.
+	Woken uint64
 	// Produced is the number of calls recorded in the kernel. Once the rings
 	// are drained and the hooks detached, Produced = Calls +
 	// Dropped[DropRingOverwrite] + Dropped[DropTornRead], exactly; and the

@@ -149,6 +149,7 @@ func (t *Tracer) Stats() Stats {
 		c := &t.obj.cpus[i]
 		s.Produced += atomic.LoadUint64(&c.Produced)
 		s.Passed += atomic.LoadUint64(&c.Passed)
+		s.Woken += atomic.LoadUint64(&c.ThreadsWoken)
 		add(DropSlotCollision, atomic.LoadUint64(&c.Unslotted))
 		add(DropStackRing, atomic.LoadUint64(&c.StackRingFull))
 		add(DropStackUnreadable, atomic.LoadUint64(&c.StackUnreadable))

@@ -108,6 +108,42 @@ func TestWhoWokeWhom(t *testing.T) {
 	}
 }
 
+// Who is no target is woken as well, and whoever wakes it pays for the program.
+func TestThreadsWokenAreCounted(t *testing.T) {
+	for _, tc := range []struct {
+		name        string
+		rate        int
+		least, most uint64
+	}{
+		{"watched", 60000, 2 * someNaps, 1 << 62},
+		{"not watched", 0, 0, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			cfg := testConfig()
+			cfg.Continuous, cfg.WakingRate = false, tc.rate
+			tr, _ := startTracer(t, cfg)
+			if tc.rate > 0 {
+				needs(t, tr, "wakings")
+			}
+			h := startHelper(t, "wake")
+			must(t, tr.Attach())
+			h.say()
+			h.hear()
+			must(t, tr.Detach())
+			woken := tr.Stats().Woken
+			if woken < tc.least || woken > tc.most {
+				t.Errorf("%d threads woken, want %d to %d", woken, tc.least, tc.most)
+			}
+			after := startHelper(t, "wake")
+			after.say()
+			after.hear()
+			if now := tr.Stats().Woken; now != woken {
+				t.Errorf("%d threads more while nothing is attached", now-woken)
+			}
+		})
+	}
+}
+
 // However many waits end, so many are told, and the others counted.
 func TestWakingsAreBounded(t *testing.T) {
 	cfg := testConfig()

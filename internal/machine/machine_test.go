@@ -152,11 +152,13 @@ func TestWhichConnectionsWaitForTheirPeer(t *testing.T) {
 		{inode: 8, local: at("10.0.0.1:4006"), remote: at("10.0.0.5:80"), sent: 300, received: 300, acked: 300},   // answered at once
 		{inode: 6, local: at("10.0.0.1:4003"), remote: at("10.0.0.3:53"), datagrams: true},
 		{inode: 9, local: at("127.0.0.1:80"), remote: at("127.0.0.1:5001"), busy: 100, receiverLimited: 70},
-		{inode: 10, local: at("10.0.0.1:80"), remote: at("10.0.0.8:5002"), sent: 900, received: 5},                // asked, and has no answer yet
-		{inode: 11, local: at("10.0.0.1:80"), remote: at("10.0.0.8:5003"), sent: 900, received: 200},              // and for a while
-		{inode: 13, local: at("10.0.0.1:80"), remote: at("10.0.0.8:5005"), sent: 700, received: 700, segments: 1}, // asked as it came
-		{inode: 12, local: at("10.0.0.1:80"), remote: at("10.0.0.8:5004"), sent: 200, received: 900},              // has it, and rests
-		{inode: 99, local: at("10.0.0.1:4004"), remote: at("10.0.0.2:5432"), sent: 300, received: 400},            // somebody else's
+		{inode: 10, local: at("10.0.0.1:80"), remote: at("10.0.0.8:5002"), sent: 900, received: 5},                          // asked, and has no answer yet
+		{inode: 11, local: at("10.0.0.1:80"), remote: at("10.0.0.8:5003"), sent: 900, received: 200},                        // and for a while
+		{inode: 13, local: at("10.0.0.1:80"), remote: at("10.0.0.8:5005"), sent: 700, received: 700, segments: 1},           // asked as it came
+		{inode: 14, local: at("10.0.0.1:80"), remote: at("10.0.0.8:5006"), sent: 90, received: 90, segments: 8, answers: 7}, // asked again at once
+		{inode: 15, local: at("10.0.0.1:80"), remote: at("10.0.0.8:5007"), sent: 90, received: 90, segments: 8, answers: 8}, // answered at once
+		{inode: 12, local: at("10.0.0.1:80"), remote: at("10.0.0.8:5004"), sent: 200, received: 900},                        // has it, and rests
+		{inode: 99, local: at("10.0.0.1:4004"), remote: at("10.0.0.2:5432"), sent: 300, received: 400},                      // somebody else's
 	}
 	type key struct {
 		m threadtrace.Measure
@@ -172,7 +174,7 @@ func TestWhichConnectionsWaitForTheirPeer(t *testing.T) {
 	for k, want := range map[key]int64{
 		{threadtrace.MeasurePeerWait, "10.0.0.2:5432"}: 1e9, {threadtrace.MeasurePeerWait, "10.0.0.3:53"}: 1e9, {threadtrace.MeasurePeerWait, "10.0.0.9"}: 0,
 		{threadtrace.MeasurePeerWait, "10.0.0.4:80"}: 1e9, {threadtrace.MeasurePeerWait, "10.0.0.5:80"}: 0,
-		{threadtrace.MeasureClientWait, ""}: 3e9, {threadtrace.MeasureUnanswered, "80"}: 2e9, {threadtrace.MeasureAnswered, "80"}: 1e9,
+		{threadtrace.MeasureClientWait, ""}: 4e9, {threadtrace.MeasureUnanswered, "80"}: 2e9, {threadtrace.MeasureAnswered, "80"}: 1e9,
 		{threadtrace.MeasureNetworkLimited, "10.0.0.9"}: 30_000, {threadtrace.MeasureNetworkLimited, "127.0.0.1"}: 0, {threadtrace.MeasureReceiverLimited, "127.0.0.1"}: 70_000,
 		{threadtrace.MeasureReceiverLimited, "10.0.0.9"}: 70_000, {threadtrace.MeasurePeerSegments, "10.0.0.2:5432"}: 12,
 	} {

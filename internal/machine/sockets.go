@@ -46,6 +46,16 @@ func (s *socket) owes() bool {
 	return !s.datagrams && (s.received < s.sent || s.answers == 0 && s.segments > 0)
 }
 
+// seemsToOwe is owes where the times do not tell: the kernel has ticks of some milliseconds,
+// and who asks again within the tick of an answer received and sent at once, as did who was
+// answered within the tick of the question. The former has sent more segments than came back
+// as long as questions and answers are one each; with longer answers it is not seen, and with
+// longer questions it is always so. That is enough where something else says that answers
+// take longer.
+func (s *socket) seemsToOwe() bool {
+	return s.owes() || !s.datagrams && s.received == s.sent && s.segments > s.answers
+}
+
 // rests reports whether nothing came and nothing went for a while.
 func (s *socket) rests() bool {
 	return min(s.sent, s.received) >= atRest && !s.datagrams && !s.connecting
@@ -87,7 +97,7 @@ func connections(all []socket, owner func(inode uint32) int, stands int64, put f
 		if !outward {
 			peer = s.remote.Addr().Unmap().String() // its port is another for each connection
 		}
-		if !outward && s.owes() {
+		if !outward && s.seemsToOwe() {
 			put(service, threadtrace.MeasureClientWait, "", stands, 0)
 		}
 		if !outward && s.rests() {

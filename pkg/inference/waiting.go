@@ -102,29 +102,19 @@ func (a *Analyzer) gain(c *attribute.Case, w *waiting, outside float64, s Suspec
 			}
 		}
 	}
+	share := w.graph.ShareFor(func(stack uint32) bool { return attribute.Find(a.stacks, stack, s) >= 0 })
 	for at, e := range w.amid {
 		if attribute.Find(a.stacks, at.Stack, s) >= 0 {
 			own += e
 		} else if e > 0 {
-			own += math.Round(e * a.shareFor(w, at, s))
+			own += math.Round(e * share(at))
 		}
 	}
 	for at, e := range w.idle {
 		if e > 0 && attribute.Find(a.stacks, at.Stack, s) < 0 {
-			part := math.Round(e * a.shareFor(w, at, s))
+			part := math.Round(e * share(at))
 			own, active = own+part, active+part
 		}
 	}
 	return min(1, max(0, ratio(own, active)))
-}
-
-// shareFor is the part of the waits at a place that is for what a suspect does.
-func (a *Analyzer) shareFor(w *waiting, at chain.Place, s Suspect) float64 {
-	links := w.graph.Follow(map[chain.Place]float64{at: 1})
-	for i := range links {
-		if l := &links[i]; i > 0 && l.Stack != 0 && attribute.Find(a.stacks, l.Stack, s) >= 0 {
-			return l.Share
-		}
-	}
-	return 0
 }

@@ -85,7 +85,7 @@ func (k *kernelTracer) Stats() tracerStats {
 	s := k.tracer.Stats()
 	out := tracerStats{
 		Dropped: s.Dropped, Attached: s.Attached, SamplePeriod: k.tracer.SamplePeriod(), Memory: s.Memory,
-		Recorded: s.Produced, Passed: s.Passed, Stacks: s.Stacks, Tax: s.Tax, Skipped: map[uint16]uint64{}, Groups: map[uint16]uint64{},
+		Recorded: s.Produced, Passed: s.Passed, Woken: s.Woken, Stacks: s.Stacks, Tax: s.Tax, Skipped: map[uint16]uint64{}, Groups: map[uint16]uint64{},
 	}
 	for group, share := range k.tracer.Shares() {
 		out.Groups[group] = share.Recorded

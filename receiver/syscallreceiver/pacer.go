@@ -167,7 +167,7 @@ func (p *pacer) observe(focused bool) {
 	now, own, st := p.now(), p.own(), p.tracer.Stats()
 	decision := p.budget.Observe(budget.Usage{
 		Elapsed: now.Sub(p.lastAt), Attached: st.Attached - p.last.Attached,
-		Recorded: st.Recorded - p.last.Recorded, Passed: st.Passed - p.last.Passed, Stacks: st.Stacks - p.last.Stacks,
+		Recorded: st.Recorded - p.last.Recorded, Passed: st.Passed - p.last.Passed, Woken: st.Woken - p.last.Woken, Stacks: st.Stacks - p.last.Stacks,
 		Most: most(st.Groups, p.last.Groups), Tax: st.Tax, Own: own - p.ownAt, Focus: focused,
 	})
 	elapsed := now.Sub(p.lastAt)

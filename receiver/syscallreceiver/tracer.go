@@ -52,9 +52,10 @@ type tracerStats struct {
 	Attached time.Duration
 	// Recorded and Passed are the calls that went through the hooks, those
 	// recorded and those of other processes; Tax is what the hooks add to one
-	// of the latter. Stacks is the number of stacks copied.
-	Recorded, Passed, Stacks uint64
-	Tax                      time.Duration
+	// of the latter. Woken are the threads, of any process, that were woken while it
+	// was watched who wakes whom. Stacks is the number of stacks copied.
+	Recorded, Passed, Woken, Stacks uint64
+	Tax                             time.Duration
 	// Groups are those recorded, by group.
 	Groups map[uint16]uint64
 	// Memory is what is shared with the kernel, in bytes.

@@ -90,8 +90,11 @@ func measureAttached(ctx context.Context, l *load.Load, root int) (a *Attached, 
 	busy := (ended.busy - begun.busy) / ended.at.Sub(begun.at).Seconds()
 	seconds := (last.Attached - first.Attached).Seconds()
 	recorded, passed := float64(last.Produced-first.Produced), float64(last.Passed-first.Passed)
-	taken := last.Tax.Seconds()*(passed+budget.RecordTax*recorded) + budget.StackCost.Seconds()*float64(last.Stacks-first.Stacks)
-	a = &Attached{Reckoned: 100 * taken / seconds / busy, Calls: (recorded + passed) / seconds}
+	usage := budget.Usage{
+		Tax: last.Tax, Passed: last.Passed - first.Passed, Recorded: last.Produced - first.Produced,
+		Woken: last.Woken - first.Woken, Stacks: last.Stacks - first.Stacks,
+	}
+	a = &Attached{Reckoned: 100 * usage.Hooks().Seconds() / seconds / busy, Calls: (recorded + passed) / seconds}
 	a.Loss = newLoss(losses)
 	return a, nil
 }

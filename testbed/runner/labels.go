@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/perfscope/perfscope/testbed/agent"
@@ -26,6 +27,8 @@ type Labels struct {
 	End   time.Time `json:"end"`
 	// PIDs are the server's processes, children that have ended among them.
 	PIDs []int `json:"pids"`
+	// Ports are where it and those beside it listen.
+	Ports []string `json:"ports,omitempty"`
 }
 
 // settle is how long after the onset, and before the end of the learning, a
@@ -49,13 +52,20 @@ func (l *Labels) Question(truth []string) baseline.Question {
 
 // about reports whether an anomaly is about the server under test or one beside
 // it: the machine may run others. A server of several processes is known by its
-// service's name.
+// service's name, and by where it listens if that is known: another scenario may run one
+// of the same name.
 func (l *Labels) about(sc scenario.Scenario, a agent.Anomaly) bool {
-	if a.PID == 0 {
-		return a.Service == sc.Server || slices.Contains(sc.Beside, a.Service)
+	if a.PID != 0 {
+		return slices.Contains(l.PIDs, a.PID)
 	}
-	return slices.Contains(l.PIDs, a.PID)
+	here := func(address string) bool { return slices.Contains(l.Ports, port(address)) }
+	if len(l.Ports) > 0 && len(a.Listening) > 0 && !slices.ContainsFunc(a.Listening, here) {
+		return false
+	}
+	return a.Service == sc.Server || slices.Contains(sc.Beside, a.Service)
 }
+
+func port(address string) string { return address[strings.LastIndexByte(address, ':')+1:] }
 
 // maxPIDs bounds the processes of a server that starts one per connection.
 const maxPIDs = 4096

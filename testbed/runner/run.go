@@ -117,6 +117,9 @@ func (r *run) run(ctx context.Context, o Options) (err error) {
 	r.say("collector started with %s, pid %d", filepath.Base(o.Config), collector.PID())
 	defer saveMetrics(collector, filepath.Join(out, "metrics.txt"))
 	r.labels.Scenario, r.labels.Start = r.sc.Name, time.Now()
+	for _, s := range append([]*server.Server{r.work.Server}, r.work.Beside...) {
+		r.labels.Ports = append(r.labels.Ports, port(s.Addr))
+	}
 	defer func() {
 		r.labels.End, r.labels.Onset = time.Now(), r.onset
 		r.result.Labels = r.labels

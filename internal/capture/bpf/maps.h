@@ -148,7 +148,8 @@ struct cpu_state {
 	u64 wakings_told;    /* in this window */
 	u64 wakings_skipped; /* beyond the bound */
 	u64 waking_ring_full;
-	u64 pad[5];
+	u64 threads_woken;   /* anybody's: each pays for the program that tells wakings */
+	u64 pad[4];
 };
 
 /* What one group did on one CPU. */

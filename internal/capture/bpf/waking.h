@@ -180,8 +180,11 @@ int sched_waking(u64 *ctx)
 {
 	struct task_struct *task = (struct task_struct *)ctx[0];
 	struct slot *s = slot_of(task->pid);
+	struct cpu_state *c = this_cpu();
 	u64 start;
 
+	if (c)
+		c->threads_woken++; /* a lock of the scheduler is held, with interrupts off */
 	if (!s)
 		return 0;
 	start = s->start;

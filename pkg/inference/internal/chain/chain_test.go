@@ -73,6 +73,9 @@ func TestAConvoyEndsAtTheDisk(t *testing.T) {
 		links[1].Number != fsync || links[2].Kind != Storage || links[2].Share < 0.9 {
 		t.Errorf("the chain is %s", got)
 	}
+	if shown := links[1].Waits; shown < 30 || shown > 36 {
+		t.Errorf("%.1f waits have shown it, there were 36", shown)
+	}
 }
 
 func TestAThreadThatComputesEndsIt(t *testing.T) {
@@ -297,5 +300,76 @@ func TestWhoHoldsALockIsBelowWhoTakesIt(t *testing.T) {
 	want := Flows{{from, Node{Kind: Computes, Stack: count}}: {75, 15}, {from, Node{Kind: Waits, Stack: ask, Number: fsync}}: {25, 5}}
 	if !maps.Equal(flows, want) {
 		t.Errorf("%v, want %v", flows, want)
+	}
+}
+
+// A wait is for a function by all ways that lead to it: what it computes itself, what it
+// waits for, and who waits for it.
+func TestTheShareOfAFunctionIsThatOfAllWays(t *testing.T) {
+	table := frames.NewTable()
+	ask, flush, sync, other := stackOf(table, "ask"), stackOf(table, "flush", "serve"), stackOf(table, "store", "flush", "serve"), stackOf(table, "other")
+	relay := stackOf(table, "relay")
+	waits := func(stack uint32, number int32) Node { return Node{Kind: Waits, Stack: stack, Number: number} }
+	flows := Flows{
+		{waits(ask, futex), waits(ask, futex)}:                  {900, 90}, // the queue
+		{waits(ask, futex), Node{Kind: Unknown, Stack: flush}}:  {20, 4},
+		{waits(ask, futex), waits(sync, fsync)}:                 {30, 6},
+		{waits(ask, futex), waits(relay, futex)}:                {30, 6},
+		{waits(ask, futex), Node{Kind: Computes, Stack: other}}: {20, 4},
+		{waits(relay, futex), waits(sync, fsync)}:               {10, 5},
+		{waits(relay, futex), waits(ask, futex)}:                {10, 5},
+		{waits(sync, fsync), Node{Kind: Storage}}:               {50, 9},
+		{waits(other, futex), waits(sync, fsync)}:               {50, 2},
+	}
+	function := func(name string) func(uint32) bool {
+		return func(stack uint32) bool {
+			for _, f := range table.Get(stack).Frames {
+				if table.Function(f).Name == name {
+					return true
+				}
+			}
+			return false
+		}
+	}
+	// Of 100: 20 and 30 at once, 30 by way of who waits half of the time for the one who asks.
+	all := 0.5 / (1 - 0.3*0.5)
+	all += 0.3 * 0.5 / (1 - 0.3*0.5)
+	for _, c := range []struct {
+		function string
+		at       uint32
+		want     float64
+	}{{"flush", ask, all}, {"other", ask, 0.2 / (1 - 0.3*0.5)}, {"flush", other, 0}, {"nobody", ask, 0}} {
+		if got := NewGraph(table, flows).ShareFor(function(c.function))(Place{c.at, futex}); math.Abs(got-c.want) > 0.001 {
+			t.Errorf("%s: %.3f of the waits are for it, want %.3f", c.function, got, c.want)
+		}
+	}
+}
+
+// Who is woken at a lock that another one has taken meanwhile waits on in the same call: what
+// came before is told by who woke it in vain, not by who was elsewhere then.
+func TestWhoIsWokenInVainWaitsOn(t *testing.T) {
+	table := frames.NewTable()
+	lock, hold, idle := stackOf(table, "enter"), stackOf(table, "store", "enter"), stackOf(table, "receive")
+	const flock, recv = 73, 45
+	var trace Trace
+	for n := range int64(10) {
+		at := n * 100 * ms
+		trace.wait(2, fsync, at-ms, at+39*ms, hold, 0, 0)
+		trace.Event(3, &threadtrace.Event{Kind: threadtrace.KindCall, Time: at - 50*ms, Duration: 91 * ms, Number: recv}, idle)
+		trace.wait(3, fsync, at+41*ms, at+44*ms, hold, 0, 0)
+		in := threadtrace.Waking{Start: at, Number: flock, By: threadtrace.WakerThread, Stack: lock}
+		last := in
+		in.Time, in.Thread = at+40*ms, 2
+		last.Time, last.Thread = at+45*ms, 3
+		trace.Wake(1, &last) // they come by processor, not in order
+		trace.Wake(1, &in)
+	}
+	flows := trace.Flows(-1e9)
+	links := follow(table, flows, map[Place]float64{{lock, flock}: 1})
+	if len(links) < 2 || table.Function(links[1].Function).Name != "store" || links[1].Share < 0.9 {
+		t.Errorf("the chain is %s", say(table, links))
+	}
+	if idly := flows[Flow{Node{Kind: Waits, Stack: lock, Number: flock}, Node{Kind: Waits, Stack: idle, Number: recv}}].Time; idly > float64(11*ms) {
+		t.Errorf("%.0f ms of who holds nothing, want the 1 ms from the waking to the end of its wait each", idly/1e6)
 	}
 }

@@ -42,6 +42,8 @@ type group struct {
 type Graph struct {
 	stacks *frames.Table
 	out    map[group]map[group]Sum
+	// to has the nodes that the waits of a group went to.
+	to map[group]map[Node]float64
 	// of has the nodes of a group with what came to them, or went from them.
 	of map[group]map[Node]float64
 	// computed are the stacks on which those computed who were waited for in a group,
@@ -69,7 +71,7 @@ func (g *Graph) group(n Node) group {
 
 // NewGraph sums flows up; stacks are those of their nodes.
 func NewGraph(stacks *frames.Table, flows Flows) *Graph {
-	g := &Graph{stacks: stacks, out: map[group]map[group]Sum{}, of: map[group]map[Node]float64{}, computed: map[group]map[uint32]float64{}, released: map[group]map[uint32]float64{}}
+	g := &Graph{stacks: stacks, out: map[group]map[group]Sum{}, to: map[group]map[Node]float64{}, of: map[group]map[Node]float64{}, computed: map[group]map[uint32]float64{}, released: map[group]map[uint32]float64{}}
 	for _, f := range flows.Keys() {
 		s := flows[f]
 		from, to := g.group(f.From), g.group(f.To)
@@ -90,8 +92,9 @@ func NewGraph(stacks *frames.Table, flows Flows) *Graph {
 			stacks[from][f.To.Stack] += s.Time
 		}
 		if g.out[from] == nil {
-			g.out[from] = map[group]Sum{}
+			g.out[from], g.to[from] = map[group]Sum{}, map[Node]float64{}
 		}
+		g.to[from][f.To] += s.Time
 		was := g.out[from][to]
 		g.out[from][to] = Sum{was.Time + s.Time, was.Waits + s.Waits}
 	}
@@ -121,6 +124,44 @@ func (g *Graph) Follow(excess map[Place]float64) []Link {
 		at = next
 	}
 	return links
+}
+
+// ShareFor tells which part of the waits at a place is for what is done on some stacks, by
+// itself or for others that wait for it: the probability that a walk along the flows comes to
+// one. Who queues at the same place waits for the same. Where too few waits are known it is
+// zero.
+func (g *Graph) ShareFor(is func(stack uint32) bool) func(at Place) float64 {
+	from := slices.SortedFunc(maps.Keys(g.to), compareGroups)
+	comes := make(map[group]float64, len(from))
+	for range maxLinks {
+		next := make(map[group]float64, len(from))
+		for _, at := range from {
+			all, there := 0.0, 0.0
+			for _, n := range slices.SortedFunc(maps.Keys(g.to[at]), compareNodes) {
+				to, t := g.group(n), g.to[at][n]
+				if to == at {
+					continue
+				}
+				all += t
+				if n.Stack != 0 && is(n.Stack) {
+					there += t
+				} else {
+					there += t * comes[to]
+				}
+			}
+			if all > 0 {
+				next[at] = there / all
+			}
+		}
+		comes = next
+	}
+	return func(at Place) float64 {
+		from := g.group(Node{Kind: Waits, Stack: at.Stack, Number: at.Number})
+		if g.waits(from) < leastWaits {
+			return 0
+		}
+		return comes[from]
+	}
 }
 
 // Place is where a thread waits.
@@ -158,21 +199,27 @@ func (g *Graph) waits(at group) (n float64) {
 }
 
 // most is where most of the waits of a group go that has not been visited, and which part
-// of all that go on to others: who queues at the same place waits for the same.
+// of all that go on to others: who queues at the same place waits for the same. What is left
+// out of a wait so, of its time and of its being one, the others share.
 func (g *Graph) most(at group, visited map[group]bool) (best group, part, waits float64) {
-	all, most := 0.0, 0.0
+	all, most, others, queued := 0.0, 0.0, 0.0, 0.0
 	for _, to := range slices.SortedFunc(maps.Keys(g.out[at]), compareGroups) {
 		s := g.out[at][to]
 		if visited[to] {
+			queued += s.Waits
 			continue
 		}
 		all += s.Time
+		others += s.Waits
 		if s.Time > most {
 			best, most, waits = to, s.Time, s.Waits
 		}
 	}
 	if all == 0 {
 		return best, 0, 0
+	}
+	if others > 0 {
+		waits *= 1 + queued/others
 	}
 	return best, most / all, waits
 }

@@ -37,6 +37,12 @@ type waking struct {
 	stored     bool   // the wait was for storage or a lock in the kernel
 }
 
+// began is which call of a thread.
+type began struct {
+	thread int32
+	start  int64
+}
+
 // activity is what one thread did.
 type activity struct {
 	calls []call
@@ -129,16 +135,21 @@ func (t *Trace) Event(thread int32, e *threadtrace.Event, place uint32) {
 }
 
 // Flows says what each wait was spent on by those who ended it. Only what happened after
-// from (nanoseconds since the epoch) is known of them.
+// from (nanoseconds since the epoch) is known of them. Of who is woken and has to wait on, as
+// somebody else has the lock again, the one who wakes it then tells what came after.
 func (t *Trace) Flows(from int64) Flows {
 	if len(t.wakings) == 0 {
 		return nil
 	}
 	t.place()
 	flows := Flows{}
+	inVain := map[began]int64{}
+	slices.SortStableFunc(t.wakings, func(a, b waking) int { return cmp.Compare(a.end, b.end) })
 	for i := range t.wakings {
 		w := &t.wakings[i]
-		length := float64(w.end - w.start)
+		since := max(w.start, inVain[began{w.thread, w.start}])
+		inVain[began{w.thread, w.start}] = w.end
+		length := float64(w.end - since)
 		a := t.threads[w.by]
 		switch {
 		case w.kind != Other:
@@ -148,7 +159,7 @@ func (t *Trace) Flows(from int64) Flows {
 		case a == nil:
 			flows.add(w.from, Node{Kind: Other, Name: general(w.name), Stack: w.stack}, length, 1)
 		case a.lost == 0 || a.lost >= w.end:
-			a.share(flows, w, max(from, w.start))
+			a.share(flows, w, max(from, since))
 		}
 	}
 	return flows
@@ -156,10 +167,6 @@ func (t *Trace) Flows(from int64) Flows {
 
 // place gives calls without a stack that of the waking that ended them, or of a look.
 func (t *Trace) place() {
-	type began struct {
-		thread int32
-		start  int64
-	}
 	known := map[began]uint32{}
 	for i := range t.wakings {
 		if w := &t.wakings[i]; w.from.Stack != 0 {
