@@ -268,8 +268,8 @@ eval-traces: deps-all build build-full ## An application on three hosts, a fault
 	@cd testbed && go build -o bin/ ./cmd/... && cd .. && exec testbed/bin/traces
 
 .PHONY: eval-tail
-eval-tail: deps-all build ## Servers of which a few requests are slow from the first second on, with spans and without; writes testbed/out/tail.json (30 min); SHARES="1,3,10" of a hundred, ONLY="a b" chooses, AT_ONCE=2 runs two at a time, AGAIN=1 judges the last recordings once more, WITHOUT=slow-apart without a rule
-	@cd testbed && go build -o bin/ ./cmd/... && cd .. && exec testbed/bin/eval-tail $(if $(SHARES),-shares $(SHARES)) $(if $(LENGTH),-length $(LENGTH)) $(if $(AT_ONCE),-at-once $(AT_ONCE)) $(if $(AGAIN),-again) $(if $(WITHOUT),-without $(WITHOUT)) $(ONLY)
+eval-tail: deps-all build ## Servers of which a few requests are slow from the first second on, with spans and without; writes testbed/out/tail.json (30 min); SHARES="1,3,10" of a hundred, ONLY="a b" chooses, AT_ONCE=2 runs two at a time, AGAIN=1 judges the last recordings once more, BURST=100ms as if they had shorter bursts, WITHOUT=slow-apart without a rule
+	@cd testbed && go build -o bin/ ./cmd/... && cd .. && exec testbed/bin/eval-tail $(if $(SHARES),-shares $(SHARES)) $(if $(LENGTH),-length $(LENGTH)) $(if $(AT_ONCE),-at-once $(AT_ONCE)) $(if $(AGAIN),-again) $(if $(BURST),-burst $(BURST)) $(if $(WITHOUT),-without $(WITHOUT)) $(ONLY)
 
 .PHONY: eval-misconfigurations
 eval-misconfigurations: deps-all build ## Ten mistakes in the configuration of Debian's servers that make one request in ten slow: is the function named that does what the setting says; into testbed/out/tail.json (10 min); ONLY="a b" chooses, AGAIN=1 judges the last recordings once more

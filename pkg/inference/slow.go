@@ -109,6 +109,9 @@ const (
 	patienceSlow = 50
 	// mostStands bounds for how much time a recorded second may stand.
 	mostStands = 10
+	// pieceOfWait is of what length a wait of a goroutine is taken in pieces, in nanoseconds,
+	// maxPieces of how many.
+	pieceOfWait, maxPieces = int64(20 * time.Millisecond), int64(8)
 	// maxCalls is of how many calls a hop a part is taken.
 	maxCalls = 1024
 )
@@ -268,9 +271,15 @@ func (s *slowRequests) follow(creator int32, e *threadtrace.Event) {
 		return
 	}
 	waited := s.goroutines.See(creator, e, s.pool.Add)
-	if s.followed = e.Time; waited > 0 && s.pool.HasSpans(e.Time) {
+	if s.followed = e.Time; waited <= 0 || !s.pool.HasSpans(e.Time) {
+		return
+	}
+	// Several instants tell better whose it is than one.
+	pieces := min(maxPieces, 1+e.Elapsed/pieceOfWait)
+	for i := range pieces {
 		s.pool.See(tail.Sighting{
-			Time: e.Time - e.Elapsed/2, Duration: waited, Thread: creator, Stack: e.Stack, Number: e.Number, Waiting: true,
+			Time: e.Time - e.Elapsed*(2*i+1)/(2*pieces), Duration: waited / pieces,
+			Thread: creator, Stack: e.Stack, Number: e.Number, Waiting: true,
 		})
 	}
 }

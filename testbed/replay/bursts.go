@@ -1,12 +1,17 @@
 package replay
 
 import (
+	"cmp"
+	"errors"
+	"math"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 	"github.com/perfscope/perfscope/pkg/threadtrace/tracelog"
+	"github.com/perfscope/perfscope/testbed/recording"
 )
 
 // BurstPeriod is the time from one of the receiver's bursts to the next.
@@ -16,23 +21,90 @@ const BurstPeriod = 2 * time.Second
 // it had it recorded them for burst out of every period only: give it as
 // Options.Pick. Samples and waits stay.
 func Bursts(burst, period time.Duration) func(plog.Logs) {
-	b := bursts{int64(burst), int64(period)}
-	return func(ld plog.Logs) {
+	return bursts{func(at int64) piece {
+		begin := at - at%int64(period)
+		if end := begin + int64(burst); at >= end {
+			return piece{end, begin + int64(period), false}
+		}
+		return piece{begin, begin + int64(burst), true}
+	}}.all
+}
+
+// Shorter makes of a recording of bursts, a file, what it would be had each ended after so
+// long.
+func Shorter(path string, burst time.Duration) (func(plog.Logs), error) {
+	var list []piece
+	err := recording.Read(path, func(ld plog.Logs) error {
 		for _, rl := range ld.ResourceLogs().All() {
 			for _, sl := range rl.ScopeLogs().All() {
-				b.cut(sl.LogRecords())
+				_ = tracelog.Decode(sl.LogRecords(), tracelog.Handler{Coverage: func(c *threadtrace.Coverage) {
+					if c.Traced > 0 {
+						list = append(list, piece{c.Start, c.End, true})
+					}
+				}}) // the inference will say what is wrong
 			}
 		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, recording.ErrTruncated) {
+		return nil, err
+	}
+	return bursts{among(shorten(list, int64(burst)))}.all, nil
+}
+
+// shorten puts together what is recorded, which is told of in pieces and by each process,
+// and has each burst end after so long at the latest. They are in their order then.
+func shorten(list []piece, burst int64) (short []piece) {
+	slices.SortFunc(list, func(a, b piece) int { return cmp.Compare(a.from, b.from) })
+	whole := int64(math.MinInt64)
+	for _, p := range list {
+		if p.from > whole {
+			short = append(short, piece{from: p.from, recorded: true})
+		}
+		whole = max(whole, p.to)
+		last := &short[len(short)-1]
+		last.to = min(last.from+burst, whole)
+	}
+	return short
+}
+
+// among finds the burst that an instant is in, or the pause.
+func among(list []piece) func(at int64) piece {
+	return func(at int64) piece {
+		i, found := slices.BinarySearchFunc(list, at, func(p piece, at int64) int { return cmp.Compare(p.from, at) })
+		if !found {
+			i--
+		}
+		if i >= 0 && at < list[i].to {
+			return list[i]
+		}
+		pause := piece{from: math.MinInt64, to: math.MaxInt64}
+		if i >= 0 {
+			pause.from = list[i].to
+		}
+		if i+1 < len(list) {
+			pause.to = list[i+1].from
+		}
+		return pause
 	}
 }
 
-type bursts struct{ burst, period int64 }
+// piece is a time in which all calls are recorded, or none.
+type piece struct {
+	from, to int64
+	recorded bool
+}
 
-// begin is that of the burst, or of the pause after it, that an instant is in.
-func (b bursts) begin(at int64) int64 { return at - at%b.period }
+// bursts knows which piece an instant is in.
+type bursts struct{ at func(int64) piece }
 
-// on reports whether an instant is in a burst.
-func (b bursts) on(at int64) bool { return at%b.period < b.burst }
+func (b bursts) all(ld plog.Logs) {
+	for _, rl := range ld.ResourceLogs().All() {
+		for _, sl := range rl.ScopeLogs().All() {
+			b.cut(sl.LogRecords())
+		}
+	}
+}
 
 func (b bursts) cut(records plog.LogRecordSlice) {
 	out := plog.NewLogRecordSlice()
@@ -58,17 +130,16 @@ func (b bursts) events(all []threadtrace.Event) []threadtrace.Event {
 			kept = append(kept, e)
 			continue
 		}
-		begin := b.begin(e.End())
+		begins, ends := b.at(e.Time), b.at(e.End())
 		switch end := e.End(); {
 		case e.Kind == threadtrace.KindInFlight:
 			continue // bursts are shorter than what is reported so
-		case b.on(end):
-			if e.Time < begin {
-				e.Time, e.Duration, e.Cut, e.Stack = begin, end-begin, true, 0
+		case ends.recorded:
+			if e.Time < ends.from {
+				e.Time, e.Duration, e.Cut, e.Stack = ends.from, end-ends.from, true, 0
 			}
-		case b.on(e.Time):
-			end := b.begin(e.Time) + b.burst
-			e.Kind, e.Duration, e.Return, e.Cut, e.Stack = threadtrace.KindInFlight, end-e.Time, 0, true, 0
+		case begins.recorded:
+			e.Kind, e.Duration, e.Return, e.Cut, e.Stack = threadtrace.KindInFlight, begins.to-e.Time, 0, true, 0
 		default:
 			continue
 		}
@@ -80,13 +151,10 @@ func (b bursts) events(all []threadtrace.Event) []threadtrace.Event {
 // cover cuts a coverage record at the edges.
 func (b bursts) cover(out plog.LogRecordSlice, c *threadtrace.Coverage) {
 	for from := c.Start; from < c.End; {
-		to := b.begin(from) + b.period
-		if b.on(from) {
-			to = b.begin(from) + b.burst
-		}
+		in := b.at(from)
 		part := *c
-		part.Start, part.End, part.Traced = from, min(to, c.End), 0
-		if b.on(from) {
+		part.Start, part.End, part.Traced = from, min(in.to, c.End), 0
+		if in.recorded {
 			part.Traced = time.Duration(part.End - from)
 		}
 		part.CPUTime = time.Duration(float64(c.CPUTime) * float64(part.End-from) / float64(c.End-c.Start))
@@ -94,6 +162,6 @@ func (b bursts) cover(out plog.LogRecordSlice, c *threadtrace.Coverage) {
 			part.Dropped = nil
 		}
 		tracelog.AppendCoverage(out, &part)
-		from = to
+		from = in.to
 	}
 }

@@ -147,8 +147,8 @@ func requests(path string) (list []inference.Request, err error) {
 }
 
 // replayed is what is said of a service by its recording, when some requests are told
-// of as they are by an SDK.
-func replayed(path, service string, began time.Time, requests []inference.Request, cfg inference.Config) (r Result, err error) {
+// of as they are by an SDK; pick may change what was recorded.
+func replayed(path, service string, began time.Time, requests []inference.Request, cfg inference.Config, pick func(plog.Logs)) (r Result, err error) {
 	var a *inference.Analyzer
 	latest, told := int64(0), map[string]inference.Tail{}
 	take := func() {
@@ -169,6 +169,7 @@ func replayed(path, service string, began time.Time, requests []inference.Reques
 	}
 	r.Spans = len(requests) > 0
 	err = recording.Read(path, func(ld plog.Logs) error {
+		pick(ld)
 		for _, rl := range ld.ResourceLogs().All() {
 			attrs := rl.Resource().Attributes()
 			if v, ok := attrs.Get("service.name"); !ok || v.Str() != service {

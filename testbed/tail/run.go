@@ -9,11 +9,14 @@ import (
 	"path/filepath"
 	"time"
 
+	"go.opentelemetry.io/collector/pdata/plog"
+
 	"github.com/perfscope/perfscope/pkg/inference"
 	"github.com/perfscope/perfscope/testbed/agent"
 	"github.com/perfscope/perfscope/testbed/baseline"
 	"github.com/perfscope/perfscope/testbed/load"
 	"github.com/perfscope/perfscope/testbed/recording"
+	"github.com/perfscope/perfscope/testbed/replay"
 	"github.com/perfscope/perfscope/testbed/runner"
 	"github.com/perfscope/perfscope/testbed/server"
 )
@@ -141,7 +144,7 @@ func Run(ctx context.Context, sc Scenario, share float64, length time.Duration, 
 	if with.Annotated, with.Wrongly, err = annotated(spans, exporter.slow); err != nil {
 		return nil, err
 	}
-	without, err := replayed(records, sc.Service, began, nil, inference.DefaultConfig())
+	without, err := replayed(records, sc.Service, began, nil, inference.DefaultConfig(), func(plog.Logs) {})
 	if err != nil {
 		return nil, err
 	}
@@ -154,15 +157,22 @@ func Run(ctx context.Context, sc Scenario, share float64, length time.Duration, 
 }
 
 // Again judges what was recorded of a scenario once more, with spans and without, by
-// the inference as it is now.
-func Again(sc Scenario, share float64, cfg inference.Config, o runner.Options) (results []Result, err error) {
+// the inference as it is now; with burst as if each burst had ended after so long.
+func Again(sc Scenario, share float64, cfg inference.Config, burst time.Duration, o runner.Options) (results []Result, err error) {
 	out := filepath.Join(o.Out, "tail", fmt.Sprintf("%s-%g", sc.Name, 100*share))
+	records := filepath.Join(out, "records.bin")
+	pick := func(plog.Logs) {}
+	if burst > 0 {
+		if pick, err = replay.Shorter(records, burst); err != nil {
+			return nil, err
+		}
+	}
 	spans, err := requests(filepath.Join(out, "spans.json"))
 	if err != nil || len(spans) == 0 {
 		return nil, errors.Join(err, fmt.Errorf("%s holds no spans", out))
 	}
 	for _, list := range [][]inference.Request{spans, nil} {
-		r, err := replayed(filepath.Join(out, "records.bin"), sc.Service, time.Unix(0, spans[0].Start), list, cfg)
+		r, err := replayed(records, sc.Service, time.Unix(0, spans[0].Start), list, cfg, pick)
 		if err != nil {
 			return nil, err
 		}

@@ -72,6 +72,8 @@ func Scenarios() []Scenario {
 func short() []Scenario {
 	list := []Scenario{
 		{Name: "go-buffer-short", Service: "kiosk", Start: server.StartKiosk, Way: "short-history", Truth: []string{"main.renderHistory"}},
+		{Name: "go-convoy-short", Service: "kiosk", Start: server.StartKiosk, Way: "short-prices", Truth: []string{"main.(*shop).revalue"}},
+		{Name: "java-lock-short", Service: "counter", Start: server.StartCounter, Way: "short-reindex", Truth: []string{"counter.Main.reindex"}},
 		{Name: "node-serialise-short", Service: "booth", Start: server.StartBooth, Way: "short-history", Truth: []string{"serialiseHistory"}},
 		{Name: "python-backtracking-short", Service: "desk", Start: server.StartDesk, Way: "short-title", Truth: []string{"normalise_title"}},
 		{

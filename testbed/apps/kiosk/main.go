@@ -13,12 +13,13 @@ import (
 func main() {
 	listen := flag.String("listen", "127.0.0.1:8080", "address of the API")
 	permille := flag.Int("permille", 0, "how many tickets of a thousand go the slow way")
-	slow := flag.String("slow", "", "history, short-history, prices, related, rate, partner, miss or large")
+	slow := flag.String("slow", "", "history, short-history, prices, short-prices, related, rate, partner, miss or large")
 	upstream := flag.String("upstream", "", "address of the service that is asked")
 	flag.Parse()
 	s := newShop(*upstream)
 	ways := map[string]func(http.ResponseWriter, int) error{
-		"history": s.showHistory, "short-history": s.showShortHistory, "prices": s.showPrices, "related": s.showRelated, "rate": s.showRate,
+		"history": s.showHistory, "short-history": s.showShortHistory, "prices": s.showPrices, "short-prices": s.showFewPrices,
+		"related": s.showRelated, "rate": s.showRate,
 		"partner": s.showPartner, "miss": s.showUncached, "large": s.showGroup,
 	}
 	way := ways[*slow]

@@ -75,15 +75,21 @@ func renderHistory(id, bookings int) string {
 
 // showPrices computes all prices anew, while nobody may read them.
 func (s *shop) showPrices(w http.ResponseWriter, id int) error {
-	s.revalue(id)
+	s.revalue(id, 200)
+	return s.showTicket(w, id)
+}
+
+// showFewPrices computes them in fewer rounds.
+func (s *shop) showFewPrices(w http.ResponseWriter, id int) error {
+	s.revalue(id, 50)
 	return s.showTicket(w, id)
 }
 
 //go:noinline
-func (s *shop) revalue(id int) {
+func (s *shop) revalue(id, rounds int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for range 200 {
+	for range rounds {
 		for k, v := range s.prices {
 			sum := sha256.Sum256([]byte{byte(k), byte(v), byte(id)})
 			s.prices[k] = int(sum[0])

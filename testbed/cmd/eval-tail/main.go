@@ -25,9 +25,13 @@ func main() {
 	again := flag.Bool("again", false, "judge the recordings of an earlier run once more")
 	misconfigurations := flag.Bool("misconfigurations", false, "only the servers whose configuration is the cause; without it, all others")
 	atOnce := flag.Int("at-once", 1, "how many servers run at a time, each of another kind")
+	burst := flag.Duration("burst", 0, "judge the recordings as if each burst of recorded calls had ended after this `length`; nothing is written")
 	dry := flag.Bool("dry", false, "write nothing")
 	without := flag.String("without", "", fmt.Sprintf("judge the recordings without these `rules`, separated by commas, of %v; nothing is written", inference.Rules()))
 	flag.Parse()
+	if *burst > 0 {
+		*again, *dry = true, true
+	}
 	cfg := inference.DefaultConfig()
 	if *without != "" {
 		*again, *dry = true, true
@@ -56,7 +60,7 @@ func main() {
 			for _, share := range shares {
 				run := func(ctx context.Context) ([]tail.Result, error) { return tail.Run(ctx, sc, share, *length, o) }
 				if *again {
-					run = func(context.Context) ([]tail.Result, error) { return tail.Again(sc, share, cfg, o) }
+					run = func(context.Context) ([]tail.Result, error) { return tail.Again(sc, share, cfg, *burst, o) }
 				}
 				if chosen {
 					jobs = append(jobs, job{fmt.Sprintf("%s %g %%", sc.Name, 100*share), sc.Service, run})

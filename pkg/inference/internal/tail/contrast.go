@@ -95,9 +95,10 @@ func (p *Pool) Contrasts(v View) (found []Contrast) {
 }
 
 // hasOwn reports whether some units are the application's: then what a runtime's threads do
-// for it (compile, collect garbage) are no requests.
+// for it (compile, collect garbage) are no requests, even as long as those are too few to be
+// compared.
 func (p *Pool) hasOwn() bool {
-	return slices.ContainsFunc(p.kinds, func(k *kind) bool { return k.name != theRuntimes && len(k.recent) >= fewRequests })
+	return slices.ContainsFunc(p.kinds, func(k *kind) bool { return k.name != theRuntimes && len(k.recent) >= fewWhole })
 }
 
 // matters reports whether somebody notices that requests are slow: each one by itself,
@@ -122,7 +123,7 @@ func (p *Pool) contrast(at int, cells map[baseline.Cell]*moments, v View, e esti
 	}
 	// Who runs has to wait for a CPU, too.
 	delayed := 1 + share(p.seen.RunDelay, p.seen.CPU)
-	closed, past := p.times(v, e, p.together(at), delayed)
+	closed, past := p.times(v, e, at, delayed)
 	verdict := detect.Verdict{Load: baseline.Load{Work: 1, Waits: 1, Slow: 1}, Vector: &baseline.Vector{Hop: closed}}
 	held := map[bool]float64{}
 	for cell, m := range cells {
@@ -171,9 +172,11 @@ func excess(v *detect.Verdict, state baseline.State) float64 {
 	return max(cells, nodes)
 }
 
-// times is where slow requests spend their time, as a hop, and where fast ones do, as
-// its past.
-func (p *Pool) times(v View, e estimate, threads int, delayed float64) (*hop.Closed, attribute.Means) {
+// times is where slow requests of a kind spend their time, as a hop, and where fast ones do,
+// as its past. What was never seen but while a slow one was under way is none of the fast
+// ones'.
+func (p *Pool) times(v View, e estimate, kind int, delayed float64) (*hop.Closed, attribute.Means) {
+	threads := p.together(kind)
 	c := &hop.Closed{
 		Seconds: 1, CPU: map[uint32]float64{}, Wait: map[hop.Place]hop.Wait{}, Threads: threads,
 		SamplePeriod: v.Period, SnapshotPeriod: v.Period,
@@ -181,6 +184,9 @@ func (p *Pool) times(v View, e estimate, threads int, delayed float64) (*hop.Clo
 	past := attribute.Means{CPU: map[uint32]float64{}, Wait: map[hop.Place]float64{}}
 	for at, m := range p.places {
 		slow, fast, _, _ := e.of(m)
+		if b := m.beside[kind]; b[isSlow] > 0 && b[isFast] == 0 {
+			fast = 0
+		}
 		if !at.waiting {
 			c.CPU[at.stack] += delayed * slow
 			past.CPU[at.stack] += delayed * fast

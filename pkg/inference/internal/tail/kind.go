@@ -22,8 +22,9 @@ type kind struct {
 	split split
 	known bool
 	sizes sizes
-	// median is that of the last durations.
-	median float64
+	// median is that of the last durations, average their mean. chance adds up how likely
+	// it is to be kept.
+	median, average, chance float64
 	// of has the fast and the slow requests that were pooled, both fading.
 	of   [2]pooled
 	past past
@@ -40,10 +41,13 @@ const (
 )
 
 func (k *kind) add(r *Request, weight float64) {
-	t := took{time: r.duration(), weight: weight, class: classOf(r.Size)}
+	t := took{time: r.duration(), weight: weight, class: classOf(r.Size), begun: !r.Part || r.Begun}
 	k.fresh++
-	if !r.Part || r.Begun {
+	if t.begun {
 		k.past.add(t.time/k.costs(t.class), r.End)
+	}
+	if r.Unit && !k.keep(&t) {
+		return
 	}
 	if len(k.recent) < maxRecent {
 		k.recent = append(k.recent, t)
@@ -51,6 +55,22 @@ func (k *kind) add(r *Request, weight float64) {
 	}
 	k.recent[k.next%maxRecent] = t
 	k.next++
+}
+
+// keep chooses what is kept where room is short, each with about as much time, so that long ones are not lost
+// among many short ones (turns of an event loop, in which hardly anything happens). What is
+// kept stands for what is not.
+func (k *kind) keep(t *took) bool {
+	if len(k.recent) < maxRecent/2 || t.time >= k.average {
+		return true
+	}
+	part := t.time / k.average
+	if k.chance += part; k.chance < 1 {
+		return false
+	}
+	k.chance--
+	t.weight /= part
+	return true
 }
 
 // resplit looks where the border is now, and reports whether it is another one.
@@ -61,9 +81,12 @@ func (k *kind) resplit() (changed bool) {
 	k.fresh = 0
 	k.sizes = sizesOf(k.recent)
 	d := slices.Clone(k.recent)
+	all, times := 0.0, 0.0
 	for i, t := range d {
 		d[i].time = t.time / k.sizes[t.class]
+		all, times = all+t.weight, times+t.weight*t.time
 	}
+	k.average = share(times, all)
 	now, ok := findSplit(d, k.split.threshold)
 	k.median = quantile(d, 0.5)
 	switch {
@@ -81,8 +104,8 @@ func (k *kind) resplit() (changed bool) {
 func (k *kind) count() {
 	k.of[isFast].n, k.of[isSlow].n = 0, 0
 	for _, t := range k.recent {
-		if t.weight == 1 { // else its begin was not seen
-			k.of[k.classOf(t.time, t.class)].n++
+		if t.begun {
+			k.of[k.classOf(t.time, t.class)].n += t.weight
 		}
 	}
 }

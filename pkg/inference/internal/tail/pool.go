@@ -321,7 +321,7 @@ func (p *Pool) Kinds() int { return len(p.kinds) }
 
 // Bytes estimates the memory held.
 func (p *Pool) Bytes() int64 {
-	const perSighting, perRequest, perSeen, perTook, perPlace, perSpell = 40, 104, 24, 16, 320, 2*lengths + 8
+	const perSighting, perRequest, perSeen, perTook, perPlace, perSpell = 40, 104, 24, 32, 320, 2*lengths + 8
 	n := perSighting*int64(cap(p.sightings)) + perRequest*int64(cap(p.pending))
 	for _, k := range p.kinds {
 		n += perTook*int64(cap(k.recent)) + perSpell*int64(cap(k.past.spells)+1)

@@ -157,6 +157,8 @@ func quantile(d []took, q float64) float64 {
 type took struct {
 	time, weight float64
 	class        int
+	// begun is set when its begin was seen.
+	begun bool
 }
 
 // sizes knows what requests of a size take, relative to the median of the kind: twice

@@ -178,7 +178,7 @@ func TestPartsOfRequests(t *testing.T) {
 func TestARuntimesThreadsBesideTheApplications(t *testing.T) {
 	stacks := frames.NewTable()
 	at := stacks.Intern(&threadtrace.Stack{Frames: []threadtrace.Frame{{Function: "compile", Module: "jvm"}}})
-	for _, own := range []bool{false, true} {
+	for _, own := range []int64{0, 6, 200} { // in each hop
 		p := NewPool(300 * second)
 		for hop := range int64(4) {
 			start := (1000 + 5*hop) * second
@@ -190,15 +190,15 @@ func TestARuntimesThreadsBesideTheApplications(t *testing.T) {
 				r := Request{Kind: theRuntimes, Start: start + i*20*ms, Unit: true, Seen: []unit.StackTime{{Stack: at, Number: threadtrace.NoCall, Time: took}}}
 				r.End = r.Start + took
 				p.Add(r)
-				if own {
+				if i < own {
 					p.Add(Request{Kind: "serve", Start: r.Start, End: r.Start + ms, Unit: true})
 				}
 			}
 			p.Sweep(start+5*second, Seen{Seconds: 5})
 		}
 		found := p.Contrasts(View{Stacks: stacks, Classes: threadtrace.NewClasses("amd64"), Idle: func(hop.Place) bool { return false }, Period: 1e7})
-		if (len(found) == 0) != own {
-			t.Errorf("beside the application's own %v: %+v", own, found)
+		if (len(found) == 0) != (own > 0) {
+			t.Errorf("beside %d of the application's own: %+v", own, found)
 		}
 	}
 }

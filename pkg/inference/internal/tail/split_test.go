@@ -129,6 +129,33 @@ func TestSplitBeyondWhatIsNotAlike(t *testing.T) {
 	}
 }
 
+// A kind of which most units are turns in which hardly anything happens has the tail of the
+// others.
+func TestSplitAmongManyShortTurns(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	k := kind{name: "loop"}
+	for i := range 24000 {
+		took := 2e3
+		switch {
+		case i%600 == 0:
+			took = 60e6
+		case i%20 == 0:
+			took = 1e6
+		}
+		r := Request{Unit: true, Start: 1, End: 1 + int64(took*(0.8+0.4*rng.Float64()))}
+		k.add(&r, 1)
+		if i%1500 == 1499 {
+			k.resplit()
+		}
+	}
+	if !k.known || k.split.threshold < 2e6 || k.split.threshold > 45e6 {
+		t.Errorf("a tail: %v, from %.3f ms on", k.known, k.split.threshold/1e6)
+	}
+	if k.count(); k.of[isFast].n < 5000 || math.Abs(600*k.of[isSlow].n/k.of[isFast].n-1) > 0.5 {
+		t.Errorf("%.0f of %.0f are slow, one in 600 is", k.of[isSlow].n, k.of[isFast].n)
+	}
+}
+
 // What is large takes longer, and is not slow.
 func TestSizeIsTakenOut(t *testing.T) {
 	k := kind{name: "GET /report"}

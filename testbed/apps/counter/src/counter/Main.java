@@ -41,7 +41,8 @@ public final class Main {
 		if (id % 1000 < permille) {
 			switch (slow) {
 			case "statement" -> buildStatement(id);
-			case "reindex" -> reindex(id);
+			case "reindex" -> reindex(id, 4000);
+			case "short-reindex" -> reindex(id, 1000);
 			case "large" -> pages *= 40;
 			default -> { }
 			}
@@ -81,10 +82,10 @@ public final class Main {
 		return text.length();
 	}
 
-	static void reindex(int id) {
+	static void reindex(int id, int turns) {
 		synchronized (balances) {
 			long sum = id;
-			for (int turn = 0; turn < 4000; turn++) {
+			for (int turn = 0; turn < turns; turn++) {
 				for (int v : balances.values()) sum = sum * 31 + v;
 			}
 			balances.put(0, (int) sum);
