@@ -56,10 +56,11 @@ type inherited struct {
 	// instance is whose hops it judges, program the name of its program's file, role
 	// what tells apart instances that do different things.
 	instance, program, role string
-	// unproven is set while no hop was as the past of an instance of another role; own
-	// are the hops since.
+	// unproven is set while the past of an instance of another role is not known to be
+	// its own; own are the hops since, of which alike were as that past.
 	unproven bool
 	own      []*hop.Closed
+	alike    int
 	// since is the end of the first hop, zero before; roles are where the threads of
 	// the past start.
 	since int64
@@ -233,23 +234,29 @@ const stale = 10 * time.Minute
 
 // prove judges a hop by the past of an instance of another role: two databases of one name
 // on a host, or what was started by that name on another day, may have little in common.
+// One hop may be alike by chance, as that in which it gets its first requests: it takes half
+// as many as make a past.
 func (a *Analyzer) prove(c *hop.Closed) {
 	if !works(c) {
 		return
 	}
 	in := &a.inherited
+	in.own = append(in.own, c)
 	a.latest = a.normalFor(c)
 	if n := a.latest; n != nil {
 		v := a.compare(n, c)
 		a.note(&v)
 		if v.Doubt < doubtful {
+			in.alike++
+		}
+		if 2*in.alike >= minPast {
 			in.unproven, in.own = false, nil
 			a.commit(&v)
 			a.remember(c)
 			return
 		}
 	}
-	if in.own = append(in.own, c); len(in.own) < minPast {
+	if len(in.own) < minPast {
 		return
 	}
 	a.habit = newHabit(a.habit.may, a.habit.index, a.habit.limit)

@@ -150,6 +150,31 @@ func TestAnotherRoleHasItsOwnPast(t *testing.T) {
 	})
 }
 
+// TestAHopThatIsAlikeProvesNothing: an instance in another role begins like the first, as
+// when few requests come yet, and is something else.
+func TestAHopThatIsAlikeProvesNothing(t *testing.T) {
+	overSeeds(t, seeds, func(s *server) error {
+		s.analyzer.Follow("0", "server", s.now)
+		s.analyzer.InRole("a")
+		s.run(300, steady(1))
+		data, err := s.analyzer.Memory().Encode()
+		if err != nil {
+			return err
+		}
+		m, err := DecodeMemory(data)
+		if err != nil {
+			return err
+		}
+		s.analyzer, s.found = NewAnalyzer(DefaultConfig(), "amd64"), nil
+		s.analyzer.Follow("1", "server", s.now)
+		s.analyzer.InRole("b")
+		s.analyzer.Recall(m)
+		s.run(7, steady(1))
+		s.run(60, spinning())
+		return s.silent()
+	})
+}
+
 // night is a night with a backup in it, and the next morning's quiet.
 func (s *server) night() {
 	s.now += int64(24*time.Hour) - 400*second
