@@ -146,7 +146,7 @@ static __always_inline u64 asleep_since(struct task_struct *task, u64 now)
 {
 	u64 since;
 
-	if (!clock_looks || !field_exists(task->se.prev_sum_exec_runtime))
+	if (!field_exists(task->se.prev_sum_exec_runtime) || !field_exists(task->sched_info.last_arrival) || !clock_looks)
 		return now;
 	since = task->sched_info.last_arrival + (u64)(clock_lag < clock_lag_before ? clock_lag : clock_lag_before) +
 		task->se.sum_exec_runtime - task->se.prev_sum_exec_runtime;

@@ -125,7 +125,7 @@ func (p *Pool) contrast(at int, cells map[baseline.Cell]*moments, v View, e esti
 	delayed := 1 + share(p.seen.RunDelay, p.seen.CPU)
 	closed, past := p.times(v, e, at, delayed)
 	verdict := detect.Verdict{Load: baseline.Load{Work: 1, Waits: 1, Slow: 1}, Vector: &baseline.Vector{Hop: closed}}
-	held := map[bool]float64{}
+	held, waits := map[bool]float64{}, 0.0
 	for cell, m := range cells {
 		slow, fast, more, unsure := e.of(m)
 		if more <= 0 || !p.Mixed && (e.sightings(m) < fewSightings || more < certain*unsure && p.chance(at, m) < beyondChance) {
@@ -135,6 +135,8 @@ func (p *Pool) contrast(at int, cells map[baseline.Cell]*moments, v View, e esti
 		if cell.State == baseline.OnCPU {
 			f.Time, f.Expected, f.Excess = delayed*f.Time, delayed*f.Expected, delayed*f.Excess
 			held[cell.Inclusive] = max(held[cell.Inclusive], p.held(at, m))
+		} else if m.thread > 0 {
+			waits = max(waits, p.held(at, m))
 		}
 		if cell.Inclusive {
 			verdict.Nodes = append(verdict.Nodes, f)
@@ -144,8 +146,9 @@ func (p *Pool) contrast(at int, cells map[baseline.Cell]*moments, v View, e esti
 	}
 	extra := max(1, 1e9*(1-c.Fast/c.Long))
 	verdict.CPUExcess, verdict.WaitExcess = excess(&verdict, baseline.OnCPU), excess(&verdict, baseline.Waiting)
-	// One function that runs may hold many requests up: each of them for all of it.
-	c.Explained = min(1, max((verdict.CPUExcess+verdict.WaitExcess)/extra, delayed*max(held[false], held[true])))
+	// One function that runs may hold many requests up, and so may one that waits, in the only
+	// thread that does: each of them for all of it.
+	c.Explained = min(1, max((verdict.CPUExcess+verdict.WaitExcess)/extra, delayed*max(held[false], held[true]), waits))
 	of := attribute.Case{Stacks: v.Stacks, Classes: v.Classes, Idle: v.Idle, Hop: closed, Verdict: &verdict, Past: past}
 	c.Times = of.Times()
 	c.Same = p.same(at, cells, &verdict)

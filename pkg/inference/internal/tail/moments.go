@@ -7,6 +7,22 @@ type moments struct {
 	// beside is, by kind, the time seen there on threads that work for nobody in
 	// particular while no slow request of the kind was under way, and while one was.
 	beside [maxKinds]besides
+	// thread is the only one that was seen there, zero where none was, various several.
+	thread int32
+}
+
+// various is no thread.
+const various = int32(-1)
+
+// by notes which thread was seen.
+func (m *moments) by(thread int32) {
+	switch {
+	case thread == 0 || m.thread == thread:
+	case m.thread == 0 && thread > 0:
+		m.thread = thread
+	default:
+		m.thread = various
+	}
 }
 
 // besides is a time without a slow request of some kind under way, and with one.
@@ -16,6 +32,7 @@ func (b besides) all() float64 { return b[isFast] + b[isSlow] }
 
 // and adds the sums of another place.
 func (m *moments) and(o *moments) {
+	m.by(o.thread)
 	for class := range o.time {
 		for len(m.time) <= class {
 			m.time, m.square = append(m.time, 0), append(m.square, 0)

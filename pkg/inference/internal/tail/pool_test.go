@@ -84,6 +84,40 @@ func TestAPartOfTheTimeIsEnough(t *testing.T) {
 	}
 }
 
+// The only thread of a server that waits holds up all who ask meanwhile; one of several
+// does not.
+func TestTheOnlyThreadThatWaits(t *testing.T) {
+	const ms = int64(1e6)
+	stacks := frames.NewTable()
+	sync := stacks.Intern(&threadtrace.Stack{Frames: []threadtrace.Frame{{Function: "append", Module: "shop"}, {Function: "serve", Module: "shop"}}})
+	for _, tc := range []struct {
+		threads     int64
+		least, most float64
+	}{{1, 0.7, 1}, {4, 0.1, 0.4}} {
+		p := NewPool(300 * second)
+		for hop := range int64(6) {
+			from := (1000 + 5*hop) * second
+			for i := range int64(50) {
+				at := from + i*100*ms
+				for n := range int64(5) {
+					p.Add(Request{Kind: "GET", Start: at + 10*n*ms, End: at + 10*n*ms + ms})
+					if i%5 == 0 {
+						p.Add(Request{Kind: "GET", Start: at + 60*ms, End: at + 95*ms})
+					}
+				}
+				if i%5 == 0 {
+					p.See(Sighting{Time: at + 75*ms, Duration: 34 * ms, Stack: sync, Number: 75, Waiting: true, Thread: int32(1 + i/5%tc.threads)})
+				}
+			}
+			p.Sweep(from+5*second, Seen{Seconds: 5})
+		}
+		found := p.Contrasts(View{Stacks: stacks, Classes: threadtrace.NewClasses("amd64"), Idle: func(hop.Place) bool { return false }, Period: 1e7})
+		if len(found) != 1 || found[0].Explained < tc.least || found[0].Explained > tc.most {
+			t.Errorf("%d threads: %+v, want %.1f to %.1f explained", tc.threads, found, tc.least, tc.most)
+		}
+	}
+}
+
 // A hop of a service with a thousand spans a second on two CPUs.
 func BenchmarkSweep(b *testing.B) {
 	stacks := frames.NewTable()

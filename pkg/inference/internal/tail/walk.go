@@ -108,6 +108,7 @@ func (p *Pool) merge(edges []edge, tied map[int32][]item, from, to int64) {
 		if m == nil {
 			continue
 		}
+		m.by(s.Thread)
 		if c, ok := p.tiedTo(tied[s.Thread], s.Time); ok {
 			m.add(c, 1, float64(s.Duration))
 			continue
