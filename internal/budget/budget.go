@@ -56,9 +56,9 @@ const (
 	// for the hooks: at most, see BenchmarkCallCost in capture.
 	RecordTax = 1.6
 	// WakingTax is what is paid for each thread that is woken while it is watched who
-	// wakes whom, in the same units: two threads that wake each other lose 0.28 µs by each
-	// waking, and a call of a server at work 0.15 µs ("Who wakes whom" and "One system
-	// call" in docs/performance.md).
+	// wakes whom, in the same units: two threads that wake each other lose 0.1 to 0.3 µs by
+	// each waking, and a call of a server at work 0.15 µs ("Who wakes whom" and "One
+	// system call" in docs/performance.md).
 	WakingTax = 2
 	// StackCost is the CPU time of copying a stack of 32 KiB.
 	StackCost = 4 * time.Microsecond

@@ -11,18 +11,15 @@ import (
 // Condition variables are left out: that is how pools wait for work.
 var lockWaits = map[string]bool{
 	"pthread_mutex_lock": true, "__pthread_mutex_lock": true, "___pthread_mutex_lock": true,
-	"pthread_mutex_timedlock": true, "pthread_mutex_clocklock": true,
 	"pthread_rwlock_rdlock": true, "pthread_rwlock_wrlock": true,
 	"__pthread_rwlock_rdlock": true, "__pthread_rwlock_wrlock": true,
 	"___pthread_rwlock_rdlock": true, "___pthread_rwlock_wrlock": true,
-	"__lll_lock_wait": true, "__lll_lock_wait_private": true,
 	"ObjectMonitor::enter": true, "ObjectMonitor::EnterI": true, "ObjectMonitor::ReenterI": true,
 	"java.util.concurrent.locks.AbstractQueuedSynchronizer.acquire":       true,
 	"java.util.concurrent.locks.AbstractQueuedSynchronizer.acquireQueued": true,
 	"java.util.concurrent.locks.AbstractQueuedSynchronizer.acquireShared": true,
 	"sync.(*Mutex).lockSlow": true, "internal/sync.(*Mutex).lockSlow": true, "sync.(*Mutex).Lock": true, "internal/sync.(*Mutex).Lock": true,
-	"sync.(*RWMutex).Lock": true, "sync.(*RWMutex).RLock": true, "sync.(*WaitGroup).Wait": true,
-	"pthread_join": true, "__pthread_clockjoin_ex": true, "pthread_barrier_wait": true,
+	"sync.(*RWMutex).Lock": true, "sync.(*RWMutex).RLock": true,
 }
 
 // lockSpins are where a thread that is on a CPU does no more than try to get a
