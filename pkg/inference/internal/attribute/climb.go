@@ -146,12 +146,12 @@ func (t *tree) decides(caller, at, from int32) bool {
 	return rest.now/rest.past-1 >= alike*(grew.now/max(grew.past, t.least())-1)
 }
 
-// callsMore reports whether at least twice as many system calls are made below a
+// callsMore reports whether several times as many system calls are made below a
 // function and its caller as in the past.
 func (t *tree) callsMore(f, caller int32) bool {
 	edge := [2]int32{f, caller}
 	past := t.callsVia[edge]
-	return past < seldom || t.callsNow[edge] >= 2*past
+	return past < seldom || t.callsNow[edge] >= ManyTimes*past
 }
 
 // helps reports whether a function served others than the caller before: of what it
