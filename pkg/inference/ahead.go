@@ -3,6 +3,7 @@ package inference
 import (
 	"fmt"
 
+	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 )
 
@@ -26,11 +27,13 @@ func (a *Analyzer) Ahead(now int64) (Anomaly, bool) {
 	if h.Start == a.aheadOf || now < h.Start+int64(a.cfg.Hop)/2 {
 		return Anomaly{}, false
 	}
-	c := h.SoFar(a.classes)
+	c, enough := a.soFar(h)
+	if enough {
+		a.aheadOf = h.Start
+	}
 	if c == nil {
 		return Anomaly{}, false
 	}
-	a.aheadOf = h.Start
 	a.describeHop(c)
 	n := a.latestNormal(c)
 	if n == nil {
@@ -48,6 +51,42 @@ func (a *Analyzer) Ahead(now int64) (Anomaly, bool) {
 	a.begin(trial, &v)
 	trial.partial.before = trial.pending
 	return a.tell(trial, &v), true
+}
+
+// soFar is an open hop as far as it goes, nil when nothing in it can matter yet; enough
+// reports whether so much of it was looked at that it can be judged. In nearly all hops no
+// more is done, waited for or refused than in the past, which is cheaper to know than how
+// they compare. What is missed so (less is done at the same cost) is told when the hop is
+// over.
+func (a *Analyzer) soFar(h *hop.Open) (c *hop.Closed, enough bool) {
+	n := a.latest
+	if n == nil {
+		return nil, false
+	}
+	active, enough := h.Active(n.idling.At)
+	if !enough {
+		return nil, false
+	}
+	d := a.cfg.decision()
+	if a.episode == nil && !h.Refuses() && active-n.usualActive() < max(d.Least, d.Share*active) {
+		return nil, true
+	}
+	return h.SoFar(a.classes), true
+}
+
+// usualActive is what hop.Open.Active is in the hops of the past.
+func (n *normal) usualActive() (active float64) {
+	if n.active == 0 {
+		for _, v := range n.past.Hops() {
+			n.active += v.Hop.RunDelay / float64(n.past.Len())
+		}
+		for _, state := range []baseline.State{baseline.OnCPU, baseline.Waiting} {
+			if id, ok := n.views.Index.Of(baseline.Cell{Function: baseline.Whole, State: state, Inclusive: true}); ok {
+				n.active += n.past.Mean(id)
+			}
+		}
+	}
+	return n.active
 }
 
 // latestNormal is the past of the hop at hand, that of the episode if there is one.

@@ -144,22 +144,24 @@ func wide(b *testing.B, start int64) []*threadtrace.Batch {
 // services is how many are judged on one core, each once a hop.
 const services = 256
 
-// BenchmarkHop closes and judges a hop of a service with a thousand cells and a
-// whole window of past.
+// BenchmarkHop judges a hop of a service with a thousand cells and a whole window of
+// past: ahead, and when it is over.
 func BenchmarkHop(b *testing.B) {
 	cfg := DefaultConfig()
 	a := NewAnalyzer(cfg, "amd64")
 	now := epoch
 	batches := wide(b, now)
-	hop := func() {
-		for range cfg.Hop / time.Second {
+	live := func(seconds time.Duration) {
+		for range seconds {
 			feed(a, now, batches)
 			now += second
 			shift(batches, second)
 		}
 	}
+	whole := cfg.Hop / time.Second
+	half := (whole + 1) / 2
 	for range cfg.Window / cfg.Hop {
-		hop()
+		live(whole)
 		a.Advance(now)
 	}
 	if cells := a.habit.index.Len(); cells < 1000 {
@@ -168,7 +170,13 @@ func BenchmarkHop(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		b.StopTimer()
-		hop()
+		live(half)
+		b.StartTimer()
+		if found, ok := a.Ahead(now); ok {
+			b.Fatal("a steady load is abnormal: ", found.Summary)
+		}
+		b.StopTimer()
+		live(whole - half)
 		b.StartTimer()
 		if found := a.Advance(now); len(found) > 0 {
 			b.Fatal("a steady load is abnormal: ", found[0].Summary)

@@ -64,8 +64,9 @@ type normal struct {
 	// interpreted is set when most of what the service computes is in a runtime,
 	// combined when some hops of the past count several times.
 	interpreted, combined bool
-	// unnamed is made when it is asked for.
+	// unnamed and active are made when they are asked for.
 	unnamed map[int32]float64
+	active  float64
 }
 
 // hops are those of the past.

@@ -153,6 +153,26 @@ func (h *Open) SoFar(classes *threadtrace.Classes) *Closed {
 	return c
 }
 
+// Active is how long threads were on a CPU, waited outside of the idle places or for a
+// CPU in an open hop so far, in nanoseconds per second; false when less than half of it
+// was looked at.
+func (h *Open) Active(idle func(Place) bool) (active float64, enough bool) {
+	covered := h.coveredTo - h.coveredFrom
+	if 2*covered < h.End-h.Start {
+		return 0, false
+	}
+	sum := h.cpuTime + h.runDelay
+	for cell, seen := range h.cells {
+		if cell.Waiting && !idle(Place{cell.Stack, cell.Number}) {
+			sum += seen.Time
+		}
+	}
+	return float64(sum) / (float64(covered) / 1e9), true
+}
+
+// Refuses reports whether a call was refused in an open hop.
+func (h *Open) Refuses() bool { return len(h.refused) > 0 }
+
 // addCells sums the cells up by stack and place, and returns the sampled CPU time.
 func (c *Closed) addCells(seconds float64) (sampled float64) {
 	for cell, t := range c.Cells {
