@@ -2,6 +2,7 @@ package scoreboard
 
 import (
 	"bytes"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -100,7 +101,15 @@ func second(s int64) plog.Logs {
 
 func newJudge(arch string) Judge { return inference.NewAnalyzer(inference.DefaultConfig(), arch) }
 
-func judge(t *testing.T, folder string, phases int) Board {
+// newWholeJudge judges whole hops only: how much of a hop is there when half of it is over
+// hangs on how long the intervals of a recording are.
+func newWholeJudge(arch string) Judge {
+	cfg := inference.DefaultConfig()
+	cfg.Without = []inference.Rule{inference.RuleAhead}
+	return inference.NewAnalyzer(cfg, arch)
+}
+
+func judge(t *testing.T, folder string, phases int, newJudge func(arch string) Judge) Board {
 	t.Helper()
 	c, err := OpenCorpus([]string{folder}, nil)
 	if err != nil {
@@ -127,7 +136,7 @@ func TestAThinRecordingIsJudgedAsTheRawOne(t *testing.T) {
 	if !strings.Contains(log.String(), "redis-keys") {
 		t.Errorf("the sizes are not said: %q", log.String())
 	}
-	was, got := judge(t, raw, 5), judge(t, thinned, 5)
+	was, got := judge(t, raw, 5, newWholeJudge), judge(t, thinned, 5, newWholeJudge)
 	if len(was.Rows) != 5 || !was.Rows[0].Detected || was.Rows[0].Rank != 1 || was.Rows[0].Cause != "code" || was.Causes.Code != 5 {
 		t.Fatalf("the raw recording says nothing: %+v", was.Rows)
 	}
@@ -141,6 +150,13 @@ func TestAThinRecordingIsJudgedAsTheRawOne(t *testing.T) {
 		b.Baselines = nil
 		if !reflect.DeepEqual(a, b) {
 			t.Errorf("phase %v:\ngot  %+v\nwant %+v", a.Phase, b, a)
+		}
+	}
+	was, got = judge(t, raw, 5, newJudge), judge(t, thinned, 5, newJudge)
+	for i := range was.Rows {
+		a, b := was.Rows[i], got.Rows[i]
+		if !b.Detected || b.Rank != a.Rank || math.Abs(a.Seconds-b.Seconds) > 5 {
+			t.Errorf("phase %v, judged ahead:\ngot  %+v\nwant %+v", a.Phase, b, a)
 		}
 	}
 	l, err := readLabels(filepath.Join(thinned, "redis-keys"))
