@@ -48,6 +48,7 @@ func (a *Analyzer) Ahead(now int64) (Anomaly, bool) {
 		return Anomaly{}, false
 	}
 	a.episode = trial
+	trial.keep(c) // who says at once that it is expected means this
 	a.begin(trial, &v)
 	trial.partial.before = trial.pending
 	return a.tell(trial, &v), true
@@ -129,7 +130,8 @@ func (e *episode) dropPartial() {
 	if p == nil {
 		return
 	}
-	e.partial = nil
+	e.partial, e.wasPartial = nil, true
+	e.kept = e.kept[:len(e.kept)-1]
 	e.hops--
 	e.sum -= p.sum
 	e.refusals -= p.refusals
@@ -137,11 +139,11 @@ func (e *episode) dropPartial() {
 	e.mergeAnew(p.before)
 }
 
-// remindsOfKnown reports whether a part of a hop is what the service is known to do now
-// and then; that is for the whole hop to say.
+// remindsOfKnown reports whether a part of a hop may be what the service is known to do now
+// and then. A part differs from the whole, so that it is for the whole hop to say.
 func (a *Analyzer) remindsOfKnown(e *episode, c *hop.Closed) bool {
 	for _, s := range a.states.list {
-		if s.knownAt(c.Start) && len(s.hops) > 0 && a.explains(a.tryState(e, s), c) {
+		if s.knownAt(c.Start) && len(s.hops) > 0 {
 			return true
 		}
 	}

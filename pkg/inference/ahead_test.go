@@ -48,6 +48,10 @@ func TestAFaultIsToldBeforeItsHopIsOver(t *testing.T) {
 				if err := x.told(onset, 10*time.Second, "scan"); err != nil {
 					return err
 				}
+				// What is on spans is of the whole hop: a record has to say the same.
+				if x.looksAhead && (len(x.found) < 2 || x.found[1].Repeat) {
+					return fmt.Errorf("the whole hop is not told: %+v", x.found)
+				}
 			}
 			if told[0] > told[1]-2*second {
 				return fmt.Errorf("told after %v, by whole hops after %v", time.Duration(told[0]), time.Duration(told[1]))
@@ -92,6 +96,30 @@ func TestToLookAheadChangesNothingElse(t *testing.T) {
 		}
 		if a, b := s.analyzer.Stats(), whole.analyzer.Stats(); a.HopsJudged != b.HopsJudged || a.Hops != b.Hops || s.analyzer.excursions != whole.analyzer.excursions {
 			return fmt.Errorf("%+v, without %+v", a, b)
+		}
+		return nil
+	})
+}
+
+// Who says at once that what is told ahead was expected does not hear of it again.
+func TestWhatIsToldAheadMayBeExpected(t *testing.T) {
+	overSeeds(t, seeds, func(s *server) error {
+		s.looksAhead = true
+		s.run(60, steady(1))
+		for n := 0; len(s.found) == 0 && n < 10; n++ {
+			s.run(1, spinning())
+		}
+		if len(s.found) != 1 || s.found[0].End%int64(DefaultConfig().Hop) == 0 && s.analyzer.episode.partial == nil {
+			return fmt.Errorf("not told ahead: %+v", s.found)
+		}
+		if over, known := s.analyzer.Expect(func(_, id string) bool { return id == s.found[0].ID }); !known || over == nil {
+			return fmt.Errorf("known %v, over %+v", known, over)
+		}
+		s.run(30, spinning())
+		s.run(60, steady(1))
+		s.run(30, spinning())
+		if len(s.found) > 1 {
+			return fmt.Errorf("told again: %+v", s.found[1:])
 		}
 		return nil
 	})

@@ -29,9 +29,11 @@ type episode struct {
 	// merged is all of its hops, later those after the first one.
 	merged, later *hop.Closed
 	pending       []*hop.Closed
-	// partial is the part of the present hop that was told, if it was.
-	partial *partial
-	hops    int
+	// partial is the part of the present hop that was told, if it was; wasPartial is set
+	// when what was told last was a part of a hop.
+	partial    *partial
+	wasPartial bool
+	hops       int
 	// sum is that of the effects so far, refusals of those of refused calls.
 	sum, refusals float64
 	// housekeeping is set when most of it is what a runtime computes by itself.
@@ -80,8 +82,8 @@ func (a *Analyzer) judgeEpisode(e *episode, c *hop.Closed) (Anomaly, bool) {
 	if a.isKnown(e, c) {
 		return Anomaly{}, false
 	}
-	e.keep(c)
 	e.dropPartial()
+	e.keep(c)
 	if e.innocent && (v.onlyRefuses() || v.codeMatters(a.cfg.decision())) {
 		e.merged, e.later = nil, nil // what was told so far is of the machine: it says nothing of the code
 	}
@@ -195,7 +197,8 @@ func (e *episode) report(a *Anomaly) {
 	}
 	top := topOf(a)
 	chained := e.chained || len(a.Chain) == 0
-	a.Repeat = e.reported > 0 && top == e.top && chained && a.End-e.reported < int64(remind)
+	a.Repeat = e.reported > 0 && top == e.top && chained && !e.wasPartial && a.End-e.reported < int64(remind)
+	e.wasPartial = false
 	if !a.Repeat {
 		e.reported, e.top, e.chained = a.End, top, e.chained || len(a.Chain) > 0
 	}
