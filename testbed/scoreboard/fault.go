@@ -65,10 +65,11 @@ func Fault(sc scenario.Scenario, dir string, phases []time.Duration, newJudge fu
 			s.Shift(phase)
 			onset := labels.Onset.Add(phase).UnixNano()
 			for _, t := range Play(s, newJudge(s.Arch)) {
-				if t.End <= onset {
-					row.Before++
-				} else {
+				switch {
+				case t.End > onset:
 					after = append(after, t)
+				case t.State == inference.StateRaised: // one anomaly, however often it is updated
+					row.Before++
 				}
 			}
 			if begun, _, ok := s.span(); ok {
