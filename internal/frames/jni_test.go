@@ -29,6 +29,14 @@ func TestANativeMethodHasItsJavaName(t *testing.T) {
 	if len(s.Frames) == 0 || stacks.Function(s.Frames[0]).Name != "sun.nio.ch.FileDispatcherImpl.force0" {
 		t.Errorf("%+v", s)
 	}
+	s = stacks.Get(stacks.Intern(&threadtrace.Stack{Frames: []threadtrace.Frame{
+		{Function: "Java_sun_nio_ch_EPoll_ctl", Module: "libnio.so", Origin: threadtrace.OriginRuntime},
+		{Function: "sun.nio.ch.EPoll.ctl", Module: "[jit]", Origin: threadtrace.OriginLibrary},
+		{Function: "sun.nio.ch.EPollSelectorImpl.doSelect", Module: "[jit]", Origin: threadtrace.OriginLibrary},
+	}}))
+	if len(s.Frames) != 2 || stacks.Function(s.Frames[0]).Module != "libnio.so" {
+		t.Errorf("a native method and the code that calls it are one: %+v", s)
+	}
 }
 
 func TestAMethodThatIsUsedAsAValueHasOneName(t *testing.T) {

@@ -79,6 +79,13 @@ func samePlace(earlier, now []placeFrame) bool {
 	return both[0][0]
 }
 
+// Continues reports whether a stack has all frames of another one as its inner part: that
+// one was cut short, as happens where a JIT compiler is at work.
+func (s *Stack) Continues(cut *Stack) bool {
+	n := len(cut.place)
+	return n > 0 && n < len(s.place) && slices.Equal(s.place[:n], cut.place)
+}
+
 // matches reports whether two frames may be of one function.
 func (f placeFrame) matches(o placeFrame) bool {
 	return f.jit == o.jit && (f.function == 0 || o.function == 0 || f.function == o.function)

@@ -83,3 +83,27 @@ func TestPlacesAreToldApartOnlyForWaits(t *testing.T) {
 		t.Errorf("%d stacks are kept", stacks.Len())
 	}
 }
+
+func TestAStackThatWasCutShortIsContinued(t *testing.T) {
+	stacks := NewTable()
+	at := func(text string) *Stack {
+		s := jitStack(text)
+		if cut, ok := strings.CutSuffix(text, " ..."); ok {
+			s = jitStack(cut)
+			s.Frames = s.Frames[:len(s.Frames)-1]
+		}
+		return stacks.Get(stacks.InternPlace(s))
+	}
+	whole := at("@write0 ~write Cnxn.send Watches.dump I")
+	for cut, continued := range map[string]bool{
+		"@write0 ~write ...":                      true,
+		"@write0 ~write Cnxn.send ...":            true,
+		"@write0 ~writev ...":                     false,
+		"@write0 ~write Cnxn.send Watches.dump I": false, // it is the same
+		"@write0 ~write Cnxn.send Watches.list I": false,
+	} {
+		if got := whole.Continues(at(cut)); got != continued {
+			t.Errorf("%s: %v", cut, got)
+		}
+	}
+}

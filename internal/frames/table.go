@@ -250,12 +250,17 @@ func (t *Table) platform(stack *threadtrace.Stack, s *Stack) {
 }
 
 // add appends a function to the stack at hand, once. Inlined code has no boundary
-// of its own at run time: the symbol that holds it stands for it.
+// of its own at run time: the symbol that holds it stands for it. A native method is one
+// function with what a virtual machine compiles to call it.
 func (t *Table) add(f *threadtrace.Frame) {
 	if f.Inlined || len(t.frames) == maxFrames {
 		return
 	}
-	if id := t.function(f); !slices.Contains(t.frames, id) {
+	id := t.function(f)
+	if n := len(t.frames); n > 0 && t.functions[id].Compiled() && t.functions[t.frames[n-1]].Name == t.functions[id].Name {
+		return
+	}
+	if !slices.Contains(t.frames, id) {
 		t.frames = append(t.frames, id)
 	}
 }

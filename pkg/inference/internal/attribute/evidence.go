@@ -307,7 +307,25 @@ func (c *Case) waiting() []Time {
 	}
 	f := c.findings(baseline.Waiting)
 	f.share(c.Stacks, cells, times, c.Verdict.Load.Waits, c.Verdict.WaitExcess)
+	c.goOn(times)
 	return append(times, idle...)
+}
+
+// goOn gives waits whose stack was cut short before any function of the application to the
+// stack that goes on from it and has the most waits in the same call.
+func (c *Case) goOn(times []Time) {
+	for i := range times {
+		t := &times[i]
+		cut, most := c.Stacks.Get(t.Stack), 0.0
+		if t.Excess <= 0 || cut.Tier == frames.Application {
+			continue
+		}
+		for _, o := range times {
+			if o.Call == t.Call && o.Now > most && c.Stacks.Get(o.Stack).Continues(cut) {
+				t.Stack, most = o.Stack, o.Now
+			}
+		}
+	}
 }
 
 // bySites gives waits that are timed by their calls, and that no look at the threads has

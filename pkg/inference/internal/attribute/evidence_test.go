@@ -284,3 +284,28 @@ func TestCallsOfALibraryAreItsCallers(t *testing.T) {
 		t.Errorf("%+v", ranked)
 	}
 }
+
+func TestAWaitWhoseStackWasCutShortIsThatOfTheWholeOne(t *testing.T) {
+	s := newService(t)
+	at := func(frames ...threadtrace.Frame) hop.Place {
+		return hop.Place{Stack: s.stacks.InternPlace(&threadtrace.Stack{Frames: frames}), Number: s.place("write", "@write").Number}
+	}
+	native := threadtrace.Frame{Function: "write0", Module: "libnio.so", Origin: threadtrace.OriginRuntime}
+	library := threadtrace.Frame{Function: "SocketChannelImpl.write", Module: "[jit]", Origin: threadtrace.OriginLibrary}
+	send := threadtrace.Frame{Function: "app.Cnxn.send", Module: "[jit]"}
+	ranked := func(whole float64) []string {
+		c := s.judge(s.hop(func(c *hop.Closed) {
+			c.Wait[at(native, library)] = hop.Wait{Time: 0.9e9, Threads: 1, Moments: allMoments}
+			if whole > 0 {
+				c.Wait[at(native, library, send)] = hop.Wait{Time: whole, Threads: 1, Moments: 7}
+			}
+		}))
+		return names(Rank(s.stacks, c.Times(), Scale{}, 10))
+	}
+	if got := ranked(0.05e9); len(got) != 1 || got[0] != "app.Cnxn.send" {
+		t.Errorf("%v", got)
+	}
+	if got := ranked(0); len(got) == 0 || got[0] != "write0" {
+		t.Errorf("nobody knows how it goes on: %v", got)
+	}
+}
