@@ -309,3 +309,33 @@ func TestAWaitWhoseStackWasCutShortIsThatOfTheWholeOne(t *testing.T) {
 		t.Errorf("nobody knows how it goes on: %v", got)
 	}
 }
+
+// TestWorkThatStopped: the program's own functions that call a library are where a request
+// may stand, not the library's, nor what is on the stack of the thread that rests.
+func TestWorkThatStopped(t *testing.T) {
+	s := newService(t)
+	write, _ := threadtrace.Number("amd64", "write")
+	past := Means{
+		CPU: map[uint32]float64{
+			s.id("lib/pool.read loop main"):                                     50e6,
+			s.id("lib/pool.write lib/pool.ask app/web.fetch app/web.show loop"): 30e6,
+			s.id("app/web.answer loop main"):                                    20e6,
+		},
+		Sites: map[hop.Site]float64{
+			{Key: unit.Key{Number: write}, Stack: s.id("lib/pool.write lib/pool.ask app/web.fetch app/web.show loop")}: 100,
+			{Key: unit.Key{Number: write}, Stack: s.id("app/web.answer loop main")}:                                    100,
+		},
+	}
+	now := s.hop(func(c *hop.Closed) {
+		clear(c.CPU)
+		c.Wait[s.place("epoll_wait", "@epoll_wait loop main")] = hop.Wait{Time: 1e9, Threads: 1}
+	})
+	c := Case{Stacks: s.stacks, Classes: s.classes, Hop: now, Past: past}
+	want := []string{"app/web.fetch", "app/web.answer", "app/web.show", "lib/pool.write", "lib/pool.read", "lib/pool.ask"}
+	if got := names(c.Stopped(10)); !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	if got := c.Stopped(2); len(got) != 2 {
+		t.Errorf("%v", names(got))
+	}
+}

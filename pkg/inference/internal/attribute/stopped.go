@@ -1,6 +1,7 @@
 package attribute
 
 import (
+	"iter"
 	"maps"
 	"slices"
 
@@ -12,10 +13,10 @@ import (
 // Stopped names the functions whose work is not done any more, at most limit, where
 // nothing is done in its place: no thread of an event loop waits where a request stands.
 // It stands where something was asked of others, so calls that send tell it as much as
-// time on CPU does. What is missing of the past is credited from the outermost function
-// in, three quarters as much for each callee: the outermost says which work it is, and
-// what of that a callee did says nothing of where it stands. What the threads that rest
-// now have on their stacks has not stopped.
+// time on CPU does. What is missing of the past is credited to the function that calls out
+// of the outermost package, where the program's own code waits for others', three quarters
+// as much for each caller in its package, and for each package further in. What the
+// threads that rest now have on their stacks has not stopped.
 func (c *Case) Stopped(limit int) []Suspect {
 	computed := maps.Clone(c.Past.CPU)
 	for stack, now := range c.Hop.CPU {
@@ -50,14 +51,36 @@ func (c *Case) addMissing(sum *sum, kind Evidence, missing map[uint32]float64, t
 		if missing[id] <= 0 || stack.Tier != tier {
 			continue
 		}
-		credit := missing[id] / all
-		for _, f := range slices.Backward(stack.Frames) {
-			if !resting[f] {
-				sum.add(f, kind, credit)
-				credit *= decay
-			}
+		working := slices.DeleteFunc(slices.Clone(stack.Frames), func(f int32) bool { return resting[f] })
+		for f, part := range c.asks(working) {
+			sum.add(f, kind, part*missing[id]/all)
 		}
 	}
+}
+
+// asks shares out one among functions, innermost first.
+func (c *Case) asks(functions []int32) iter.Seq2[int32, float64] {
+	return func(yield func(int32, float64) bool) {
+		outermost := 1.0
+		for end := len(functions); end > 0; {
+			start := end - 1
+			for start > 0 && c.samePackage(functions[start-1], functions[start]) {
+				start--
+			}
+			part := outermost
+			for _, f := range functions[start:end] {
+				if !yield(f, part) {
+					return
+				}
+				part *= decay
+			}
+			outermost, end = outermost*decay, start
+		}
+	}
+}
+
+func (c *Case) samePackage(f, g int32) bool {
+	return c.Stacks.Function(f).Package() == c.Stacks.Function(g).Package()
 }
 
 // resting are the functions on the stacks of threads that wait.
