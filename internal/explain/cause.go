@@ -26,10 +26,13 @@ func (a *Anomaly) lacks() string {
 			s += fmt.Sprintf(", and for %.0f %% of it %s", 100*c.Share, c.says())
 		}
 	}
+	unanswered := a.Causes[0].Kind == "unanswered"
 	switch {
+	case a.Function != "" && unanswered:
+		return s + "; what it does no more is the work of " + a.name() + " first of all"
 	case a.Function != "":
 		return s + "; " + a.does()
-	case a.Causes[0].Kind == "unanswered":
+	case unanswered:
 		return s + "; no function of it is seen at work"
 	case a.Hit == "":
 		return s + "; no function of it is to blame"

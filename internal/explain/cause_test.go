@@ -22,6 +22,7 @@ func TestCauses(t *testing.T) {
 		{"code and network", []Cause{{Kind: "code", Share: 0.7}, {Kind: "network", Share: 0.3, Resource: "10.0.0.2"}}, "", "shop: 50 % of its active time goes beyond its past: f (shop) runs on CPU, and for 30 % of it the network to 10.0.0.2 takes longer."},
 		{"stopped", []Cause{{Kind: "stopped", Share: 1}}, "", "shop: 50 % of its active time goes beyond its past: it is stopped, by a signal, a debugger or the freezer; no function of it is to blame."},
 		{"unanswered", []Cause{{Kind: "unanswered", Share: 1, Resource: "80"}}, "", "shop: 50 % of its active time goes beyond its past: clients at port 80 wait for answers that nothing of it works on, as when a pool has run dry or a reply is forgotten; no function of it is seen at work."},
+		{"unanswered, and the work that is not done", []Cause{{Kind: "unanswered", Share: 1, Resource: "80"}}, "", "shop: 50 % of its active time goes beyond its past: clients at port 80 wait for answers that nothing of it works on, as when a pool has run dry or a reply is forgotten; what it does no more is the work of f (shop) first of all."},
 		{"peer, and the function that waits for it", []Cause{{Kind: "peer", Share: 0.7, Resource: "10.0.0.2:80"}, {Kind: "code", Share: 0.3}}, "", "shop: 50 % of its active time goes beyond its past: its peer 10.0.0.2:80 takes longer; f (shop) runs on CPU."},
 		{"unknown", []Cause{{Kind: "unknown", Share: 1}}, "", "shop: 50 % of its active time goes beyond its past: f (shop) runs on CPU."},
 	} {

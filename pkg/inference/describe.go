@@ -74,6 +74,9 @@ func (a *Analyzer) describe(e *episode, v *verdict) Anomaly {
 	}
 	say.Chain = sayChain(found.Chain)
 	blame(&found, &whole, v, a.cfg.decision(), &say)
+	if len(found.Suspects) == 0 && v.leavesUnanswered() {
+		found.Suspects = c.Stopped(a.cfg.MaxSuspects)
+	}
 	found.Summary = sentence(&found, say)
 	return found
 }

@@ -38,7 +38,8 @@ type episode struct {
 	sum, refusals float64
 	// housekeeping is set when most of it is what a runtime computes by itself.
 	housekeeping bool
-	// innocent is set when what was last told blames the machine and no function.
+	// innocent is set when what was last told says nothing of what the code does now: it
+	// blames the machine and no function, or names what is not done any more.
 	innocent bool
 	// quiet counts the hops in a row that are back.
 	quiet    int
@@ -190,7 +191,7 @@ func (a *Analyzer) last(e *episode, v *verdict) (found Anomaly, ok bool) {
 // report sets where an anomaly is in its life.
 func (e *episode) report(a *Anomaly) {
 	a.State, a.Lost = StateUpdated, e.lost
-	e.innocent = len(a.Suspects) == 0 && len(a.Causes) > 0
+	e.innocent = len(a.Causes) > 0 && (len(a.Suspects) == 0 || a.Causes[0].Kind == CauseUnanswered)
 	a.Seen, a.FirstSeen = e.seen.times()
 	if e.reported == 0 {
 		a.State = StateRaised

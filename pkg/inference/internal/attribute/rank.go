@@ -74,32 +74,47 @@ func Rank(stacks *frames.Table, times []Time, s Scale, limit int) []Suspect {
 // byCredit sums up the credit of each function.
 func byCredit(stacks *frames.Table, times []Time) []Suspect {
 	grew := newGrowth(stacks, times)
-	credits := map[int32]map[Evidence]float64{}
-	var met []int32 // of two with the same credit the nearer one is first
-	total := 0.0
+	sum := newSum()
 	for i := range times {
 		t := &times[i]
 		stack := stacks.Get(t.Stack)
 		if t.Excess <= 0 || len(stack.Frames) == 0 {
 			continue
 		}
-		total += t.Excess
+		sum.total += t.Excess
 		evidence := t.Kind
 		if stack.Inferred {
 			evidence = EvidenceSignature
 		}
 		for f, credit := range credit(stacks, stack, t, grew) {
-			if credits[f] == nil {
-				credits[f] = map[Evidence]float64{}
-				met = append(met, f)
-			}
-			credits[f][evidence] += credit
+			sum.add(f, evidence, credit)
 		}
 	}
-	ranked := make([]Suspect, 0, len(credits))
-	for _, f := range met {
-		if s := suspect(stacks.Function(f), credits[f], total); s.Score >= minScore {
-			ranked = append(ranked, s)
+	return sum.rank(stacks)
+}
+
+// sum is the credit of functions by kind of evidence, of a total.
+type sum struct {
+	credits map[int32]map[Evidence]float64
+	met     []int32 // of two with the same credit the one met first is first
+	total   float64
+}
+
+func newSum() *sum { return &sum{credits: map[int32]map[Evidence]float64{}} }
+
+func (s *sum) add(f int32, kind Evidence, credit float64) {
+	if s.credits[f] == nil {
+		s.credits[f] = map[Evidence]float64{}
+		s.met = append(s.met, f)
+	}
+	s.credits[f][kind] += credit
+}
+
+func (s *sum) rank(stacks *frames.Table) []Suspect {
+	ranked := make([]Suspect, 0, len(s.credits))
+	for _, f := range s.met {
+		if one := suspect(stacks.Function(f), s.credits[f], s.total); one.Score >= minScore {
+			ranked = append(ranked, one)
 		}
 	}
 	sortSuspects(ranked)
