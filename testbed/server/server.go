@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -61,14 +62,28 @@ func ignoreExit(err error) error {
 	return err
 }
 
-// FreeAddr returns a loopback address nothing listens on.
+// handedOut has the ports that FreeAddr returned: who asked may not listen yet.
+var handedOut sync.Map
+
+// FreeAddr returns a loopback address nothing listens on. Its port is below those that
+// the kernel gives to clients: a connection of a load must not take it before the
+// server listens.
 func FreeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	const lowest, below, tries = 10240, 32768, 1000
+	var refused error
+	for range tries {
+		p := lowest + rand.IntN(below-lowest)
+		if _, before := handedOut.LoadOrStore(p, true); before {
+			continue
+		}
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(p)))
+		if err != nil {
+			refused = err
+			continue
+		}
+		return l.Addr().String(), l.Close()
 	}
-	defer l.Close()
-	return l.Addr().String(), nil
+	return "", fmt.Errorf("no free port from %d to %d after %d tries: %w", lowest, below-1, tries, refused)
 }
 
 // FreePort returns the port of FreeAddr.
