@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -62,28 +61,10 @@ func ignoreExit(err error) error {
 	return err
 }
 
-// handedOut has the ports that FreeAddr returned: who asked may not listen yet.
-var handedOut sync.Map
-
-// FreeAddr returns a loopback address nothing listens on. Its port is below those that
-// the kernel gives to clients: a connection of a load must not take it before the
-// server listens.
+// FreeAddr returns a loopback address nothing listens on.
 func FreeAddr() (string, error) {
-	const lowest, below, tries = 10240, 32768, 1000
-	var refused error
-	for range tries {
-		p := lowest + rand.IntN(below-lowest)
-		if _, before := handedOut.LoadOrStore(p, true); before {
-			continue
-		}
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(p)))
-		if err != nil {
-			refused = err
-			continue
-		}
-		return l.Addr().String(), l.Close()
-	}
-	return "", fmt.Errorf("no free port from %d to %d after %d tries: %w", lowest, below-1, tries, refused)
+	var machine *host.Host
+	return machine.Addr(0)
 }
 
 // FreePort returns the port of FreeAddr.
