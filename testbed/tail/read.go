@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"maps"
@@ -235,34 +234,4 @@ func (r *Result) take(t *inference.Tail) {
 	for _, s := range t.Suspects {
 		r.Suspects = append(r.Suspects, s.Function)
 	}
-}
-
-// Save puts results into a file that has a JSON list of them, in the place of earlier
-// ones of the same scenario and share.
-func Save(path string, results []Result) error {
-	var all []Result
-	if data, err := os.ReadFile(path); err == nil {
-		if err := json.Unmarshal(data, &all); err != nil {
-			return err
-		}
-	}
-	for i := range results {
-		r := &results[i]
-		for _, o := range all {
-			if r.Replayed && o.Scenario == r.Scenario && o.Share == r.Share && o.Spans == r.Spans {
-				// What only a live run knows.
-				r.Baselines, r.Annotated, r.Wrongly, r.Warnings = o.Baselines, o.Annotated, o.Wrongly, o.Warnings
-			}
-		}
-		all = slices.DeleteFunc(all, func(o Result) bool { return o.Scenario == r.Scenario && o.Share == r.Share && o.Spans == r.Spans })
-	}
-	all = append(all, results...)
-	slices.SortStableFunc(all, func(a, b Result) int {
-		return cmp.Or(cmp.Compare(a.Share, b.Share), cmp.Compare(a.Scenario, b.Scenario))
-	})
-	data, err := json.MarshalIndent(all, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(path, append(data, '\n'), 0o644)
 }

@@ -140,6 +140,6 @@ func (e *evaluation) take(ctx context.Context, j job) {
 	}
 	e.results = append(e.results, rows...)
 	if e.file != "" && e.err == nil {
-		e.err = tail.Save(e.file, e.results)
+		e.err = tail.Save(e.file, rows)
 	}
 }

@@ -67,6 +67,30 @@ func (t *tree) yieldBelow(ranked []Suspect, f int32, most float64) {
 	}
 }
 
+// namesFirst has functions that are known by their address only yield to those of their
+// module with a name that they call, where those have their excess: they are the better place
+// to look, also where each of several has a part of it.
+func (t *tree) namesFirst(ranked []Suspect) {
+	for i := range ranked {
+		s := &ranked[i]
+		f, ok := t.stacks.Lookup(s.Function, s.Module)
+		if !ok || !t.stacks.Function(f).Nameless() || t.named[f] < mostly*t.of[f].excess {
+			continue
+		}
+		most := 0.0
+		for _, other := range ranked {
+			g, ok := t.stacks.Lookup(other.Function, other.Module)
+			if below := t.below[[2]int32{g, f}].excess; ok && other.Module == s.Module && !t.stacks.Function(g).Nameless() && below >= mostly*t.of[g].excess {
+				most = max(most, other.Score)
+			}
+		}
+		if most > 0 {
+			s.Score = min(s.Score, Round(decay*most))
+		}
+	}
+	sortSuspects(ranked)
+}
+
 // answers gives a function a part of the score of the suspect that it answers for; of
 // two with the same score it is first.
 func answers(stacks *frames.Table, ranked []Suspect, first Suspect, f int32, part float64) []Suspect {
@@ -98,7 +122,7 @@ func (t *tree) climb(from int32) (target int32, entries []int32) {
 			}
 			entries = append(entries, p)
 		}
-		if named && !slices.Contains(t.Waiters, p) && t.decides(p, at, from) {
+		if named && !slices.Contains(t.Waiters, p) && (t.decides(p, at, from) || at == from && t.isTold(at)) {
 			target = p
 		}
 		at = p
@@ -144,6 +168,25 @@ func (t *tree) decides(caller, at, from int32) bool {
 	}
 	grew := t.below[[2]int32{from, caller}]
 	return rest.now/rest.past-1 >= alike*(grew.now/max(grew.past, t.least())-1)
+}
+
+// isTold reports whether a function waits in different calls for different callers, which
+// therefore say in which: it makes calls for others.
+func (t *tree) isTold(f int32) bool {
+	if t.running[f] >= t.of[f].excess/2 {
+		return false
+	}
+	first, known := various, false
+	for edge, call := range t.waitsIn {
+		if edge[0] != f || call == various {
+			continue
+		}
+		if known && call != first {
+			return true
+		}
+		first, known = call, true
+	}
+	return false
 }
 
 // callsMore reports whether several times as many system calls are made below a

@@ -268,3 +268,55 @@ func TestCompiledCodeMayHaveBeenThereWithoutAFrame(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// One function that waits now in this call, now in that, as its callers have it, says nothing
+// of why: the caller through which most of the waiting comes does. One that waits in the same
+// call for all of them is named.
+func TestWhoSaysInWhichCallToWaitIsFirst(t *testing.T) {
+	const open, rename = 2, 82
+	for _, tc := range []struct {
+		name  string
+		other int32
+		want  string
+	}{{"different calls", open, "move_file"}, {"the same call", rename, "do_work"}} {
+		t.Run(tc.name, func(t *testing.T) {
+			stacks := frames.NewTable()
+			times := []Time{
+				{Stack: stacks.Intern(stack("@rename do_work move_file save handle loop main")), Kind: EvidenceBlocked, Call: rename, Now: 800e6, Excess: 800e6},
+				{Stack: stacks.Intern(stack("@open do_work open_file save handle loop main")), Kind: EvidenceBlocked, Call: tc.other, Now: 60e6, Excess: 60e6},
+				{Stack: stacks.Intern(stack("parse handle loop main")), Kind: EvidenceOnCPU, Now: 60e6, Past: 60e6},
+			}
+			if got := Rank(stacks, times, scale, 10); len(got) == 0 || got[0].Function != tc.want {
+				t.Errorf("%v, want %s first", names(got), tc.want)
+			}
+		})
+	}
+}
+
+// Several functions with names do what one without a name has them do: each has less than
+// that one, and says more.
+func TestTheNamesBelowAnAddressAreFirst(t *testing.T) {
+	for _, tc := range []struct {
+		name, caller string
+		own          float64
+		want         string
+	}{
+		{"of the same module", "server+0x40", 0, "sort"},
+		{"a plugin's says more by its module", "rules.so+0x40", 0, "rules.so+0x40"},
+		{"it does most by itself", "server+0x40", 700e6, "server+0x40"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			stacks := frames.NewTable()
+			times := []Time{
+				{Stack: stacks.Intern(stack("sort " + tc.caller + " server+0x10 run main")), Kind: EvidenceOnCPU, Now: 320e6, Excess: 320e6},
+				{Stack: stacks.Intern(stack("put " + tc.caller + " server+0x10 run main")), Kind: EvidenceOnCPU, Now: 300e6, Excess: 300e6},
+				{Stack: stacks.Intern(stack("get " + tc.caller + " server+0x10 run main")), Kind: EvidenceOnCPU, Now: 280e6, Excess: 280e6},
+				{Stack: stacks.Intern(stack(tc.caller + " server+0x10 run main")), Kind: EvidenceOnCPU, Now: tc.own, Excess: tc.own},
+				{Stack: stacks.Intern(stack("scan server+0x10 run main")), Kind: EvidenceOnCPU, Now: 60e6, Past: 60e6},
+			}
+			if got := Rank(stacks, times, scale, 10); len(got) == 0 || got[0].Function != tc.want {
+				t.Errorf("%+v, want %s first", got, tc.want)
+			}
+		})
+	}
+}

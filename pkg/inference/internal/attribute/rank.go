@@ -64,7 +64,9 @@ const minScore = 0.005
 func Rank(stacks *frames.Table, times []Time, s Scale, limit int) []Suspect {
 	ranked := byCredit(stacks, times)
 	if len(ranked) > 0 && s.Grain > 0 && s.Hops > 0 {
-		ranked = climb(newTree(stacks, times, s), ranked)
+		t := newTree(stacks, times, s)
+		ranked = climb(t, ranked)
+		t.namesFirst(ranked)
 	}
 	return ranked[:min(len(ranked), limit)]
 }

@@ -61,16 +61,25 @@ type tree struct {
 	// function and by function and caller; callsNow are those that are made now.
 	calls              map[int32]float64
 	callsVia, callsNow map[[2]int32]float64
+	// named is the excess of functions without a name that is in functions of their module
+	// with one, which they call.
+	named map[int32]float64
+	// waitsIn is the call in which a function waits itself below the next one, various where
+	// it is not always the same.
+	waitsIn map[[2]int32]int32
 	// idled are the functions in which the service waited for work in the past.
 	idled map[int32]bool
 }
+
+// various is no call.
+const various = int32(-1 << 31)
 
 func newTree(stacks *frames.Table, times []Time, s Scale) *tree {
 	t := &tree{
 		Scale: s, stacks: stacks, of: map[int32]node{}, below: map[[2]int32]node{}, next: map[[2]int32]float64{},
 		self: map[int32]node{}, running: map[int32]float64{}, failing: map[int32]float64{}, calls: map[int32]float64{}, callsVia: map[[2]int32]float64{},
 		callsNow: map[[2]int32]float64{},
-		idled:    map[int32]bool{},
+		idled:    map[int32]bool{}, waitsIn: map[[2]int32]int32{}, named: map[int32]float64{},
 	}
 	for i := range times {
 		t.add(&times[i])
@@ -101,6 +110,7 @@ func (t *tree) add(x *Time) {
 	if len(on) == 0 {
 		return
 	}
+	t.addNamed(on, x.Excess)
 	for j, f := range on {
 		t.of[f] = t.of[f].and(x, t.Load, stack.Partial)
 		if x.Kind == EvidenceOnCPU {
@@ -114,8 +124,29 @@ func (t *tree) add(x *Time) {
 			t.next[[2]int32{f, on[j+1]}] += x.Excess
 		}
 	}
+	if x.Kind == EvidenceBlocked && len(on) > 1 {
+		edge := [2]int32{on[0], on[1]}
+		if call, known := t.waitsIn[edge]; known && call != x.Call {
+			t.waitsIn[edge] = various
+		} else {
+			t.waitsIn[edge] = x.Call
+		}
+	}
 	if x.Kind == EvidenceOnCPU && t.stacks.Direct(x.Stack) {
 		t.self[on[0]] = t.self[on[0]].and(x, t.Load, stack.Partial)
+	}
+}
+
+// addNamed notes excess of functions without a name that is below one with a name.
+func (t *tree) addNamed(on []int32, excess float64) {
+	named := ""
+	for _, f := range on {
+		switch fn := t.stacks.Function(f); {
+		case !fn.Nameless():
+			named = fn.Module
+		case fn.Module == named:
+			t.named[f] += excess
+		}
 	}
 }
 
