@@ -10,10 +10,6 @@ import (
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 )
 
-// lessWork is the load below which more waiting at known places is what one
-// expects, and below which threads without a past may be why.
-const lessWork = 0.7
-
 // judge compares a hop with the past and reports whether there is something to
 // tell of it.
 func (a *Analyzer) judge(c *hop.Closed) (Anomaly, bool) {
@@ -234,7 +230,7 @@ func (a *Analyzer) compareCode(n *normal, c *hop.Closed) verdict {
 		return a.compareThreads(n, c, true, true)
 	}
 	v := a.compareThreads(n, c, false, false)
-	if slower := v.Score() >= 1; len(c.Fresh)+len(c.FreshCPU) > 0 && (v.Load.Work < lessWork || slower) {
+	if slower := v.Score() >= 1; len(c.Fresh)+len(c.FreshCPU) > 0 && (v.Load.Work < baseline.LessWork || slower) {
 		v = a.compareThreads(n, c, true, slower)
 	}
 	return v
@@ -247,7 +243,7 @@ func (a *Analyzer) compareThreads(n *normal, c *hop.Closed, fresh, slower bool) 
 	v := verdict{hop: c, fresh: fresh, idle: views.Idle, plain: c == of && len(c.Fresh)+len(c.FreshCPU) == 0}
 	vector := views.Of(c, fresh)
 	load := n.past.Load(vector, a.habit.index)
-	if load.Work < lessWork {
+	if load.Work < baseline.LessWork {
 		views.Idle = n.idling.Unasked(c)
 		v.idle, v.plain = views.Idle, false
 		vector = views.Of(c, fresh)

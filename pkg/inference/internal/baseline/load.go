@@ -19,6 +19,9 @@ const (
 	// use the same cores and caches: two threads on one core double each other's
 	// time.
 	slowestMachine = 2.0
+	// LessWork is the load below which less is done than ever: more waiting at known
+	// places is expected, and who asks may wait for what is not done.
+	LessWork = 0.7
 )
 
 // Load is what a hop is relative to the usual one.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
 	"github.com/perfscope/perfscope/pkg/inference/internal/detect"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 )
@@ -231,26 +232,17 @@ func (f *finder) resource(r hop.Resource) figure {
 
 func (x figure) grown() float64 { return max(0, x.now-x.mean) }
 
-const (
-	// dispersion is the squared coefficient of variation that a figure of the machine is
-	// expected to have before its past says so, priorHops how many hops that is worth.
-	dispersion = 0.25
-	priorHops  = 6
-	// margin is how much more than expected is nothing.
-	margin = 0.25
-)
-
 // evidence is that of a figure being beyond what is expected of it, of which one
-// sighting stands for grain.
+// sighting stands for grain. What a machine lacks varies as waits do.
 func (x figure) evidence(expected, grain float64) float64 {
-	return x.evidenceWith(expected, grain, dispersion)
+	return x.evidenceWith(expected, grain, detect.Waiting.Dispersion)
 }
 
 // evidenceWith is evidence with another dispersion than that of most figures.
 func (x figure) evidenceWith(expected, grain, dispersion float64) float64 {
 	k, mean := x.now/grain, expected/grain
 	// The mean is known from so many hops only: Jeffreys' prior, and a little more.
-	mean = (1 + margin) * (mean + 1.5/x.hops)
+	mean = (1 + detect.Waiting.Margin) * (mean + 1.5/x.hops)
 	variance := max(0, x.square-x.mean*x.mean)
 	own := 0.0
 	if x.mean > 0 {
@@ -258,6 +250,6 @@ func (x figure) evidenceWith(expected, grain, dispersion float64) float64 {
 	}
 	// A figure that is mostly zero varies by chance alone.
 	own = min(own, 4)
-	d := (x.hops*own + priorHops*dispersion) / (x.hops + priorHops)
+	d := (x.hops*own + baseline.PriorHops*dispersion) / (x.hops + baseline.PriorHops)
 	return detect.LogLikelihoodRatio(k, mean, d)
 }

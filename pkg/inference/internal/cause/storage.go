@@ -3,6 +3,7 @@ package cause
 import (
 	"cmp"
 
+	"github.com/perfscope/perfscope/pkg/inference/internal/detect"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
@@ -42,14 +43,11 @@ func (f *finder) storage() {
 	f.add(c)
 }
 
-// A disk has other users at all times: twice as long is nothing, and what is more varies.
-const diskMargin, diskDispersion = 2, 1
-
 // storing is the time in excess of waits for storage.
 func (f *finder) storing(time func(*hop.Closed) float64, grain float64) Cause {
 	x := f.of(time)
-	expected := diskMargin * x.mean * max(1, f.Work)
-	return Cause{Lost: x.now - expected, Evidence: x.evidenceWith(expected, grain, diskDispersion), Waits: true}
+	expected := (1 + detect.Storing.Margin) * x.mean * max(1, f.Work)
+	return Cause{Lost: x.now - expected, Evidence: x.evidenceWith(expected, grain, detect.Storing.Dispersion), Waits: true}
 }
 
 // shortOfMemory reports whether the control group's limit, or pages read back or for the

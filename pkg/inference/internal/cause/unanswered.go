@@ -1,6 +1,7 @@
 package cause
 
 import (
+	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
@@ -11,8 +12,6 @@ const (
 	nearlyAll = 4.0
 	// fewRests is how many looks at connections at rest must have shown that.
 	fewRests = 20
-	// lessWork is the load below which something is not done that was.
-	lessWork = 0.7
 	// forMoments is the part of the time in which something else may hold the service up
 	// without being why it does less.
 	forMoments = 0.1
@@ -27,7 +26,7 @@ const (
 // without; nearly all must lack it now, or it would be those few consumers; and less must
 // be done than ever. Whatever else explains the time lost comes first.
 func (f *finder) unanswered() {
-	if f.Work >= lessWork || f.Told {
+	if f.Work >= baseline.LessWork || f.Told {
 		return
 	}
 	for i := range f.found {

@@ -182,8 +182,8 @@ func (d *Detector) test(p *baseline.Past, v *baseline.Vector, load baseline.Load
 	n := float64(p.Len())
 	k, mean := e.Time/grain, f.Expected/grain
 	// The mean is known from n hops only: its upper limit with Jeffreys' prior.
-	mean = (1 + pr.margin) * (mean + (0.5+unsure*math.Sqrt(mean*n+0.5))/n)
-	dispersion := (n*p.Dispersion(e.ID, grain) + baseline.PriorHops*pr.dispersion) / (n + baseline.PriorHops)
+	mean = (1 + pr.Margin) * (mean + (0.5+unsure*math.Sqrt(mean*n+0.5))/n)
+	dispersion := (n*p.Dispersion(e.ID, grain) + baseline.PriorHops*pr.Dispersion) / (n + baseline.PriorHops)
 	if cell.State == baseline.Waiting && !e.Exact {
 		most := v.Hop.Seconds * 1e9 / max(independent, v.Hop.SnapshotPeriod*v.Hop.Seconds) * float64(max(1, e.Threads))
 		f.Evidence = Presence(k, mean, most, dispersion)

@@ -7,21 +7,22 @@ import (
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
-// prior is what is known of the cells of a class before a service has a past.
-type prior struct {
-	// dispersion is the squared coefficient of variation of a figure at one load.
-	dispersion float64
-	// margin is how much more than expected is nothing.
-	margin float64
+// Prior is what is known of the cells of a class before a service has a past.
+type Prior struct {
+	// Dispersion is the squared coefficient of variation of a figure at one load.
+	Dispersion float64
+	// Margin is how much more than expected is nothing.
+	Margin float64
 }
 
 var (
-	onCPU   = prior{dispersion: 0.05, margin: 0.15}
-	waiting = prior{dispersion: 0.25, margin: 0.25}
-	// A disk has other users, and clients that write more do not show in a load of
-	// reads and writes.
-	storing = prior{dispersion: 1, margin: 1}
-	refused = prior{dispersion: 0.25, margin: 1}
+	onCPU   = Prior{Dispersion: 0.05, Margin: 0.15}
+	refused = Prior{Dispersion: 0.25, Margin: 1}
+	// Waiting is that of waits for peers and threads, and of what a machine lacks.
+	Waiting = Prior{Dispersion: 0.25, Margin: 0.25}
+	// Storing is that of waits for storage: a disk has other users, and clients that write
+	// more do not show in a load of reads and writes.
+	Storing = Prior{Dispersion: 1, Margin: 1}
 )
 
 // unsure is how many standard errors above its estimate the mean of a cell may be.
@@ -31,16 +32,16 @@ const unsure = 1.5
 // evidence, in nanoseconds: closer ones meet the same wait.
 const independent = 0.4e9
 
-func priorOf(c baseline.Cell, classes *threadtrace.Classes) prior {
+func priorOf(c baseline.Cell, classes *threadtrace.Classes) Prior {
 	switch {
 	case c.State == baseline.OnCPU:
 		return onCPU
 	case c.State == baseline.Refused:
 		return refused
 	case stores(c, classes):
-		return storing
+		return Storing
 	}
-	return waiting
+	return Waiting
 }
 
 // stores reports whether a wait is for storage: in a sync, or in a call that waits
