@@ -270,6 +270,52 @@ func TestWhatIsExpectedIsNotToldAgain(t *testing.T) {
 	})
 }
 
+// Of one hop of a state little is known of how far it goes.
+func TestWhatIsExpectedAtOnceMayGrow(t *testing.T) {
+	spins := func(share float64) load {
+		return with(spinning(), func(l *load) { l.busy["spin handle loop main"] = share })
+	}
+	overSeeds(t, seeds, func(s *server) error {
+		s.run(60, steady(1))
+		for n := 0; len(s.found) == 0 && n < 4; n++ {
+			s.run(5, spins(0.12))
+		}
+		if len(s.found) == 0 {
+			return errors.New("not told")
+		}
+		if _, known := s.analyzer.Expect(func(_, id string) bool { return id == s.found[0].ID }); !known {
+			return errors.New("not known")
+		}
+		s.found = nil
+		s.run(30, spins(0.24))
+		return s.silent()
+	})
+}
+
+// A state that is known is left when two hops in a row are not of it.
+func TestAKnownStateIsLeftByTwoHops(t *testing.T) {
+	other := with(spinning(), func(l *load) { l.busy["other handle loop main"] = 0.4 })
+	overSeeds(t, seeds, func(s *server) error {
+		s.run(60, steady(1))
+		s.run(30, spinning())
+		if _, known := s.analyzer.Expect(func(_, id string) bool { return id == s.found[0].ID }); !known {
+			return errors.New("not known")
+		}
+		s.found = nil
+		s.run(10, spinning())
+		s.run(5, other)
+		s.run(10, spinning())
+		if err := s.silent(); err != nil {
+			return err
+		}
+		s.run(15, other)
+		if len(s.found) == 0 || s.found[0].Suspects[0].Function != "other" {
+			return fmt.Errorf("what comes beside it is not told: %+v", s.found)
+		}
+		return nil
+	})
+}
+
 // longKnown is a server of which all is known that there may be: its past, and a hop of
 // each hour of the week.
 func longKnown() *server {

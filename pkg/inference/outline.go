@@ -217,7 +217,7 @@ func (a *Analyzer) tryOutline(e *episode, c *hop.Closed) *trial {
 	a.readOutline()
 	past := e.normal.hops()
 	if hops := a.outline.alike(c, past); len(hops) > 0 {
-		return a.newTrial(e, past, hops)
+		return a.newTrial(e, past, hops, 0)
 	}
 	return nil
 }

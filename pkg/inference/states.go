@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/perfscope/perfscope/pkg/inference/internal/cause"
 	"github.com/perfscope/perfscope/pkg/inference/internal/detect"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 	"github.com/perfscope/perfscope/pkg/inference/internal/memory"
@@ -19,6 +20,9 @@ const (
 	oftenEnough = 3
 	// longer is how many times as long as ever a known state may last.
 	longer = 2
+	// unseen is how much farther from the past a state may go of which one hop is known,
+	// as a fraction; of n hops it is an nth part, as the largest of n was chance.
+	unseen = 2.0
 )
 
 // state is what the service was like during an anomaly that was told and went away.
@@ -95,8 +99,10 @@ type recognition struct {
 	state *state
 	trial *trial
 	// known is set while the episode is a known state, or of the service's weeks, and not
-	// told.
-	known bool
+	// told. A state is left as it is come back from: when unlike, the hops in a row that it
+	// does not explain, are two.
+	known  bool
+	unlike int
 	// hour is the hour since the Unix epoch of the trial by the outline, hops those that
 	// it explained.
 	hour int64
@@ -116,29 +122,31 @@ func (r *recognition) times() (seen int, first int64) {
 type trial struct {
 	normal   *normal
 	detector *detect.Detector
+	machine  cause.Test
 }
 
 // tryState returns the trial of a state.
 func (a *Analyzer) tryState(e *episode, s *state) *trial {
-	return a.newTrial(e, e.normal.hops(), s.hops)
+	return a.newTrial(e, e.normal.hops(), s.hops, unseen/float64(len(s.hops)))
 }
 
 // newTrial has hops be compared with the past of an episode and what the service was
 // like at other times.
-func (a *Analyzer) newTrial(e *episode, past, other []*hop.Closed) *trial {
+func (a *Analyzer) newTrial(e *episode, past, other []*hop.Closed, further float64) *trial {
 	return &trial{
-		normal:   a.combined(past, other, e.normal.idling, e.normal),
+		normal:   a.combined(past, other, e.normal.idling, e.normal, further),
 		detector: detect.New(a.cfg.decision(), a.classes, a.habit.index),
 	}
 }
 
 // explains reports whether a hop is within the past and the state of a trial together.
 func (a *Analyzer) explains(t *trial, c *hop.Closed) bool {
-	own := a.detector
-	defer func() { a.detector = own }()
-	a.detector = t.detector
+	detector, machine := a.detector, a.machine
+	a.detector, a.machine = t.detector, t.machine
 	v := a.compare(t.normal, c)
-	a.detector.Commit(&v.Verdict)
+	a.commit(&v)
+	t.machine = a.machine
+	a.detector, a.machine = detector, machine
 	return v.Doubt < doubtful
 }
 
@@ -162,8 +170,13 @@ func (a *Analyzer) isKnown(e *episode, c *hop.Closed) bool {
 		}
 		return a.isOfItsWeeks(e, c)
 	}
+	if a.explains(r.trial, c) {
+		r.unlike = 0
+	} else {
+		r.unlike++
+	}
 	// What lasts much longer than ever is something else.
-	r.known = c.End-e.onset <= longer*max(r.state.longest, int64(time.Minute)) && a.explains(r.trial, c)
+	r.known = r.unlike < quietHops && c.End-e.onset <= longer*max(r.state.longest, int64(time.Minute))
 	if r.known {
 		e.until = c.End
 	}

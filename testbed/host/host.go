@@ -6,12 +6,15 @@ package host
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 )
 
 // Host is one of them. A nil Host is the machine itself.
@@ -140,12 +143,31 @@ func (h *Host) Addr(port int) (string, error) {
 	if h != nil {
 		return net.JoinHostPort(h.IP, fmt.Sprint(port)), nil
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	return freeAddr()
+}
+
+// handedOut has the ports that freeAddr returned: who asked may not listen yet.
+var handedOut sync.Map
+
+// freeAddr returns a loopback address nothing listens on. Its port is below those that
+// the kernel gives to clients: a connection of a load must not take it before the
+// server listens.
+func freeAddr() (string, error) {
+	const lowest, below, tries = 10240, 32768, 1000
+	var refused error
+	for range tries {
+		p := lowest + rand.IntN(below-lowest)
+		if _, before := handedOut.LoadOrStore(p, true); before {
+			continue
+		}
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(p)))
+		if err != nil {
+			refused = err
+			continue
+		}
+		return l.Addr().String(), l.Close()
 	}
-	defer l.Close()
-	return l.Addr().String(), nil
+	return "", fmt.Errorf("no free port from %d to %d after %d tries: %w", lowest, below-1, tries, refused)
 }
 
 // Network is the file of its network namespace.

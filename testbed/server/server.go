@@ -63,12 +63,8 @@ func ignoreExit(err error) error {
 
 // FreeAddr returns a loopback address nothing listens on.
 func FreeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
+	var machine *host.Host
+	return machine.Addr(0)
 }
 
 // FreePort returns the port of FreeAddr.

@@ -47,6 +47,18 @@ func (w *Views) Of(c *hop.Closed, fresh bool) *Vector {
 	return &Vector{Hop: c, Load: 1, Entries: s.entries()}
 }
 
+// Further is a vector whose times beyond the mean of a past are larger by a fraction of
+// what is beyond.
+func (v *Vector) Further(p *Past, by float64) *Vector {
+	out := *v
+	out.Entries = slices.Clone(v.Entries)
+	for i := range out.Entries {
+		e := &out.Entries[i]
+		e.Time += by * max(0, e.Time-p.Mean(e.ID))
+	}
+	return &out
+}
+
 // whole is the cell of the CPU time of the service.
 var whole = Cell{Function: Whole, State: OnCPU, Inclusive: true}
 
