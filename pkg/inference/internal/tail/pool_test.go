@@ -118,6 +118,43 @@ func TestTheOnlyThreadThatWaits(t *testing.T) {
 	}
 }
 
+// Fast requests that wait meanwhile are under way wherever a slow one works, and not
+// otherwise: what is seen only beside slow ones is none of their time. What is seen without
+// one, too, is.
+func TestWhatIsSeenOnlyBesideSlowRequests(t *testing.T) {
+	const ms = int64(1e6)
+	stacks := frames.NewTable()
+	match := stacks.Intern(&threadtrace.Stack{Frames: []threadtrace.Frame{{Function: "match", Module: "shop"}, {Function: "serve", Module: "shop"}}})
+	for _, also := range []bool{false, true} {
+		p := NewPool(300 * second)
+		for hop := range int64(6) {
+			from := (1000 + 5*hop) * second
+			for i := range int64(50) {
+				at := from + i*100*ms
+				p.Add(Request{Kind: "GET", Start: at, End: at + 40*ms})
+				for n := range int64(3) {
+					p.Add(Request{Kind: "GET", Start: at + 25*ms, End: at + 30*ms + n*ms})
+				}
+				p.Add(Request{Kind: "GET", Start: at + 60*ms, End: at + 61*ms})
+				for seen := at + 20*ms; seen < at+30*ms; seen += ms {
+					p.See(Sighting{Time: seen, Duration: ms, Stack: match, Thread: 1, Number: threadtrace.NoCall})
+				}
+				if also && i%25 == 0 {
+					p.See(Sighting{Time: at + 60*ms, Duration: ms, Stack: match, Thread: 1, Number: threadtrace.NoCall})
+				}
+			}
+			p.Sweep(from+5*second, Seen{Seconds: 5})
+		}
+		found := p.Contrasts(View{Stacks: stacks, Classes: threadtrace.NewClasses("amd64"), Idle: func(hop.Place) bool { return false }, Period: 1e6})
+		if len(found) != 1 || len(found[0].Times) != 1 {
+			t.Fatalf("%+v", found)
+		}
+		if x := found[0].Times[0]; x.Now <= 0 || (x.Past > 0) != also {
+			t.Errorf("seen without a slow one %v: %+v", also, x)
+		}
+	}
+}
+
 // A hop of a service with a thousand spans a second on two CPUs.
 func BenchmarkSweep(b *testing.B) {
 	stacks := frames.NewTable()
