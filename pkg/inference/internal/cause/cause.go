@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"slices"
 
-	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
 	"github.com/perfscope/perfscope/pkg/inference/internal/detect"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 )
@@ -232,8 +231,11 @@ func (f *finder) resource(r hop.Resource) figure {
 
 func (x figure) grown() float64 { return max(0, x.now-x.mean) }
 
+// priorHops is how many hops it is worth that what a machine lacks varies as waits do.
+const priorHops = 6
+
 // evidence is that of a figure being beyond what is expected of it, of which one
-// sighting stands for grain. What a machine lacks varies as waits do.
+// sighting stands for grain.
 func (x figure) evidence(expected, grain float64) float64 {
 	return x.evidenceWith(expected, grain, detect.Waiting.Dispersion)
 }
@@ -250,6 +252,6 @@ func (x figure) evidenceWith(expected, grain, dispersion float64) float64 {
 	}
 	// A figure that is mostly zero varies by chance alone.
 	own = min(own, 4)
-	d := (x.hops*own + baseline.PriorHops*dispersion) / (x.hops + baseline.PriorHops)
+	d := (x.hops*own + priorHops*dispersion) / (x.hops + priorHops)
 	return detect.LogLikelihoodRatio(k, mean, d)
 }
