@@ -220,7 +220,7 @@ func (a *Analyzer) certain(e *episode, v *verdict) bool {
 		return false
 	}
 	// What others do to a machine, and a pause of the whole program, is often over in a moment.
-	if e.hops < 2 && (v.external(v.machine.Doubts) > 0.5 || v.leavesUnanswered()) {
+	if e.hops < 2 && (v.external(v.machine.Doubts) > 0.5 || v.ofMachine() > 0.5 && v.codeEffect < 1) {
 		return false
 	}
 	return e.refusals >= lasting || e.lost >= a.rareCost()

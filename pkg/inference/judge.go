@@ -64,8 +64,8 @@ type normal struct {
 	// interpreted is set when most of what the service computes is in a runtime,
 	// combined when some hops of the past count several times.
 	interpreted, combined bool
-	// unnamed and active are made when they are asked for.
-	unnamed map[int32]float64
+	// resting and active are made when they are asked for.
+	resting map[int32]int32
 	active  float64
 }
 
@@ -243,7 +243,7 @@ func (a *Analyzer) compareCode(n *normal, c *hop.Closed) verdict {
 func (a *Analyzer) compareThreads(n *normal, c *hop.Closed, fresh, slower bool) verdict {
 	views := n.views
 	of := c
-	c = n.asNamedBefore(n.asSeenBefore(c))
+	c = n.asRestedBefore(n.asSeenBefore(c), a.habit.may.At)
 	v := verdict{hop: c, fresh: fresh, idle: views.Idle, plain: c == of && len(c.Fresh)+len(c.FreshCPU) == 0}
 	vector := views.Of(c, fresh)
 	load := n.past.Load(vector, a.habit.index)

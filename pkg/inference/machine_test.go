@@ -311,22 +311,34 @@ func TestAMachineThatIsAsEverCausesNothing(t *testing.T) {
 	})
 }
 
-// TestAPeerThatNobodyWaitsForIsNotSlow: it may speak when it likes. When clients wait
-// for the service meanwhile it is.
-func TestAPeerThatNobodyWaitsForIsNotSlow(t *testing.T) {
-	for _, clients := range []int64{0, 3e9} {
-		overSeeds(t, seeds, func(s *server) error {
-			var quiet surroundings
-			s.live(75, phase{load: steady(1), extra: quiet.add})
-			silent := surroundings{readings: []threadtrace.Reading{
-				{Measure: threadtrace.MeasurePeerWait, Resource: "10.0.0.2:5432", Value: 3e9}, {Measure: threadtrace.MeasurePeerSegments, Resource: "10.0.0.2:5432", Value: 100},
-				{Measure: threadtrace.MeasureClientWait, Value: clients},
-			}}
-			s.live(60, phase{load: steady(1), extra: silent.add})
-			if told := len(s.found) > 0; told != (clients > 0) {
-				return fmt.Errorf("%d clients wait: told is %v", clients/1e9, told)
-			}
-			return nil
+// TestAPeerIsSlowWhileClientsWait: it may speak when it likes, and may take longer for a
+// hop. When clients wait for the service meanwhile, for longer, it is slow.
+func TestAPeerIsSlowWhileClientsWait(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		clients int64
+		seconds int
+		told    bool
+	}{
+		{"nobody waits", 0, 60, false},
+		{"clients wait", 3e9, 60, true},
+		{"they do for a hop", 3e9, 5, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			overSeeds(t, seeds, func(s *server) error {
+				var quiet surroundings
+				s.live(75, phase{load: steady(1), extra: quiet.add})
+				silent := surroundings{readings: []threadtrace.Reading{
+					{Measure: threadtrace.MeasurePeerWait, Resource: "10.0.0.2:5432", Value: 3e9}, {Measure: threadtrace.MeasurePeerSegments, Resource: "10.0.0.2:5432", Value: 100},
+					{Measure: threadtrace.MeasureClientWait, Value: tc.clients},
+				}}
+				s.live(tc.seconds, phase{load: steady(1), extra: silent.add})
+				s.live(20, phase{load: steady(1), extra: quiet.add})
+				if told := len(s.found) > 0; told != tc.told {
+					return fmt.Errorf("told is %v: %+v", told, s.found)
+				}
+				return nil
+			})
 		})
 	}
 }
