@@ -132,7 +132,7 @@ func (p *prospects) names(log *zap.Logger, name zap.Field, runtime string) {
 	}
 	switch {
 	case p.stacks == 0:
-		log.Warn("A service cannot be judged by function: no stack has come with its calls. The receiver's log says what the kernel denies; stacks::every is 0, or its program cannot be read.", name)
+		log.Warn("A service cannot be judged by function: no stack has come with its calls. The receiver's log says what the kernel denies; stacks::every is 0, its program cannot be read, or the overhead_budget is used up by many services on few CPUs.", name)
 	case p.stacks < fewStacks:
 		return // it is looked at again
 	case namesOf[runtime] != "" && float64(p.telling) < tellingShare*float64(p.stacks):
