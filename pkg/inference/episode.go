@@ -4,6 +4,7 @@ import (
 	"github.com/perfscope/perfscope/pkg/inference/internal/attribute"
 	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 const (
@@ -243,15 +244,25 @@ func (a *Analyzer) keepsHouse(n *normal, v *verdict) bool {
 	}
 	own, all := 0.0, 0.0
 	for _, f := range found {
-		if f.Cell.Function == baseline.Whole {
+		switch {
+		case a.manages(f.Cell):
+			own += f.Excess
+		case f.Cell.Function == baseline.Whole:
 			continue
 		}
 		all += f.Excess
-		if f.Cell.State == baseline.OnCPU && a.stacks.IsRuntime(f.Cell.Function) {
-			own += f.Excess
-		}
 	}
 	return own > all/2 && !n.interpreted
+}
+
+// manages reports whether a cell is what a runtime does by itself: it computes, or gives
+// and takes memory, as nobody's code is known to do.
+func (a *Analyzer) manages(c baseline.Cell) bool {
+	nameless := c.Function == baseline.Whole
+	if c.State == baseline.Waiting {
+		return a.classes.Is(c.Number, threadtrace.ClassMemory) && (nameless || a.stacks.IsRuntime(c.Function))
+	}
+	return c.State == baseline.OnCPU && !nameless && a.stacks.IsRuntime(c.Function)
 }
 
 // interpreter is the share of what a service computes that is in a runtime from

@@ -268,3 +268,38 @@ func TestACheckpointIsNoHang(t *testing.T) {
 		})
 	}
 }
+
+// A collection of garbage gives memory back in thousands of calls, and no function of the
+// program asks for it: it is told when it goes on.
+func TestMemoryThatARuntimeGivesBack(t *testing.T) {
+	giving := func(stack string) load {
+		return with(steady(1), func(l *load) {
+			l.calls = append(l.calls, calls{"madvise", 1000, 400 * time.Microsecond, 0, stack})
+			if stack != "" {
+				l.waits[0].share -= 0.4
+				l.waits[0].also = &site{stack: stack, call: "madvise", share: 0.4}
+			}
+		})
+	}
+	for _, tc := range []struct {
+		name, stack string
+		seconds     int
+		told        bool
+	}{
+		{"for a hop", "", 5, false},
+		{"longer", "", 20, true},
+		{"a function of the program, for a hop", "@madvise shrink handle loop main", 5, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			overSeeds(t, seeds, func(s *server) error {
+				s.run(75, steady(1))
+				s.run(tc.seconds, giving(tc.stack))
+				s.run(20, steady(1))
+				if told := len(s.found) > 0; told != tc.told {
+					return fmt.Errorf("told is %v: %+v", told, s.found)
+				}
+				return nil
+			})
+		})
+	}
+}
