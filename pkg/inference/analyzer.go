@@ -239,6 +239,9 @@ func (a *Analyzer) hopAt(at int64) *hop.Open {
 		return a.open[min(i, len(a.open)-1)]
 	}
 	h := hop.NewOpen(start, start+length, a.cfg.MaxUnits/int(a.cfg.Window/a.cfg.Hop))
+	if n := len(a.habit.hops); n > 0 {
+		h.Like(a.habit.hops[n-1])
+	}
 	a.open = slices.Insert(a.open, i, h)
 	return h
 }
@@ -293,6 +296,7 @@ func (a *Analyzer) closeHop(h *hop.Open) (Anomaly, bool) {
 	a.recent.begin(c)
 	a.slow.judge(a, c)
 	found, ok := a.judge(c)
+	c.Flows() // of a hop that is kept: what they are worked out from takes more room
 	a.recent.end(c, a.habit.limit)
 	a.stats.Last = a.recent.now
 	return found, ok
@@ -315,14 +319,12 @@ func (a *Analyzer) Stats() Stats {
 	st.Hops, st.Clusters, st.Threads, st.Stacks = len(closed), a.tail.Clusters, len(a.threads), a.stacks.Len()
 	// Sizes of the structures, measured once with unsafe.Sizeof and rounded up to
 	// what the allocator gives; maps count one and a half times.
-	const perUnit, perCount, perStack, perCell, perThread, perEntry = 176, 32, 160, 64, 640, 40
+	const perUnit, perCount, perStack, perCell, perThread, perEntry = 176, 32, 160, 64, 640, 16
 	cells := 0
 	for _, c := range closed {
 		st.Units += len(c.Units)
 		cells += len(c.CPU) + len(c.Wait) + len(c.Calls) + len(c.Sites)
-		for _, u := range c.Units {
-			st.Bytes += perUnit + perCount*int64(len(u.Calls)+len(u.Stacks))
-		}
+		st.Bytes += perUnit*int64(len(c.Units)) + perCount*int64(c.UnitCounts)
 	}
 	for _, h := range a.open {
 		cells += h.Len()

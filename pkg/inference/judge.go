@@ -60,8 +60,9 @@ type normal struct {
 	// interpreted is set when most of what the service computes is in a runtime,
 	// combined when some hops of the past count several times.
 	interpreted, combined bool
-	// resting and active are made when they are asked for.
+	// resting, syncs and active are made when they are asked for.
 	resting map[int32]int32
+	syncs   map[*hop.Closed]float64
 	active  float64
 }
 

@@ -290,8 +290,7 @@ func (a *Analyzer) dropStale(c *hop.Closed) {
 func (a *Analyzer) remember(c *hop.Closed) {
 	a.start.note(c)
 	if a.start.isPart(c) {
-		c.Flows = nil
-		c.Cells, c.Refused, c.Orders = nil, nil, nil
+		c.DropThreads()
 		a.start.own = append(a.start.own, c)
 		a.habit.familiarise(c)
 		return

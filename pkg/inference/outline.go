@@ -200,8 +200,8 @@ func mostWork(hops []*hop.Closed) (most float64) {
 // sketchOf is a hop without single threads, and without what took next to no time.
 func sketchOf(c *hop.Closed) *hop.Closed {
 	kept := *c
-	kept.Flows = nil
-	kept.Cells, kept.Refused, kept.Orders, kept.Units = nil, nil, nil, nil
+	kept.DropThreads()
+	kept.Units = nil
 	kept.ThreadCPU, kept.Homes, kept.Spinning = nil, nil, nil
 	least := trifle * c.CPUTotal
 	few := func(_ uint32, t float64) bool { return t < least }

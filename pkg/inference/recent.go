@@ -76,8 +76,8 @@ func (r *recent) abnormal(since int64) {
 func (r *recent) end(c *hop.Closed, limit int) {
 	r.figures = appendBounded(r.figures, r.now, maxFigures)
 	kept := *c
-	kept.Flows = nil
-	kept.Cells, kept.Orders, kept.Refused, kept.Units = nil, nil, nil, nil
+	kept.DropThreads()
+	kept.Units = nil
 	r.hops = appendBounded(r.hops, &kept, limit)
 }
 

@@ -109,8 +109,8 @@ func (s *succession) note(c *hop.Closed, age int64) {
 		return
 	}
 	kept := *c
-	kept.Flows = nil
-	kept.Cells, kept.Refused, kept.Orders, kept.Units = nil, nil, nil, nil
+	kept.DropThreads()
+	kept.Units = nil
 	s.after = append(s.after, &kept)
 }
 

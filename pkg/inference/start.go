@@ -51,8 +51,8 @@ func (s *start) note(c *hop.Closed) {
 		return
 	}
 	kept := *c
-	kept.Flows = nil
-	kept.Cells, kept.Refused, kept.Orders, kept.Units = nil, nil, nil, nil
+	kept.DropThreads()
+	kept.Units = nil
 	p.hops = append(p.hops, &kept)
 }
 

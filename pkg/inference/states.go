@@ -203,8 +203,8 @@ func (a *Analyzer) findState(e *episode, c *hop.Closed) {
 func (e *episode) keep(c *hop.Closed) {
 	const half = memory.MaxStateHops / 2
 	kept := *c
-	kept.Flows = nil
-	kept.Cells, kept.Refused, kept.Orders, kept.Units = nil, nil, nil, nil
+	kept.DropThreads()
+	kept.Units = nil
 	if len(e.kept) < 2*half {
 		e.kept = append(e.kept, &kept)
 		return

@@ -82,9 +82,12 @@ func (a *Analyzer) setParkedApart(c *hop.Closed) {
 		return
 	}
 	for cell := range c.Cells {
+		if !cell.Waiting || cell.Fresh {
+			continue
+		}
 		at := hop.Place{Stack: cell.Stack, Number: cell.Number}
 		w, ok := c.Wait[at]
-		if !cell.Waiting || cell.Fresh || !ok || w.Threads != 1 || !a.habit.may.At(at) {
+		if !ok || w.Threads != 1 || !a.habit.may.At(at) {
 			continue
 		}
 		th := a.threads[cell.Thread]
@@ -144,8 +147,7 @@ func (b *habit) mostlyIdles(thread int32) bool {
 
 // remember adds a hop to the past.
 func (b *habit) remember(c *hop.Closed) {
-	c.Flows = nil
-	c.Cells, c.Refused, c.Orders = nil, nil, nil
+	c.DropThreads()
 	b.hops = append(b.hops, c)
 	b.learned++
 	if len(b.hops) > b.limit {

@@ -27,7 +27,7 @@ func (l *learnedVectors) of(hops, remembered []*hop.Closed, views *baseline.View
 	for i, h := range hops {
 		v := kept[h]
 		if v == nil {
-			v = views.Of(h, true)
+			v = views.Of(h, true).Learned()
 			kept[h] = v
 		}
 		vectors[i] = baseline.Vector{Entries: v.Entries, Hop: h, Load: 1}
@@ -50,7 +50,7 @@ func (l *learnedVectors) keep(v *baseline.Vector, idle func(hop.Place) bool) {
 			}
 		}
 	}
-	l.byHop[v.Hop] = v
+	l.byHop[v.Hop] = v.Learned()
 }
 
 // look takes down where threads idle now, and returns the places where that changed.

@@ -20,7 +20,7 @@ type waiting struct {
 
 func (a *Analyzer) waitingOf(c *attribute.Case) *waiting {
 	w := &waiting{
-		graph: chain.NewGraph(a.stacks, c.Hop.Flows.And(a.held(c.Hop))),
+		graph: chain.NewGraph(a.stacks, c.Hop.Flows().And(a.held(c.Hop))),
 		amid:  map[chain.Place]float64{}, idle: map[chain.Place]float64{},
 	}
 	add := func(at hop.Place, t float64) {

@@ -10,6 +10,8 @@ const (
 	// mostly is the share of a function's excess that must come through one caller
 	// for the caller to be answerable for it.
 	mostly = 0.8
+	// half is that where the callers say what the function does.
+	half = 0.5
 	// passes is the share of a function's time beside one callee below which it only
 	// passes the call on.
 	passes = 0.03
@@ -36,9 +38,13 @@ func climb(t *tree, ranked []Suspect) []Suspect {
 		return ranked // to try again is the decision of who made the call
 	}
 	target, entries := t.climb(from)
-	first := ranked[0]
+	first, whole := ranked[0], 1.0
 	if target != from {
-		ranked[0].Score = Round(first.Score * decay)
+		// What comes through other callers is theirs.
+		if t.isTold(from) {
+			whole = min(1, t.below[[2]int32{from, target}].excess/t.of[from].excess)
+		}
+		ranked[0].Score = Round(first.Score * decay * whole)
 	}
 	if t.running[from] >= t.of[from].excess/2 {
 		for _, f := range entries {
@@ -50,7 +56,7 @@ func climb(t *tree, ranked []Suspect) []Suspect {
 		}
 	}
 	if target != from {
-		ranked = answers(t.stacks, ranked, first, target, 1)
+		ranked = answers(t.stacks, ranked, first, target, whole)
 	}
 	sortSuspects(ranked)
 	return ranked
@@ -111,7 +117,11 @@ func (t *tree) climb(from int32) (target int32, entries []int32) {
 	target = from
 	at, fresh := from, true
 	for range highest {
-		p, ok := t.caller(at)
+		told, least := at == from && t.isTold(at), mostly
+		if told {
+			least = half
+		}
+		p, ok := t.caller(at, least)
 		if !ok {
 			break
 		}
@@ -122,7 +132,7 @@ func (t *tree) climb(from int32) (target int32, entries []int32) {
 			}
 			entries = append(entries, p)
 		}
-		if named && !slices.Contains(t.Waiters, p) && (t.decides(p, at, from) || at == from && t.isTold(at)) {
+		if named && !slices.Contains(t.Waiters, p) && (told || t.decides(p, at, from)) {
 			target = p
 		}
 		at = p
@@ -130,15 +140,15 @@ func (t *tree) climb(from int32) (target int32, entries []int32) {
 	return target, entries
 }
 
-// caller is the one through which most of a function's excess comes.
-func (t *tree) caller(f int32) (int32, bool) {
+// caller is the one through which most of a function's excess comes, at least a part of it.
+func (t *tree) caller(f int32, least float64) (int32, bool) {
 	best, most := int32(0), 0.0
 	for key, excess := range t.next {
 		if key[0] == f && (excess > most || excess == most && key[1] < best) {
 			best, most = key[1], excess
 		}
 	}
-	return best, most > 0 && most >= mostly*t.of[f].excess
+	return best, most > 0 && most >= least*t.of[f].excess
 }
 
 // decides reports whether a caller, and not the function from below it, is the reason

@@ -275,15 +275,20 @@ func TestCompiledCodeMayHaveBeenThereWithoutAFrame(t *testing.T) {
 func TestWhoSaysInWhichCallToWaitIsFirst(t *testing.T) {
 	const open, rename = 2, 82
 	for _, tc := range []struct {
-		name  string
-		other int32
-		want  string
-	}{{"different calls", open, "move_file"}, {"the same call", rename, "do_work"}} {
+		name    string
+		other   int32
+		through float64
+		want    string
+	}{
+		{"different calls", open, 60e6, "move_file"},
+		{"different calls, many of them of another caller", open, 500e6, "move_file"},
+		{"the same call", rename, 60e6, "do_work"},
+	} {
 		t.Run(tc.name, func(t *testing.T) {
 			stacks := frames.NewTable()
 			times := []Time{
 				{Stack: stacks.Intern(stack("@rename do_work move_file save handle loop main")), Kind: EvidenceBlocked, Call: rename, Now: 800e6, Excess: 800e6},
-				{Stack: stacks.Intern(stack("@open do_work open_file save handle loop main")), Kind: EvidenceBlocked, Call: tc.other, Now: 60e6, Excess: 60e6},
+				{Stack: stacks.Intern(stack("@open do_work open_file save handle loop main")), Kind: EvidenceBlocked, Call: tc.other, Now: tc.through, Excess: tc.through},
 				{Stack: stacks.Intern(stack("parse handle loop main")), Kind: EvidenceOnCPU, Now: 60e6, Past: 60e6},
 			}
 			if got := Rank(stacks, times, scale, 10); len(got) == 0 || got[0].Function != tc.want {

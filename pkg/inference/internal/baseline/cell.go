@@ -53,16 +53,11 @@ const Whole int32 = -1
 type Index struct {
 	ids   map[Cell]int32
 	cells []Cell
-	// stacks has the cells of each stack that was seen, sums what a vector is made in.
-	stacks map[stackKey][]int32
-	sums   sums
-}
-
-// stackKey is a stack on CPU, or waiting in a call.
-type stackKey struct {
-	stack   uint32
-	number  int32
-	waiting bool
+	// onCPU has the cells of each stack that was seen running, by its identifier, waits
+	// those of each place; sums is what a vector is made in.
+	onCPU [][]int32
+	waits map[hop.Place][]int32
+	sums  sums
 }
 
 // MaxCells bounds the cells of one service; those beyond are left out, the
@@ -70,7 +65,7 @@ type stackKey struct {
 const MaxCells = 32768
 
 // NewIndex returns an empty index.
-func NewIndex() *Index { return &Index{ids: map[Cell]int32{}, stacks: map[stackKey][]int32{}} }
+func NewIndex() *Index { return &Index{ids: map[Cell]int32{}, waits: map[hop.Place][]int32{}} }
 
 // Of returns the number of a cell, false when there is no room for it.
 func (x *Index) Of(c Cell) (int32, bool) {
@@ -86,23 +81,44 @@ func (x *Index) Of(c Cell) (int32, bool) {
 	return id, true
 }
 
+// running are the cells of a stack on CPU; nil when it was never seen so.
+func (x *Index) running(stack uint32) []int32 {
+	if int(stack) < len(x.onCPU) {
+		return x.onCPU[stack]
+	}
+	return nil
+}
+
+func (x *Index) setRunning(stack uint32, ids []int32) {
+	if more := int(stack) + 1 - len(x.onCPU); more > 0 {
+		x.onCPU = append(x.onCPU, make([][]int32, more)...)
+	}
+	x.onCPU[stack] = ids
+}
+
 // Cell returns the cell of a number.
 func (x *Index) Cell(id int32) Cell { return x.cells[id] }
 
 // Len is the number of cells.
 func (x *Index) Len() int { return len(x.cells) }
 
-// Entry is one cell of a vector.
+// Entry is one cell of a vector. A past has some ten thousand of them.
 type Entry struct {
 	ID int32
+	// waited is where the vector has more of it, counted from one; zero is nowhere.
+	waited int32
 	// Time is in nanoseconds per second; of refusals, calls per second.
 	Time float64
-	// Moments has a bit for each part of the hop in which it was seen; of waits.
+}
+
+// Waited is how the wait of a cell was seen.
+type Waited struct {
+	// Moments has a bit for each part of the hop in which it was seen.
 	Moments uint64
-	// Exact is set when Time is that of calls, not of snapshots.
+	// Exact is set when the time is that of calls, not of snapshots.
 	Exact bool
 	// Threads is how many threads were seen there, Longest for how long the longest
-	// single wait had lasted, in nanoseconds; of waits.
+	// single wait had lasted, in nanoseconds.
 	Threads int
 	Longest int64
 }
@@ -113,7 +129,21 @@ type Vector struct {
 	Hop     *hop.Closed
 	// Load is the work of the hop relative to the usual; see Past.Load.
 	Load float64
+	// waits are those of the entries; a past does without.
+	waits []Waited
 }
+
+// Waited is how the wait of an entry was seen, the zero value of one that is no wait or of
+// the past.
+func (v *Vector) Waited(e Entry) Waited {
+	if e.waited == 0 || v.waits == nil {
+		return Waited{}
+	}
+	return v.waits[e.waited-1]
+}
+
+// Learned is the vector as a past needs it.
+func (v *Vector) Learned() *Vector { return &Vector{Entries: v.Entries, Hop: v.Hop, Load: v.Load} }
 
 // Time is that of a cell, zero when the hop has none.
 func (v *Vector) Time(id int32) float64 {
@@ -121,17 +151,29 @@ func (v *Vector) Time(id int32) float64 {
 	return e.Time
 }
 
-// Entry returns that of a cell, false when the hop has none.
-func (v *Vector) Entry(id int32) (Entry, bool) { return v.find(id) }
-
 func (v *Vector) find(id int32) (Entry, bool) {
-	n := len(v.Entries)
-	if n == 0 {
+	at, ok := v.search(id, 0)
+	if !ok {
 		return Entry{}, false
 	}
-	// Numbers do not repeat: as many entries are before one as numbers at most, and
-	// after it.
+	return v.Entries[at], true
+}
+
+// search is where a cell is among the entries, or would be; near is where it may be close to.
+func (v *Vector) search(id int32, near int) (at int, ok bool) {
+	n := len(v.Entries)
+	if n == 0 {
+		return 0, false
+	}
+	// Numbers do not repeat: as many entries are between two as numbers at most.
 	lo, hi := max(0, n-1-int(v.Entries[n-1].ID-id)), min(n, int(id-v.Entries[0].ID)+1)
+	if near < n {
+		if by := int(id - v.Entries[near].ID); by >= 0 {
+			lo, hi = max(lo, near), min(hi, near+by+1)
+		} else {
+			lo, hi = max(lo, near+by), min(hi, near)
+		}
+	}
 	for lo < hi {
 		mid := int(uint(lo+hi) >> 1)
 		if v.Entries[mid].ID < id {
@@ -140,8 +182,5 @@ func (v *Vector) find(id int32) (Entry, bool) {
 			hi = mid
 		}
 	}
-	if lo < n && v.Entries[lo].ID == id {
-		return v.Entries[lo], true
-	}
-	return Entry{}, false
+	return lo, lo < n && v.Entries[lo].ID == id
 }

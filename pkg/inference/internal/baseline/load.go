@@ -2,7 +2,6 @@ package baseline
 
 import (
 	"math"
-	"slices"
 
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 )
@@ -147,6 +146,8 @@ type usual struct {
 type scratch struct {
 	all, pools []pool
 	ratios     []float64
+	// at is where the last cell was found in each of the hops.
+	at []int
 }
 
 // usualFunctions are those of the past, by ID.
@@ -249,6 +250,5 @@ func (p *Past) slowMachine(functions []pool, work float64) float64 {
 		ratios = append(ratios, f.now/(f.usual*max(work, leastLoad)))
 	}
 	p.scratch.ratios = ratios
-	slices.Sort(ratios)
-	return min(slowestMachine, max(1, ratios[len(ratios)/4]))
+	return min(slowestMachine, max(1, ranked(ratios, len(ratios)/4)))
 }

@@ -24,9 +24,11 @@ type Past struct {
 	measures     []float64
 	traced       float64 // hops in which calls were recorded
 	changes      int     // hops put into the sums and taken out, for With
-	// usual, known and together are set once they are asked for.
+	// usual, known, lengths (of calls, by number) and together are set once they are asked
+	// for.
 	usual    []usual
 	known    []known
+	lengths  map[int32]float64
 	together []float64
 	scratch  scratch
 }
@@ -36,6 +38,21 @@ type Past struct {
 type known struct {
 	isReached, isDispersed     bool
 	reached, grain, dispersion float64
+}
+
+// timeIn is the time of a cell in one of the hops, and whether that has it. Cells are mostly
+// asked for in the order of their numbers: the search goes on from where it was.
+func (p *Past) timeIn(hop int, id int32) (time float64, ok bool) {
+	if len(p.scratch.at) != len(p.hops) {
+		p.scratch.at = make([]int, len(p.hops))
+	}
+	v := p.hops[hop]
+	at, ok := v.search(id, p.scratch.at[hop])
+	p.scratch.at[hop] = at
+	if !ok {
+		return 0, false
+	}
+	return v.Entries[at].Time, true
 }
 
 // of is what is known of a cell of the past.
@@ -80,6 +97,7 @@ func (p *Past) With(hops []*Vector) *Past {
 	next := &Past{
 		hops: hops, time: slices.Clone(p.time), square: slices.Clone(p.square), seen: slices.Clone(p.seen),
 		measures: slices.Clone(p.measures), traced: p.traced, changes: p.changes + len(gone) + len(added),
+		scratch: p.scratch,
 	}
 	for _, v := range p.hops {
 		if gone[v.Hop] != nil {
@@ -118,7 +136,7 @@ func (p *Past) Forget() {
 }
 
 func (p *Past) count(v *Vector, sign float64) {
-	p.usual, p.known, p.together = nil, nil, nil
+	p.usual, p.known, p.lengths, p.together = nil, nil, nil, nil
 	p.load += sign * max(v.Load, leastLoad)
 	for _, e := range v.Entries {
 		if int(e.ID) >= len(p.time) {
@@ -193,15 +211,14 @@ func (p *Past) reached(id int32) float64 {
 	if int(p.seen[id]) < rank {
 		return 0
 	}
-	values := p.scratch.ratios[:0]
-	for _, v := range p.hops {
-		if e, ok := v.find(id); ok {
-			values = append(values, e.Time)
+	times := p.scratch.ratios[:0]
+	for i := range p.hops {
+		if t, ok := p.timeIn(i, id); ok {
+			times = append(times, t)
 		}
 	}
-	p.scratch.ratios = values
-	slices.Sort(values)
-	return values[len(values)-rank]
+	p.scratch.ratios = times
+	return ranked(times, len(times)-rank)
 }
 
 // LeastExpected is the largest time that a load lets expect of a cell of a service
@@ -270,9 +287,10 @@ func (p *Past) Dispersion(id int32, grain float64) float64 {
 
 func (p *Past) dispersion(id int32, mean, grain float64) float64 {
 	sum, largest := 0.0, 0.0
-	for _, v := range p.hops {
+	for i, v := range p.hops {
 		expected := mean * max(v.Load, leastLoad)
-		d := v.Time(id) - expected
+		t, _ := p.timeIn(i, id)
+		d := t - expected
 		// What is seen less than once a hop varies by chance alone.
 		least := max(expected, grain)
 		x := (d*d - expected*grain) / (least * least)
@@ -308,15 +326,19 @@ func (p *Past) CallRate(number int32) float64 {
 // UsualLength is the mean time in a call with a number, in nanoseconds; zero when
 // it was never made.
 func (p *Past) UsualLength(number int32) float64 {
+	if length, known := p.lengths[number]; known {
+		return length
+	}
 	n, t := 0.0, 0.0
 	for _, v := range p.hops {
 		k := v.Hop.Calls[unit.Key{Number: number}]
 		n, t = n+k.N, t+k.Time
 	}
-	if n == 0 {
-		return 0
+	if p.lengths == nil {
+		p.lengths = map[int32]float64{}
 	}
-	return t / n
+	p.lengths[number] = share(t, n)
+	return p.lengths[number]
 }
 
 func share(part, whole float64) float64 {
@@ -324,12 +346,6 @@ func share(part, whole float64) float64 {
 		return 0
 	}
 	return part / whole
-}
-
-// middle is the lower median of values, which it sorts.
-func middle(values []float64) float64 {
-	slices.Sort(values)
-	return values[(len(values)-1)/2]
 }
 
 // chance is what sampling may have left out of a time: the upper limit of the mean of

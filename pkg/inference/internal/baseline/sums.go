@@ -1,51 +1,73 @@
 package baseline
 
-import "slices"
+import "math/bits"
 
 // sums adds up the entries of one vector after the other, by ID.
 type sums struct {
-	byID    []Entry
-	known   []bool
-	touched []int32
+	times  []float64
+	waited []Waited
+	// known has a bit for each ID that is in the vector, waits for those that wait: to go
+	// through them is to have the entries in order.
+	known, waits []uint64
+	count        int
 }
 
 // begin makes room for n numbers.
 func (s *sums) begin(n int) {
-	if more := n - len(s.byID); more > 0 {
-		s.byID, s.known = append(s.byID, make([]Entry, more)...), append(s.known, make([]bool, more)...)
+	if more := n - len(s.times); more > 0 {
+		s.times, s.waited = append(s.times, make([]float64, more)...), append(s.waited, make([]Waited, more)...)
+		words := make([]uint64, (n+63)/64-len(s.known))
+		s.known, s.waits = append(s.known, words...), append(s.waits, words...)
 	}
 }
 
-func (s *sums) set(id int32, e Entry) {
-	if !s.known[id] {
-		s.known[id] = true
-		s.touched = append(s.touched, id)
-	}
-	e.ID = id
-	s.byID[id] = e
+// set replaces the time of a number.
+func (s *sums) set(id int32, time float64) {
+	s.times[id] = 0
+	s.add(id, time)
 }
 
-func (s *sums) add(id int32, e Entry) {
-	if !s.known[id] {
-		s.set(id, e)
-		return
+func (s *sums) add(id int32, time float64) {
+	word, bit := id/64, uint64(1)<<(id%64)
+	if s.known[word]&bit == 0 {
+		s.known[word] |= bit
+		s.count++
+		s.times[id] = 0
 	}
-	sum := &s.byID[id]
-	sum.Time += e.Time
-	sum.Moments |= e.Moments
-	sum.Exact = sum.Exact || e.Exact
-	sum.Threads += e.Threads
-	sum.Longest = max(sum.Longest, e.Longest)
+	s.times[id] += time
 }
 
-// entries returns them, ordered, and begins anew.
-func (s *sums) entries() []Entry {
-	slices.Sort(s.touched)
-	out := make([]Entry, len(s.touched))
-	for i, id := range s.touched {
-		out[i] = s.byID[id]
-		s.known[id] = false
+func (s *sums) addWait(id int32, time float64, w Waited) {
+	s.add(id, time)
+	word, bit := id/64, uint64(1)<<(id%64)
+	if s.waits[word]&bit == 0 {
+		s.waits[word] |= bit
+		s.waited[id] = Waited{}
 	}
-	s.touched = s.touched[:0]
-	return out
+	sum := &s.waited[id]
+	sum.Moments |= w.Moments
+	sum.Exact = sum.Exact || w.Exact
+	sum.Threads += w.Threads
+	sum.Longest = max(sum.Longest, w.Longest)
+}
+
+// vector returns them, ordered, and begins anew.
+func (s *sums) vector() *Vector {
+	v := &Vector{Load: 1, Entries: make([]Entry, 0, s.count)}
+	for word, left := range s.known {
+		waits := s.waits[word]
+		for ; left != 0; left &= left - 1 {
+			at := bits.TrailingZeros64(left)
+			id := int32(64*word + at) //nolint:gosec // bounded by MaxCells
+			e := Entry{ID: id, Time: s.times[id]}
+			if waits>>at&1 != 0 {
+				v.waits = append(v.waits, s.waited[id])
+				e.waited = int32(len(v.waits)) //nolint:gosec // bounded by MaxCells
+			}
+			v.Entries = append(v.Entries, e)
+		}
+		s.known[word], s.waits[word] = 0, 0
+	}
+	s.count = 0
+	return v
 }

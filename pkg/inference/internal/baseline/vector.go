@@ -35,16 +35,18 @@ func (w *Views) Of(c *hop.Closed, fresh bool) *Vector {
 		total -= sum(c.FreshCPU)
 	}
 	if id, ok := w.Index.Of(whole); ok && total > 0 {
-		s.set(id, Entry{Time: total})
+		s.set(id, total)
 	}
 	for k, t := range c.Calls {
 		if w.Refusal(k) {
 			if id, ok := w.Index.Of(refused(k)); ok {
-				s.add(id, Entry{Time: t.N})
+				s.add(id, t.N)
 			}
 		}
 	}
-	return &Vector{Hop: c, Load: 1, Entries: s.entries()}
+	v := s.vector()
+	v.Hop = c
+	return v
 }
 
 // Further is a vector whose times beyond the mean of a past are larger by a fraction of
@@ -67,29 +69,13 @@ func refused(k unit.Key) Cell { return Cell{Function: k.Errno, Number: k.Number,
 // number gives the cells that are new their numbers, in an order that does not change:
 // the load depends on it.
 func (w *Views) number(c *hop.Closed, fresh bool) {
-	var stacks []stackKey
+	news := w.newOf(c, fresh)
 	unknown := []Cell{whole}
-	look := func(k stackKey) {
-		if _, ok := w.Index.stacks[k]; !ok {
-			stacks = append(stacks, k)
-			unknown = append(unknown, w.cells(k)...)
-		}
+	for _, stack := range news.running {
+		unknown = append(unknown, w.cells(stack, 0, false)...)
 	}
-	cpus, waits := []map[uint32]float64{c.CPU}, []map[hop.Place]hop.Wait{c.Wait}
-	if fresh {
-		cpus, waits = append(cpus, c.FreshCPU), append(waits, c.Fresh)
-	}
-	for _, cpu := range cpus {
-		for stack := range cpu {
-			look(stackKey{stack: stack})
-		}
-	}
-	for _, places := range waits {
-		for at := range places {
-			if !w.Idle(at) {
-				look(stackKey{at.Stack, at.Number, true})
-			}
-		}
+	for _, at := range news.waiting {
+		unknown = append(unknown, w.cells(at.Stack, at.Number, true)...)
 	}
 	for k := range c.Calls {
 		if w.Refusal(k) {
@@ -100,45 +86,81 @@ func (w *Views) number(c *hop.Closed, fresh bool) {
 	for _, cell := range unknown {
 		w.Index.Of(cell)
 	}
-	for _, k := range stacks {
-		var ids []int32
-		for _, cell := range w.cells(k) {
-			if id, ok := w.Index.Of(cell); ok {
-				ids = append(ids, id)
+	for _, stack := range news.running {
+		w.Index.setRunning(stack, w.ids(w.cells(stack, 0, false)))
+	}
+	for _, at := range news.waiting {
+		w.Index.waits[at] = w.ids(w.cells(at.Stack, at.Number, true))
+	}
+}
+
+// news are the stacks of a hop of which the cells are not known.
+type news struct {
+	running []uint32
+	waiting []hop.Place
+}
+
+func (w *Views) newOf(c *hop.Closed, fresh bool) (n news) {
+	cpus, waits := []map[uint32]float64{c.CPU}, []map[hop.Place]hop.Wait{c.Wait}
+	if fresh {
+		cpus, waits = append(cpus, c.FreshCPU), append(waits, c.Fresh)
+	}
+	for _, cpu := range cpus {
+		for stack := range cpu {
+			if w.Index.running(stack) == nil {
+				n.running = append(n.running, stack)
 			}
 		}
-		w.Index.stacks[k] = ids
 	}
+	for _, places := range waits {
+		for at := range places {
+			if _, known := w.Index.waits[at]; !known && !w.Idle(at) {
+				n.waiting = append(n.waiting, at)
+			}
+		}
+	}
+	return n
 }
 
 // cells are those that the time of a stack is added to: its innermost function, all
 // functions on it, and the service as a whole.
-func (w *Views) cells(k stackKey) []Cell {
-	c := CellOf(w.Stacks, k.stack, k.number, k.waiting)
+func (w *Views) cells(stack uint32, number int32, waiting bool) []Cell {
+	c := CellOf(w.Stacks, stack, number, waiting)
 	cells := []Cell{c, {Function: Whole, State: c.State, Inclusive: true}}
-	for _, f := range w.Stacks.Get(k.stack).Frames {
+	for _, f := range w.Stacks.Get(stack).Frames {
 		cells = append(cells, Cell{Function: f, State: c.State, Inclusive: true})
 	}
 	return cells
 }
 
+// ids are the numbers of cells, of those that have one.
+func (w *Views) ids(cells []Cell) []int32 {
+	ids := make([]int32, 0, len(cells))
+	for _, cell := range cells {
+		if id, ok := w.Index.Of(cell); ok {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
 func (w *Views) onCPU(cpu map[uint32]float64) {
 	for stack, t := range cpu {
-		w.add(stackKey{stack: stack}, Entry{Time: t})
+		for _, id := range w.Index.running(stack) {
+			w.Index.sums.add(id, t)
+		}
 	}
 }
 
 func (w *Views) waits(waits map[hop.Place]hop.Wait) {
 	for at, t := range waits {
-		if !w.Idle(at) {
-			w.add(stackKey{at.Stack, at.Number, true}, Entry{Time: t.Time, Moments: t.Moments, Exact: t.Exact, Threads: t.Threads, Longest: t.Longest})
+		if w.Idle(at) {
+			continue
 		}
-	}
-}
-
-func (w *Views) add(k stackKey, e Entry) {
-	for _, id := range w.Index.stacks[k] {
-		w.Index.sums.add(id, e)
+		seen := Waited{Moments: t.Moments, Exact: t.Exact, Threads: t.Threads, Longest: t.Longest}
+		for _, id := range w.Index.waits[at] {
+			w.Index.sums.addWait(id, t.Time, seen)
+		}
 	}
 }
 

@@ -71,6 +71,14 @@ func TestAHopIsCellsAndNodes(t *testing.T) {
 			t.Errorf("%+v: %v, want %v", cell, got, time)
 		}
 	}
+	ask, _ := index.Of(Cell{Function: function("ask"), State: Waiting})
+	at, _ := vector.search(ask, 0)
+	if got, want := vector.Waited(vector.Entries[at]), (Waited{Moments: 5, Threads: 2}); got != want {
+		t.Errorf("the wait was seen as %+v, want %+v", got, want)
+	}
+	if got := vector.Learned().Waited(vector.Entries[at]); got != (Waited{}) {
+		t.Errorf("a past keeps %+v", got)
+	}
 	work, _ := index.Of(Cell{Function: function("work")})
 	if got := v.Of(c, true).Time(work); got != 307 {
 		t.Errorf("with the fresh threads %v", got)
@@ -104,6 +112,9 @@ func TestACellIsFoundWhereverItIs(t *testing.T) {
 			for id := int32(-3); id < 70; id++ {
 				if got := v.Time(id); got != want[id] {
 					t.Fatalf("of %v cell %d: %v", v.Entries, id, got)
+				}
+				if at, ok := v.search(id, rng.IntN(70)); ok != (want[id] > 0) || ok && v.Entries[at].ID != id {
+					t.Fatalf("of %v cell %d is found at %d: %v", v.Entries, id, at, ok)
 				}
 			}
 		}

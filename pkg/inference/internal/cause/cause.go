@@ -69,7 +69,8 @@ type Case struct {
 	// that wait for storage, Moved how many times as many bytes it reads and writes, Sent
 	// how many times as often or as much it writes; 1 when that is not known. Syncs is the time in calls that
 	// wait for a disk, in a hop of which calls were recorded, ns per second.
-	Storage, Moved, Sent float64
+	// They are looked at where it matters.
+	Storage, Moved, Sent func() float64
 	// Told is set when the code by itself, its refusals included, is told anyway.
 	Told  bool
 	Syncs func(*hop.Closed) float64

@@ -123,10 +123,11 @@ func (f *finder) peers() {
 }
 
 func (f *finder) limited(m threadtrace.Measure, kind Kind) {
-	if f.Sent >= many {
+	names := f.names(m)
+	if len(names) == 0 || f.Sent() >= many {
 		return // there is more to send
 	}
-	for _, name := range f.names(m) {
+	for _, name := range names {
 		x := f.resource(hop.Resource{Measure: m, Name: name})
 		f.add(Cause{Kind: kind, Resource: name, Lost: x.grown(), Evidence: x.evidence(x.mean*max(1, f.Work), slice), Waits: true, External: kind == Network})
 	}

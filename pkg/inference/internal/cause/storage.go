@@ -21,7 +21,7 @@ func (f *finder) storage() {
 	if c.Lost <= 0 {
 		return
 	}
-	if f.Storage >= many {
+	if f.Storage() >= many {
 		return // it asks for more
 	}
 	// Who waits for what it wrote to be on the device does not wait for memory.
@@ -34,9 +34,9 @@ func (f *finder) storage() {
 	switch {
 	case short:
 		// What it reads for the first time has not been dropped before.
-		c.External = dropped && f.Moved < many && !f.holdsMore()
+		c.External = dropped && f.Moved() < many && !f.holdsMore()
 	case device || f.slowDevice(&c):
-		c.External = f.Moved < many
+		c.External = f.Moved() < many
 	default:
 		return
 	}

@@ -109,3 +109,27 @@ func general(name string) string {
 	}
 	return strings.TrimRight(name, "0123456789-_ ")
 }
+
+// Pending are flows that are worked out when they are asked for: of most hops nobody does.
+// It is not safe for concurrent use; nil has none.
+type Pending struct {
+	flows Flows
+	trace *Trace // nil once it is worked out
+	from  int64
+}
+
+// NewPending has some flows and those of a trace that is complete; see Trace.Flows.
+func NewPending(flows Flows, trace Trace, from int64) *Pending {
+	return &Pending{flows: flows, trace: &trace, from: from}
+}
+
+// Flows works them out, once.
+func (p *Pending) Flows() Flows {
+	if p == nil {
+		return nil
+	}
+	if p.trace != nil {
+		p.flows, p.trace = p.flows.And(p.trace.Flows(p.from)), nil
+	}
+	return p.flows
+}

@@ -53,12 +53,13 @@ type Verdict struct {
 	// Doubt is the effect that there would be if a fraction of the evidence were
 	// enough: a hop with one is not learned before it is known to be normal.
 	Doubt float64
-	// sums is the test of each cell with this hop.
-	sums map[int32]sum
+	// sums are the tests with this hop.
+	sums []sum
 }
 
-// sum is a sequential test that has left zero.
+// sum is the sequential test of a cell, which has left zero.
 type sum struct {
+	id       int32
 	evidence float64
 	since    int64
 }
@@ -91,36 +92,39 @@ type Detector struct {
 	cfg     Config
 	classes *threadtrace.Classes
 	index   *baseline.Index
-	// sums is the test of each cell that is in doubt.
-	sums map[int32]sum
+	// sums are the tests of the cells that are in doubt, ordered by ID.
+	sums []sum
 }
 
 // New returns a detector that has seen nothing.
 func New(cfg Config, classes *threadtrace.Classes, index *baseline.Index) *Detector {
-	return &Detector{cfg: cfg, classes: classes, index: index, sums: map[int32]sum{}}
+	return &Detector{cfg: cfg, classes: classes, index: index}
 }
 
 // Reset forgets what is in doubt.
-func (d *Detector) Reset() { clear(d.sums) }
+func (d *Detector) Reset() { d.sums = nil }
 
 // Commit takes the test of a verdict as that of the hops so far.
 func (d *Detector) Commit(v *Verdict) { d.sums = v.sums }
 
 // Compare compares a hop with the past. The detector is not changed.
 func (d *Detector) Compare(p *baseline.Past, v *baseline.Vector, load baseline.Load) Verdict {
-	out := Verdict{Vector: v, Load: load, sums: map[int32]sum{}}
+	out := Verdict{Vector: v, Load: load}
 	var doubt Verdict
+	sums := d.sums
 	for _, e := range v.Entries {
-		cell := d.index.Cell(e.ID)
-		f := d.test(p, v, load, cell, e)
-		before := d.sums[e.ID]
-		f.Since = v.Hop.Start
-		if before.evidence > 0 {
-			f.Since = before.since
+		for len(sums) > 0 && sums[0].id < e.ID {
+			sums = sums[1:]
 		}
-		if f.Evidence = min(max(0, before.evidence+f.Evidence), 3*d.cfg.Evidence); f.Evidence > 0 {
-			out.sums[e.ID] = sum{f.Evidence, f.Since}
+		before := sum{id: e.ID, since: v.Hop.Start}
+		if len(sums) > 0 && sums[0].id == e.ID {
+			before = sums[0]
 		}
+		f, left := d.follow(p, v, load, e, before)
+		if !left {
+			continue
+		}
+		out.sums = append(out.sums, sum{e.ID, f.Evidence, f.Since})
 		if f.Excess > 0 && f.Evidence >= d.cfg.Evidence {
 			out.add(f)
 		}
@@ -149,69 +153,98 @@ func (v *Verdict) add(f Finding) {
 	}
 }
 
-// test is what one cell says in one hop; Evidence is of this hop alone.
-func (d *Detector) test(p *baseline.Past, v *baseline.Vector, load baseline.Load, cell baseline.Cell, e baseline.Entry) Finding {
-	pr := priorOf(cell, d.classes)
+// follow adds what a cell says in one hop to its test; false when it says nothing, as most
+// cells do.
+func (d *Detector) follow(p *baseline.Past, v *baseline.Vector, load baseline.Load, e baseline.Entry, before sum) (f Finding, left bool) {
+	cell := d.index.Cell(e.ID)
 	slow := load.Waits
 	if cell.State == baseline.OnCPU {
 		slow = load.Work * load.Slow
 	}
-	f := Finding{ID: e.ID, Cell: cell, Time: e.Time}
 	// Most cells are within their mean, which is cheap to know.
-	if mean := p.PerLoad(e.ID) * slow; e.Time <= mean {
-		f.Expected, f.Evidence = mean, -math.Inf(1)
-		return f
+	mean := p.PerLoad(e.ID) * slow
+	if e.Time <= mean {
+		return f, false
 	}
-	f.Expected = p.Expected(e.ID, slow)
-	if cell.State == baseline.OnCPU && load.Busy {
-		f.Expected = p.LeastExpected(e.ID, slow)
+	t := test{d: d, past: p, hop: v.Hop, cell: cell, entry: e, waited: v.Waited(e), prior: priorOf(cell, d.classes)}
+	t.grain = t.grainOf()
+	if t.grain <= 0 || d.onlyTheDisk(p, v.Hop, cell, t.waited) {
+		return f, false
 	}
-	if d.classes.Is(cell.Number, threadtrace.ClassSync) {
-		f.Expected *= slowDisk(p, v.Hop, cell.Number)
+	// What is expected is the mean at least: a test that has not left zero does not leave it
+	// within that.
+	if before.evidence == 0 && e.Time/t.grain <= t.limit(mean/t.grain) {
+		return f, false
 	}
+	f = Finding{ID: e.ID, Cell: cell, Time: e.Time, Expected: t.expected(slow, load.Busy), Since: before.since}
 	f.Excess = e.Time - f.Expected
-	if d.onlyTheDisk(p, v.Hop, cell, e) {
-		f.Excess, f.Evidence = 0, -math.Inf(1)
-		return f
+	if before.evidence == 0 && e.Time/t.grain <= t.limit(f.Expected/t.grain) {
+		return f, false
 	}
-	grain := d.grain(p, v.Hop, cell, e)
-	if grain <= 0 {
-		f.Evidence = -math.Inf(1)
-		return f
-	}
-	n := float64(p.Len())
-	k, mean := e.Time/grain, f.Expected/grain
-	// The mean is known from n hops only: its upper limit with Jeffreys' prior.
-	mean = (1 + pr.Margin) * (mean + (0.5+unsure*math.Sqrt(mean*n+0.5))/n)
-	dispersion := (n*p.Dispersion(e.ID, grain) + baseline.PriorHops*pr.Dispersion) / (n + baseline.PriorHops)
-	if cell.State == baseline.Waiting && !e.Exact {
-		most := v.Hop.Seconds * 1e9 / max(independent, v.Hop.SnapshotPeriod*v.Hop.Seconds) * float64(max(1, e.Threads))
-		f.Evidence = Presence(k, mean, most, dispersion)
-	} else {
-		f.Evidence = LogLikelihoodRatio(k, mean, dispersion)
-	}
-	if cell.State == baseline.Waiting && !e.Exact {
-		// However many threads one reason holds, it was seen at so many moments.
-		looks := float64(bits.OnesCount64(e.Moments)) / dependent(v.Hop)
-		f.Evidence = min(f.Evidence, looks*math.Log(rates[len(rates)-1]))
-	}
-	return f
+	f.Evidence = min(max(0, before.evidence+t.evidence(f.Expected)), 3*d.cfg.Evidence)
+	return f, f.Evidence > 0
 }
 
-// grain is what one sighting of a cell stands for, in nanoseconds per second.
-func (d *Detector) grain(p *baseline.Past, c *hop.Closed, cell baseline.Cell, e baseline.Entry) float64 {
+// test is what one cell says in one hop.
+type test struct {
+	d      *Detector
+	past   *baseline.Past
+	hop    *hop.Closed
+	cell   baseline.Cell
+	entry  baseline.Entry
+	waited baseline.Waited
+	prior  Prior
+	grain  float64
+}
+
+// expected is the time that a load, by how much it lets the cell grow, lets expect.
+func (t *test) expected(slow float64, busy bool) float64 {
+	expected := t.past.Expected(t.entry.ID, slow)
+	if t.cell.State == baseline.OnCPU && busy {
+		expected = t.past.LeastExpected(t.entry.ID, slow)
+	}
+	if t.d.classes.Is(t.cell.Number, threadtrace.ClassSync) {
+		expected *= slowDisk(t.past, t.hop, t.cell.Number)
+	}
+	return expected
+}
+
+// limit is how many sightings are nothing where a mean is expected. It is known from n hops
+// only: its upper limit with Jeffreys' prior.
+func (t *test) limit(mean float64) float64 {
+	n := float64(t.past.Len())
+	return (1 + t.prior.Margin) * (mean + (0.5+unsure*math.Sqrt(mean*n+0.5))/n)
+}
+
+// evidence is that of this hop alone against a time that is expected.
+func (t *test) evidence(expected float64) float64 {
+	n := float64(t.past.Len())
+	k, mean := t.entry.Time/t.grain, t.limit(expected/t.grain)
+	dispersion := (n*t.past.Dispersion(t.entry.ID, t.grain) + baseline.PriorHops*t.prior.Dispersion) / (n + baseline.PriorHops)
+	if t.cell.State != baseline.Waiting || t.waited.Exact {
+		return LogLikelihoodRatio(k, mean, dispersion)
+	}
+	most := t.hop.Seconds * 1e9 / max(independent, t.hop.SnapshotPeriod*t.hop.Seconds) * float64(max(1, t.waited.Threads))
+	// However many threads one reason holds, it was seen at so many moments.
+	looks := float64(bits.OnesCount64(t.waited.Moments)) / dependent(t.hop)
+	return min(Presence(k, mean, most, dispersion), looks*logRates[len(rates)-1])
+}
+
+// grainOf is what one sighting of a cell stands for, in nanoseconds per second.
+func (t *test) grainOf() float64 {
+	c := t.hop
 	switch {
-	case cell.State == baseline.Refused:
+	case t.cell.State == baseline.Refused:
 		return 1 / max(1e-9, c.CallSeconds)
-	case cell.State == baseline.OnCPU:
+	case t.cell.State == baseline.OnCPU:
 		return c.SamplePeriod
-	case !e.Exact || cell.Inclusive:
+	case !t.waited.Exact || t.cell.Inclusive:
 		return c.SnapshotPeriod * dependent(c)
 	}
-	length := p.UsualLength(cell.Number)
+	length := t.past.UsualLength(t.cell.Number)
 	if length == 0 {
-		t := c.Calls[unit.Key{Number: cell.Number}]
-		length = t.Time / max(1e-9, t.N)
+		calls := c.Calls[unit.Key{Number: t.cell.Number}]
+		length = calls.Time / max(1e-9, calls.N)
 	}
 	return length / max(1e-9, c.Seconds)
 }

@@ -7,7 +7,15 @@ import (
 
 // rates are the growth ratios that the test mixes: it need not know by how much a
 // fault makes a figure grow.
-var rates = []float64{1.25, 1.5, 2, 3, 5, 8, 16, 64}
+var rates = [8]float64{1.25, 1.5, 2, 3, 5, 8, 16, 64}
+
+// logRates are their logarithms.
+var logRates = func() (logs [len(rates)]float64) {
+	for i, r := range rates {
+		logs[i] = math.Log(r)
+	}
+	return logs
+}()
 
 // LogLikelihoodRatio is the evidence of a count k against the hypothesis that its
 // mean is at most mean: the logarithm of the mean likelihood ratio over rates, of
@@ -16,12 +24,12 @@ var rates = []float64{1.25, 1.5, 2, 3, 5, 8, 16, 64}
 // never below zero it is a mixture CUSUM, an e-detector (Shin, Ramdas, Rinaldo,
 // New England Journal of Statistics in Data Science 2023).
 func LogLikelihoodRatio(k, mean, dispersion float64) float64 {
-	var logs [8]float64
+	var logs [len(rates)]float64
 	for i, r := range rates {
 		if dispersion > 0 {
-			logs[i] = k*math.Log(r) - (k+1/dispersion)*math.Log((1+dispersion*r*mean)/(1+dispersion*mean))
+			logs[i] = k*logRates[i] - (k+1/dispersion)*math.Log((1+dispersion*r*mean)/(1+dispersion*mean))
 		} else {
-			logs[i] = k*math.Log(r) - (r-1)*mean
+			logs[i] = k*logRates[i] - (r-1)*mean
 		}
 	}
 	return logMean(logs[:])
@@ -34,7 +42,7 @@ func LogLikelihoodRatio(k, mean, dispersion float64) float64 {
 func Presence(k, mean, most, dispersion float64) float64 {
 	most = max(most, k)
 	p := min(mean/most, 1)
-	var logs [8]float64
+	var logs [len(rates)]float64
 	for i, r := range rates {
 		q := min(r*p, 0.999)
 		if q <= p {

@@ -71,8 +71,8 @@ const manyTimes = 3.0
 // onlyTheDisk reports whether a wait for storage that is no sync says nothing of the
 // service: a call that is answered from memory takes a thousand times as long when it
 // is not. It says something when it hangs, or when it is made many times as often.
-func (d *Detector) onlyTheDisk(p *baseline.Past, c *hop.Closed, cell baseline.Cell, e baseline.Entry) bool {
-	if !stores(cell, d.classes) || d.classes.Is(cell.Number, threadtrace.ClassSync) || e.Longest >= hop.StuckAfter {
+func (d *Detector) onlyTheDisk(p *baseline.Past, c *hop.Closed, cell baseline.Cell, w baseline.Waited) bool {
+	if !stores(cell, d.classes) || d.classes.Is(cell.Number, threadtrace.ClassSync) || w.Longest >= hop.StuckAfter {
 		return false
 	}
 	return c.Calls[unit.Key{Number: cell.Number}].N <= manyTimes*p.CallRate(cell.Number)

@@ -75,12 +75,21 @@ type Closed struct {
 	SamplePeriod, SnapshotPeriod float64
 	Functions                    int
 	Units                        []*unit.Unit
-	// What single threads did; dropped when the hop becomes part of the past.
+	// UnitCounts is how many calls and stacks the units have, to estimate their memory.
+	UnitCounts int
+	// What single threads did; see DropThreads.
 	Cells   map[Cell]Seen
 	Orders  map[Order]uint32
 	Refused map[unit.Key]map[int32]Span
-	// Flows is what waits were spent on, of those of which it was told who ended them.
-	Flows chain.Flows
+	chains  *chain.Pending
+}
+
+// Flows is what waits were spent on, of those of which it was told who ended them.
+func (c *Closed) Flows() chain.Flows { return c.chains.Flows() }
+
+// DropThreads drops what single threads did: it says nothing of another hop.
+func (c *Closed) DropThreads() {
+	c.Cells, c.Orders, c.Refused, c.chains = nil, nil, nil, nil
 }
 
 const (
@@ -125,12 +134,12 @@ func (h *Open) Close(classes *threadtrace.Classes) *Closed {
 	seconds := float64(covered) / 1e9
 	c := &Closed{
 		Start: h.Start, End: h.End, Seconds: seconds, CallSeconds: h.callSeconds(seconds),
-		CPU: map[uint32]float64{}, FreshCPU: map[uint32]float64{}, Wait: map[Place]Wait{}, Fresh: map[Place]Wait{}, Parked: map[Place]bool{},
+		CPU: make(map[uint32]float64, h.stacks), FreshCPU: map[uint32]float64{}, Wait: make(map[Place]Wait, h.places), Fresh: map[Place]Wait{}, Parked: map[Place]bool{},
 		Calls: map[unit.Key]Totals{}, Sites: map[Site]float64{}, TimedOut: map[int32]float64{},
 		Units: h.Units.kept(), Functions: h.functions, Cells: h.cells, Born: h.Born, Refused: h.refused, Orders: h.Orders,
 		SamplePeriod: float64(h.sample) / seconds, SnapshotPeriod: float64(h.snapshot) / seconds,
 		CPUOutside: float64(h.cpuOutside) / seconds, RunDelay: float64(h.runDelay) / seconds, Machine: h.machine.perSecond(),
-		Starved: h.gaps > starvedGap*h.looks*h.snapshot, Flows: h.Flows(),
+		Starved: h.gaps > starvedGap*h.looks*h.snapshot, chains: chain.NewPending(h.flows, h.Chains, h.Start),
 	}
 	sampled := c.addCells(seconds)
 	c.CPUTotal = h.exactCPU(sampled, covered)
@@ -138,6 +147,9 @@ func (h *Open) Close(classes *threadtrace.Classes) *Closed {
 		c.countCalls(h)
 	}
 	c.Measures = measures(c.Calls, classes)
+	for _, u := range c.Units {
+		c.UnitCounts += len(u.Calls) + len(u.Stacks)
+	}
 	return c
 }
 
@@ -263,24 +275,40 @@ func share(part, whole float64) float64 {
 // thread can be waiting for work, share for which part of the hop makes it idle.
 func (c *Closed) DescribeThreads(idle func(Place) bool, idleShare float64) {
 	c.Homes, c.Spinning, c.ThreadCPU = map[int32]Home{}, map[int32]bool{}, map[int32]float64{}
-	seen, waited := map[int32]bool{}, map[int32]bool{}
+	type thread struct {
+		cpu         float64
+		ran, waited bool
+	}
+	threads := map[int32]*thread{}
 	for cell, t := range c.Cells {
-		seen[cell.Thread] = true
+		th := threads[cell.Thread]
+		if th == nil {
+			th = &thread{}
+			threads[cell.Thread] = th
+		}
 		perSecond := float64(t.Time) / c.Seconds
 		if !cell.Waiting {
-			c.ThreadCPU[cell.Thread] += perSecond
+			th.cpu += perSecond
+			th.ran = true
 			continue
 		}
-		waited[cell.Thread] = true
+		th.waited = true
 		h := Home{Place{cell.Stack, cell.Number}, perSecond / 1e9 / float64(max(1, t.Population))}
-		if was := c.Homes[cell.Thread]; h.Share >= idleShare && idle(h.Place) && (h.Share > was.Share || h.Share == was.Share && h.Stack < was.Stack) {
+		if h.Share < idleShare || !idle(h.Place) {
+			continue
+		}
+		if was := c.Homes[cell.Thread]; h.Share > was.Share || h.Share == was.Share && h.Stack < was.Stack {
 			c.Homes[cell.Thread] = h
 		}
 	}
-	c.Threads = len(seen)
-	for id, t := range c.ThreadCPU {
+	c.Threads = len(threads)
+	for id, th := range threads {
+		if !th.ran {
+			continue
+		}
+		c.ThreadCPU[id] = th.cpu
 		// With fewer than every other sample missing it had the CPU, or waited for
 		// one, all the time.
-		c.Spinning[id] = id != 0 && !waited[id] && t/1e9 >= 0.5
+		c.Spinning[id] = id != 0 && !th.waited && th.cpu/1e9 >= 0.5
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"math"
 	"slices"
+
+	"github.com/perfscope/perfscope/pkg/inference/internal/chain"
 )
 
 // Merge returns the mean of hops, m (nil at first) and one more. Times are per
@@ -43,7 +45,7 @@ func Merge(m, c *Closed) *Closed {
 	m.RunDelay = mean(m.RunDelay, c.RunDelay)
 	m.Machine = mergeMachine(m.Machine, c.Machine, w)
 	m.CPUOutside, m.CPUTotal = mean(m.CPUOutside, c.CPUOutside), mean(m.CPUTotal, c.CPUTotal)
-	m.Flows = m.Flows.And(c.Flows)
+	m.chains = chain.NewPending(m.Flows().And(c.Flows()), chain.Trace{}, 0)
 	m.Seconds += c.Seconds
 	m.CallSeconds += c.CallSeconds
 	m.End = c.End

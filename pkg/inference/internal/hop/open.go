@@ -103,7 +103,12 @@ type Open struct {
 	timedOut    map[int32]float64
 	refused     map[unit.Key]map[int32]Span
 	flows       chain.Flows // of parts of the hop that were summed up before
+	// stacks and places are how many of them a hop may have.
+	stacks, places int
 }
+
+// Like has room made for a hop that is like another one.
+func (h *Open) Like(c *Closed) { h.stacks, h.places = len(c.CPU), len(c.Wait) }
 
 // NewOpen starts a hop that keeps at most maxUnits execution units.
 func NewOpen(start, end int64, maxUnits int) *Open {

@@ -63,7 +63,10 @@ func (s *UnitSample) maybe(u *unit.Unit, clone bool) {
 func (s *UnitSample) kept() []*unit.Unit {
 	kept := append(slices.Clone(s.longest), s.random...)
 	slices.SortFunc(kept, func(a, b *unit.Unit) int {
-		return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.ThreadID, b.ThreadID))
+		if a.Start != b.Start {
+			return cmp.Compare(a.Start, b.Start)
+		}
+		return cmp.Compare(a.ThreadID, b.ThreadID)
 	})
 	return kept
 }

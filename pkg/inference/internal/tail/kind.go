@@ -1,7 +1,5 @@
 package tail
 
-import "slices"
-
 // maxKinds bounds the kinds of requests of a service; those beyond are not looked at.
 const maxKinds = 12
 
@@ -80,7 +78,10 @@ func (k *kind) resplit() (changed bool) {
 	}
 	k.fresh = 0
 	k.sizes = sizesOf(k.recent)
-	d := slices.Clone(k.recent)
+	w := workspaces.Get().(*workspace)
+	defer workspaces.Put(w)
+	w.took = append(w.took[:0], k.recent...)
+	d := w.took
 	all, times := 0.0, 0.0
 	for i, t := range d {
 		d[i].time = t.time / k.sizes[t.class]

@@ -218,8 +218,8 @@ func (p *Pool) Sweep(until int64, seen Seen) {
 		p.variants.take(p.pending, until, math.Exp(-float64(until-p.done)/p.window))
 	}
 	p.seen = Seen{p.seen.Seconds + seen.Seconds, p.seen.CPU + seen.CPU, p.seen.RunDelay + seen.RunDelay, seen.Recorded}
-	slices.SortStableFunc(p.pending, func(a, b Request) int { return cmp.Compare(a.Start, b.Start) })
-	work := p.classify(until, seen.Recorded)
+	order := p.inOrderOfStart()
+	work := p.classify(order, until, seen.Recorded)
 	var others []*kind
 	for i, k := range p.kinds {
 		if k.resplit() {
@@ -232,8 +232,42 @@ func (p *Pool) Sweep(until int64, seen Seen) {
 		k.count()
 	}
 	p.done, p.cut, p.units = until, math.MaxInt64, 0
-	p.pending = slices.DeleteFunc(p.pending, func(r Request) bool { return r.End <= until })
+	p.drop(until, order)
 	p.sightings = slices.DeleteFunc(p.sightings, func(s Sighting) bool { return s.Time < until })
+}
+
+// inOrderOfStart are the places of the pending requests by when they began, of those of one
+// instant as they came. Requests are large, and stay where they are.
+func (p *Pool) inOrderOfStart() []begin {
+	order := make([]begin, len(p.pending))
+	for i := range p.pending {
+		order[i] = begin{p.pending[i].Start, i}
+	}
+	slices.SortFunc(order, func(a, b begin) int {
+		if a.at != b.at {
+			return cmp.Compare(a.at, b.at)
+		}
+		return a.request - b.request
+	})
+	return order
+}
+
+// begin is when a pending request began.
+type begin struct {
+	at      int64
+	request int
+}
+
+// drop drops the requests that were over by an instant; the others are in order then.
+func (p *Pool) drop(until int64, order []begin) {
+	var left []Request
+	for _, b := range order {
+		if r := &p.pending[b.request]; r.End > until {
+			left = append(left, *r)
+		}
+	}
+	clear(p.pending)
+	p.pending = append(p.pending[:0], left...)
 }
 
 // item is a request under way between two instants.
@@ -242,9 +276,10 @@ type item struct {
 	kind int
 }
 
-func (p *Pool) classify(until int64, recorded float64) (work []item) {
-	for i := range p.pending {
-		r := &p.pending[i]
+func (p *Pool) classify(order []begin, until int64, recorded float64) []item {
+	work := make([]item, 0, 2*len(order)) // most have a variant, or none has
+	for _, b := range order {
+		r := &p.pending[b.request]
 		if r.Start >= until || r.Unit && r.End > until {
 			continue
 		}
@@ -288,7 +323,7 @@ func (p *Pool) fade(by float64) {
 		}
 	}
 	for at, m := range p.places {
-		for k, b := range m.beside {
+		for k, b := range m.beside[:len(p.kinds)] {
 			m.beside[k] = besides{f * b[isFast], f * b[isSlow]}
 		}
 		left := 0.0

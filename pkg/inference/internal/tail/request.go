@@ -1,10 +1,10 @@
 package tail
 
 import (
-	"cmp"
 	"math"
 	"slices"
 	"sort"
+	"sync"
 
 	"github.com/perfscope/perfscope/internal/unit"
 )
@@ -85,18 +85,44 @@ type split struct{ threshold, median float64 }
 // was pooled on both sides of another one is lost.
 const stays = 0.7
 
+// workspace is what a split is found in; it is shared by all services.
+type workspace struct {
+	took                  []took
+	weights, roots, times []float64
+}
+
+var workspaces = sync.Pool{New: func() any { return &workspace{} }}
+
+// sumsOf are the sums of what is before the i-th of some requests: of their weights, of the
+// square roots of their durations, and of these.
+func (w *workspace) sumsOf(d []took) (weights, roots, times []float64) {
+	weight, root, time := 0.0, 0.0, 0.0
+	w.weights, w.roots, w.times = append(w.weights[:0], 0), append(w.roots[:0], 0), append(w.times[:0], 0)
+	for _, x := range d {
+		weight, root, time = weight+x.weight, root+x.weight*math.Sqrt(x.time), time+x.weight*x.time
+		w.weights, w.roots, w.times = append(w.weights, weight), append(w.roots, root), append(w.times, time)
+	}
+	return w.weights, w.roots, w.times
+}
+
 // findSplit splits durations where both sides are most alike within (Otsu, IEEE Trans.
 // Systems, Man and Cybernetics 1979), in the upper part of the distribution; false when
 // there is no tail. Of several tails that with much time is meant: it is the square
 // roots that are split. was is the border so far, zero without one. It sorts d.
 func findSplit(d []took, was float64) (split, bool) {
-	slices.SortFunc(d, func(a, b took) int { return cmp.Compare(a.time, b.time) })
-	// The sums of what is before the i-th.
+	slices.SortFunc(d, func(a, b took) int {
+		switch { // no duration is NaN, which cmp.Compare looks for
+		case a.time < b.time:
+			return -1
+		case a.time > b.time:
+			return 1
+		}
+		return 0
+	})
 	n := len(d)
-	weights, roots, times := make([]float64, n+1), make([]float64, n+1), make([]float64, n+1)
-	for i, x := range d {
-		weights[i+1], roots[i+1], times[i+1] = weights[i]+x.weight, roots[i]+x.weight*math.Sqrt(x.time), times[i]+x.weight*x.time
-	}
+	w := workspaces.Get().(*workspace)
+	defer workspaces.Put(w)
+	weights, roots, times := w.sumsOf(d)
 	all := weights[n]
 	if n < fewRequests || all < fewWhole {
 		return split{}, false
@@ -108,6 +134,9 @@ func findSplit(d []took, was float64) (split, bool) {
 	usual, longer := median, longer
 	if most := d[upper].time; most >= shortestSlow*median || median >= shortestSlow*quantile(d, middle) {
 		usual, longer = most, far
+	}
+	if d[n-1].time < shortestSlow*usual {
+		return split{}, false
 	}
 	// contrast is that of a border before the i-th, zero where slow ones do not matter.
 	contrast := func(i int) float64 {
@@ -174,19 +203,32 @@ func classOf(size float64) int {
 
 // sizesOf reads it off recent requests.
 func sizesOf(recent []took) (s sizes) {
-	all := make([]float64, 0, len(recent))
-	var of [sizeClasses][]float64
+	var of [sizeClasses]int
 	for _, r := range recent {
-		all = append(all, r.time)
-		of[r.class] = append(of[r.class], r.time)
+		of[r.class]++
 	}
-	slices.Sort(all)
+	median := 0.0
 	for c := range of {
 		s[c] = 1
-		if len(all) > 0 && c > 0 && len(of[c]) >= sameSize {
-			slices.Sort(of[c])
-			s[c] = max(1, of[c][len(of[c])/2]/all[len(all)/2])
+		if c == 0 || of[c] < sameSize {
+			continue
 		}
+		if median == 0 {
+			median = medianOf(recent, func(took) bool { return true })
+		}
+		s[c] = max(1, medianOf(recent, func(r took) bool { return r.class == c })/median)
 	}
 	return s
+}
+
+// medianOf is the upper median of what some of the requests take.
+func medianOf(recent []took, some func(took) bool) float64 {
+	var times []float64
+	for _, r := range recent {
+		if some(r) {
+			times = append(times, r.time)
+		}
+	}
+	slices.Sort(times)
+	return times[len(times)/2]
 }

@@ -22,6 +22,8 @@ type Units struct {
 	Sights
 
 	workers map[int32]*worker
+	// latest is the worker of the last event: they come thread by thread.
+	latest *worker
 	// starts has where threads start that rest at a spot, as far as that was seen.
 	starts map[spot]int32
 	// shared is set when a runtime has its threads work now for one, now for another
@@ -69,6 +71,7 @@ func (s *spots) is(at spot) bool {
 
 // worker is what is known of a thread.
 type worker struct {
+	thread int32
 	// role is the function where it starts, own whether that is the application's. Where
 	// outer functions have no names it is only one that it was in, partial then: home, the
 	// outermost one where it rests, is the same for all that wait for the same.
@@ -122,15 +125,21 @@ const (
 )
 
 func (u *Units) worker(thread int32) *worker {
+	if u.latest != nil && u.latest.thread == thread {
+		return u.latest
+	}
 	w := u.workers[thread]
-	if w != nil || len(u.workers) >= maxWorkers {
-		return w
+	if w == nil {
+		if len(u.workers) >= maxWorkers {
+			return nil
+		}
+		if u.workers == nil {
+			u.workers = map[int32]*worker{}
+		}
+		w = &worker{thread: thread, role: -1, home: -1}
+		u.workers[thread] = w
 	}
-	if u.workers == nil {
-		u.workers = map[int32]*worker{}
-	}
-	w = &worker{role: -1, home: -1}
-	u.workers[thread] = w
+	u.latest = w
 	return w
 }
 
@@ -386,6 +395,7 @@ func (u *Units) Restart() {
 // Forget drops threads that are gone.
 func (u *Units) Forget(gone func(thread int32) bool) {
 	u.Sights.Forget(gone)
+	u.latest = nil
 	for id := range u.workers {
 		if gone(id) {
 			delete(u.workers, id)

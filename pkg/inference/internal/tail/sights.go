@@ -15,10 +15,15 @@ type Sights struct {
 	Classes *threadtrace.Classes
 
 	threads map[int32]*lately
+	// last is what is known of the thread of the last event: they come thread by thread.
+	last *lately
 }
 
 // lately is what is known of a thread's calls.
 type lately struct {
+	thread int32
+	// various is set once that of a call is.
+	various bool
 	// at is where it was last seen in each call: few calls have a stack.
 	at map[int32]seenAt
 	// call is the last one that is taken for a wait, until when it lasted.
@@ -62,16 +67,9 @@ type Sight struct {
 // Of reads an event of a thread.
 func (s *Sights) Of(thread int32, e *threadtrace.Event) (sight Sight) {
 	sight.Stack = e.Stack
-	t := s.threads[thread]
+	t := s.of(thread)
 	if t == nil {
-		if len(s.threads) >= maxWorkers {
-			return sight
-		}
-		if s.threads == nil {
-			s.threads = map[int32]*lately{}
-		}
-		t = &lately{at: map[int32]seenAt{}}
-		s.threads[thread] = t
+		return sight
 	}
 	if e.Kind != threadtrace.KindSample {
 		sight.Stack = s.stackOf(t, e)
@@ -99,6 +97,26 @@ func (s *Sights) Of(thread int32, e *threadtrace.Event) (sight Sight) {
 		seen[0] = t.call
 	}
 	return sight
+}
+
+// of is what is known of a thread, nil when there is no room for it.
+func (s *Sights) of(thread int32) *lately {
+	if s.last != nil && s.last.thread == thread {
+		return s.last
+	}
+	t := s.threads[thread]
+	if t == nil {
+		if len(s.threads) >= maxWorkers {
+			return nil
+		}
+		if s.threads == nil {
+			s.threads = map[int32]*lately{}
+		}
+		t = &lately{thread: thread, at: map[int32]seenAt{}}
+		s.threads[thread] = t
+	}
+	s.last = t
+	return t
 }
 
 // stackOf is the stack of a call or a look. One without a stack of its own has that with
@@ -132,6 +150,7 @@ func (s *Sights) stackOf(t *lately, e *threadtrace.Event) uint32 {
 		return e.Stack
 	}
 	t.at[e.Number] = now
+	t.various = t.various || now.various
 	return e.Stack
 }
 
@@ -144,6 +163,9 @@ func (s *Sights) various(thread, number int32) bool {
 // vague is various of what is known of a thread. A lock of an interpreter is in nobody's
 // function.
 func (s *Sights) vague(t *lately, number int32) bool {
+	if !t.various {
+		return false
+	}
 	at := t.at[number]
 	return at.various && !at.calls && !s.Classes.Is(number, threadtrace.ClassFutex)
 }
@@ -154,6 +176,7 @@ func (s *Sights) ofApplication(stack uint32) bool {
 
 // Forget drops threads that are gone.
 func (s *Sights) Forget(gone func(thread int32) bool) {
+	s.last = nil
 	for id := range s.threads {
 		if gone(id) {
 			delete(s.threads, id)

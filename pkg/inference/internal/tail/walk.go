@@ -19,6 +19,7 @@ func (p *Pool) walk(work []item, from, to int64) {
 	}
 	tied := map[int32][]item{}
 	var edges []edge
+	var at placesSeen
 	for _, w := range work {
 		class := p.kinds[w.kind].class(w.Request)
 		of := &p.kinds[w.kind].of[class]
@@ -34,7 +35,7 @@ func (p *Pool) walk(work []item, from, to int64) {
 			of.time += w.duration()
 		}
 		if w.Unit {
-			p.unit(w, classIndex(w.kind, class))
+			p.unit(w, classIndex(w.kind, class), p.placesOf(&at, w.Request))
 			continue
 		}
 		if w.End <= to {
@@ -167,12 +168,28 @@ func (p *Pool) own(w item, class int) {
 	}
 }
 
-// unit pools an execution unit with what was seen inside it.
-func (p *Pool) unit(w item, class int) {
+// placesSeen is where a request was seen: one that is of a kind and of a variant is pooled twice.
+type placesSeen struct {
+	of *Request
+	at []*moments
+}
+
+func (p *Pool) placesOf(s *placesSeen, r *Request) []*moments {
+	if s.of != r {
+		s.of, s.at = r, s.at[:0]
+		for _, t := range r.Seen {
+			s.at = append(s.at, p.see(place{t.Stack, t.Number, t.Waiting}))
+		}
+	}
+	return s.at
+}
+
+// unit pools an execution unit with what was seen inside it, at some places.
+func (p *Pool) unit(w item, class int, at []*moments) {
 	p.kinds[w.kind].of[class-classIndex(w.kind, isFast)].looked += w.duration()
 	p.gram[class][class] += w.duration()
-	for _, t := range w.Seen {
-		if m := p.see(place{t.Stack, t.Number, t.Waiting}); m != nil {
+	for i, t := range w.Seen {
+		if m := at[i]; m != nil {
 			m.add(class, 1, float64(t.Time))
 		}
 	}
