@@ -72,14 +72,12 @@ func (k *kind) keep(t *took) bool {
 }
 
 // resplit looks where the border is now, and reports whether it is another one.
-func (k *kind) resplit() (changed bool) {
+func (k *kind) resplit(w *workspace) (changed bool) {
 	if k.fresh == 0 {
 		return false
 	}
 	k.fresh = 0
 	k.sizes = sizesOf(k.recent)
-	w := workspaces.Get().(*workspace)
-	defer workspaces.Put(w)
 	w.took = append(w.took[:0], k.recent...)
 	d := w.took
 	all, times := 0.0, 0.0
@@ -88,7 +86,7 @@ func (k *kind) resplit() (changed bool) {
 		all, times = all+t.weight, times+t.weight*t.time
 	}
 	k.average = share(times, all)
-	now, ok := findSplit(d, k.split.threshold)
+	now, ok := w.findSplit(d, k.split.threshold)
 	k.median = quantile(d, 0.5)
 	switch {
 	case ok && k.known && now.threshold == k.split.threshold:

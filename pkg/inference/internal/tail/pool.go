@@ -57,6 +57,7 @@ type Pool struct {
 	// last is when a span came last, followed when what a goroutine did.
 	last, followed int64
 	variants       variants
+	work           workspace
 	// RolesOnly leaves what threads of one role do together, to measure what telling it
 	// apart by calls is for.
 	RolesOnly bool
@@ -222,7 +223,7 @@ func (p *Pool) Sweep(until int64, seen Seen) {
 	work := p.classify(order, until, seen.Recorded)
 	var others []*kind
 	for i, k := range p.kinds {
-		if k.resplit() {
+		if k.resplit(&p.work) {
 			p.forget(i)
 			others = append(others, k)
 		}

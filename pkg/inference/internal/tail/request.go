@@ -4,7 +4,6 @@ import (
 	"math"
 	"slices"
 	"sort"
-	"sync"
 
 	"github.com/perfscope/perfscope/internal/unit"
 )
@@ -85,13 +84,11 @@ type split struct{ threshold, median float64 }
 // was pooled on both sides of another one is lost.
 const stays = 0.7
 
-// workspace is what a split is found in; it is shared by all services.
+// workspace is what a split is found in, one after the other.
 type workspace struct {
 	took                  []took
 	weights, roots, times []float64
 }
-
-var workspaces = sync.Pool{New: func() any { return &workspace{} }}
 
 // sumsOf are the sums of what is before the i-th of some requests: of their weights, of the
 // square roots of their durations, and of these.
@@ -109,7 +106,7 @@ func (w *workspace) sumsOf(d []took) (weights, roots, times []float64) {
 // Systems, Man and Cybernetics 1979), in the upper part of the distribution; false when
 // there is no tail. Of several tails that with much time is meant: it is the square
 // roots that are split. was is the border so far, zero without one. It sorts d.
-func findSplit(d []took, was float64) (split, bool) {
+func (w *workspace) findSplit(d []took, was float64) (split, bool) {
 	slices.SortFunc(d, func(a, b took) int {
 		switch { // no duration is NaN, which cmp.Compare looks for
 		case a.time < b.time:
@@ -120,8 +117,6 @@ func findSplit(d []took, was float64) (split, bool) {
 		return 0
 	})
 	n := len(d)
-	w := workspaces.Get().(*workspace)
-	defer workspaces.Put(w)
 	weights, roots, times := w.sumsOf(d)
 	all := weights[n]
 	if n < fewRequests || all < fewWhole {

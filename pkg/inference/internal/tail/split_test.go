@@ -38,7 +38,7 @@ func TestSplit(t *testing.T) {
 					slow++
 				}
 			}
-			s, ok := findSplit(alike(d), 0)
+			s, ok := new(workspace).findSplit(alike(d), 0)
 			if ok != tc.want {
 				t.Fatalf("a tail: %v, want %v (%+v)", ok, tc.want, s)
 			}
@@ -88,7 +88,7 @@ func TestSplitOfWhatIsMetAllTheTime(t *testing.T) {
 		for i := range tc.met {
 			d = append(d, took{time: 50e6 + float64(i), weight: 0.1})
 		}
-		if s, ok := findSplit(d, 0); ok != tc.want || ok && (s.threshold < 4.1e6 || s.threshold > 50e6) {
+		if s, ok := new(workspace).findSplit(d, 0); ok != tc.want || ok && (s.threshold < 4.1e6 || s.threshold > 50e6) {
 			t.Errorf("%s: a tail: %v, from %.1f ms on", tc.name, ok, s.threshold/1e6)
 		}
 	}
@@ -100,7 +100,7 @@ func TestSplitOfWhatIsMetAllTheTime(t *testing.T) {
 	for i := range 100 {
 		d = append(d, took{time: 50e6 + float64(i), weight: 0.1})
 	}
-	if s, ok := findSplit(d, 0); !ok || s.median > 4.1e6 {
+	if s, ok := new(workspace).findSplit(d, 0); !ok || s.median > 4.1e6 {
 		t.Errorf("a tail: %v, beyond a median of %.1f ms", ok, s.median/1e6)
 	}
 }
@@ -123,7 +123,7 @@ func TestSplitBeyondWhatIsNotAlike(t *testing.T) {
 			}
 			d[i] += float64(i) // no two are the same
 		}
-		if s, ok := findSplit(alike(d), 0); ok != tc.want || ok && (s.threshold < 8.1e6 || s.threshold > tc.slow) {
+		if s, ok := new(workspace).findSplit(alike(d), 0); ok != tc.want || ok && (s.threshold < 8.1e6 || s.threshold > tc.slow) {
 			t.Errorf("%.0f ms: a tail: %v, from %.1f ms on", tc.slow/1e6, ok, s.threshold/1e6)
 		}
 	}
@@ -145,7 +145,7 @@ func TestSplitAmongManyShortTurns(t *testing.T) {
 		r := Request{Unit: true, Start: 1, End: 1 + int64(took*(0.8+0.4*rng.Float64()))}
 		k.add(&r, 1)
 		if i%1500 == 1499 {
-			k.resplit()
+			k.resplit(new(workspace))
 		}
 	}
 	if !k.known || k.split.threshold < 2e6 || k.split.threshold > 45e6 {
@@ -169,14 +169,14 @@ func TestSizeIsTakenOut(t *testing.T) {
 		r.End = r.Start + int64(took*(0.8+0.4*rng.Float64()))
 		k.add(&r, 1)
 	}
-	if k.resplit(); k.known {
+	if k.resplit(new(workspace)); k.known {
 		t.Errorf("large ones are taken for slow: %+v", k.split)
 	}
 	for i := range k.recent {
 		k.recent[i].class = 0
 	}
 	k.fresh = 1
-	if k.resplit(); !k.known {
+	if k.resplit(new(workspace)); !k.known {
 		t.Error("slow ones are not seen without their size")
 	}
 }
