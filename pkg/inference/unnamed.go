@@ -1,7 +1,9 @@
 package inference
 
 import (
+	"cmp"
 	"maps"
+	"slices"
 
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 )
@@ -40,11 +42,11 @@ func (n *normal) asRestedBefore(c *hop.Closed, mayIdle func(hop.Place) bool) *ho
 	if len(resting) == 0 {
 		return c
 	}
-	named := map[hop.Place]float64{}
+	named := map[hop.Place]int64{}
 	for cell, seen := range c.Cells {
 		at := hop.Place{Stack: cell.Stack, Number: cell.Number}
 		if number, ok := resting[cell.Thread]; ok && cell.Waiting && at.Stack != 0 && number == at.Number && mayIdle(at) {
-			named[at] += float64(seen.Time) / c.Seconds
+			named[at] += seen.Time
 		}
 	}
 	if len(named) == 0 {
@@ -52,8 +54,11 @@ func (n *normal) asRestedBefore(c *hop.Closed, mayIdle func(hop.Place) bool) *ho
 	}
 	rested := *c
 	rested.Wait, rested.Fresh = maps.Clone(c.Wait), maps.Clone(c.Fresh)
-	for at, t := range named {
-		unname(&rested, at, t)
+	// In an order that does not change: the sum of the waits is rounded.
+	for _, at := range slices.SortedFunc(maps.Keys(named), func(a, b hop.Place) int {
+		return cmp.Or(cmp.Compare(a.Number, b.Number), cmp.Compare(a.Stack, b.Stack))
+	}) {
+		unname(&rested, at, float64(named[at])/c.Seconds)
 	}
 	return &rested
 }
