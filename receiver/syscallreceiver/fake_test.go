@@ -28,14 +28,16 @@ type fakeTracer struct {
 	g        *gatherer
 	followed map[int32]bool
 	inFlight []event
-	stats    tracerStats
-	degraded []string
-	startErr error
-	addErr   error
-	closed   int
-	walks    int // calls of AddProcesses
-	atOnce   []int32
-	groups   map[int32]uint16
+	// atInFlight happens when they are asked for; may be nil.
+	atInFlight func(*gatherer)
+	stats      tracerStats
+	degraded   []string
+	startErr   error
+	addErr     error
+	closed     int
+	walks      int // calls of AddProcesses
+	atOnce     []int32
+	groups     map[int32]uint16
 	// switches are the calls of Trace.
 	switches  []bool
 	stackRate float64
@@ -116,7 +118,12 @@ func (f *fakeTracer) record(calls uint64) {
 	f.stats.Recorded += calls
 }
 
-func (f *fakeTracer) InFlight(time.Duration) []event { return f.inFlight }
+func (f *fakeTracer) InFlight(time.Duration) []event {
+	if f.atInFlight != nil {
+		f.atInFlight(f.g)
+	}
+	return f.inFlight
+}
 
 func (f *fakeTracer) Stats() tracerStats {
 	f.mu.Lock()

@@ -256,9 +256,7 @@ func (g *gatherer) ship() {
 		p := g.outbox[0]
 		g.outbox = slices.Delete(g.outbox, 0, 1)
 		g.mu.Unlock()
-		if !p.last {
-			g.symbols.settle()
-		}
+		g.symbols.settle() // once more: stacks of calls in the parcel may have come since the flush began
 		d, batches, threads := g.pack(p)
 		g.shipped(p, batches, threads, g.emit(d))
 	}

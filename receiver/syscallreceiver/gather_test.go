@@ -187,6 +187,25 @@ func TestFlushBetweenStackAndSnapshot(t *testing.T) {
 	}
 }
 
+// A stack and its call that come while a flush begins are delivered with it: the
+// call waits for the names, however late in the flush it came.
+func TestStackDuringFlush(t *testing.T) {
+	b := newBench(t, nil)
+	b.find(server(100))
+	b.wait(200 * time.Millisecond)
+	b.unwinder.patient = true
+	b.unwinder.slow = func(int32) { time.Sleep(10 * time.Millisecond) }
+	b.tracer.atInFlight = func(g *gatherer) {
+		g.stack(raw(7, 100, 101, 3, 9))
+		b.tracer.give(func(g *gatherer) { g.event(call(100, 101, 100, 1, 1, 0, 7)) })
+	}
+	b.flush()
+	got := decode(t, b.deliveries[0].logs)
+	require.Len(t, got[0].batches, 1)
+	require.Equal(t, uint32(1), got[0].batches[0].Events[0].Stack)
+	assert.Equal(t, "f3 f9", framesOf(got[0].batches[0].Stacks[0]))
+}
+
 func TestStackBytesAreZeroed(t *testing.T) {
 	b := newBench(t, nil)
 	for _, r := range []rawStack{raw(1, 100, 100, 7, 7), {ID: 2, PID: 100, TID: 100, Copy: stack.Copy{Bytes: []byte{7, 7}}}} {
