@@ -75,6 +75,9 @@ type seenIn struct {
 	kind     Evidence
 }
 
+// anyTime is time on CPU and in waits together.
+const anyTime Evidence = "any_time"
+
 // share is of the time of one kind of evidence.
 type share struct{ now, past float64 }
 
@@ -85,6 +88,10 @@ func newGrowth(stacks *frames.Table, times []Time) *growth {
 // share is that of the time of one kind of evidence with a function on the stack.
 func (g *growth) share(f int32, kind Evidence) share {
 	sh := g.shares[seenIn{f, kind}]
+	if kind == EvidenceBlocked {
+		// Where hardly anything was waited for, all of that says little of what is usual.
+		sh.past = g.shares[seenIn{f, anyTime}].past
+	}
 	// An interpreter's loop was on all healthy stacks, if not on waits.
 	sh.past = max(sh.past, g.shares[seenIn{f, EvidenceOnCPU}].past)
 	return sh
@@ -109,13 +116,19 @@ func (g *growth) own(f int32, t *Time) float64 {
 func inclusiveShares(stacks *frames.Table, times []Time) map[seenIn]share {
 	totals := map[Evidence]share{}
 	shares := map[seenIn]share{}
-	for _, t := range times {
-		total := totals[t.Kind]
-		totals[t.Kind] = share{total.now + t.Now, total.past + t.Past}
+	add := func(kind Evidence, t *Time) {
+		total := totals[kind]
+		totals[kind] = share{total.now + t.Now, total.past + t.Past}
 		for _, f := range stacks.Get(t.Stack).Frames {
-			k := seenIn{f, t.Kind}
+			k := seenIn{f, kind}
 			sh := shares[k]
 			shares[k] = share{sh.now + t.Now, sh.past + t.Past}
+		}
+	}
+	for i := range times {
+		add(times[i].Kind, &times[i])
+		if times[i].Kind != EvidenceSyscall {
+			add(anyTime, &times[i])
 		}
 	}
 	for k, sh := range shares {

@@ -99,6 +99,15 @@ func TestAFunctionIsCreditedForWhatIsNew(t *testing.T) {
 			},
 			[]string{"open_session", "session_start"},
 		},
+		{
+			"what little was waited for before says nothing of what is usual",
+			[]seen{
+				{"@poll ask fetch show main", EvidenceBlocked, 560, 0, 560, false},
+				{"@poll ask fetch show main", EvidenceBlocked, 0, 1, 0, false},
+				{"seal show main", EvidenceOnCPU, 40, 40, 0, false},
+			},
+			[]string{"ask", "fetch"},
+		},
 		{"no excess, no suspects", []seen{{"parse main", EvidenceOnCPU, 10, 5, 0, false}}, nil},
 		{"code of libraries alone has no suspects", []seen{{"@malloc @start", EvidenceOnCPU, 10, 0, 10, false}}, nil},
 	} {
