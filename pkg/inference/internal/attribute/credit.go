@@ -22,8 +22,9 @@ const decay = 0.75
 // Functions known by their address only (static ones of a stripped program) are
 // answered for by the nearest caller with a name, which has the credit of the first
 // of them, while theirs is that of one call further out: an address is the worse
-// place to look. So are the program's own names for a wait (Stack.Wrapper). Functions
-// without even an address to tell them by (Stack.Hidden) count as calls.
+// place to look. So are the program's own names for a wait (Stack.Wrapper). Where they call
+// one of their module that has a name there is that to look at, and they are calls as any
+// other. Functions without even an address to tell them by (Stack.Hidden) count as calls.
 func credit(stacks *frames.Table, stack *frames.Stack, t *Time, grew *growth) iter.Seq2[int32, float64] {
 	return func(yield func(int32, float64) bool) {
 		weight, nameless := t.Excess, 0.0
@@ -32,7 +33,7 @@ func credit(stacks *frames.Table, stack *frames.Stack, t *Time, grew *growth) it
 		}
 		// Hidden ones have their part of the credit, too, which goes to nobody.
 		weight *= math.Pow(decay, float64(stack.Hidden))
-		own, within, known := grew.own(stack.Frames[0], t), weight, 0.0
+		own, within, known, named := grew.own(stack.Frames[0], t), weight, 0.0, ""
 		for i, f := range stack.Frames {
 			fn := stacks.Function(f)
 			if i > 0 && fn.Package() != stacks.Function(stack.Frames[i-1]).Package() {
@@ -40,11 +41,17 @@ func credit(stacks *frames.Table, stack *frames.Stack, t *Time, grew *growth) it
 				within = weight
 			}
 			credit := weight
-			if fn.Nameless() && answered(stacks, stack.Frames[i:]) || i == 0 && stack.Wrapper {
-				nameless = max(nameless, weight)
+			address, wrapper := fn.Nameless() && answered(stacks, stack.Frames[i:]), i == 0 && stack.Wrapper
+			if address || wrapper {
 				credit *= decay
-			} else if nameless > 0 {
+			}
+			if wrapper || address && fn.Module != named {
+				nameless = max(nameless, weight)
+			} else if nameless > 0 && !address {
 				weight, credit, nameless = nameless, nameless, 0
+			}
+			if !wrapper && !fn.Nameless() {
+				named = fn.Module
 			}
 			sh := grew.share(f, t.Kind)
 			if fn.Compiled() {

@@ -186,6 +186,21 @@ func TestANameIsABetterPlaceThanAnAddress(t *testing.T) {
 	}
 }
 
+// What has no name between two that have one is a call as any other: of what several do for it
+// the caller has no more than its distance gives it.
+func TestAnAddressThatCallsANameIsACall(t *testing.T) {
+	stacks := frames.NewTable()
+	times := []Time{
+		{Stack: stacks.Intern(stack("compare put_tuple server+0x40 server+0x10 run_plan main")), Kind: EvidenceOnCPU, Now: 4, Excess: 4},
+		{Stack: stacks.Intern(stack("write_tape put_tuple server+0x40 server+0x10 run_plan main")), Kind: EvidenceOnCPU, Now: 3, Excess: 3},
+		{Stack: stacks.Intern(stack("read_tape sort server+0x40 server+0x10 run_plan main")), Kind: EvidenceOnCPU, Now: 3, Excess: 3},
+		{Stack: stacks.Intern(stack("plan main")), Kind: EvidenceOnCPU, Past: 1},
+	}
+	if got := Rank(stacks, times, Scale{}, 3); len(got) != 3 || got[0].Function != "put_tuple" {
+		t.Errorf("%+v", got)
+	}
+}
+
 // Who is eleven frames away is not answerable as
 // who is next to the wait.
 func TestFunctionsWithoutANameAreSteps(t *testing.T) {
