@@ -210,7 +210,7 @@ func (e *engine) keepDue(s *service, at int64) {
 // turnOf spreads services evenly over keepEvery.
 func turnOf(key string) int64 {
 	h := fnv.New64a()
-	_, _ = h.Write([]byte(key)) // it gives no error
+	_, _ = h.Write([]byte(key))                 // it gives no error
 	return int64(h.Sum64() % uint64(keepEvery)) //nolint:gosec // below keepEvery
 }
 
