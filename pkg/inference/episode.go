@@ -168,6 +168,9 @@ func (a *Analyzer) tell(e *episode, v *verdict) Anomaly {
 // begin leaves out the hops in doubt before what is found now began: what they had is
 // another matter, and part of the habit.
 func (a *Analyzer) begin(e *episode, v *verdict) {
+	if e.elsewhere == notTheCode {
+		return // what functions show says nothing of when the machine began to lack something
+	}
 	since := v.Since()
 	n := 0
 	for n < len(e.pending) && e.pending[n].Start < since {
@@ -367,8 +370,11 @@ func (a *Analyzer) giveUp(e *episode) {
 	if !single && a.cfg.follows(RuleOwnExcursions) {
 		a.excursions.Add(e.lost, a.excursions.Rare(a.cfg.FalseAlarms))
 	}
-	for _, h := range e.pending {
-		a.remember(h)
+	// A hop in which others had the machine says nothing of what the service is like.
+	if e.outside.hops < e.hops || e.hops >= patience {
+		for _, h := range e.pending {
+			a.remember(h)
+		}
 	}
 	a.episode = nil
 	a.detector.Reset()

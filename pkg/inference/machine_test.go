@@ -343,26 +343,40 @@ func TestAPeerIsSlowWhileClientsWait(t *testing.T) {
 	}
 }
 
-// TestOthersAreBusyForAWhile: what others do to the machine is told when it lasts. What
-// was soon over says nothing of what the service's own excursions cost.
+// TestOthersAreBusyForAWhile: what others do to the machine is told when it lasts, from its
+// begin on. What is over before says nothing of what the service is like, nor of what its own
+// excursions cost.
 func TestOthersAreBusyForAWhile(t *testing.T) {
 	busy := surroundings{
 		delay: 800 * time.Millisecond, readings: []threadtrace.Reading{{Measure: threadtrace.MeasureHostBusy, Value: 2e9}},
 		users: []threadtrace.User{{Of: threadtrace.MeasureHostBusy, Name: "backup", PID: 7, Value: 1e9}},
 	}
 	for _, tc := range []struct {
-		seconds int
+		name    string
+		seconds []int // of each time, half a minute apart
 		told    bool
-	}{{6, false}, {13, false}, {30, true}} {
-		t.Run(fmt.Sprintf("%d seconds", tc.seconds), func(t *testing.T) {
+	}{
+		{"for a hop", []int{6}, false},
+		{"for two hops and a half", []int{13}, false},
+		{"for half a minute", []int{30}, true},
+		{"for a moment, and for half a minute", []int{13, 30}, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
 			overSeeds(t, seeds, func(s *server) error {
 				var quiet surroundings
 				s.live(75, phase{load: steady(1), extra: quiet.add})
 				before := s.analyzer.rareCost()
-				s.live(tc.seconds, phase{load: steady(0.5), extra: busy.add})
-				s.live(30, phase{load: steady(1), extra: quiet.add})
+				var begun int64
+				for _, n := range tc.seconds {
+					begun = s.now
+					s.live(n, phase{load: steady(0.5), extra: busy.add})
+					s.live(30, phase{load: steady(1), extra: quiet.add})
+				}
 				if told := len(s.found) > 0; told != tc.told {
 					return fmt.Errorf("told is %v: %+v", told, s.found)
+				}
+				if tc.told && (s.found[0].Onset < begun-int64(s.analyzer.cfg.Hop) || s.found[0].Onset > begun+int64(s.analyzer.cfg.Hop)) {
+					return fmt.Errorf("its onset is %d s after it", (s.found[0].Onset-begun)/second)
 				}
 				if after := s.analyzer.rareCost(); after > before {
 					return fmt.Errorf("an excursion must cost %.3f s now, %.3f s before", after, before)
