@@ -300,13 +300,11 @@ func (a *Analyzer) remember(c *hop.Closed) {
 }
 
 // combined is the past with some hops more, often enough for what they reach to count as
-// usual (see baseline.Past.Reached). What they have beyond the past counts as larger by the
-// fraction further.
-func (a *Analyzer) combined(hops, more []*hop.Closed, idling *baseline.Idling, n *normal, further float64) *normal {
+// usual (see baseline.Past.Reached).
+func (a *Analyzer) combined(hops, more []*hop.Closed, idling *baseline.Idling, n *normal) *normal {
 	const recent = 24
 	out := &normal{interpreted: n.interpreted, idling: idling, views: n.views, combined: true}
 	list := slices.Clone(last(hops, recent))
-	beside := len(list)
 	for added := 0; added < 4 || 10*added < len(list); {
 		list = append(list, more...)
 		added += len(more)
@@ -320,12 +318,6 @@ func (a *Analyzer) combined(hops, more []*hop.Closed, idling *baseline.Idling, n
 			of[c] = v
 		}
 		vectors = append(vectors, v)
-	}
-	if further > 0 {
-		past := baseline.NewPast(vectors[:beside])
-		for i, v := range vectors[beside:] {
-			vectors[beside+i] = v.Further(past, further)
-		}
 	}
 	out.past = baseline.NewPast(vectors)
 	for _, v := range vectors {

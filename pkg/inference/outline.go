@@ -217,19 +217,19 @@ func (a *Analyzer) tryOutline(e *episode, c *hop.Closed) *trial {
 	a.readOutline()
 	past := e.normal.hops()
 	if hops := a.outline.alike(c, past); len(hops) > 0 {
-		return a.newTrial(e, past, hops, 0)
+		return a.newTrial(e.normal, hops, 0)
 	}
 	return nil
 }
 
 // isOfItsWeeks reports whether an abnormal hop is what the service did at such times
 // before. After a while of that it is learned: the service is as it is then.
-func (a *Analyzer) isOfItsWeeks(e *episode, c *hop.Closed) bool {
+func (a *Analyzer) isOfItsWeeks(e *episode, v *verdict, c *hop.Closed) bool {
 	r := &e.seen
 	if r.trial == nil || hourOf(c.Start) != r.hour {
 		r.trial, r.hour = a.tryOutline(e, c), hourOf(c.Start)
 	}
-	r.known = r.trial != nil && a.explains(r.trial, c)
+	r.known = r.trial != nil && a.explains(r.trial, v, c)
 	if !r.known {
 		return false
 	}

@@ -110,5 +110,5 @@ func (a *Analyzer) normalAtStart(c *hop.Closed) *normal {
 	n := &normal{interpreted: a.interprets(hops)}
 	idling := baseline.NewIdling(append(slices.Clone(hops), alike...), a.habit.may, n.interpreted)
 	n.idling, n.views = idling, a.views(idling)
-	return a.combined(hops, alike, idling, n, 0)
+	return a.combined(hops, alike, idling, n)
 }
