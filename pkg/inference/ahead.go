@@ -147,6 +147,5 @@ func (a *Analyzer) remindsOfKnown(e *episode, v *verdict, c *hop.Closed) bool {
 			return true
 		}
 	}
-	t := a.tryOutline(e, c)
-	return t != nil && a.explains(t, v, c)
+	return a.tryOutline(e, v, c) != nil
 }

@@ -107,7 +107,7 @@ type recognition struct {
 	// left is the start of the first of these hops.
 	left int64
 	// hour is the hour since the Unix epoch of the trial by the outline, hops those that
-	// it explained.
+	// were explained so.
 	hour int64
 	hops []*hop.Closed
 }
@@ -148,14 +148,10 @@ func (v *verdict) byPast() *verdict {
 	return v
 }
 
-// tryState returns the trial of a state.
-func (a *Analyzer) tryState(e *episode, s *state) *trial {
-	return a.newTrial(e.normal, s.hops, unseen/float64(len(s.hops)))
-}
-
-// newTrial has hops be compared with what the service was like at other times. What these
-// have beyond the past counts as larger by the fraction further.
-func (a *Analyzer) newTrial(n *normal, other []*hop.Closed, further float64) *trial {
+// newTrial has hops be compared with others, of a state or of the weeks. What these have
+// beyond the past counts as larger, as there are few of them.
+func (a *Analyzer) newTrial(n *normal, other []*hop.Closed) *trial {
+	further := unseen / float64(len(other))
 	of := &normal{interpreted: n.interpreted, idling: n.idling, views: n.views, ofState: true}
 	vectors := make([]*baseline.Vector, 0, len(other))
 	for _, c := range other {
@@ -206,7 +202,15 @@ func (a *Analyzer) isKnown(e *episode, v *verdict, c *hop.Closed) bool {
 		return false
 	}
 	if r.state == nil {
-		return a.isOfKnown(e, v, c) || a.isOfItsWeeks(e, v, c)
+		nearest, known := a.isOfKnown(e, v, c)
+		if known || a.isOfItsWeeks(e, v, c) {
+			return true
+		}
+		if nearest != nil {
+			nearest.beside.commit()
+			e.goOnBeside(v, *nearest)
+		}
+		return false
 	}
 	beside := a.compareState(r.trial, v, c)
 	beside.beside.commit()
@@ -229,30 +233,27 @@ func (a *Analyzer) isKnown(e *episode, v *verdict, c *hop.Closed) bool {
 	return r.known
 }
 
-// isOfKnown looks which known state a hop is of, when it is the first of its episode.
-func (a *Analyzer) isOfKnown(e *episode, v *verdict, c *hop.Closed) bool {
-	nearest := *v
+// isOfKnown reports whether a hop, the first of its episode, is of a known state. If not
+// the nearest is the verdict beside the state that explains most of it, and at least a half.
+func (a *Analyzer) isOfKnown(e *episode, v *verdict, c *hop.Closed) (nearest *verdict, known bool) {
+	least := v.Doubt / 2
 	for _, s := range slices.Backward(a.states.list) {
 		if e.seen.known || !s.knownAt(c.Start) || len(s.hops) == 0 {
 			continue
 		}
-		t := a.tryState(e, s)
+		t := a.newTrial(e.normal, s.hops)
 		beside := a.compareState(t, v, c)
 		if beside.Doubt < doubtful {
 			beside.beside.commit()
 			e.seen = recognition{state: s, trial: t, known: true}
 			e.until = c.End
-			return true
+			return nil, true
 		}
-		if beside.Doubt < nearest.Doubt {
-			nearest = beside
+		if beside.Doubt < least {
+			nearest, least = &beside, beside.Doubt
 		}
 	}
-	if nearest.beside != nil {
-		nearest.beside.commit()
-		e.goOnBeside(v, nearest)
-	}
-	return false
+	return nearest, false
 }
 
 // goOnBeside has an episode be one beside a known state: it ends when the service is as in
@@ -273,7 +274,7 @@ func (a *Analyzer) findState(e *episode, v *verdict) {
 		if len(s.hops) == 0 {
 			continue
 		}
-		if t := a.tryState(e, s); a.explains(t, v.byPast(), v.hop) {
+		if t := a.newTrial(e.normal, s.hops); a.explains(t, v.byPast(), v.hop) {
 			e.seen = recognition{state: s, trial: t}
 			return
 		}
