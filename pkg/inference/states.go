@@ -234,9 +234,10 @@ func (a *Analyzer) isKnown(e *episode, v *verdict, c *hop.Closed) bool {
 }
 
 // isOfKnown reports whether a hop, the first of its episode, is of a known state. If not
-// the nearest is the verdict beside the state that explains most of it, and at least a half.
+// the nearest is the verdict beside the state that explains most of it, of those that the
+// service is in.
 func (a *Analyzer) isOfKnown(e *episode, v *verdict, c *hop.Closed) (nearest *verdict, known bool) {
-	least := v.Doubt / 2
+	least := v.Doubt
 	for _, s := range slices.Backward(a.states.list) {
 		if e.seen.known || !s.knownAt(c.Start) || len(s.hops) == 0 {
 			continue
@@ -249,11 +250,31 @@ func (a *Analyzer) isOfKnown(e *episode, v *verdict, c *hop.Closed) (nearest *ve
 			e.until = c.End
 			return nil, true
 		}
-		if beside.Doubt < least {
+		if beside.Doubt < least && a.isIn(s, e.normal, v) {
 			nearest, least = &beside, beside.Doubt
 		}
 	}
 	return nearest, false
+}
+
+// isIn reports whether the service is in a state: at least half of what that has beyond the
+// past, function by function, is there.
+func (a *Analyzer) isIn(s *state, n *normal, v *verdict) bool {
+	own := &baseline.Past{}
+	for _, c := range s.hops {
+		own.Add(n.views.Of(c, true))
+	}
+	all, there := 0.0, 0.0
+	for id := range int32(a.habit.index.Len()) { //nolint:gosec // bounded by MaxCells
+		if cell := a.habit.index.Cell(id); cell.Inclusive || cell.State == baseline.Refused {
+			continue
+		}
+		usual := n.past.Mean(id)
+		more := max(0, own.Mean(id)-usual)
+		all += more
+		there += min(more, max(0, v.Vector.Time(id)-usual))
+	}
+	return 2*there >= all
 }
 
 // goOnBeside has an episode be one beside a known state: it ends when the service is as in

@@ -120,3 +120,41 @@ func TestWhatComesBesideAKnownStateHasALifeOfItsOwn(t *testing.T) {
 		return s.told(onset, 15*time.Second, "spin")
 	})
 }
+
+// What a state explains in part is no reason to take the service to be in it.
+func TestAServiceIsInAStateIfMostOfThatIsThere(t *testing.T) {
+	overSeeds(t, seeds, func(s *server) error {
+		if err := s.expecting(alsoBusy(1, map[string]float64{"spin": 0.4, "grind": 0.1})); err != nil {
+			return err
+		}
+		s.run(30, steady(1))
+		onset := s.now
+		s.run(30, alsoBusy(1, map[string]float64{"grind": 0.5}))
+		if err := s.told(onset, 15*time.Second, "grind"); err != nil {
+			return err
+		}
+		if s.analyzer.episode.normal.beside != nil {
+			return errors.New("it is told as one beside the state")
+		}
+		return nil
+	})
+}
+
+// Only what an expected state was like is expected of a part of a hop, too.
+func TestWhatComesBesideAKnownStateIsToldAhead(t *testing.T) {
+	overSeeds(t, seeds, func(s *server) error {
+		if err := s.expecting(alsoBusy(1, map[string]float64{"spin": 0.3})); err != nil {
+			return err
+		}
+		s.looksAhead = true
+		s.run(30, alsoBusy(1, map[string]float64{"spin": 0.3}))
+		s.run(30, steady(1))
+		s.run(30, alsoBusy(1, map[string]float64{"spin": 0.3}))
+		if err := s.silent(); err != nil {
+			return err
+		}
+		onset := s.now
+		s.run(30, alsoBusy(1, map[string]float64{"spin": 0.3, "grind": 0.4}))
+		return s.told(onset, 15*time.Second, "grind")
+	})
+}
