@@ -373,8 +373,12 @@ func topOf(a *Anomaly) string {
 }
 
 func (a *Analyzer) caseOf(e *episode, v *verdict) attribute.Case {
+	means := attribute.MeansOf(v.past)
+	if v.beside != nil {
+		means.Raise(attribute.MeansOf(v.beside.past.past))
+	}
 	return attribute.Case{
 		Stacks: a.stacks, Classes: a.classes, Idle: v.idle, Fresh: v.fresh,
-		Hop: v.hop, Verdict: &v.Verdict, Past: attribute.MeansOf(v.past),
+		Hop: v.hop, Verdict: &v.Verdict, Past: means,
 	}
 }

@@ -158,3 +158,27 @@ func TestWhatComesBesideAKnownStateIsToldAhead(t *testing.T) {
 		return s.told(onset, 15*time.Second, "grind")
 	})
 }
+
+// What a service has done for long meanwhile is neither of the state nor told in it.
+func TestAKnownStateIsKnownBesideANewHabit(t *testing.T) {
+	overSeeds(t, seeds, func(s *server) error {
+		if err := s.expecting(alsoBusy(1, map[string]float64{"spin": 0.3})); err != nil {
+			return err
+		}
+		s.run(30, steady(1))
+		digest := alsoBusy(1, map[string]float64{"digest": 0.3})
+		s.run(int(forget/time.Second)+60, digest)
+		if last := s.found[len(s.found)-1]; last.Ending != EndLearned {
+			return fmt.Errorf("not learned: %+v", last)
+		}
+		s.run(60, digest)
+		s.found = nil
+		s.run(40, alsoBusy(1, map[string]float64{"digest": 0.3, "spin": 0.3}))
+		if err := s.silent(); err != nil {
+			return err
+		}
+		onset := s.now
+		s.run(30, alsoBusy(1, map[string]float64{"digest": 0.3, "spin": 0.3, "grind": 0.3}))
+		return s.told(onset, 20*time.Second, "grind")
+	})
+}
