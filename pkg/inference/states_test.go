@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 // alsoBusy is steady with other functions beside it, by their shares of a CPU.
@@ -159,20 +161,21 @@ func TestWhatComesBesideAKnownStateIsToldAhead(t *testing.T) {
 	})
 }
 
+// adoptStates has another analyzer go on, which knows the states and has no past.
+func (s *server) adoptStates() {
+	m := s.analyzer.Memory()
+	s.analyzer = NewAnalyzer(DefaultConfig(), "amd64")
+	s.analyzer.Adopt(m)
+}
+
 // What a service has done for long meanwhile is neither of the state nor told in it.
 func TestAKnownStateIsKnownBesideANewHabit(t *testing.T) {
 	overSeeds(t, seeds, func(s *server) error {
 		if err := s.expecting(alsoBusy(1, map[string]float64{"spin": 0.3})); err != nil {
 			return err
 		}
-		s.run(30, steady(1))
-		digest := alsoBusy(1, map[string]float64{"digest": 0.3})
-		s.run(int(forget/time.Second)+60, digest)
-		if last := s.found[len(s.found)-1]; last.Ending != EndLearned {
-			return fmt.Errorf("not learned: %+v", last)
-		}
-		s.run(60, digest)
-		s.found = nil
+		s.adoptStates()
+		s.run(60, alsoBusy(1, map[string]float64{"digest": 0.3}))
 		s.run(40, alsoBusy(1, map[string]float64{"digest": 0.3, "spin": 0.3}))
 		if err := s.silent(); err != nil {
 			return err
@@ -181,4 +184,60 @@ func TestAKnownStateIsKnownBesideANewHabit(t *testing.T) {
 		s.run(30, alsoBusy(1, map[string]float64{"digest": 0.3, "spin": 0.3, "grind": 0.3}))
 		return s.told(onset, 20*time.Second, "grind")
 	})
+}
+
+// Of a state of one hop nothing is known but what it cost at its load.
+func TestAStateOfOneHopCostsAsMuchWithoutLoad(t *testing.T) {
+	spin := map[string]float64{"spin": 0.3}
+	overSeeds(t, seeds, func(s *server) error {
+		s.run(60, steady(1))
+		for n := 0; len(s.found) == 0 && n < 4; n++ {
+			s.run(5, alsoBusy(1, spin))
+		}
+		if _, known := s.analyzer.Expect(func(string, string) bool { return true }); !known {
+			return errors.New("not known")
+		}
+		s.found = nil
+		s.run(30, steady(1))
+		s.run(40, alsoBusy(0.01, spin))
+		return s.silent()
+	})
+}
+
+// TestWhatTheMachineLacksIsHeldAgainstBoth: what it lacks in an expected state, or has lacked
+// for long when that comes, is not told.
+func TestWhatTheMachineLacksIsHeldAgainstBoth(t *testing.T) {
+	spin := alsoBusy(1, map[string]float64{"spin": 0.3})
+	quiet := surroundings{}
+	crowded := surroundings{
+		delay: 600 * time.Millisecond, readings: []threadtrace.Reading{{Measure: threadtrace.MeasureHostBusy, Value: 2e9}},
+		users: []threadtrace.User{{Of: threadtrace.MeasureHostBusy, Name: "backup", PID: 7, Value: 1e9}},
+	}
+	for _, tc := range []struct {
+		name          string
+		state, before surroundings
+	}{
+		{"in the state", crowded, quiet},
+		{"in the past", quiet, crowded},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			overSeeds(t, seeds, func(s *server) error {
+				in := func(m surroundings, l load) phase { return phase{load: l, extra: m.add} }
+				s.live(60, in(quiet, steady(1)))
+				s.live(60, in(tc.state, spin))
+				told := raised(s.found)
+				if len(told) == 0 {
+					return errors.New("not told")
+				}
+				if _, known := s.analyzer.Expect(func(_, id string) bool { return id == told[0].ID }); !known {
+					return errors.New("not known")
+				}
+				s.found = nil
+				s.adoptStates()
+				s.live(60, in(tc.before, steady(1)))
+				s.live(40, in(crowded, spin))
+				return s.silent()
+			})
+		})
+	}
 }
