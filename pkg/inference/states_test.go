@@ -161,6 +161,36 @@ func TestWhatComesBesideAKnownStateIsToldAhead(t *testing.T) {
 	})
 }
 
+// What is in doubt beside a state is no part of the past.
+func TestNothingIsLearnedBesideAKnownState(t *testing.T) {
+	state := map[string]float64{"spin": 0.3}
+	overSeeds(t, seeds, func(s *server) error {
+		if err := s.expecting(alsoBusy(1, state)); err != nil {
+			return err
+		}
+		beside := 0
+		for _, more := range []float64{0.04, 0.06, 0.08} {
+			s.run(20, alsoBusy(1, state))
+			for range 15 {
+				s.run(1, alsoBusy(1, map[string]float64{"spin": 0.3, "grind": more}))
+				if e := s.analyzer.episode; e != nil && e.normal.beside != nil && e.reported == 0 {
+					beside++
+				}
+			}
+		}
+		s.run(20, alsoBusy(1, state))
+		if beside == 0 {
+			return errors.New("none was in doubt beside it")
+		}
+		for _, c := range s.analyzer.habit.hops {
+			if c.CPUTotal > 0.25e9 {
+				return fmt.Errorf("a hop with %.2f CPUs was learned", c.CPUTotal/1e9)
+			}
+		}
+		return nil
+	})
+}
+
 // adoptStates has another analyzer go on, which knows the states and has no past.
 func (s *server) adoptStates() {
 	m := s.analyzer.Memory()
@@ -176,7 +206,7 @@ func TestAKnownStateIsKnownBesideANewHabit(t *testing.T) {
 		}
 		s.adoptStates()
 		s.run(60, alsoBusy(1, map[string]float64{"digest": 0.3}))
-		s.run(40, alsoBusy(1, map[string]float64{"digest": 0.3, "spin": 0.3}))
+		s.run(90, alsoBusy(1, map[string]float64{"digest": 0.3, "spin": 0.3}))
 		if err := s.silent(); err != nil {
 			return err
 		}
