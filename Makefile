@@ -17,6 +17,9 @@ PACKAGES ?= ./...
 # real servers and built collectors.
 NO_RACE := /pkg/inference|/testbed/(e2e|install|life|scenario)$$
 
+# Tested with nothing beside them: what times the kernel's events and those of real servers.
+ALONE := /(internal/capture|receiver/syscallreceiver)$$
+
 # Everything the collector is made of; a change in any of it builds it anew.
 SOURCES := builder-config.yaml go.mod go.sum $(shell find receiver processor exporter extension connector internal pkg cmd \
 	\( -path internal/tools -o -path internal/packaging \) -prune -o \( -name '*.go' -o -name '*.o' -o -path '*/report/assets/*' -o -path '*/report/templates/*' \) -not -name '*_test.go' -print 2>/dev/null)
@@ -34,14 +37,15 @@ demo: deps build ## Make a real redis slow and see PerfScope name the function (
 .PHONY: test
 test: deps-all build ## Run every test: units, races, fuzz seeds, real kernel, end to end (root)
 	@status=0; \
-	go list $(PACKAGES) | sed -E '\#$(NO_RACE)#d' | xargs -r go test -race -timeout 10m || status=1; \
+	go list $(PACKAGES) | sed -E '\#$(NO_RACE)|$(ALONE)#d' | xargs -r go test -race -timeout 10m || status=1; \
+	go list $(PACKAGES) | sed -nE '\#$(ALONE)#p' | xargs -r go test -race -p 1 -timeout 10m || status=1; \
 	go list $(PACKAGES) | sed -nE '\#$(NO_RACE)#p' | xargs -r go test -timeout 10m || status=1; \
 	go test -run '^TestHostile' ./internal/stack || status=1; \
 	CGO_ENABLED=0 go test -count=1 -run DropPrivileges ./receiver/syscallreceiver || status=1; \
 	(cd internal/packaging && go test ./...) || status=1; \
 	cd testbed; \
 	go list ./... | sed -E '\#$(NO_RACE)#d' | xargs -r go test -race -count=1 -timeout 10m || status=1; \
-	go list ./... | sed -nE '\#$(NO_RACE)#p' | xargs -r go test -p 2 -count=1 -timeout 20m || status=1; \
+	go list ./... | sed -nE '\#$(NO_RACE)#p' | xargs -r go test -p 1 -count=1 -timeout 20m || status=1; \
 	PERFSCOPE_CHAOS=1 go test -count=1 -timeout 10m ./chaos || status=1; \
 	exit $$status
 

@@ -10,8 +10,8 @@ import (
 // partial is a hop that was told before it was over: what there was before it, and what
 // it added.
 type partial struct {
-	before              []*hop.Closed
-	sum, refusals, lost float64
+	before []*hop.Closed
+	added  toll
 }
 
 // Ahead judges the hop that is still open once half of it is over by now (nanoseconds
@@ -106,11 +106,9 @@ func (a *Analyzer) withPartial(n *normal, v *verdict) *episode {
 	if a.episode != nil {
 		e = *a.episode
 	}
-	e.partial = &partial{sum: v.Score(), refusals: v.Refusal, lost: v.lost() / 1e9 * c.Seconds}
-	e.hops++
-	e.sum += e.partial.sum
-	e.refusals += e.partial.refusals
-	e.lost += e.partial.lost
+	e.partial = &partial{added: v.toll()}
+	e.elsewhere = v.elsewhere()
+	e.charge(e.partial.added, 1)
 	e.until = c.End
 	e.mergeAnew(append(e.pending[:len(e.pending):len(e.pending)], c))
 	return &e
@@ -132,10 +130,7 @@ func (e *episode) dropPartial() {
 	}
 	e.partial, e.wasPartial = nil, true
 	e.kept = e.kept[:len(e.kept)-1]
-	e.hops--
-	e.sum -= p.sum
-	e.refusals -= p.refusals
-	e.lost -= p.lost
+	e.charge(p.added, -1)
 	e.mergeAnew(p.before)
 }
 

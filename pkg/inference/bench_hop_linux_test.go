@@ -180,6 +180,37 @@ func BenchmarkHop(b *testing.B) {
 	b.ReportMetric(100*services*perHop/float64(cfg.Hop), "%core/256services")
 }
 
+// BenchmarkKeep has what is known of such a service made ready to be written, and encoded.
+func BenchmarkKeep(b *testing.B) {
+	cfg := DefaultConfig()
+	now := epoch
+	w := newWide(b)
+	a := NewAnalyzer(cfg, "amd64")
+	for range cfg.Window / cfg.Hop {
+		for range cfg.Hop / time.Second {
+			w.live(a, now)
+			now += second
+		}
+		a.Advance(now)
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	b.ReportAllocs()
+	size := 0
+	from := threadCPU(b)
+	for b.Loop() {
+		data, err := a.Memory().Encode()
+		if err != nil {
+			b.Fatal(err)
+		}
+		size = len(data)
+	}
+	perWrite := float64((threadCPU(b) - from).Nanoseconds()) / float64(b.N)
+	b.ReportMetric(perWrite/1e6, "cpu-ms/write")
+	b.ReportMetric(float64(size), "bytes")
+	b.ReportMetric(100*services*perWrite/float64(10*time.Minute), "%core/256services")
+}
+
 // heap is how much memory is in use, in bytes.
 func heap() uint64 {
 	var now runtime.MemStats

@@ -83,6 +83,35 @@ func (v *verdict) external(causes []cause.Cause) float64 {
 	return v.ofMachine() * min(1, ratio(external, all))
 }
 
+// elsewhere says whether what a hop lost was lost outside of the service.
+type elsewhere int
+
+const (
+	here        elsewhere = iota
+	besidesCode           // most was, and the code may have its part
+	notTheCode            // most was, and nothing of the code matters by itself
+)
+
+// elsewhere is told from what the machine is suspected of: to wait with an alarm takes
+// less than to excuse.
+func (v *verdict) elsewhere() elsewhere {
+	switch machine := v.ofMachine() > 0.5; {
+	case machine && v.codeEffect < 1 && v.leavesUnanswered():
+		return besidesCode
+	case machine && v.codeEffect < 1:
+		return notTheCode
+	case v.external(v.machine.Doubts) > 0.5:
+		return besidesCode
+	}
+	return here
+}
+
+// leastHops is how long it must last to be told. What others do to a machine is often over
+// in a moment: a neighbour's burst, a cron job, a backup, for which nobody gets up.
+func (e elsewhere) leastHops() int {
+	return [...]int{here: 1, besidesCode: 2, notTheCode: 4}[e]
+}
+
 // leavesUnanswered reports whether clients wait that nothing of the service works for.
 func (v *verdict) leavesUnanswered() bool {
 	return slices.ContainsFunc(v.machine.Causes, func(c cause.Cause) bool { return c.Kind == cause.Unanswered })

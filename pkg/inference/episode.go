@@ -34,11 +34,13 @@ type episode struct {
 	// when what was told last was a part of a hop.
 	partial    *partial
 	wasPartial bool
-	hops       int
-	// sum is that of the effects so far, refusals of those of refused calls.
-	sum, refusals float64
+	// toll is that of all hops, outside that of those in which nothing of the code mattered.
+	toll
+	outside toll
 	// housekeeping is set when most of it is what a runtime computes by itself.
 	housekeeping bool
+	// elsewhere says whether most of it is lost to the machine or a peer.
+	elsewhere elsewhere
 	// innocent is set when what was last told says nothing of what the code does now: it
 	// blames the machine and no function, or names what is not done any more.
 	innocent bool
@@ -48,15 +50,40 @@ type episode struct {
 	top      string
 	// chained is set once a chain of waits was told.
 	chained bool
-	// last is what was last said of it, until the end of what is abnormal, lost the
-	// time in excess in seconds.
+	// last is what was last said of it, until the end of what is abnormal.
 	last  Anomaly
 	until int64
-	lost  float64
 	// kept are some of its hops, for a state to be known by; seen says which one it is,
 	// if it was seen before.
 	kept []*hop.Closed
 	seen recognition
+}
+
+// toll is what hops come to: how many they are, the sum of their effects, that of those of
+// refused calls, and the time in excess in seconds.
+type toll struct {
+	hops                int
+	sum, refusals, lost float64
+}
+
+func (t *toll) add(o toll, times int) {
+	n := float64(times)
+	t.hops += times * o.hops
+	t.sum += n * o.sum
+	t.refusals += n * o.refusals
+	t.lost += n * o.lost
+}
+
+func (v *verdict) toll() toll {
+	return toll{1, v.Score(), v.Refusal, v.lost() / 1e9 * v.hop.Seconds}
+}
+
+// charge adds a hop, or takes it out again.
+func (e *episode) charge(t toll, times int) {
+	e.toll.add(t, times)
+	if e.elsewhere == notTheCode {
+		e.outside.add(t, times)
+	}
 }
 
 // Decided is the instant, at most now, up to which what was told will not change:
@@ -90,11 +117,9 @@ func (a *Analyzer) judgeEpisode(e *episode, c *hop.Closed) (Anomaly, bool) {
 		e.merged, e.later = nil, nil // what was told so far is of the machine: it says nothing of the code
 	}
 	e.merge(c)
-	e.hops++
-	e.sum += v.Score()
-	e.refusals += v.Refusal
+	e.elsewhere = v.elsewhere()
+	e.charge(v.toll(), 1)
 	e.until = c.End
-	e.lost += v.lost() / 1e9 * c.Seconds
 	if e.reported == 0 && !a.certain(e, &v) {
 		e.pending = append(e.pending, c)
 		if len(e.pending) >= patience {
@@ -143,6 +168,9 @@ func (a *Analyzer) tell(e *episode, v *verdict) Anomaly {
 // begin leaves out the hops in doubt before what is found now began: what they had is
 // another matter, and part of the habit.
 func (a *Analyzer) begin(e *episode, v *verdict) {
+	if e.elsewhere == notTheCode {
+		return // what functions show says nothing of when the machine began to lack something
+	}
 	since := v.Since()
 	n := 0
 	for n < len(e.pending) && e.pending[n].Start < since {
@@ -210,21 +238,21 @@ func (e *episode) report(a *Anomaly) {
 // certain reports whether an episode is to be told: it is real, it matters, it is not
 // over already, and it costs more than what healthy services do now and then.
 func (a *Analyzer) certain(e *episode, v *verdict) bool {
-	if v.Evidence < a.cfg.decision().Evidence || e.sum < lasting {
+	t := e.toll
+	if e.elsewhere != notTheCode {
+		t.add(e.outside, -1) // what was lost to others before says nothing of the code
+	}
+	if v.Evidence < a.cfg.decision().Evidence || t.sum < lasting {
 		return false
 	}
 	// A runtime computes by itself, too: a collection of garbage, a compilation.
-	if e.housekeeping = a.keepsHouse(e.normal, v); e.housekeeping && e.hops < 2 && a.cfg.follows(RuleHousekeeping) {
+	if e.housekeeping = a.keepsHouse(e.normal, v); e.housekeeping && t.hops < 2 && a.cfg.follows(RuleHousekeeping) {
 		return false
 	}
-	if e.hops < 2 && a.cfg.follows(RuleGoneAgain) && !a.goesOn(v) {
+	if t.hops < 2 && a.cfg.follows(RuleGoneAgain) && !a.goesOn(v) {
 		return false
 	}
-	// What others do to a machine, and a pause of the whole program, is often over in a moment.
-	if e.hops < 2 && (v.external(v.machine.Doubts) > 0.5 || v.ofMachine() > 0.5 && v.codeEffect < 1) {
-		return false
-	}
-	return e.refusals >= lasting || e.lost >= a.rareCost()
+	return t.hops >= e.elsewhere.leastHops() && (t.refusals >= lasting || t.lost >= a.rareCost())
 }
 
 // rareCost is what an episode must cost, in seconds, to be told.
@@ -338,12 +366,15 @@ func (a *Analyzer) settle(e *episode, c *hop.Closed) (Anomaly, bool) {
 
 // giveUp ends an episode; what was not told is learned, and so is what it cost.
 func (a *Analyzer) giveUp(e *episode) {
-	single := e.housekeeping && e.hops < 2
+	single := e.housekeeping && e.hops < 2 || e.elsewhere == notTheCode
 	if !single && a.cfg.follows(RuleOwnExcursions) {
 		a.excursions.Add(e.lost, a.excursions.Rare(a.cfg.FalseAlarms))
 	}
-	for _, h := range e.pending {
-		a.remember(h)
+	// A hop in which others had the machine says nothing of what the service is like.
+	if e.outside.hops < e.hops || e.hops >= patience {
+		for _, h := range e.pending {
+			a.remember(h)
+		}
 	}
 	a.episode = nil
 	a.detector.Reset()

@@ -311,8 +311,8 @@ func TestAMachineThatIsAsEverCausesNothing(t *testing.T) {
 	})
 }
 
-// TestAPeerIsSlowWhileClientsWait: it may speak when it likes, and may take longer for a
-// hop. When clients wait for the service meanwhile, for longer, it is slow.
+// TestAPeerIsSlowWhileClientsWait: it may speak when it likes, and may take longer for two
+// hops. When clients wait for the service meanwhile, for longer, it is slow.
 func TestAPeerIsSlowWhileClientsWait(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
@@ -322,7 +322,7 @@ func TestAPeerIsSlowWhileClientsWait(t *testing.T) {
 	}{
 		{"nobody waits", 0, 60, false},
 		{"clients wait", 3e9, 60, true},
-		{"they do for a hop", 3e9, 5, false},
+		{"they do for two hops", 3e9, 10, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			overSeeds(t, seeds, func(s *server) error {
@@ -336,6 +336,50 @@ func TestAPeerIsSlowWhileClientsWait(t *testing.T) {
 				s.live(20, phase{load: steady(1), extra: quiet.add})
 				if told := len(s.found) > 0; told != tc.told {
 					return fmt.Errorf("told is %v: %+v", told, s.found)
+				}
+				return nil
+			})
+		})
+	}
+}
+
+// TestOthersAreBusyForAWhile: what others do to the machine is told when it lasts, from its
+// begin on. What is over before says nothing of what the service is like, nor of what its own
+// excursions cost.
+func TestOthersAreBusyForAWhile(t *testing.T) {
+	busy := surroundings{
+		delay: 800 * time.Millisecond, readings: []threadtrace.Reading{{Measure: threadtrace.MeasureHostBusy, Value: 2e9}},
+		users: []threadtrace.User{{Of: threadtrace.MeasureHostBusy, Name: "backup", PID: 7, Value: 1e9}},
+	}
+	for _, tc := range []struct {
+		name    string
+		seconds []int // of each time, half a minute apart
+		told    bool
+	}{
+		{"for a hop", []int{6}, false},
+		{"for two hops and a half", []int{13}, false},
+		{"for half a minute", []int{30}, true},
+		{"for a moment, and for half a minute", []int{13, 30}, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			overSeeds(t, seeds, func(s *server) error {
+				var quiet surroundings
+				s.live(75, phase{load: steady(1), extra: quiet.add})
+				before := s.analyzer.rareCost()
+				var begun int64
+				for _, n := range tc.seconds {
+					begun = s.now
+					s.live(n, phase{load: steady(0.5), extra: busy.add})
+					s.live(30, phase{load: steady(1), extra: quiet.add})
+				}
+				if told := len(s.found) > 0; told != tc.told {
+					return fmt.Errorf("told is %v: %+v", told, s.found)
+				}
+				if tc.told && (s.found[0].Onset < begun-int64(s.analyzer.cfg.Hop) || s.found[0].Onset > begun+int64(s.analyzer.cfg.Hop)) {
+					return fmt.Errorf("its onset is %d s after it", (s.found[0].Onset-begun)/second)
+				}
+				if after := s.analyzer.rareCost(); after > before {
+					return fmt.Errorf("an excursion must cost %.3f s now, %.3f s before", after, before)
 				}
 				return nil
 			})

@@ -270,8 +270,8 @@ func (a *Analyzer) prove(c *hop.Closed) {
 // reopen goes on with an anomaly that was told and not over.
 func (a *Analyzer) reopen(o *memory.Open) {
 	a.episode = &episode{
-		id: o.ID, instance: o.Instance, onset: o.Onset, normal: a.newNormal(settled(a.habit.hops)), top: o.Top, until: o.Until, reported: o.Reported, lost: o.Lost,
-		sum: lasting,
+		id: o.ID, instance: o.Instance, onset: o.Onset, normal: a.newNormal(settled(a.habit.hops)), top: o.Top, until: o.Until, reported: o.Reported,
+		toll: toll{sum: lasting, lost: o.Lost},
 		last: Anomaly{
 			ID: o.ID, Onset: o.Onset, Start: o.Onset, End: o.Until, Kind: KindPopulationShift, Lost: o.Lost, State: StateUpdated,
 		},

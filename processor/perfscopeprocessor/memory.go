@@ -3,6 +3,7 @@ package perfscopeprocessor
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
 	"path/filepath"
 	"slices"
 	"time"
@@ -19,9 +20,11 @@ import (
 )
 
 const (
-	// keepEvery is how often, in the records' time, what is known of a service is
-	// written; and at once when an anomaly is raised or over, and at the end.
-	keepEvery = time.Minute
+	// keepYoung and keepEvery are how often, in the records' time, what is known of a
+	// service is written, until its past is whole and from then on; and at once when an
+	// anomaly is raised or over, and at the end. To write it takes as much CPU time as to
+	// judge a minute of it.
+	keepYoung, keepEvery = time.Minute, 10 * time.Minute
 	// lookEvery is how often the file of expected anomalies is looked at.
 	lookEvery = 5 * time.Second
 	// maxExpected bounds the anomalies that were expected and are of no service that is
@@ -48,6 +51,8 @@ type lasting struct {
 	// began is when its first process started, kept when it was last written;
 	// nanoseconds since the epoch, in the records' time.
 	began, kept int64
+	// turn is its place within keepEvery, in nanoseconds.
+	turn int64
 	// before is the build that it is compared with, release what that came to.
 	before  memories.Of
 	release *inference.Release
@@ -123,7 +128,7 @@ func (e *engine) useMemory(ctx context.Context, host component.Host, of componen
 
 // recall has a service go on from what is known of it.
 func (e *engine) recall(s *service, f *flush) {
-	s.lasting = lasting{of: familyOf(s.name, f.identity.Namespace, f.resource), began: createdAt(f.resource)}
+	s.lasting = lasting{of: familyOf(s.name, f.identity.Namespace, f.resource), began: createdAt(f.resource), turn: turnOf(s.key)}
 	a, ok := s.analyzer.(remembering)
 	if !ok {
 		return
@@ -181,15 +186,32 @@ func (s *service) follow(f *flush) {
 	}
 }
 
-// keepDue keeps what is known of a service if it is time.
+// keepDue keeps what is known of a service if it is time. Each service has a turn of its
+// own, so that many do not take the CPU at once.
 func (e *engine) keepDue(s *service, at int64) {
-	if s.lasting.kept == 0 {
-		s.lasting.kept = at - int64(keepEvery)/2
+	a, ok := s.analyzer.(remembering)
+	if !ok {
+		return
 	}
-	if s.lasting.dirty || at-s.lasting.kept >= int64(keepEvery) {
+	if s.lasting.kept == 0 {
+		s.lasting.kept = at
+	}
+	every := int64(keepEvery)
+	if a.Learned() < int(e.cfg.Window/e.cfg.Hop) {
+		every = int64(keepYoung)
+	}
+	turn := func(at int64) int64 { return (at + s.lasting.turn) / every }
+	if s.lasting.dirty || turn(at) > turn(s.lasting.kept) {
 		e.keep(s)
 		s.lasting.kept = at
 	}
+}
+
+// turnOf spreads services evenly over keepEvery.
+func turnOf(key string) int64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(key))                 // it gives no error
+	return int64(h.Sum64() % uint64(keepEvery)) //nolint:gosec // below keepEvery
 }
 
 // keep has what is known of a service written. Of several instances of one build in one

@@ -2,6 +2,7 @@ package perfscopeprocessor
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -92,6 +93,50 @@ func (r *recalling) Expect(which func(instance, id string) bool) (over *inferenc
 	r.expected = append(r.expected, "2a")
 	a := anomalyAt(epoch+50*sec).Clear(epoch+55*sec, epoch+60*sec, inference.EndExpected)
 	return &a, true
+}
+
+// counting has learned a number of hops and counts how often its memory is asked for.
+type counting struct {
+	recalling
+	learned int
+	asked   []int64
+	now     int64
+}
+
+func (c *counting) Learned() int { return c.learned }
+
+func (c *counting) Memory() *inference.Memory {
+	c.asked = append(c.asked, c.now)
+	return nil
+}
+
+// TestMemoryIsWrittenInTurns: often while the past grows, seldom from then on, and not of
+// all services at once.
+func TestMemoryIsWrittenInTurns(t *testing.T) {
+	cfg := createDefaultConfig().(*Config)
+	e := &engine{cfg: cfg}
+	live := func(key string, learned int, dirtyAt int64) []int64 {
+		c := &counting{learned: learned}
+		s := &service{key: key, analyzer: c, lasting: lasting{turn: turnOf(key)}}
+		for c.now = epoch; c.now < epoch+3600*sec; c.now += 5 * sec {
+			s.lasting.dirty = c.now == dirtyAt
+			e.keepDue(s, c.now)
+		}
+		return c.asked
+	}
+	whole := int(cfg.Window / cfg.Hop)
+	assert.InDelta(t, 60, len(live("a", whole-1, 0)), 1, "once a minute")
+	assert.InDelta(t, 6, len(live("a", whole, 0)), 1, "every ten minutes")
+	assert.Contains(t, live("a", whole, epoch+25*sec), epoch+25*sec, "at once")
+	at := map[int64]int{}
+	for i := range 120 {
+		for _, moment := range live(fmt.Sprint("service ", i), whole, 0) {
+			at[moment]++
+		}
+	}
+	for moment, n := range at {
+		assert.LessOrEqual(t, n, 10, "%d services at %d s", n, (moment-epoch)/sec)
+	}
 }
 
 // minute has a processor watch a service for a minute, with an anomaly in its last hop.

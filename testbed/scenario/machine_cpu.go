@@ -39,10 +39,11 @@ func inGroup(w Workload, err error, name string, controllers ...string) (Workloa
 	return w, g, nil
 }
 
-// external is a scenario without a function to blame.
+// external is a scenario without a function to blame, which is told once it lasts.
 func external(name, title, srv string, lang Language, normal, fault string, start func(ctx context.Context) (Workload, error)) Scenario {
 	return Scenario{
 		Name: name, Title: title, Server: srv, Language: lang, Source: Debian, Split: Report, Normal: normal, Fault: fault, Start: start,
+		Observe: 40 * time.Second,
 	}
 }
 
