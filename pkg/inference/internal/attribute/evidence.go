@@ -215,10 +215,9 @@ func (c *Case) callMore(times []Time) (growth []float64, grown map[int32]float64
 			continue
 		}
 		// One standard error is enough, since what the library does shows that
-		// somebody calls it, but more than two samples: of interpreted code the stack is
-		// read in two moments, between which another function may have begun.
+		// somebody calls it.
 		expected := load * t.Past
-		if by := t.Now - expected; by > math.Sqrt(expected*c.Hop.SamplePeriod)+2*c.Hop.SamplePeriod {
+		if by := t.Now - expected; by > math.Sqrt(expected*c.Hop.SamplePeriod)+c.Hop.SamplePeriod {
 			growth[i] = by
 			grown[s.Library] += by
 		}

@@ -285,28 +285,6 @@ func TestCallsOfALibraryAreItsCallers(t *testing.T) {
 	}
 }
 
-// A sample of a function in a library says nothing of who has it compute in other threads.
-func TestASampleInALibraryIsNoCallerOfAllThatItDoes(t *testing.T) {
-	s := newService(t)
-	inLibrary := func(callers ...string) uint32 {
-		st := &threadtrace.Stack{Frames: []threadtrace.Frame{{Function: "tcp_dial", Module: "socket.so", Origin: threadtrace.OriginLibrary}}}
-		for _, f := range callers {
-			st.Frames = append(st.Frames, threadtrace.Frame{Function: f, Module: "server"})
-		}
-		return s.stacks.Intern(st)
-	}
-	c := s.judge(s.hop(func(c *hop.Closed) {
-		c.CPU[inLibrary()] = 100e6
-		c.CPU[inLibrary("list", "handle")] = 1.4 * c.SamplePeriod
-		c.CPU[s.id("locate handle loop main")] = 200e6
-	}))
-	for _, r := range Rank(s.stacks, c.Evidence(), Scale{}, 10) {
-		if r.Function == "list" && r.Score > 0.05 {
-			t.Errorf("%+v", r)
-		}
-	}
-}
-
 func TestAWaitWhoseStackWasCutShortIsThatOfTheWholeOne(t *testing.T) {
 	s := newService(t)
 	at := func(frames ...threadtrace.Frame) hop.Place {
