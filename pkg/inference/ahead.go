@@ -44,7 +44,7 @@ func (a *Analyzer) Ahead(now int64) (Anomaly, bool) {
 		return Anomaly{}, false
 	}
 	trial := a.withPartial(n, &v)
-	if trial.hops == 1 && a.remindsOfKnown(trial, c) || !a.certain(trial, &v) {
+	if trial.hops == 1 && a.remindsOfKnown(trial, &v, c) || !a.certain(trial, &v) {
 		return Anomaly{}, false
 	}
 	a.episode = trial
@@ -136,12 +136,11 @@ func (e *episode) dropPartial() {
 
 // remindsOfKnown reports whether a part of a hop may be what the service is known to do now
 // and then. A part differs from the whole, so that it is for the whole hop to say.
-func (a *Analyzer) remindsOfKnown(e *episode, c *hop.Closed) bool {
+func (a *Analyzer) remindsOfKnown(e *episode, v *verdict, c *hop.Closed) bool {
 	for _, s := range a.states.list {
 		if s.knownAt(c.Start) && len(s.hops) > 0 {
 			return true
 		}
 	}
-	t := a.tryOutline(e, c)
-	return t != nil && a.explains(t, c)
+	return a.tryOutline(e, v, c) != nil
 }

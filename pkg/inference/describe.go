@@ -20,7 +20,7 @@ import (
 func (a *Analyzer) describe(e *episode, v *verdict) Anomaly {
 	found := Anomaly{
 		ID: e.id, Onset: e.onset, Start: v.hop.Start, End: v.hop.End, Kind: KindPopulationShift,
-		Score: Round(v.Score()), Confidence: Round(v.Evidence), Units: a.spans(e.normal, v),
+		Score: Round(v.Score()), Confidence: Round(v.Evidence), Units: a.spans(v),
 	}
 	whole := a.compare(e.normal, e.merged)
 	c := a.caseOf(e, &whole)
@@ -37,7 +37,7 @@ func (a *Analyzer) describe(e *episode, v *verdict) Anomaly {
 	}
 	times = a.alongChain(times, chained, whole.Load.Waits)
 	found.Suspects = attribute.Rank(a.stacks, times, attribute.Scale{
-		Grain: e.merged.SamplePeriod, Hops: float64(e.normal.past.Len()), Load: whole.Load.Work * whole.Load.Slow, Waiters: waiters(most),
+		Grain: e.merged.SamplePeriod, Hops: float64(whole.past.Len()), Load: whole.Load.Work * whole.Load.Slow, Waiters: waiters(most),
 	}, a.cfg.MaxSuspects)
 	if chained == nil {
 		chained = a.chainTo(waits, found.Suspects)
@@ -129,8 +129,8 @@ func (a *Analyzer) refused(v *verdict) (doing explain.Doing, call explain.Call, 
 }
 
 // spans are the stretches of threads with time in excess, one per thread.
-func (a *Analyzer) spans(n *normal, v *verdict) []Span {
-	from, to := a.within(n, v)
+func (a *Analyzer) spans(v *verdict) []Span {
+	from, to := a.within(v)
 	hot := a.hot(v)
 	byThread := map[int32]Span{}
 	widen := func(id int32, start, end int64) {

@@ -108,7 +108,7 @@ func (a *Analyzer) judgeEpisode(e *episode, c *hop.Closed) (Anomaly, bool) {
 		return a.settle(e, c)
 	}
 	e.quiet = 0
-	if a.isKnown(e, c) {
+	if v.beside == nil && a.isKnown(e, &v, c) {
 		return Anomaly{}, false
 	}
 	e.dropPartial()
@@ -150,7 +150,7 @@ func (a *Analyzer) judgeEpisode(e *episode, c *hop.Closed) (Anomaly, bool) {
 func (a *Analyzer) tell(e *episode, v *verdict) Anomaly {
 	found := a.describe(e, v)
 	if e.reported == 0 {
-		a.findState(e, v.hop)
+		a.findState(e, v)
 	}
 	pending := e.pending
 	e.pending = nil
@@ -158,7 +158,7 @@ func (a *Analyzer) tell(e *episode, v *verdict) Anomaly {
 	for i := len(pending) - 1; i >= 0; i-- {
 		before := a.compare(e.normal, pending[i])
 		found.Start = pending[i].Start
-		found.Units = append(a.spans(e.normal, &before), found.Units...)
+		found.Units = append(a.spans(&before), found.Units...)
 	}
 	e.report(&found)
 	a.recent.abnormal(e.onset)
@@ -174,7 +174,9 @@ func (a *Analyzer) begin(e *episode, v *verdict) {
 	since := v.Since()
 	n := 0
 	for n < len(e.pending) && e.pending[n].Start < since {
-		a.habit.remember(e.pending[n])
+		if e.normal.beside == nil {
+			a.habit.remember(e.pending[n])
+		}
 		n++
 	}
 	if n == 0 {
@@ -204,7 +206,7 @@ func (a *Analyzer) last(e *episode, v *verdict) (found Anomaly, ok bool) {
 	if e.reported == 0 || e.quiet > 0 {
 		return found, false
 	}
-	_, to := a.within(e.normal, v)
+	_, to := a.within(v)
 	if to == v.hop.End {
 		return found, false
 	}
@@ -354,7 +356,9 @@ func (a *Analyzer) settle(e *episode, c *hop.Closed) (Anomaly, bool) {
 	}
 	// What did not cost enough to be told is part of the habit.
 	a.giveUp(e)
-	a.remember(c)
+	if e.normal.beside == nil { // else it may be of the state
+		a.remember(c)
+	}
 	a.states.end(e)
 	if e.reported == 0 {
 		return Anomaly{}, false
@@ -370,8 +374,9 @@ func (a *Analyzer) giveUp(e *episode) {
 	if !single && a.cfg.follows(RuleOwnExcursions) {
 		a.excursions.Add(e.lost, a.excursions.Rare(a.cfg.FalseAlarms))
 	}
-	// A hop in which others had the machine says nothing of what the service is like.
-	if e.outside.hops < e.hops || e.hops >= patience {
+	// A hop in which others had the machine says nothing of what the service is like, nor
+	// does one in doubt beside a state.
+	if e.normal.beside == nil && (e.outside.hops < e.hops || e.hops >= patience) {
 		for _, h := range e.pending {
 			a.remember(h)
 		}
@@ -398,8 +403,12 @@ func topOf(a *Anomaly) string {
 }
 
 func (a *Analyzer) caseOf(e *episode, v *verdict) attribute.Case {
+	means := attribute.MeansOf(v.past)
+	if v.beside != nil {
+		means.Raise(attribute.MeansOf(v.beside.past.past))
+	}
 	return attribute.Case{
 		Stacks: a.stacks, Classes: a.classes, Idle: v.idle, Fresh: v.fresh,
-		Hop: v.hop, Verdict: &v.Verdict, Past: attribute.MeansOf(e.normal.past),
+		Hop: v.hop, Verdict: &v.Verdict, Past: means,
 	}
 }

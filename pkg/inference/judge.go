@@ -48,7 +48,7 @@ func (a *Analyzer) judge(c *hop.Closed) (Anomaly, bool) {
 
 // note keeps the figures of the hop for Stats.
 func (a *Analyzer) note(v *verdict) {
-	a.stats.Score, a.stats.Evidence, a.stats.Load, a.stats.Active = v.Score(), v.Evidence, v.Load.Work, v.Active/1e9
+	a.stats.Score, a.stats.Evidence, a.stats.Load, a.stats.Active = v.Score(), v.Evidence, v.byPast().Load.Work, v.Active/1e9
 	a.recent.judged(v)
 }
 
@@ -58,8 +58,11 @@ type normal struct {
 	idling *baseline.Idling
 	views  baseline.Views
 	// interpreted is set when most of what the service computes is in a runtime,
-	// combined when some hops of the past count several times.
-	interpreted, combined bool
+	// combined when some hops of the past count several times, ofState when it is what the
+	// service is like in a state, which costs what it does at any load.
+	interpreted, combined, ofState bool
+	// beside is the known state that the service is in, if it is in one.
+	beside *trial
 	// resting, syncs and active are made when they are asked for.
 	resting map[int32]int32
 	syncs   map[*hop.Closed]float64
@@ -193,6 +196,9 @@ func settled(hops []*hop.Closed) []*hop.Closed {
 type verdict struct {
 	detect.Verdict
 	hop *hop.Closed
+	// past is what the hop is nearest to, beside what a verdict beside a state is made of.
+	past   *baseline.Past
+	beside *comparison
 	// machine is what the machine has to do with it, outside the time lost that way
 	// which the code's figures do not have, usual the activity of the past; in
 	// nanoseconds per second.
@@ -214,11 +220,19 @@ type verdict struct {
 func (a *Analyzer) compare(n *normal, c *hop.Closed) verdict {
 	v := a.compareCode(n, c)
 	a.weighMachine(n, &v)
+	if n.beside != nil {
+		v = a.compareState(n.beside, &v, c)
+	}
 	return v
 }
 
 // commit takes the tests of a verdict as those of the hops so far.
 func (a *Analyzer) commit(v *verdict) {
+	if b := v.beside; b != nil {
+		a.commit(&b.past)
+		b.commit()
+		return
+	}
 	a.detector.Commit(&v.Verdict)
 	a.machine.Commit(&v.machine)
 }
@@ -237,13 +251,23 @@ func (a *Analyzer) compareCode(n *normal, c *hop.Closed) verdict {
 	return v
 }
 
+// load is that of a hop. A state may cost with less work what it did with more: a backup
+// does not know of requests.
+func (n *normal) load(v *baseline.Vector, index *baseline.Index) baseline.Load {
+	load := n.past.Load(v, index)
+	if n.ofState {
+		load.Work, load.Waits, load.Busy = max(1, load.Work), max(1, load.Waits), false
+	}
+	return load
+}
+
 func (a *Analyzer) compareThreads(n *normal, c *hop.Closed, fresh, slower bool) verdict {
 	views := n.views
 	of := c
 	c = n.asRestedBefore(n.asSeenBefore(c), a.habit.may.At)
 	v := verdict{hop: c, fresh: fresh, idle: views.Idle, plain: c == of && len(c.Fresh)+len(c.FreshCPU) == 0}
 	vector := views.Of(c, fresh)
-	load := n.past.Load(vector, a.habit.index)
+	load := n.load(vector, a.habit.index)
 	if load.Work < baseline.LessWork {
 		views.Idle = n.idling.Unasked(c)
 		v.idle, v.plain = views.Idle, false

@@ -62,7 +62,7 @@ func usualActivity(p *baseline.Past, index *baseline.Index) (sum float64) {
 
 // weighMachine adds to a verdict what the machine has to do with it.
 func (a *Analyzer) weighMachine(n *normal, v *verdict) {
-	v.codeEffect = v.Effect
+	v.codeEffect, v.past = v.Effect, n.past
 	if v.hop.Machine.Seconds == 0 {
 		return
 	}
@@ -79,6 +79,11 @@ func (a *Analyzer) weighMachine(n *normal, v *verdict) {
 		Sent: func() float64 { return a.sent(past, v) }, Syncs: func(h *hop.Closed) float64 { return a.syncTime(n, h, v.hop) },
 		Told: v.Effect >= 1,
 	})
+	a.addMachine(v)
+}
+
+// addMachine adds what is lost for want of the machine to what the code has in excess.
+func (a *Analyzer) addMachine(v *verdict) {
 	v.outside = cause.Outside(v.machine.Causes)
 	effect := func(causes []cause.Cause) float64 {
 		outside := cause.Outside(causes)

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/perfscope/perfscope/internal/frames"
-	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
 	"github.com/perfscope/perfscope/pkg/inference/internal/detect"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 	"github.com/perfscope/perfscope/pkg/inference/internal/memory"
@@ -297,40 +296,4 @@ func (a *Analyzer) remember(c *hop.Closed) {
 	}
 	a.outline.note(c, a.habit.may.At)
 	a.habit.remember(c)
-}
-
-// combined is the past with some hops more, often enough for what they reach to count as
-// usual (see baseline.Past.Reached). What they have beyond the past counts as larger by the
-// fraction further.
-func (a *Analyzer) combined(hops, more []*hop.Closed, idling *baseline.Idling, n *normal, further float64) *normal {
-	const recent = 24
-	out := &normal{interpreted: n.interpreted, idling: idling, views: n.views, combined: true}
-	list := slices.Clone(last(hops, recent))
-	beside := len(list)
-	for added := 0; added < 4 || 10*added < len(list); {
-		list = append(list, more...)
-		added += len(more)
-	}
-	vectors := make([]*baseline.Vector, 0, len(list))
-	of := map[*hop.Closed]*baseline.Vector{}
-	for _, c := range list {
-		v := of[c]
-		if v == nil {
-			v = out.views.Of(c, true)
-			of[c] = v
-		}
-		vectors = append(vectors, v)
-	}
-	if further > 0 {
-		past := baseline.NewPast(vectors[:beside])
-		for i, v := range vectors[beside:] {
-			vectors[beside+i] = v.Further(past, further)
-		}
-	}
-	out.past = baseline.NewPast(vectors)
-	for _, v := range vectors {
-		v.Load = out.past.Work(v, a.habit.index)
-	}
-	out.past.Reload()
-	return out
 }

@@ -287,7 +287,7 @@ func TestWhatIsExpectedAtOnceMayGrow(t *testing.T) {
 			return errors.New("not known")
 		}
 		s.found = nil
-		s.run(30, spins(0.24))
+		s.run(60, spins(0.3))
 		return s.silent()
 	})
 }

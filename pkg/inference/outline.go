@@ -211,25 +211,25 @@ func sketchOf(c *hop.Closed) *hop.Closed {
 	return &kept
 }
 
-// tryOutline returns the trial of what the service did at such times, nil when nothing is
-// known of them.
-func (a *Analyzer) tryOutline(e *episode, c *hop.Closed) *trial {
+// tryOutline returns the trial of a hop of the weeks that explains one, nil when none does.
+func (a *Analyzer) tryOutline(e *episode, v *verdict, c *hop.Closed) *trial {
 	a.readOutline()
-	past := e.normal.hops()
-	if hops := a.outline.alike(c, past); len(hops) > 0 {
-		return a.newTrial(e, past, hops, 0)
+	for _, h := range slices.Backward(a.outline.alike(c, e.normal.hops())) {
+		if t := a.newTrial(e.normal, []*hop.Closed{h}); a.explains(t, v, c) {
+			return t
+		}
 	}
 	return nil
 }
 
 // isOfItsWeeks reports whether an abnormal hop is what the service did at such times
 // before. After a while of that it is learned: the service is as it is then.
-func (a *Analyzer) isOfItsWeeks(e *episode, c *hop.Closed) bool {
+func (a *Analyzer) isOfItsWeeks(e *episode, v *verdict, c *hop.Closed) bool {
 	r := &e.seen
-	if r.trial == nil || hourOf(c.Start) != r.hour {
-		r.trial, r.hour = a.tryOutline(e, c), hourOf(c.Start)
+	if r.trial == nil || hourOf(c.Start) != r.hour || !a.explains(r.trial, v, c) {
+		r.trial, r.hour = a.tryOutline(e, v, c), hourOf(c.Start)
 	}
-	r.known = r.trial != nil && a.explains(r.trial, c)
+	r.known = r.trial != nil
 	if !r.known {
 		return false
 	}

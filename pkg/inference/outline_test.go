@@ -204,3 +204,24 @@ func TestAnOutlineIsReadWhenItIsNeeded(t *testing.T) {
 		t.Errorf("%d hours of what is damaged", got)
 	}
 }
+
+// Of the hours around it only one has the import.
+func TestWhatIsDoneInOneHourOfTheNightIsKnown(t *testing.T) {
+	overSeeds(t, seeds, func(s *server) error {
+		s.goTo(time.Sunday, 2)
+		s.run(100, importing()) // it is all that is known
+		s.run(window+60, steady(1))
+		for _, day := range []time.Weekday{time.Monday, time.Tuesday, time.Wednesday} {
+			for hour := 1; hour <= 3; hour++ {
+				s.goTo(day, hour)
+				s.run(30, steady(1))
+				s.now -= 24 * int64(time.Hour)
+			}
+			s.now += 24 * int64(time.Hour)
+		}
+		s.goTo(time.Sunday, 2)
+		s.run(window+60, steady(1))
+		s.run(160, importing())
+		return s.silent()
+	})
+}

@@ -57,9 +57,9 @@ func (r *recent) begin(c *hop.Closed) {
 // judged adds what the comparison with the past says.
 func (r *recent) judged(v *verdict) {
 	f := &r.now
-	f.Judged, f.Score, f.Confidence, f.Load = true, Round(v.Score()), Round(v.Evidence), v.Load.Work
+	f.Judged, f.Score, f.Confidence, f.Load = true, Round(v.Score()), Round(v.Evidence), v.byPast().Load.Work
 	f.Waiting, f.Excess = max(0, v.Active-v.CPU)/1e9, (v.CPUExcess+v.WaitExcess)/1e9
-	f.cpuLoad, f.waitLoad = loads(&v.Verdict)
+	f.cpuLoad, f.waitLoad = loads(&v.byPast().Verdict)
 }
 
 func loads(v *detect.Verdict) (cpu, wait float64) { return v.Load.Work * v.Load.Slow, v.Load.Waits }
@@ -103,7 +103,7 @@ func (a *Analyzer) keepEpisode(e *episode, over Anomaly) {
 	whole := a.compare(e.normal, e.merged)
 	cpu, wait := loads(&whole.Verdict)
 	p := profiler{stacks: a.stacks.Frozen(), arch: a.arch, idle: e.normal.idling.At, may: a.habit.may}
-	kept := p.profile([]*hop.Closed{e.merged}, e.normal.past, cpu, wait)
+	kept := p.profile([]*hop.Closed{e.merged}, whole.past, cpu, wait)
 	kept.keep(maxSamples)
 	a.recent.episodes = append(last(a.recent.episodes, maxEpisodes-1), Episode{Anomaly: over, Profile: kept})
 }

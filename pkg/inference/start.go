@@ -106,9 +106,35 @@ func (a *Analyzer) normalAtStart(c *hop.Closed) *normal {
 	if len(alike) == 0 {
 		return a.normalOf(c, a.start.own)
 	}
-	hops := settled(a.habit.hops)
-	n := &normal{interpreted: a.interprets(hops)}
-	idling := baseline.NewIdling(append(slices.Clone(hops), alike...), a.habit.may, n.interpreted)
-	n.idling, n.views = idling, a.views(idling)
-	return a.combined(hops, alike, idling, n, 0)
+	return a.combined(settled(a.habit.hops), alike)
+}
+
+// combined is the past with some hops more, often enough for what they reach to count as
+// usual (see baseline.Past.Reached).
+func (a *Analyzer) combined(hops, more []*hop.Closed) *normal {
+	const recent = 24
+	out := &normal{interpreted: a.interprets(hops), combined: true}
+	out.idling = baseline.NewIdling(append(slices.Clone(hops), more...), a.habit.may, out.interpreted)
+	out.views = a.views(out.idling)
+	list := slices.Clone(last(hops, recent))
+	for added := 0; added < 4 || 10*added < len(list); {
+		list = append(list, more...)
+		added += len(more)
+	}
+	vectors := make([]*baseline.Vector, 0, len(list))
+	of := map[*hop.Closed]*baseline.Vector{}
+	for _, c := range list {
+		v := of[c]
+		if v == nil {
+			v = out.views.Of(c, true)
+			of[c] = v
+		}
+		vectors = append(vectors, v)
+	}
+	out.past = baseline.NewPast(vectors)
+	for _, v := range vectors {
+		v.Load = out.past.Work(v, a.habit.index)
+	}
+	out.past.Reload()
+	return out
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
 	"github.com/perfscope/perfscope/pkg/inference/internal/cause"
 	"github.com/perfscope/perfscope/pkg/inference/internal/detect"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
@@ -103,8 +104,10 @@ type recognition struct {
 	// does not explain, are two.
 	known  bool
 	unlike int
+	// left is the start of the first of these hops.
+	left int64
 	// hour is the hour since the Unix epoch of the trial by the outline, hops those that
-	// it explained.
+	// were explained so.
 	hour int64
 	hops []*hop.Closed
 }
@@ -118,73 +121,173 @@ func (r *recognition) times() (seen int, first int64) {
 	return r.state.seen + 1, r.state.first
 }
 
-// trial compares an episode with a state.
+// trial compares hops with what the service was like in a state, or at other times.
 type trial struct {
 	normal   *normal
 	detector *detect.Detector
 	machine  cause.Test
 }
 
-// tryState returns the trial of a state.
-func (a *Analyzer) tryState(e *episode, s *state) *trial {
-	return a.newTrial(e, e.normal.hops(), s.hops, unseen/float64(len(s.hops)))
+// comparison is what a verdict beside a state is made of: those by the past and by the
+// state.
+type comparison struct {
+	trial       *trial
+	past, state verdict
 }
 
-// newTrial has hops be compared with the past of an episode and what the service was
-// like at other times.
-func (a *Analyzer) newTrial(e *episode, past, other []*hop.Closed, further float64) *trial {
-	return &trial{
-		normal:   a.combined(past, other, e.normal.idling, e.normal, further),
-		detector: detect.New(a.cfg.decision(), a.classes, a.habit.index),
+func (b *comparison) commit() {
+	b.trial.detector.Commit(&b.state.Verdict)
+	b.trial.machine.Commit(&b.state.machine)
+}
+
+// byPast is the verdict by the past alone.
+func (v *verdict) byPast() *verdict {
+	if v.beside != nil {
+		return &v.beside.past
 	}
+	return v
 }
 
-// explains reports whether a hop is within the past and the state of a trial together.
-func (a *Analyzer) explains(t *trial, c *hop.Closed) bool {
+// newTrial has hops be compared with others, of a state or of the weeks. What these have
+// beyond the past counts as larger, as there are few of them.
+func (a *Analyzer) newTrial(n *normal, other []*hop.Closed) *trial {
+	further := unseen / float64(len(other))
+	of := &normal{interpreted: n.interpreted, idling: n.idling, views: n.views, ofState: true}
+	vectors := make([]*baseline.Vector, 0, len(other))
+	for _, c := range other {
+		vectors = append(vectors, of.views.Of(c, true).Further(n.past, further))
+	}
+	of.past = baseline.NewPast(vectors)
+	for _, v := range vectors {
+		v.Load = of.past.Work(v, a.habit.index)
+	}
+	of.past.Reload()
+	return &trial{normal: of, detector: detect.New(a.cfg.decision(), a.classes, a.habit.index)}
+}
+
+// compareState is the verdict on a hop beside a state: of what is beyond the past, which is
+// another verdict, what is beyond the state, too.
+func (a *Analyzer) compareState(t *trial, past *verdict, c *hop.Closed) verdict {
 	detector, machine := a.detector, a.machine
 	a.detector, a.machine = t.detector, t.machine
-	v := a.compare(t.normal, c)
-	a.commit(&v)
-	t.machine = a.machine
+	state := a.compareThreads(t.normal, c, past.fresh, past.fresh)
+	v := *past
+	v.plain = false
+	least := a.detector.Beside(&past.Verdict, &state.Verdict)
+	v.Verdict = least
+	a.weighMachine(t.normal, &v)
 	a.detector, a.machine = detector, machine
-	return v.Doubt < doubtful
+	state.machine = v.machine
+	if cause.Outside(past.machine.Doubts) < cause.Outside(v.machine.Doubts) {
+		v.Verdict, v.machine = least, past.machine
+		a.addMachine(&v)
+	}
+	v.beside = &comparison{trial: t, past: *past, state: state}
+	return v
+}
+
+// explains reports whether a hop is as in a trial, as far as it is beyond the past.
+func (a *Analyzer) explains(t *trial, past *verdict, c *hop.Closed) bool {
+	beside := a.compareState(t, past, c)
+	beside.beside.commit()
+	return beside.Doubt < doubtful
 }
 
 // isKnown reports whether an abnormal hop is one of a state that is known, in which case
-// it is neither told nor learned, or what the service does at such times.
-func (a *Analyzer) isKnown(e *episode, c *hop.Closed) bool {
+// it is neither told nor learned, or what the service does at such times. Otherwise the
+// verdict is the one beside the state that explains most of it, as from now on.
+func (a *Analyzer) isKnown(e *episode, v *verdict, c *hop.Closed) bool {
 	r := &e.seen
 	if e.reported != 0 || e.hops > 0 && !r.known {
 		return false
 	}
 	if r.state == nil {
-		for _, s := range slices.Backward(a.states.list) {
-			if r.known || !s.knownAt(c.Start) || len(s.hops) == 0 {
-				continue
-			}
-			if t := a.tryState(e, s); a.explains(t, c) {
-				*r = recognition{state: s, trial: t, known: true}
-				e.until = c.End
-				return true
-			}
+		nearest, known := a.isOfKnown(e, v, c)
+		if known || a.isOfItsWeeks(e, v, c) {
+			return true
 		}
-		return a.isOfItsWeeks(e, c)
+		if nearest != nil {
+			nearest.beside.commit()
+			e.goOnBeside(v, *nearest)
+		}
+		return false
 	}
-	if a.explains(r.trial, c) {
+	beside := a.compareState(r.trial, v, c)
+	beside.beside.commit()
+	if beside.Doubt < doubtful {
 		r.unlike = 0
-	} else {
-		r.unlike++
+	} else if r.unlike++; r.unlike == 1 {
+		r.left = c.Start
 	}
 	// What lasts much longer than ever is something else.
-	r.known = r.unlike < quietHops && c.End-e.onset <= longer*max(r.state.longest, int64(time.Minute))
-	if r.known {
+	lasts := c.End-e.onset > longer*max(r.state.longest, int64(time.Minute))
+	r.known = r.unlike < quietHops && !lasts
+	switch {
+	case r.known:
 		e.until = c.End
+	case !lasts:
+		r.state.saw(e.onset, r.left)
+		e.onset = r.left
+		e.goOnBeside(v, beside)
 	}
 	return r.known
 }
 
+// isOfKnown reports whether a hop, the first of its episode, is of a known state. If not
+// the nearest is the verdict beside the state that explains most of it, of those that the
+// service is in.
+func (a *Analyzer) isOfKnown(e *episode, v *verdict, c *hop.Closed) (nearest *verdict, known bool) {
+	least := v.Doubt
+	for _, s := range slices.Backward(a.states.list) {
+		if e.seen.known || !s.knownAt(c.Start) || len(s.hops) == 0 {
+			continue
+		}
+		t := a.newTrial(e.normal, s.hops)
+		beside := a.compareState(t, v, c)
+		if beside.Doubt < doubtful {
+			beside.beside.commit()
+			e.seen = recognition{state: s, trial: t, known: true}
+			e.until = c.End
+			return nil, true
+		}
+		if beside.Doubt < least && a.isIn(s, e.normal, v) {
+			nearest, least = &beside, beside.Doubt
+		}
+	}
+	return nearest, false
+}
+
+// isIn reports whether the service is in a state: at least half of what that has beyond the
+// past, function by function, is there.
+func (a *Analyzer) isIn(s *state, n *normal, v *verdict) bool {
+	own := &baseline.Past{}
+	for _, c := range s.hops {
+		own.Add(n.views.Of(c, true))
+	}
+	all, there := 0.0, 0.0
+	for id := range int32(a.habit.index.Len()) { //nolint:gosec // bounded by MaxCells
+		if cell := a.habit.index.Cell(id); cell.Inclusive || cell.State == baseline.Refused {
+			continue
+		}
+		usual := n.past.Mean(id)
+		more := max(0, own.Mean(id)-usual)
+		all += more
+		there += min(more, max(0, v.Vector.Time(id)-usual))
+	}
+	return 2*there >= all
+}
+
+// goOnBeside has an episode be one beside a known state: it ends when the service is as in
+// its past or as in that state.
+func (e *episode) goOnBeside(v *verdict, beside verdict) {
+	n := *e.normal
+	n.beside = beside.beside.trial
+	e.normal, e.seen = &n, recognition{}
+	*v = beside
+}
+
 // findState looks which state an episode that is told now reminds of.
-func (a *Analyzer) findState(e *episode, c *hop.Closed) {
+func (a *Analyzer) findState(e *episode, v *verdict) {
 	if e.seen.state != nil {
 		return
 	}
@@ -192,7 +295,7 @@ func (a *Analyzer) findState(e *episode, c *hop.Closed) {
 		if len(s.hops) == 0 {
 			continue
 		}
-		if t := a.tryState(e, s); a.explains(t, c) {
+		if t := a.newTrial(e.normal, s.hops); a.explains(t, v.byPast(), v.hop) {
 			e.seen = recognition{state: s, trial: t}
 			return
 		}

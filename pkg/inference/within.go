@@ -28,11 +28,11 @@ func (w sighting) and(t hop.Seen) sighting {
 // middle. What did the same before, only less, tells nothing of that; functions that
 // are new do, if at least half of the excess is theirs: from when they were seen first
 // to when last, and as long before and after as they were mostly not seen between.
-func (a *Analyzer) within(n *normal, v *verdict) (from, to int64) {
+func (a *Analyzer) within(v *verdict) (from, to int64) {
 	fresh, theirs, all := map[baseline.Cell]bool{}, 0.0, 0.0
 	for _, f := range v.Cells {
 		all += f.Excess
-		if n.past.Mean(f.ID) <= novel*f.Time {
+		if v.past.Mean(f.ID) <= novel*f.Time {
 			fresh[f.Cell] = true
 			theirs += f.Excess
 		}

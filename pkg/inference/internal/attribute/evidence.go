@@ -58,6 +58,25 @@ func MeansOf(p *baseline.Past) Means {
 	return m
 }
 
+// Raise has each figure be at least that of others: what is beyond it then is beyond both.
+func (m *Means) Raise(others Means) {
+	raise(m.CPU, others.CPU)
+	raise(m.Wait, others.Wait)
+	raise(m.Sites, others.Sites)
+	raise(m.TimedOut, others.TimedOut)
+	m.RunDelay = max(m.RunDelay, others.RunDelay)
+	for k, t := range others.Calls {
+		own := m.Calls[k]
+		m.Calls[k] = hop.Totals{N: max(own.N, t.N), Time: max(own.Time, t.Time), Bytes: max(own.Bytes, t.Bytes)}
+	}
+}
+
+func raise[K comparable](figures, others map[K]float64) {
+	for k, x := range others {
+		figures[k] = max(figures[k], x)
+	}
+}
+
 // Case is what there is to attribute: what a hop (or several, merged) has beyond
 // the past.
 type Case struct {

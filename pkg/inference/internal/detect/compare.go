@@ -55,6 +55,10 @@ type Verdict struct {
 	Doubt float64
 	// sums are the tests with this hop.
 	sums []sum
+	// beyond is what the whole takes beyond its past, by state, in nanoseconds per second;
+	// negative when it takes less. doubts is the verdict with a fraction of the evidence.
+	beyond map[baseline.State]float64
+	doubts *Verdict
 }
 
 // sum is the sequential test of a cell, which has left zero.
@@ -110,7 +114,7 @@ func (d *Detector) Commit(v *Verdict) { d.sums = v.sums }
 // Compare compares a hop with the past. The detector is not changed.
 func (d *Detector) Compare(p *baseline.Past, v *baseline.Vector, load baseline.Load) Verdict {
 	out := Verdict{Vector: v, Load: load}
-	var doubt Verdict
+	doubt := &Verdict{Vector: v, Load: load}
 	sums := d.sums
 	for _, e := range v.Entries {
 		for len(sums) > 0 && sums[0].id < e.ID {
@@ -132,10 +136,11 @@ func (d *Detector) Compare(p *baseline.Past, v *baseline.Vector, load baseline.L
 			doubt.add(f)
 		}
 	}
-	doubt.Vector, doubt.Load = v, load
-	d.weigh(&out, p)
-	d.weigh(&doubt, p)
-	out.Doubt = doubt.Score()
+	d.measure(&out, p)
+	doubt.CPU, doubt.Active, doubt.beyond = out.CPU, out.Active, out.beyond
+	d.weigh(&out, nil)
+	d.weigh(doubt, nil)
+	out.Doubt, out.doubts = doubt.Score(), doubt
 	return out
 }
 
@@ -258,10 +263,9 @@ func dependent(c *hop.Closed) float64 {
 	return max(1, independent/interval)
 }
 
-// weigh says what the findings cost the service. The whole must be beyond the past
-// for the parts to count: a new mix of requests at the old cost is nobody's loss.
-func (d *Detector) weigh(v *Verdict, p *baseline.Past) {
-	whole := map[baseline.State]Finding{}
+// measure says what the service takes as a whole, and how much of it is beyond the past.
+func (d *Detector) measure(v *Verdict, p *baseline.Past) {
+	v.beyond = map[baseline.State]float64{}
 	for _, state := range []baseline.State{baseline.OnCPU, baseline.Waiting} {
 		id, ok := d.index.Of(baseline.Cell{Function: baseline.Whole, State: state, Inclusive: true})
 		if !ok {
@@ -272,8 +276,18 @@ func (d *Detector) weigh(v *Verdict, p *baseline.Past) {
 			load = v.Load.Work * v.Load.Slow
 		}
 		t := v.Vector.Time(id)
-		whole[state] = Finding{Time: t, Expected: p.AtMost(id, load)}
+		v.beyond[state] = t - p.AtMost(id, load)
+		v.Active += t
+		if state == baseline.OnCPU {
+			v.CPU = t
+		}
 	}
+}
+
+// weigh says what the findings cost the service. The whole must be beyond the past
+// for the parts to count: a new mix of requests at the old cost is nobody's loss. What is
+// explained of it, by state, costs nothing.
+func (d *Detector) weigh(v *Verdict, explained map[baseline.State]float64) {
 	found := map[baseline.State]float64{}
 	for _, f := range v.Cells {
 		found[f.Cell.State] += f.Excess
@@ -284,18 +298,15 @@ func (d *Detector) weigh(v *Verdict, p *baseline.Past) {
 		v.Evidence = max(v.Evidence, f.Evidence)
 	}
 	excess := func(state baseline.State) float64 {
-		w := whole[state]
-		return max(0, min(found[state], w.Time-w.Expected))
+		return max(0, min(found[state], v.beyond[state]-explained[state]))
 	}
 	v.CPUExcess, v.WaitExcess = excess(baseline.OnCPU), excess(baseline.Waiting)
 	if v.Vector.Hop.Starved {
 		v.WaitExcess = 0
 	}
-	cpu := whole[baseline.OnCPU].Time
-	v.CPU, v.Active = cpu, cpu+whole[baseline.Waiting].Time
 	matters := func(active float64) float64 { return max(d.cfg.Least, d.cfg.Share*active) }
 	// A pool whose threads wait for others would hide a loop that doubles the CPU time.
-	v.Effect = max((v.CPUExcess+v.WaitExcess)/matters(v.Active), v.CPUExcess/matters(cpu))
+	v.Effect = max((v.CPUExcess+v.WaitExcess)/matters(v.Active), v.CPUExcess/matters(v.CPU))
 	for _, f := range v.Refused {
 		v.Refusal += f.Excess * v.Vector.Hop.CallSeconds / max(1e-9, v.Vector.Hop.Seconds) / d.cfg.Refusals
 		v.Evidence = max(v.Evidence, f.Evidence)
