@@ -26,7 +26,7 @@ if [ "${1:-}" = all ]; then
 		prometheus-alertmanager:prometheus-alertmanager prometheus-pushgateway:prometheus-pushgateway
 		chromium:chromium rclone:rclone radicale:radicale
 		uwsgi-core:uwsgi-core uwsgi_python3:uwsgi-plugin-python3
-		erlc:erlang-base rustc:rustc ruby:ruby puma:puma freeradius:freeradius activemq:activemq rabbitmq-server:rabbitmq-server
+		erlc:erlang-base rustc:rustc ruby:ruby puma:puma beanstalkd:beanstalkd rsyslogd:rsyslog starman:starman freeradius:freeradius activemq:activemq rabbitmq-server:rabbitmq-server
 	)
 fi
 # What only the tests on other kernels need.

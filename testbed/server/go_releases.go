@@ -35,6 +35,18 @@ func StartTolls(ctx context.Context, upstream string) (*Server, error) {
 	})
 }
 
+// StartSafes builds and starts the testbed's safes, whose log of who opened one is under
+// the returned server's directory.
+func StartSafes(ctx context.Context) (*Server, error) {
+	path, err := buildGo(ctx, "safes", "")
+	if err != nil {
+		return nil, err
+	}
+	return startGo(ctx, "safes", path, "safes (Go)", func(addr, dir string) []string {
+		return []string{"-listen", addr, "-audit", filepath.Join(dir, "audit")}
+	})
+}
+
 // StartLedger starts the testbed's ledger, and builds the release of it that
 // UpdateLedger puts in its place.
 func StartLedger(ctx context.Context) (*Server, error) {

@@ -59,19 +59,25 @@ func StartParcels(ctx context.Context, rates string, flags ...string) (*Server, 
 }
 
 // StartFleet starts the testbed's fleet (apps/fleet), on the server that Java has.
-func StartFleet(ctx context.Context) (*Server, error) {
+func StartFleet(ctx context.Context) (*Server, error) { return startJava(ctx, "fleet") }
+
+// StartRosters starts the testbed's rosters (apps/rosters), on the server that Java has.
+func StartRosters(ctx context.Context) (*Server, error) { return startJava(ctx, "rosters") }
+
+// startJava starts apps/NAME, whose class NAME.Main gets the port.
+func startJava(ctx context.Context, name string) (*Server, error) {
 	java, err := find("java")
 	if err != nil {
 		return nil, err
 	}
-	classes, err := compileJava("fleet")
+	classes, err := compileJava(name)
 	if err != nil {
 		return nil, err
 	}
 	s, err := StartProgram(ctx, Program{
-		Name: "fleet", Version: "fleet on " + version(java, "-version"), Path: java, Env: []string{"OTEL_SERVICE_NAME=fleet"},
+		Name: name, Version: name + " on " + version(java, "-version"), Path: java, Env: []string{"OTEL_SERVICE_NAME=" + name},
 		Args: func(addr, _ string) []string {
-			return append(append([]string{}, jvmFlags...), "-cp", classes, "fleet.Main", strconv.Itoa(port(addr)))
+			return append(append([]string{}, jvmFlags...), "-cp", classes, name+".Main", strconv.Itoa(port(addr)))
 		},
 	})
 	if err != nil {

@@ -150,6 +150,42 @@ func StartStations(ctx context.Context, upstream string) (*Server, error) {
 	}, "--version")
 }
 
+// StartAllotments starts the testbed's server of allotments, apps/allotments, on what
+// Python has of its own, with its database in the returned server's directory.
+func StartAllotments(ctx context.Context) (*Server, error) {
+	app, err := appDir("allotments")
+	if err != nil {
+		return nil, err
+	}
+	return startDebian(ctx, Program{
+		Name: "allotments", Path: debianPython, Env: []string{"PYTHONDONTWRITEBYTECODE=1"},
+		Args: func(addr, dir string) []string {
+			return []string{filepath.Join(app, "allotments.py"), fmt.Sprint(port(addr)), filepath.Join(dir, "allotments.db")}
+		},
+	}, "--version")
+}
+
+// StartCouriers starts the testbed's Rack application, apps/couriers, under Debian's
+// puma with five threads; it asks the service at upstream.
+func StartCouriers(ctx context.Context, upstream string) (*Server, error) {
+	return startRack(ctx, "couriers", "UPSTREAM=http://"+upstream)
+}
+
+// StartGazette starts the testbed's PSGI application, apps/gazette, under Debian's
+// starman with two workers, which do not write a title over their environment.
+func StartGazette(ctx context.Context) (*Server, error) {
+	app, err := appDir("gazette")
+	if err != nil {
+		return nil, err
+	}
+	return startDebian(ctx, Program{
+		Name: "gazette", Path: "starman",
+		Args: func(addr, _ string) []string {
+			return []string{"--disable-proctitle", "--listen", addr, "--workers", "2", filepath.Join(app, "gazette.psgi")}
+		},
+	}, "--version")
+}
+
 // StartThumbs starts the testbed's Rack application, apps/thumbs, under Debian's puma
 // with five threads; its pictures are in the returned server's directory.
 func StartThumbs(ctx context.Context) (*Server, error) { return startRack(ctx, "thumbs", "DATA=.") }

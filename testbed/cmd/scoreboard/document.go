@@ -2,7 +2,9 @@ package main
 
 import (
 	"errors"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/perfscope/perfscope/testbed/evaluation"
@@ -10,8 +12,16 @@ import (
 	"github.com/perfscope/perfscope/testbed/scoreboard"
 )
 
-// document writes the page of the accuracy.
-func document(b *scoreboard.Board, path string) (err error) {
+// examFile, in a corpus, has what was measured once of faults that nothing had seen, and
+// cannot be measured again.
+const examFile = "exam.md"
+
+// document writes the page of the accuracy, of a corpus in a folder.
+func document(b *scoreboard.Board, corpus, path string) (err error) {
+	exam, err := os.ReadFile(filepath.Join(corpus, examFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	file, err := os.Create(path)
 	if err != nil {
 		return err
@@ -19,7 +29,8 @@ func document(b *scoreboard.Board, path string) (err error) {
 	defer func() { err = errors.Join(err, file.Close()) }()
 	evaluation.Markdown(file, recordings(b.Rows))
 	b.Markdown(file)
-	return nil
+	_, err = file.Write(exam)
+	return err
 }
 
 // recordings sums up the rows of each recording, which follow each other, over the

@@ -125,7 +125,7 @@ func run(o options, out, progress io.Writer) error {
 	}
 	fmt.Fprintf(out, "Result: %s\n", o.out)
 	if o.document != "" {
-		if err := document(&board, o.document); err != nil {
+		if err := document(&board, folders[0], o.document); err != nil {
 			return err
 		}
 		fmt.Fprintf(out, "Page: %s\n", o.document)

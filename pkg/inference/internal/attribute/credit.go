@@ -41,7 +41,7 @@ func credit(stacks *frames.Table, stack *frames.Stack, t *Time, grew *growth) it
 				within = weight
 			}
 			credit := weight
-			address, wrapper := fn.Nameless() && answered(stacks, stack.Frames[i:]), i == 0 && stack.Wrapper
+			address, wrapper := fn.Nameless() && grew.answered(stacks, stack.Frames[i:], t.Kind), i == 0 && stack.Wrapper
 			if address || wrapper {
 				credit *= decay
 			}
@@ -178,21 +178,34 @@ func ownGrowth(stacks *frames.Table, times []Time) map[seenIn]float64 {
 	return growth
 }
 
+// leads is the share of all time on CPU in the past from which a function is one that
+// leads to everything: main, the event loop.
+const leads = 0.9
+
+// far is how many functions without a name in a row nobody answers for that compute, or
+// make calls: which of them decided the next name does not tell. Those that wait do no
+// more than that.
+const far = 3
+
 // answered reports whether the module of the innermost of some functions has a name
 // further out, before another module comes: a plugin's function without a name is told
 // by its module, which the program that calls it is not. What compiled code calls is its
-// virtual machine's, and done for it.
-func answered(stacks *frames.Table, on []int32) bool {
-	module := stacks.Function(on[0]).Module
-	for _, f := range on[1:] {
+// virtual machine's, and done for it. A name that leads to everything, as main of a
+// stripped program does, tells less than an address.
+func (g *growth) answered(stacks *frames.Table, on []int32, kind Evidence) bool {
+	module, lead := stacks.Function(on[0]).Module, false
+	for i, f := range on[1:] {
 		switch fn := stacks.Function(f); {
 		case fn.Module != module && fn.Compiled():
 			return !fn.Nameless()
 		case fn.Module != module:
 			return false
-		case !fn.Nameless():
-			return true
+		case fn.Nameless():
+		case g.share(f, EvidenceOnCPU).past < leads:
+			return i < far || kind == EvidenceBlocked
+		default:
+			lead = true
 		}
 	}
-	return true // nobody has a name
+	return !lead // of those without a name none is better
 }

@@ -171,6 +171,21 @@ func TestANameIsABetterPlaceThanAnAddress(t *testing.T) {
 	if want := []string{"open_file", "server+0x40", "server+0x10"}; !slices.Equal(names, want) {
 		t.Errorf("ranked %v, want %v", names, want)
 	}
+	// A name that leads to everything does not.
+	whole := []Time{
+		{Stack: stacks.Intern(stack("server+0x40 server+0x10 main")), Kind: EvidenceOnCPU, Now: 9, Past: 1, Excess: 8},
+		{Stack: stacks.Intern(stack("server+0x10 main")), Kind: EvidenceOnCPU, Now: 1, Past: 1},
+	}
+	if got := Rank(stacks, whole, Scale{}, 3); len(got) == 0 || got[0].Function != "server+0x40" {
+		t.Errorf("below main: %+v", got)
+	}
+	// Neither does one that is far away, unless they only wait.
+	for kind, want := range map[Evidence]string{EvidenceOnCPU: "server+0x40", EvidenceBlocked: "commit"} {
+		far := []Time{{Stack: stacks.Intern(stack("server+0x40 server+0x41 server+0x42 server+0x43 commit main")), Kind: kind, Now: 9, Excess: 9}}
+		if got := Rank(stacks, far, Scale{}, 3); len(got) == 0 || got[0].Function != want {
+			t.Errorf("far below a name, %s: %+v", kind, got)
+		}
+	}
 	// The module of a plugin's function says more than the program that calls it.
 	plugin := []Time{
 		{Stack: stacks.Intern(stack("auth.so+0x40 run_hooks serve main")), Kind: EvidenceOnCPU, Now: 10, Excess: 10},
