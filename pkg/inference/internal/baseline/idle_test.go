@@ -133,3 +133,26 @@ func TestWithLessWorkThreadsWithoutAHomeAreUnasked(t *testing.T) {
 		t.Error("a thread that has a home idles elsewhere")
 	}
 }
+
+// A child that is started later is forked elsewhere, and waits for connections as the
+// others do.
+func TestALaterChildIdlesUntilSomebodyConnects(t *testing.T) {
+	r := newRests(t)
+	first, later := r.place("accept4 @accept4 take child_main start_children main"), r.place("accept4 @accept4 take child_main spare_children run main")
+	for _, tc := range []struct {
+		name string
+		at   hop.Place
+		want bool
+	}{
+		{"where others do", first, true},
+		{"where nobody does", r.place("epoll_wait @epoll_wait poll loop main"), false},
+	} {
+		var hops []*hop.Closed
+		for range 8 {
+			hops = append(hops, r.hop(rest{1, tc.at, 0.9}))
+		}
+		if got := NewIdling(hops, r.may, false).At(later); got != tc.want {
+			t.Errorf("%s: %v", tc.name, got)
+		}
+	}
+}
