@@ -83,9 +83,13 @@ func TestOneStackIsWithinTheBudget(t *testing.T) {
 		if vdso == nil {
 			return
 		}
-		if mod := u.program(p); u.wants() {
+		mod := u.program(p)
+		if mod == nil || u.wants() {
 			return
-		} else if mod == nil || mod.img == nil {
+		}
+		if img := u.tables(p, p.program(), mod); u.wants() {
+			return
+		} else if img == nil {
 			t.Fatal("the first module is loaded, whatever its size")
 		}
 		r := u.initial(Registers{IP: vdso.start + 0x100, SP: 0x1000})
@@ -102,8 +106,81 @@ func TestOneStackIsWithinTheBudget(t *testing.T) {
 	// In a walk of its own there is room.
 	var mod *module
 	err = u.patiently(pid, maxWork, func(p *process) { mod = u.moduleFor(p, find(p)) })
-	if err != nil || mod == nil || mod.img == nil {
+	if err != nil || mod == nil || !mod.read {
 		t.Errorf("the next walk is refused, too: %v", err)
+	}
+}
+
+// TestWhatIsKnownOutlastsTheTables walks the same stack again once the tables it was
+// walked with have been dropped: nothing is read for it. An address that is new has them
+// read again, as long as there is time for that.
+func TestWhatIsKnownOutlastsTheTables(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	u := NewUnwinder(Options{Now: func() time.Time { return now }})
+	code := uint64(reflect.ValueOf(TestSparseFilesAreRefused).Pointer())
+	function := func(offset uint64) string {
+		t.Helper()
+		for _, mod := range u.modules {
+			mod.img = nil
+		}
+		st, err := u.Unwind(int32(os.Getpid()), Registers{IP: code + offset, SP: 0x1000}, Copy{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st.Frames[0].Function
+	}
+	first := function(1)
+	loads := u.Stats().ModuleLoads
+	if again := function(1); !strings.HasSuffix(first, ".TestSparseFilesAreRefused") || again != first || loads == 0 || u.Stats().ModuleLoads != loads {
+		t.Errorf("%s after %d loads, then %s after %d", first, loads, again, u.Stats().ModuleLoads)
+	}
+	if other := function(2); other != first || u.Stats().ModuleLoads != loads+1 || u.rereads.spent <= 0 {
+		t.Errorf("of what is met for the first time %s is known after %d loads, which cost %v", other, u.Stats().ModuleLoads, u.rereads.spent)
+	}
+	u.rereads.spent = rereadBurst + time.Second
+	if none := function(3); none != "[unknown]" || u.Stats().ModuleDeferrals == 0 || u.Stats().ModuleLoads != loads+1 {
+		t.Errorf("%s is known without time to read", none)
+	}
+	if again := function(1); again != first {
+		t.Errorf("what was known is %s without time to read", again)
+	}
+	now = now.Add(time.Duration(float64(time.Second) / rereadShare))
+	if other := function(3); other != first || u.Stats().ModuleLoads != loads+2 {
+		t.Errorf("with time to read again it is %s", other)
+	}
+}
+
+// TestWhatIsUsedLeastGoesFirst has room for one of two modules: an image that nothing
+// new was looked up in goes before one that was, and sites go in their turn.
+func TestWhatIsUsedLeastGoesFirst(t *testing.T) {
+	const size = 1 << 20
+	u := NewUnwinder(Options{MaxModuleBytes: size + 10*siteSize})
+	made := func(name string, consulted, used uint64, sites int) *module {
+		mod := &module{key: moduleKey{name: name}, read: true, img: &image{size: size}, consulted: consulted, used: used, sites: map[uint64]*site{}}
+		for i := range sites {
+			mod.sites[uint64(i)] = &site{}
+		}
+		u.modules[mod.key] = mod
+		return mod
+	}
+	u.walkStart = 100
+	hot, busy := made("all of it is known", 10, 99, 6), made("something is new now and then", 50, 60, 4)
+	u.shrinkModules(nil)
+	if hot.img != nil || len(hot.sites) != 6 || busy.img == nil || len(busy.sites) != 4 {
+		t.Errorf("%v with %d sites and %v with %d", hot.img, len(hot.sites), busy.img, len(busy.sites))
+	}
+	if s := u.Stats(); s.ModuleEvictions != 1 || s.ModuleBytes != size+10*siteSize || s.Modules != 1 {
+		t.Errorf("%+v", s)
+	}
+	u.opts.MaxModuleBytes = 6 * siteSize
+	u.shrinkModules(nil)
+	if busy.img != nil || len(busy.sites) != 0 || len(hot.sites) != 6 {
+		t.Errorf("%d sites of what is used are left, and %d of what is used less", len(hot.sites), len(busy.sites))
+	}
+	hot.used = 100 // by the walk under way
+	u.opts.MaxModuleBytes = 1
+	if u.shrinkModules(nil); len(hot.sites) != 6 {
+		t.Error("the walk under way loses what it uses")
 	}
 }
 

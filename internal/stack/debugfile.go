@@ -38,7 +38,7 @@ func miniDebugSymbols(a *allowance, f *elf.File) *symbolTable {
 	if err != nil {
 		return nil
 	}
-	return symbolsOf(a, d, elf.SHT_SYMTAB, nil)
+	return symbolsOf(a, d, elf.SHT_SYMTAB, selection{})
 }
 
 // maxDictionary bounds the dictionary of an xz stream (bytes); xz -6, which

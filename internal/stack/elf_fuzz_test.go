@@ -37,8 +37,8 @@ func FuzzLoadImage(f *testing.F) {
 					break
 				}
 				for off := uint64(0); off < 256; off += 16 {
-					mod.siteAt(s.vaddr + off)
-					mod.framesAt(s.vaddr + off)
+					mod.learn(s.vaddr + off)
+					mod.framesAt(s.vaddr+off, nil)
 				}
 			}
 		}

@@ -140,7 +140,7 @@ func sectionOf(f *elf.File, kind elf.SectionType) *elf.Section {
 
 // symbolsOf reads a symbol table with the string table it links to; wanted gets the
 // addresses of the variables that it names, as linked.
-func symbolsOf(a *allowance, f *elf.File, kind elf.SectionType, wanted map[string]uint64) *symbolTable {
+func symbolsOf(a *allowance, f *elf.File, kind elf.SectionType, of selection) *symbolTable {
 	s := sectionOf(f, kind)
 	if s == nil || s.Link == 0 || int(s.Link) >= len(f.Sections) || s.Type == elf.SHT_NOBITS {
 		return nil
@@ -149,8 +149,8 @@ func symbolsOf(a *allowance, f *elf.File, kind elf.SectionType, wanted map[strin
 	if names == nil {
 		return nil
 	}
-	t := readSymbols(a, s.Open(), names, wanted)
-	if len(t.symbols) == 0 {
+	t := readSymbols(a, s.Open(), names, of)
+	if len(t.symbols) == 0 && !t.left {
 		return nil
 	}
 	return t

@@ -10,27 +10,17 @@ import (
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
-// nameSite fills in the frames of a place in a module, once.
-func (u *Unwinder) nameSite(at *place) {
-	if at.site.named {
-		return
-	}
-	at.site.named = true
-	if at.site.kind == stepCFI && at.site.row.signal {
+// framesAt names the code at addr: inlined functions first, last the function
+// that holds the code, and where that starts. s is how its frame is left, nil if that is
+// not known.
+func (mod *module) framesAt(addr uint64, s *site) (out []threadtrace.Frame, start uint64) {
+	if s != nil && s.kind == stepCFI && s.row.signal {
 		// The kernel's return from a handler (__restore_rt), which few symbol
 		// tables name: the frames outside it were interrupted, not called.
-		at.site.frames = []threadtrace.Frame{{Function: "[signal]", Module: at.mod.name, Origin: threadtrace.OriginLibrary}}
-		return
+		return []threadtrace.Frame{{Function: "[signal]", Module: mod.name, Origin: threadtrace.OriginLibrary}}, 0
 	}
-	at.site.frames = at.mod.framesAt(at.linked)
-}
-
-// framesAt names the code at addr: inlined functions first, last the function
-// that holds the code.
-func (mod *module) framesAt(addr uint64) []threadtrace.Frame {
 	img := mod.img
 	if fn, ok := img.goTable.find(addr); ok {
-		var out []threadtrace.Frame
 		for _, p := range img.goTable.position(&fn, addr) {
 			out = append(out, threadtrace.Frame{
 				Function: cleantext.Clean(p.name, cleantext.MaxFunction), Module: mod.name, File: cleantext.Clean(p.file, cleantext.MaxPath), Line: p.line,
@@ -38,10 +28,10 @@ func (mod *module) framesAt(addr uint64) []threadtrace.Frame {
 			})
 		}
 		out[len(out)-1].Inlined = false
-		return out
+		return out, fn.entry
 	}
 	if img.inPLT(addr) {
-		return []threadtrace.Frame{{Function: mod.name + "@plt", Module: mod.name, Origin: threadtrace.OriginLibrary}}
+		return []threadtrace.Frame{{Function: mod.name + "@plt", Module: mod.name, Origin: threadtrace.OriginLibrary}}, 0
 	}
 	name, start := img.symbolAt(addr)
 	frame := threadtrace.Frame{Module: mod.name, Origin: mod.origin}
@@ -57,7 +47,6 @@ func (mod *module) framesAt(addr uint64) []threadtrace.Frame {
 		// another "function" at each instruction.
 		frame.Function = mod.name
 	}
-	var out []threadtrace.Frame
 	positions := img.lines.at(addr)
 	for i, p := range positions {
 		if i == len(positions)-1 {
@@ -72,7 +61,7 @@ func (mod *module) framesAt(addr uint64) []threadtrace.Frame {
 			Origin: nativeOrigin(p.function, mod.origin), Inlined: true,
 		})
 	}
-	return append(out, frame)
+	return append(out, frame), start
 }
 
 // displayName demangles C++ and Rust names, without parameters, and takes off
@@ -119,7 +108,6 @@ func (u *Unwinder) symbolise(p *process, places []place, complete bool) threadtr
 		at := &places[i]
 		switch {
 		case at.mod != nil:
-			u.nameSite(at)
 			st.Frames = append(append(st.Frames, u.jumped(places, i)...), at.site.frames...)
 		case at.jit:
 			if name, ok := p.perf.find(at.addr); ok {

@@ -40,6 +40,9 @@ type GoFunction struct {
 	Version string
 }
 
+// errDeferred is that the tables are not read now.
+var errDeferred = errors.New("reading tables again takes too much time for now")
+
 // ErrNotGo is that a process's program is not Go's, or does not say what is asked.
 var ErrNotGo = errors.New("not a Go program with a table of functions")
 
@@ -62,10 +65,18 @@ func (u *Unwinder) goFunction(p *process, name string) (found GoFunction, err er
 	if u.wants() {
 		return found, nil
 	}
-	if mod == nil || mod.img == nil || mod.img.goTable == nil {
+	if mod == nil || !mod.isGo {
 		return found, ErrNotGo
 	}
-	fn, ok := mod.img.goTable.named(name)
+	img := u.tables(p, p.program(), mod)
+	switch {
+	case img != nil && img.goTable != nil:
+	case u.refused:
+		return found, errDeferred
+	default:
+		return found, ErrNotGo // or it is wanted first
+	}
+	fn, ok := img.goTable.named(name)
 	if !ok {
 		return found, fmt.Errorf("%w: it has no %s", ErrNotGo, name)
 	}
@@ -73,7 +84,7 @@ func (u *Unwinder) goFunction(p *process, name string) (found GoFunction, err er
 	if !ok {
 		return found, fmt.Errorf("%w: %s is not mapped", ErrNotGo, name)
 	}
-	return GoFunction{Start: start, End: start + fn.end - fn.entry, Version: mod.img.goTable.version}, nil
+	return GoFunction{Start: start, End: start + fn.end - fn.entry, Version: img.goTable.version}, nil
 }
 
 // named finds a function by its name.
@@ -95,7 +106,7 @@ func (t *goTable) named(name string) (goFunc, bool) {
 
 // addressOf is where in the process the code is that a module has at an address.
 func (p *process) addressOf(mod *module, linked uint64) (uint64, bool) {
-	for _, s := range mod.img.segments {
+	for _, s := range mod.segments {
 		if linked < s.vaddr || linked-s.vaddr >= s.size {
 			continue
 		}

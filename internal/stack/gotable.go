@@ -58,6 +58,14 @@ type goFunc struct {
 	info       []byte // _func, to the end of the table
 }
 
+// span is where the functions of the table are; empty without one.
+func (t *goTable) span() span {
+	if t == nil {
+		return span{}
+	}
+	return span{t.entry(0), t.entry(t.nfunc)}
+}
+
 func (t *goTable) bytes() int64 { return int64(len(t.data) + len(t.inline)) }
 
 // loadGoTable finds and checks the pclntab; nil when there is none.

@@ -248,7 +248,7 @@ func TestHostileFrames(t *testing.T) {
 	const addresses = 100
 	mod := &module{name: "x", img: img, sites: map[uint64]*site{}}
 	for i := range uint64(addresses) {
-		if s := mod.siteAt(0x2000 + i*16); s.kind == stepCFI {
+		if s := mod.learn(0x2000 + i*16); s.kind == stepCFI {
 			t.Fatal("a row of forty million instructions was believed")
 		}
 	}
@@ -304,7 +304,7 @@ func TestHostileGoTable(t *testing.T) {
 	}
 	mod := &module{name: "x", img: img, sites: map[uint64]*site{}}
 	for i := range uint64(100) {
-		if s := mod.siteAt(0x2000 + i*16); s.kind == stepGo {
+		if s := mod.learn(0x2000 + i*16); s.kind == stepGo {
 			t.Fatal("a frame size came out of it")
 		}
 	}

@@ -17,10 +17,22 @@ type span struct{ start, end uint64 }
 // maxStubs bounds the sections of stubs (linkers make up to four).
 const maxStubs = 16
 
+// layout is what is known of one ELF file without its tables.
+type layout struct {
+	segments []segment
+	stubs    []span // PLT sections
+	entry    uint64 // where the program starts, zero in libraries
+	gnuID    string
+	goID     string
+	isGo     bool
+	count    int // of functions, if asked for
+	// variables has where those wanted are, as linked.
+	variables map[string]uint64
+}
+
 // image is what is kept of one ELF file: enough to walk and name its code.
 type image struct {
-	segments []segment
-	stubs    []span      // PLT sections
+	layout
 	text     uint64      // bytes of code, stubs left out
 	frames   *frameTable // nil without .eh_frame
 	badRows  int         // damaged or endless rows met in them
@@ -28,13 +40,7 @@ type image struct {
 	symbols  []*symbolTable
 	lines    *lineReader // nil without debug information
 	untabled bool        // the code was built without call frame information
-	entry    uint64      // where the program starts, zero in libraries
-	gnuID    string
-	goID     string
-	count    int // of functions, if asked for
-	// variables has where those wanted are, as linked.
-	variables map[string]uint64
-	short     error // why it was read in part; nil when it was not
+	short    error       // why it was read in part; nil when it was not
 	// size estimates the bytes held, caches included.
 	size int64
 }
@@ -73,7 +79,7 @@ func loadImage(r io.ReaderAt, opts imageOptions) (img *image, err error) {
 	if f.Class != elf.ELFCLASS64 || f.Machine != opts.arch.machine || f.Data != elf.ELFDATA2LSB {
 		return nil, fmt.Errorf("%v %v code is not supported on this machine", f.Class, f.Machine)
 	}
-	img = &image{size: 4096, entry: f.Entry}
+	img = &image{size: 4096, layout: layout{entry: f.Entry}}
 	for _, p := range f.Progs {
 		if p.Type == elf.PT_LOAD && p.Flags&elf.PF_X != 0 && len(img.segments) < 64 {
 			img.segments = append(img.segments, segment{p.Off, p.Filesz, p.Vaddr})
@@ -99,7 +105,7 @@ func loadImage(r io.ReaderAt, opts imageOptions) (img *image, err error) {
 	}
 	img.untabled = img.lacksTables()
 	img.goTable = loadGoTable(a, f, opts.arch)
-	if img.goTable != nil {
+	if img.isGo = img.goTable != nil; img.isGo {
 		img.size += img.goTable.bytes()
 	}
 	img.loadSymbols(a, f, opts)
@@ -119,16 +125,19 @@ func (img *image) loadSymbols(a *allowance, f *elf.File, opts imageOptions) {
 		if t == nil {
 			return false
 		}
-		img.symbols = append(img.symbols, t)
-		img.size += t.bytes()
+		if len(t.symbols) > 0 {
+			img.symbols = append(img.symbols, t)
+			img.size += t.bytes()
+		}
 		return true
 	}
-	full := add(symbolsOf(a, f, elf.SHT_SYMTAB, nil))
+	code := img.goTable.span() // which names its own functions
+	full := add(symbolsOf(a, f, elf.SHT_SYMTAB, selection{leave: code}))
 	img.variables = map[string]uint64{}
 	for _, name := range opts.variables {
 		img.variables[name] = 0
 	}
-	add(symbolsOf(a, f, elf.SHT_DYNSYM, img.variables))
+	add(symbolsOf(a, f, elf.SHT_DYNSYM, selection{leave: code, variables: img.variables}))
 	maps.DeleteFunc(img.variables, func(_ string, at uint64) bool { return at == 0 })
 	if opts.lines {
 		img.lines = newLineReader(a, f)
@@ -138,7 +147,7 @@ func (img *image) loadSymbols(a *allowance, f *elf.File, opts imageOptions) {
 			if d, err := openELF(r); err == nil {
 				if id, _ := buildIDs(a, d); id == img.gnuID {
 					if !full {
-						full = add(symbolsOf(a, d, elf.SHT_SYMTAB, nil))
+						full = add(symbolsOf(a, d, elf.SHT_SYMTAB, selection{leave: code}))
 					}
 					if opts.lines && img.lines == nil {
 						img.lines = newLineReader(a, d)
@@ -170,14 +179,14 @@ func (img *image) lacksTables() bool {
 }
 
 // address turns an offset in the file into the address the file was linked at.
-func (img *image) address(offset uint64) (uint64, bool) {
-	for _, s := range img.segments {
+func (l *layout) address(offset uint64) (uint64, bool) {
+	for _, s := range l.segments {
 		if offset >= s.offset && offset-s.offset < s.size {
 			return offset - s.offset + s.vaddr, true
 		}
 	}
 	// A segment's mapping starts at a page edge, before the segment does.
-	for _, s := range img.segments {
+	for _, s := range l.segments {
 		const page = 1 << 16
 		if offset >= s.offset&^(page-1) && offset < s.offset+s.size+page {
 			return offset - s.offset + s.vaddr, true
@@ -187,8 +196,8 @@ func (img *image) address(offset uint64) (uint64, bool) {
 }
 
 // inPLT reports whether addr is in a stub that jumps into another module.
-func (img *image) inPLT(addr uint64) bool {
-	for _, s := range img.stubs {
+func (l *layout) inPLT(addr uint64) bool {
+	for _, s := range l.stubs {
 		if addr >= s.start && addr < s.end {
 			return true
 		}

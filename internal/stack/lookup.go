@@ -30,6 +30,14 @@ type symbol struct {
 type symbolTable struct {
 	symbols []symbol
 	strings []byte
+	left    bool // some were left out, since another table names them
+}
+
+// selection says what of a symbol table is wanted: its functions, but for those at the
+// addresses to leave out, and where the variables are, which are filled in.
+type selection struct {
+	leave     span
+	variables map[string]uint64
 }
 
 func (t *symbolTable) bytes() int64 { return int64(len(t.strings)) + int64(len(t.symbols))*24 }
@@ -77,27 +85,33 @@ func (t *symbolTable) find(addr, start uint64) (string, uint64, bool) {
 }
 
 // readSymbols keeps the functions of an Elf64_Sym table, a piece at a time, as
-// many as the allowance has room for, and where the variables wanted are.
-func readSymbols(a *allowance, r io.Reader, names []byte, wanted map[string]uint64) *symbolTable {
+// many as the allowance has room for.
+func readSymbols(a *allowance, r io.Reader, names []byte, of selection) *symbolTable {
 	t := &symbolTable{strings: names}
 	piece := make([]byte, 4096*symbolEntrySize)
 	for len(t.symbols) < maxSymbols {
 		n, err := io.ReadFull(r, piece)
 		for data := piece[:n]; len(data) >= symbolEntrySize; data = data[symbolEntrySize:] {
 			if s, ok := t.entry(data); ok {
+				if s.addr >= of.leave.start && s.addr < of.leave.end {
+					t.left = true
+					continue
+				}
 				if len(t.symbols) == cap(t.symbols) && !a.take(uint64(max(len(t.symbols), 1024))*symbolSize) {
 					break
 				}
 				t.symbols = append(t.symbols, s)
-			} else if len(wanted) > 0 {
-				t.variable(data, wanted)
+			} else if len(of.variables) > 0 {
+				t.variable(data, of.variables)
 			}
 		}
 		if err != nil || !a.goOn(checkEvery) {
 			break
 		}
 	}
-	t.sort(a)
+	if t.sort(a); len(t.symbols) == 0 {
+		t.strings = nil
+	}
 	return t
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"github.com/perfscope/perfscope/internal/cleantext"
@@ -35,30 +36,28 @@ type moduleKey struct {
 	name string
 }
 
-// module is one file's code, shared by all processes that map it. Its image
-// can be dropped and loaded again.
+// module is one file's code, shared by all processes that map it. What was found out of
+// its addresses (sites) outlasts the image it is from, which is much larger: it can be
+// dropped, and is read again for an address that was not met before.
 type module struct {
 	key    moduleKey
 	name   string // base name, as Frame.Module shows it
 	origin threadtrace.Origin
-	img    *image
-	err    error // why img could not be loaded
+	layout        // known once read is set
+	img    *image // nil while it is not held
+	err    error  // why img could not be loaded
 	tried  time.Time
 	rest   time.Duration // until it is tried again
-	used   uint64        // tick of the last use
-	sites  map[uint64]*site
+	// used is the tick of the last use, consulted that of the image.
+	used, consulted uint64
+	sites           map[uint64]*site
 	// weighed is the number of sites when it was last seen to that all modules
 	// together keep to their bound.
 	weighed int
 	// reading is closed when who reads it is done; nil when nobody does.
 	reading chan struct{}
-	// What of the image outlasts it; read says that it is known.
-	read        bool
-	gnuID, goID string
-	isGo        bool
-	functions   int
-	variables   map[string]uint64
-	segments    []segment
+	// read is set once the file was read, gone once another module has its key.
+	read, gone bool
 }
 
 // stepKind says how a site's frame is left.
@@ -80,33 +79,36 @@ type site struct {
 	row      *row   // stepCFI
 	size     uint64 // stepGo: frame size
 	switches bool   // stepGo: the function switches stacks
-	frames   []threadtrace.Frame
-	named    bool
+	// frames are the names: inlined functions first, last the function that holds the code,
+	// which starts at start.
+	frames []threadtrace.Frame
+	start  uint64
 	// called is the function that is called before a return address, as linked, zero when
-	// that is not said there; callKnown is set once it was looked at.
+	// that is not said there, and callee its name; callKnown is set once it was looked at.
 	called    uint64
+	callee    threadtrace.Frame
 	callKnown bool
 }
 
 // moduleFor returns the module behind a mapping; nil when there is no file or it
-// cannot be opened. What of it is not there yet is wanted.
+// cannot be opened. If its file was never read that is wanted.
 func (u *Unwinder) moduleFor(p *process, m *mapping) *module {
 	mod := u.known(p, m)
 	if mod == nil {
 		return nil
 	}
-	if mod.img == nil {
-		// It may have been evicted, and opened anew for another process.
+	if mod.gone {
+		// It may have been opened anew for another process.
 		if shared := u.modules[mod.key]; shared != nil {
 			m.module, mod = shared, shared
 		} else {
-			u.modules[mod.key] = mod
+			u.modules[mod.key], mod.gone = mod, false
 		}
 	}
 	u.tick++
 	mod.used = u.tick
-	if mod.img == nil && (mod.err == nil || u.now().Sub(mod.tried) > mod.rest) {
-		u.load(p, m, mod)
+	if !mod.read {
+		u.tables(p, m, mod)
 	}
 	if len(mod.sites) >= mod.weighed+weighEvery {
 		mod.weighed = len(mod.sites)
@@ -115,12 +117,16 @@ func (u *Unwinder) moduleFor(p *process, m *mapping) *module {
 	return mod
 }
 
-// moduleOnce is moduleFor for who needs no tables, if they have been read once.
-func (u *Unwinder) moduleOnce(p *process, m *mapping) *module {
-	if mod := u.known(p, m); mod != nil && mod.read {
-		return mod
+// tables are those of a module; nil when they cannot be had, or are wanted first.
+func (u *Unwinder) tables(p *process, m *mapping, mod *module) *image {
+	switch {
+	case mod.img != nil:
+		u.tick++
+		mod.consulted = u.tick
+	case mod.err == nil || u.now().Sub(mod.tried) > mod.rest:
+		u.load(p, m, mod)
 	}
-	return u.moduleFor(p, m)
+	return mod.img
 }
 
 // known is the module of a mapping, without its tables; it wants the file to be
@@ -183,8 +189,13 @@ func (u *Unwinder) moduleOf(key moduleKey, p *process, m *mapping) *module {
 	return mod
 }
 
-// load wants the module's file to be read, unless there is no room for it.
+// load wants the module's file to be read, unless there is no room or no time for it.
 func (u *Unwinder) load(p *process, m *mapping, mod *module) {
+	if mod.read && u.rereads.left(rereadShare, u.now()) > rereadBurst {
+		u.refused = true
+		u.stats.ModuleDeferrals++
+		return
+	}
 	if u.protected() > u.opts.MaxModuleBytes {
 		u.refused = true
 		u.stats.ModuleRefusals++
@@ -203,10 +214,15 @@ func (u *Unwinder) load(p *process, m *mapping, mod *module) {
 		done := make(chan struct{})
 		mod.reading = done
 		u.mu.Unlock()
+		before := u.cpu()
 		img, err := u.readModule(at, &mapped, mod)
+		cost := u.cpu() - before
 		return func() {
 			mod.reading = nil
 			close(done)
+			if mod.read {
+				u.rereads.add(cost, rereadShare, u.now())
+			}
 			u.keepImage(at, &mapped, mod, img, err)
 		}
 	}
@@ -218,7 +234,7 @@ func (u *Unwinder) readModule(at *mappedIn, m *mapping, mod *module) (*image, er
 	defer func() { <-u.loading }()
 	opts := imageOptions{
 		arch: u.arch, lines: u.opts.Lines && mod.origin == threadtrace.OriginApplication,
-		allow: newAllowance(u.cpu), count: mod.origin == threadtrace.OriginApplication, variables: u.opts.Variables,
+		allow: newAllowance(u.cpu), count: mod.origin == threadtrace.OriginApplication && !mod.read, variables: u.opts.Variables,
 	}
 	if m.isVDSO() {
 		data, err := readVDSO(u.door)
@@ -261,77 +277,129 @@ func (u *Unwinder) keepImage(at *mappedIn, m *mapping, mod *module, img *image, 
 		u.quarantine(Quarantine{"module", m.path, at.pid, img.short, 0})
 	}
 	u.stats.ModuleLoads++
-	mod.img, mod.rest, mod.sites, mod.weighed = img, 0, map[uint64]*site{}, 0
-	mod.read, mod.gnuID, mod.goID, mod.isGo, mod.functions = true, img.gnuID, img.goID, img.goTable != nil, img.count
-	mod.variables, mod.segments = img.variables, img.segments
+	mod.img, mod.rest = img, 0
+	if mod.read {
+		u.stats.ModuleRereads++
+	} else {
+		mod.read, mod.layout, mod.sites = true, img.layout, map[uint64]*site{}
+	}
+	if u.walkStart != math.MaxUint64 {
+		u.tick++
+		mod.consulted = u.tick // the walk goes on with it
+	}
 	u.modules[mod.key] = mod
 	u.shrinkModules(mod)
 }
+
+const (
+	// rereadBurst is the CPU time that may be spent at once on reading tables again that
+	// were dropped, and rereadShare what part of the time that passes may be for good.
+	rereadBurst = 2 * time.Second
+	rereadShare = 0.01
+)
 
 // protected is the size of the modules that the walk under way uses: they
 // cannot be dropped to make room.
 func (u *Unwinder) protected() int64 {
 	var bytes int64
 	for _, mod := range u.modules {
-		if mod.img != nil && mod.used >= u.walkStart {
+		if mod.img != nil && mod.consulted >= u.walkStart {
 			bytes += mod.bytes()
 		}
 	}
 	return bytes
 }
 
-// shrinkModules drops the images used least recently until the bounds hold;
-// keep is the one just loaded, and those of the walk under way stay too.
+// shrinkModules drops what was used least recently, images and sites, until the bounds
+// hold; keep is the one just loaded, and what the walk under way uses stays too.
 func (u *Unwinder) shrinkModules(keep *module) {
-	for {
-		var bytes int64
-		loaded := 0
-		var oldest *module
-		for _, mod := range u.modules {
-			if mod.img == nil {
-				continue
-			}
-			loaded++
-			bytes += mod.bytes()
-			if mod != keep && mod.used < u.walkStart && (oldest == nil || mod.used < oldest.used) {
-				oldest = mod
-			}
-		}
-		if oldest == nil || (bytes <= u.opts.MaxModuleBytes && loaded <= u.opts.MaxModules) {
-			u.stats.ModuleBytes, u.stats.Modules = bytes, loaded
+	bytes, loaded := u.held()
+	for bytes > u.opts.MaxModuleBytes || loaded > u.opts.MaxModules {
+		oldest := u.leastRecent(keep, loaded > u.opts.MaxModules)
+		if oldest == nil {
 			break
 		}
-		oldest.img, oldest.sites = nil, nil
-		delete(u.modules, oldest.key)
-		u.stats.ModuleEvictions++
+		bytes -= oldest.bytes()
+		if oldest.img != nil {
+			oldest.img = nil
+			loaded--
+			u.stats.ModuleEvictions++
+		} else {
+			oldest.sites, oldest.weighed = map[uint64]*site{}, 0
+		}
+		bytes += oldest.bytes()
 	}
-	// Those never loaded, or unreadable, take little; there may be many.
-	if most := 4 * u.opts.MaxModules; len(u.modules) > most {
+	// What else is known of a module takes little; there may be many.
+	for _, useful := range []bool{true, false} {
 		for key, mod := range u.modules {
-			if mod.img == nil && mod != keep && mod.reading == nil {
+			if len(u.modules) <= 4*u.opts.MaxModules {
+				return
+			}
+			if mod != keep && mod.img == nil && mod.reading == nil && mod.used < u.walkStart && !(useful && len(mod.sites) > 0) {
+				mod.gone = true
 				delete(u.modules, key)
 			}
 		}
 	}
 }
 
-// bytes estimates the memory a loaded module holds.
-func (mod *module) bytes() int64 {
-	if mod.img == nil {
-		return 0
+// held is what all modules take, in bytes and in images.
+func (u *Unwinder) held() (bytes int64, images int) {
+	for _, mod := range u.modules {
+		bytes += mod.bytes()
+		if mod.img != nil {
+			images++
+		}
 	}
-	return mod.img.size + int64(len(mod.sites))*siteSize
+	return bytes, images
 }
 
-// siteAt returns what is known of the code address addr (as linked).
-func (mod *module) siteAt(addr uint64) *site {
+// leastRecent is the module whose image, or whose sites if it has none, was used least
+// recently; nil when none can be dropped. An image that is only there for sites that are
+// all known counts as unused.
+func (u *Unwinder) leastRecent(keep *module, images bool) (oldest *module) {
+	least := u.walkStart
+	for _, mod := range u.modules {
+		used := mod.consulted
+		if mod.img == nil {
+			used = mod.used
+		}
+		if mod == keep || used >= least || mod.img == nil && (images || len(mod.sites) == 0) {
+			continue
+		}
+		oldest, least = mod, used
+	}
+	return oldest
+}
+
+// bytes estimates the memory a module holds.
+func (mod *module) bytes() int64 {
+	bytes := int64(len(mod.sites)) * siteSize
+	if mod.img != nil {
+		bytes += mod.img.size
+	}
+	return bytes
+}
+
+// siteAt is what is known of the code address addr (as linked); nil when nothing can be
+// known, or tables are wanted first.
+func (u *Unwinder) siteAt(p *process, m *mapping, mod *module, addr uint64) *site {
 	if s, ok := mod.sites[addr]; ok {
 		return s
 	}
+	if u.tables(p, m, mod) == nil {
+		return nil
+	}
+	return mod.learn(addr)
+}
+
+// learn finds out what the image says of an address.
+func (mod *module) learn(addr uint64) *site {
 	if len(mod.sites) >= maxSites {
 		mod.sites, mod.weighed = map[uint64]*site{}, 0
 	}
 	s := mod.img.newSite(addr)
+	s.frames, s.start = mod.framesAt(addr, s)
 	mod.sites[addr] = s
 	return s
 }

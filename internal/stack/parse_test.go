@@ -231,7 +231,7 @@ func TestSymbolMustCoverTheAddress(t *testing.T) {
 	data, names := symbolBytes(
 		[4]uint64{1, fn, 0x1000, 0x20}, [4]uint64{0, fn, 0x1000, 0x20},
 		[4]uint64{2, fn, 0x2000, 0x10}, [4]uint64{3, label, 0x3000, 0})
-	table := readSymbols(newAllowance(threadTime), bytes.NewReader(data), names, nil)
+	table := readSymbols(newAllowance(threadTime), bytes.NewReader(data), names, selection{})
 	tests := []struct {
 		name        string
 		addr, start uint64

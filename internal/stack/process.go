@@ -223,9 +223,17 @@ func runtimeByPath(exe string, maps []mapping) string {
 
 // program is the module of the process's executable.
 func (u *Unwinder) program(p *process) *module {
+	if m := p.program(); m != nil {
+		return u.moduleFor(p, m)
+	}
+	return nil
+}
+
+// program is the first mapping of the process's executable; nil when there is none.
+func (p *process) program() *mapping {
 	for i := range p.maps {
 		if p.maps[i].isFile() && p.maps[i].path == p.exe {
-			return u.moduleFor(p, &p.maps[i])
+			return &p.maps[i]
 		}
 	}
 	return nil

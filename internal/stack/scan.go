@@ -40,7 +40,7 @@ func (u *Unwinder) calls(p *process, ra uint64, at *place) bool {
 		return false
 	}
 	mod := u.moduleFor(p, m)
-	if mod == nil || mod.img == nil {
+	if mod == nil || !mod.read {
 		return false
 	}
 	code, ok := u.codeBefore(p, ra)
@@ -53,7 +53,7 @@ func (u *Unwinder) calls(p *process, ra uint64, at *place) bool {
 		if tm == nil {
 			return false
 		}
-		if linked, ok := mod.img.address(target - m.start + m.offset); ok && tm.module == mod && mod.img.inPLT(linked) {
+		if linked, ok := mod.address(target - m.start + m.offset); ok && tm.module == mod && mod.inPLT(linked) {
 			return mod != at.mod
 		}
 		return tm.module == at.mod && target <= at.addr && at.addr-target < farthest

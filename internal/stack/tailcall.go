@@ -22,10 +22,14 @@ func (u *Unwinder) knowCalls(p *process, places []place) {
 		if !ok {
 			continue // it cannot be read in this process, or is read now
 		}
+		target, direct := u.arch.called(code, at.linked+1)
+		if direct = direct && !at.mod.inPLT(target); direct && at.mod.img == nil {
+			continue // until it is there again
+		}
 		at.site.callKnown = true
-		if target, direct := u.arch.called(code, at.linked+1); direct && !at.mod.img.inPLT(target) {
-			if _, start := at.mod.img.symbolAt(target); start == target {
-				at.site.called = target
+		if direct {
+			if frames, start := at.mod.framesAt(target, nil); start == target {
+				at.site.called, at.site.callee = target, frames[len(frames)-1]
 			}
 		}
 	}
@@ -54,14 +58,10 @@ func (u *Unwinder) jumped(places []place, i int) []threadtrace.Frame {
 		return nil // a signal's handler was not called
 	}
 	if inner.mod == at.mod {
-		if _, start := inner.mod.img.symbolAt(inner.linked); start == at.site.called {
-			return nil
+		last := inner.site.frames[len(inner.site.frames)-1]
+		if inner.site.start == at.site.called || last.Function == at.site.callee.Function {
+			return nil // it is there, or in a part of its own that is elsewhere
 		}
 	}
-	frames := at.mod.framesAt(at.site.called)
-	frames = frames[len(frames)-1:]
-	if last := len(inner.site.frames) - 1; inner.mod == at.mod && last >= 0 && inner.site.frames[last].Function == frames[0].Function {
-		return nil // into a part of its own that is elsewhere
-	}
-	return frames
+	return []threadtrace.Frame{at.site.callee}
 }

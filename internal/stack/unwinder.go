@@ -31,9 +31,11 @@ type Registers struct {
 type Options struct {
 	// MaxProcesses bounds the processes known (default 4096).
 	MaxProcesses int
-	// MaxModules bounds the files whose tables are held (default 1024).
+	// MaxModules bounds the files whose tables are held (default 1024); of four times as
+	// many it is known what they are.
 	MaxModules int
-	// MaxModuleBytes bounds the memory of those tables (default 64 MiB).
+	// MaxModuleBytes bounds the memory of those tables, and of what was found out of
+	// addresses with them (default 64 MiB).
 	// It can be exceeded by one module, of 48 MiB at most: a walk whose modules
 	// are beyond it loads no other, and is incomplete. One module is read at a
 	// time, with as much memory again.
@@ -75,14 +77,16 @@ type Stats struct {
 	Stuck uint64
 	// Refreshes counts maps read again because of an unknown address.
 	Refreshes uint64
-	// ModuleLoads, ModuleEvictions and UnreadableModules count what became
-	// of files.
-	ModuleLoads, ModuleEvictions, UnreadableModules uint64
+	// ModuleLoads, ModuleRereads (of those, files whose tables had been dropped),
+	// ModuleEvictions and UnreadableModules count what became of files.
+	ModuleLoads, ModuleRereads, ModuleEvictions, UnreadableModules uint64
 	// ModuleRefusals counts modules not loaded because those of one walk
-	// were beyond MaxModuleBytes; PerfMapEvictions perf maps dropped.
+	// were beyond MaxModuleBytes, ModuleDeferrals walks that ended at an address of which
+	// nothing is known, as too much time went into reading tables again that had been
+	// dropped; PerfMapEvictions perf maps dropped.
 	// ProcessEvictions counts processes let go for the memory of their maps,
 	// Quarantined what was left alone because it cost too much.
-	ModuleRefusals, PerfMapEvictions, ProcessEvictions, Quarantined uint64
+	ModuleRefusals, ModuleDeferrals, PerfMapEvictions, ProcessEvictions, Quarantined uint64
 	// Processes, Modules and CachedStacks are what is held now.
 	Processes, Modules, CachedStacks int
 	// ModuleBytes, StackBytes and PerfMapBytes estimate the memory held now.
@@ -107,11 +111,12 @@ type Unwinder struct {
 	processes map[int32]*process
 	modules   map[moduleKey]*module
 	accounts  accounts
-	mapBytes  int64  // of all processes
-	tick      uint64 // counts uses, to order them
-	serial    uint64 // of the process made last
-	refused   bool   // the walk under way met a module that was refused
-	walkStart uint64 // tick at which the walk under way began
+	rereads   spending // on tables that were dropped
+	mapBytes  int64    // of all processes
+	tick      uint64   // counts uses, to order them
+	serial    uint64   // of the process made last
+	refused   bool     // the walk under way met a module that was refused
+	walkStart uint64   // tick at which the walk under way began
 	stats     Stats
 	lastError error
 	places    []place
@@ -391,13 +396,13 @@ func (u *Unwinder) countFunctions(p *process) {
 	count := 0
 	for i := range min(len(p.maps), maxCounted) {
 		u.walkStart = math.MaxUint64 // of the others none is needed any more
-		mod := u.moduleOnce(p, &p.maps[i])
+		mod := u.moduleFor(p, &p.maps[i])
 		if u.wants() {
 			return
 		}
 		if mod != nil && !seen[mod] && mod.origin == threadtrace.OriginApplication {
 			seen[mod] = true
-			count += mod.functions
+			count += mod.count
 		}
 	}
 	p.functions = count
@@ -409,13 +414,8 @@ func (u *Unwinder) Stats() Stats {
 	defer u.mu.Unlock()
 	s := u.stats
 	s.Processes, s.CachedStacks = len(u.processes), u.recent.Len()
-	s.Modules, s.ModuleBytes, s.Stuck, s.MapBytes = 0, 0, u.door.Stuck(), u.mapBytes
-	for _, mod := range u.modules {
-		if mod.img != nil {
-			s.Modules++
-			s.ModuleBytes += mod.bytes()
-		}
-	}
+	s.Stuck, s.MapBytes = u.door.Stuck(), u.mapBytes
+	s.ModuleBytes, s.Modules = u.held()
 	for _, p := range u.processes {
 		s.PerfMapBytes += p.perf.bytes()
 	}

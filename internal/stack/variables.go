@@ -26,7 +26,7 @@ func (u *Unwinder) Variables(pid int32) (module string, at map[string]uint64, er
 			}
 			u.walkStart = math.MaxUint64 // of the others none is needed any more
 			m := &p.maps[i]
-			mod := u.moduleOnce(p, m)
+			mod := u.moduleFor(p, m)
 			if mod == nil || mod.origin == threadtrace.OriginLibrary || len(mod.variables) == 0 {
 				continue
 			}
@@ -39,7 +39,7 @@ func (u *Unwinder) Variables(pid int32) (module string, at map[string]uint64, er
 
 // variablesAt are the addresses of a module's variables where a mapping has it.
 func (mod *module) variablesAt(m *mapping) map[string]uint64 {
-	linked, ok := (&image{segments: mod.segments}).address(m.offset)
+	linked, ok := mod.address(m.offset)
 	if !ok {
 		return nil
 	}

@@ -39,17 +39,11 @@ func (u *Unwinder) walk(p *process, regs *registers, mem *memory, out []place) (
 		}
 		at := place{addr: ip}
 		kind := stepPointer
-		if mod := u.moduleFor(p, m); mod != nil && mod.img != nil {
-			addr, ok := mod.img.address(ip - m.start + m.offset)
-			if !ok {
-				return append(out, at), false
-			}
-			at.linked, at.mod, at.site = addr, mod, mod.siteAt(addr)
-			kind = at.site.kind
-		} else if u.refused || u.wants() {
+		if !u.locate(p, m, &at) {
 			return append(out, at), false
-		} else {
-			at.jit = !m.isFile() || m.isMemory()
+		}
+		if at.site != nil {
+			kind = at.site.kind
 		}
 		out = append(out, at)
 		sp := regs.value[u.arch.sp]
@@ -86,6 +80,24 @@ func (u *Unwinder) walk(p *process, regs *registers, mem *memory, out []place) (
 		}
 	}
 	return out, false
+}
+
+// locate finds out what is known of the code address of a place in a mapping. It is false
+// when the walk cannot go on: no code of the file is there, or something of it has to be
+// read first, or is not read for the time being.
+func (u *Unwinder) locate(p *process, m *mapping, at *place) bool {
+	if mod := u.moduleFor(p, m); mod != nil && mod.read {
+		linked, ok := mod.address(at.addr - m.start + m.offset)
+		if !ok {
+			return false
+		}
+		if s := u.siteAt(p, m, mod, linked); s != nil {
+			at.linked, at.mod, at.site = linked, mod, s
+			return true
+		}
+	}
+	at.jit = !m.isFile() || m.isMemory()
+	return !u.refused && !u.wants()
 }
 
 // stepRow applies a row of call frame information.
@@ -252,7 +264,6 @@ func (u *Unwinder) isThreadStart(at *place) bool {
 	if at.mod == nil {
 		return false
 	}
-	u.nameSite(at)
 	return threadStarts[at.site.frames[len(at.site.frames)-1].Function]
 }
 
@@ -266,6 +277,5 @@ var stackSwitches = map[string]bool{
 }
 
 func (u *Unwinder) isStackSwitch(at *place) bool {
-	u.nameSite(at)
 	return stackSwitches[at.site.frames[len(at.site.frames)-1].Function]
 }

@@ -155,10 +155,25 @@ const (
 // too much.
 var ErrOverBudget = errors.New("its stacks cost more CPU time than there is for one process: it is left alone for a while")
 
+// spending is CPU time that was spent, less what a share of the time that passed since
+// has paid for.
+type spending struct {
+	spent time.Duration
+	at    time.Time
+}
+
+// left is what is not paid for yet.
+func (s *spending) left(share float64, now time.Time) time.Duration {
+	return max(0, s.spent-time.Duration(share*float64(now.Sub(s.at))))
+}
+
+func (s *spending) add(cost time.Duration, share float64, now time.Time) {
+	s.spent, s.at = s.left(share, now)+max(0, cost), now
+}
+
 // account is what one process has cost.
 type account struct {
-	spent   time.Duration
-	at      time.Time
+	spending
 	until   time.Time
 	penalty time.Duration
 }
@@ -184,12 +199,10 @@ func (a accounts) charge(pid int32, cost time.Duration, now time.Time) time.Dura
 				break
 			}
 		}
-		c = &account{at: now, penalty: firstPenalty}
+		c = &account{spending: spending{at: now}, penalty: firstPenalty}
 		a[pid] = c
 	}
-	c.spent = max(0, c.spent-time.Duration(processShare*float64(now.Sub(c.at)))) + max(0, cost)
-	c.at = now
-	if c.spent < processBurst {
+	if c.add(cost, processShare, now); c.spent < processBurst {
 		return 0
 	}
 	penalty := c.penalty

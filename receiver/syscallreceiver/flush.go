@@ -73,7 +73,8 @@ func (g *gatherer) flush() {
 		g.symbols.forget(t.pid, t)
 		g.names.Forget(t.pid)
 	}
-	g.stats.held.Store(g.symbols.unwind.Stats().Bytes() + g.symbols.held.Load())
+	us := g.symbols.unwind.Stats()
+	g.stats.unwinder(&us, g.symbols.held.Load())
 	g.stats.flushed.Store(time.Now().UnixNano())
 }
 

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/perfscope/perfscope/internal/stack"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 	"github.com/perfscope/perfscope/receiver/syscallreceiver/internal/metadata"
 )
@@ -38,6 +39,9 @@ const (
 	lookResults
 )
 
+// moduleResults are what became of a module whose tables were needed.
+var moduleResults = [...]string{"first", "again", "deferred"}
+
 var lookNames = [lookResults]string{"done", "failed", "unlocated"}
 
 var kindNames = [...]string{
@@ -63,6 +67,9 @@ type stats struct {
 	skipped, stuck, postponed atomic.Int64
 	// idleRules choose no process now, unreadable processes cannot be judged.
 	idleRules, unreadable atomic.Int64
+
+	// moduleReads counts the reads of modules, as moduleResults has them.
+	moduleReads [len(moduleResults)]atomic.Int64
 
 	processes, threads, inFlight, memory, pending, held atomic.Int64
 	// flushed is when the last flush ended, in nanoseconds since the epoch.
@@ -153,6 +160,14 @@ func (s *stats) register(queue func() int, lastRead func() time.Time) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.telemetry.RegisterReceiverSyscallModuleReadsCallback(func(_ context.Context, o metric.Int64Observer) error {
+		for i, result := range moduleResults {
+			o.Observe(s.moduleReads[i].Load(), metric.WithAttributeSet(attribute.NewSet(attribute.String("result", result))))
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
 	for _, r := range []struct {
 		register func(metric.Int64Callback) error
 		value    metric.Int64Callback
@@ -175,6 +190,14 @@ func (s *stats) register(queue func() int, lastRead func() time.Time) error {
 		}
 	}
 	return nil
+}
+
+// unwinder takes the figures of the unwinder, and the memory of the stacks that wait for it.
+func (s *stats) unwinder(u *stack.Stats, waiting int64) {
+	s.held.Store(u.Bytes() + waiting)
+	for i, n := range [len(moduleResults)]uint64{u.ModuleLoads - u.ModuleRereads, u.ModuleRereads, u.ModuleDeferrals} {
+		s.moduleReads[i].Store(int64(n)) //nolint:gosec // a count
+	}
 }
 
 // quarantined counts what is left alone from now on.

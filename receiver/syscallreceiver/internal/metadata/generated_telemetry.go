@@ -37,6 +37,7 @@ type TelemetryBuilder struct {
 	ReceiverSyscallFlushAge            metric.Float64ObservableGauge
 	ReceiverSyscallGoroutineLooks      metric.Int64Counter
 	ReceiverSyscallInterpreterLooks    metric.Int64Counter
+	ReceiverSyscallModuleReads         metric.Int64ObservableCounter
 	ReceiverSyscallOverhead            metric.Float64ObservableGauge
 	ReceiverSyscallPendingEvents       metric.Int64ObservableGauge
 	ReceiverSyscallProcesses           metric.Int64ObservableGauge
@@ -102,6 +103,21 @@ func (builder *TelemetryBuilder) RegisterReceiverSyscallFlushAgeCallback(cb metr
 		cb(ctx, &observerFloat64{inst: builder.ReceiverSyscallFlushAge, obs: o})
 		return nil
 	}, builder.ReceiverSyscallFlushAge)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterReceiverSyscallModuleReadsCallback sets callback for observable ReceiverSyscallModuleReads metric.
+func (builder *TelemetryBuilder) RegisterReceiverSyscallModuleReadsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverSyscallModuleReads, obs: o})
+		return nil
+	}, builder.ReceiverSyscallModuleReads)
 	if err != nil {
 		return err
 	}
@@ -351,6 +367,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_receiver_syscall_interpreter_looks",
 		metric.WithDescription("Looks at what an interpreter (CPython) runs, by result (seen, moved, unknown_thread, unsupported, unreadable, malformed, too_much, over_budget, stuck, failed). [Development]"),
 		metric.WithUnit("{look}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverSyscallModuleReads, err = builder.meter.Int64ObservableCounter(
+		"otelcol_receiver_syscall_module_reads",
+		metric.WithDescription("Programs and libraries whose symbols and unwind tables were read, by result (first; again, since they had been dropped for want of memory; deferred, since that took too much CPU time, so that a stack is incomplete). [Development]"),
+		metric.WithUnit("{module}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverSyscallOverhead, err = builder.meter.Float64ObservableGauge(
