@@ -30,15 +30,14 @@ func FuzzLoadImage(f *testing.F) {
 			if err != nil {
 				continue
 			}
-			img.functions()
-			mod := &module{name: "fuzz", img: img, sites: map[uint64]*site{}}
+			img.functions(newAllowance(threadTime))
+			mod := &module{name: "fuzz", img: img}
 			for i, s := range img.segments {
 				if i == 4 {
 					break
 				}
 				for off := uint64(0); off < 256; off += 16 {
-					mod.learn(s.vaddr + off)
-					mod.framesAt(s.vaddr+off, nil)
+					learn(mod, data, s.vaddr+off)
 				}
 			}
 		}

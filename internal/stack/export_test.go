@@ -1,5 +1,19 @@
 package stack
 
+import "bytes"
+
+// learn looks an address up as the unwinder does, in a module read from data; nil when
+// its Go table cannot be read.
+func learn(mod *module, data []byte, addr uint64) *site {
+	if mod.img.goTable.covers(addr) {
+		s, _ := goSite(mod.img.goTable.in(bytes.NewReader(data)), mod.name, addr)
+		return s
+	}
+	s := mod.img.newSite(addr)
+	s.frames, s.start = mod.framesAt(addr, s)
+	return s
+}
+
 // WalkedFrame is one step of a walk, for tests that check it against the
 // program's machine code.
 type WalkedFrame struct {

@@ -10,8 +10,20 @@ import (
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
-// framesAt names the code at addr: inlined functions first, last the function
-// that holds the code, and where that starts. s is how its frame is left, nil if that is
+// goFrames names the code at addr in a Go function.
+func goFrames(t *goTable, fn *goFunc, module string, addr uint64) (out []threadtrace.Frame) {
+	for _, p := range t.position(fn, addr) {
+		out = append(out, threadtrace.Frame{
+			Function: cleantext.Clean(p.name, cleantext.MaxFunction), Module: module, File: cleantext.Clean(p.file, cleantext.MaxPath), Line: p.line,
+			Origin: goOrigin(p.name), Inlined: true,
+		})
+	}
+	out[len(out)-1].Inlined = false
+	return out
+}
+
+// framesAt names the code at addr, which is not in a Go function: inlined functions first,
+// last the function that holds the code, and where that starts. s is how its frame is left, nil if that is
 // not known.
 func (mod *module) framesAt(addr uint64, s *site) (out []threadtrace.Frame, start uint64) {
 	if s != nil && s.kind == stepCFI && s.row.signal {
@@ -20,16 +32,6 @@ func (mod *module) framesAt(addr uint64, s *site) (out []threadtrace.Frame, star
 		return []threadtrace.Frame{{Function: "[signal]", Module: mod.name, Origin: threadtrace.OriginLibrary}}, 0
 	}
 	img := mod.img
-	if fn, ok := img.goTable.find(addr); ok {
-		for _, p := range img.goTable.position(&fn, addr) {
-			out = append(out, threadtrace.Frame{
-				Function: cleantext.Clean(p.name, cleantext.MaxFunction), Module: mod.name, File: cleantext.Clean(p.file, cleantext.MaxPath), Line: p.line,
-				Origin: goOrigin(p.name), Inlined: true,
-			})
-		}
-		out[len(out)-1].Inlined = false
-		return out, fn.entry
-	}
 	if img.inPLT(addr) {
 		return []threadtrace.Frame{{Function: mod.name + "@plt", Module: mod.name, Origin: threadtrace.OriginLibrary}}, 0
 	}

@@ -40,9 +40,6 @@ type GoFunction struct {
 	Version string
 }
 
-// errDeferred is that the tables are not read now.
-var errDeferred = errors.New("reading tables again takes too much time for now")
-
 // ErrNotGo is that a process's program is not Go's, or does not say what is asked.
 var ErrNotGo = errors.New("not a Go program with a table of functions")
 
@@ -68,40 +65,61 @@ func (u *Unwinder) goFunction(p *process, name string) (found GoFunction, err er
 	if mod == nil || !mod.isGo {
 		return found, ErrNotGo
 	}
-	img := u.tables(p, p.program(), mod)
-	switch {
+	fn, known := mod.goFunctions[name]
+	switch img := u.tables(p, p.program(), mod); {
+	case known:
 	case img != nil && img.goTable != nil:
-	case u.refused:
-		return found, errDeferred
+		u.want = u.readGoFunction(p, mod, name)
+		return found, nil
+	case u.deferred:
+		return found, ErrDeferred
 	default:
 		return found, ErrNotGo // or it is wanted first
 	}
-	fn, ok := img.goTable.named(name)
-	if !ok {
+	if fn.start == 0 {
 		return found, fmt.Errorf("%w: it has no %s", ErrNotGo, name)
 	}
-	start, ok := p.addressOf(mod, fn.entry)
+	start, ok := p.addressOf(mod, fn.start)
 	if !ok {
 		return found, fmt.Errorf("%w: %s is not mapped", ErrNotGo, name)
 	}
-	return GoFunction{Start: start, End: start + fn.end - fn.entry, Version: img.goTable.version}, nil
+	return GoFunction{Start: start, End: start + fn.end - fn.start, Version: mod.goVersion}, nil
 }
 
-// named finds a function by its name.
-func (t *goTable) named(name string) (goFunc, bool) {
-	for i := range t.nfunc {
-		off := binary.LittleEndian.Uint32(t.functab[i*8+4:])
-		if uint64(off)+8 > uint64(len(t.functab)) {
-			continue
+// readGoFunction finds a function by its name in the table of a Go program; it is kept,
+// or that there is none.
+func (u *Unwinder) readGoFunction(p *process, mod *module, name string) work {
+	m := p.program()
+	at, mapped, table := p.mappedIn(), *m, mod.img.goTable
+	return func() func() {
+		var found span
+		f, err := u.openModuleFile(at, &mapped, mod)
+		if err == nil {
+			found = table.in(f).named(newAllowance(u.cpu), name)
+			_ = f.Close()
 		}
-		at := uint64(binary.LittleEndian.Uint32(t.functab[off+4:]))
-		end := at + uint64(len(name))
-		if end >= uint64(len(t.funcnames)) || t.funcnames[end] != 0 || string(t.funcnames[at:end]) != name {
-			continue
+		return func() {
+			if err != nil {
+				u.failure = fmt.Errorf("module %s of process %d: %w", mapped.path, at.pid, err)
+				return
+			}
+			if mod.goFunctions == nil {
+				mod.goFunctions = map[string]span{}
+			}
+			mod.goFunctions[name] = found
 		}
-		return t.function(i)
 	}
-	return goFunc{}, false
+}
+
+// named is where a function with a name is, as linked; empty when there is none.
+func (t *goTable) named(a *allowance, name string) (found span) {
+	t.each(a, maxSymbolName, func(i int, other string) bool {
+		if other == name {
+			found = span{t.entry(i), t.entry(i + 1)}
+		}
+		return found.start == 0
+	})
+	return found
 }
 
 // addressOf is where in the process the code is that a module has at an address.

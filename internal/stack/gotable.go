@@ -3,6 +3,7 @@ package stack
 import (
 	"debug/elf"
 	"encoding/binary"
+	"io"
 	"sort"
 )
 
@@ -31,23 +32,26 @@ const (
 
 // goTable is Go's own table of functions: names, lines, inlining and, what
 // matters most, the size of the frame at every instruction, which holds in
-// prologues and frameless leaves where a frame pointer does not.
+// prologues and frameless leaves where a frame pointer does not. Where the functions are
+// is held; what else it says of one is read from the file when it is asked for, since
+// the tables of a large program are 20 MB.
 type goTable struct {
-	data       []byte // .gopclntab
-	text       uint64 // address of runtime.text
-	quantum    uint32
-	nfunc      int
-	functab    []byte
-	funcnames  []byte
-	cutab      []byte
-	filetab    []byte
-	pctab      []byte
-	v120       bool
-	inline     []byte // go:func.* data that holds the inline trees, or nil
-	appFuncs   int    // cached by applicationFunctions, -1 unknown
-	usesLR     bool
-	moduleHint bool // text came from the module data
-	version    string
+	text    uint64 // address of runtime.text
+	quantum uint32
+	nfunc   int
+	// index has the address of each function and where the rest of it is.
+	index []byte
+	// held is the whole section where the file has it packed, and heldInline that of the
+	// inline trees.
+	held, heldInline []byte
+	functab          piece
+	funcnames        piece
+	cutab            piece
+	filetab          piece
+	pctab            piece
+	inline           piece // go:func.* data that holds the inline trees, or nothing
+	v120             bool
+	usesLR           bool
 }
 
 // goFunc is one function of the table.
@@ -55,7 +59,15 @@ type goFunc struct {
 	entry, end uint64
 	name       string
 	flag       uint8
-	info       []byte // _func, to the end of the table
+	info       []byte // _func
+}
+
+func (t *goTable) bytes() int64 { return int64(len(t.index) + len(t.held) + len(t.heldInline)) }
+
+// covers reports whether addr is in a function of the table.
+func (t *goTable) covers(addr uint64) bool {
+	s := t.span()
+	return addr >= s.start && addr < s.end
 }
 
 // span is where the functions of the table are; empty without one.
@@ -66,68 +78,88 @@ func (t *goTable) span() span {
 	return span{t.entry(0), t.entry(t.nfunc)}
 }
 
-func (t *goTable) bytes() int64 { return int64(len(t.data) + len(t.inline)) }
-
-// loadGoTable finds and checks the pclntab; nil when there is none.
-func loadGoTable(a *allowance, f *elf.File, arch *architecture) *goTable {
-	var s *elf.Section
-	for _, name := range []string{".gopclntab", ".data.rel.ro.gopclntab"} {
-		if s = f.Section(name); s != nil {
-			break
+// in is the table with what is not held to be read from r, the file that it is of.
+func (t *goTable) in(r io.ReaderAt) *goTable {
+	out := *t
+	if t.held == nil {
+		for _, p := range []*piece{&out.functab, &out.funcnames, &out.cutab, &out.filetab, &out.pctab} {
+			p.r = r
 		}
 	}
-	data := sectionData(a, s, maxSection)
-	if data == nil {
+	if t.heldInline == nil && t.inline.size > 0 {
+		out.inline.r = r
+	}
+	return &out
+}
+
+// loadGoTable finds and checks the pclntab; nil when there is none.
+func loadGoTable(a *allowance, r io.ReaderAt, f *elf.File, arch *architecture) *goTable {
+	s := goSection(f)
+	if s == nil {
 		return nil
 	}
-	t := parseGoTable(data)
+	data, held := pieceOf(a, r, s)
+	t := parseGoTable(a, data)
 	if t == nil {
 		return nil
 	}
-	t.usesLR = arch.lr != 0
-	t.locate(a, f, s.Addr, arch)
+	t.held, t.usesLR = held, arch.lr != 0
+	t.locate(a, r, f, s.Addr, arch)
 	if t.text == 0 {
 		return nil
 	}
-	t.version = goVersion(a, f)
 	return t
 }
 
-// parseGoTable reads the header; nil when it is not one.
-func parseGoTable(data []byte) *goTable {
+func goSection(f *elf.File) *elf.Section {
+	for _, name := range []string{".gopclntab", ".data.rel.ro.gopclntab"} {
+		if s := f.Section(name); s != nil {
+			return s
+		}
+	}
+	return nil
+}
+
+// parseGoTable reads the header and where the functions are; nil when it is no table.
+func parseGoTable(a *allowance, data piece) *goTable {
 	const header = 8 + 8*8
-	if len(data) < header || data[4] != 0 || data[5] != 0 || data[7] != 8 {
+	head := data.read(0, header)
+	if len(head) < header || head[4] != 0 || head[5] != 0 || head[7] != 8 {
 		return nil
 	}
-	magic := binary.LittleEndian.Uint32(data)
+	magic := binary.LittleEndian.Uint32(head)
 	if magic != goMagic118 && magic != goMagic120 {
 		return nil
 	}
-	word := func(i int) uint64 { return binary.LittleEndian.Uint64(data[8+8*i:]) }
-	from := func(off uint64) []byte {
-		if off > uint64(len(data)) {
-			return nil
+	word := func(i int) uint64 { return binary.LittleEndian.Uint64(head[8+8*i:]) }
+	// part is one of the tables in it: up to the next, as linkers put them.
+	part := func(i int) piece {
+		p := data.from(word(i))
+		if next := word(i + 1); i < 7 && next > word(i) {
+			p.size = min(p.size, next-word(i))
 		}
-		return data[off:]
+		return p
 	}
 	n := word(0)
 	t := &goTable{
-		data: data, quantum: uint32(data[6]), v120: magic == goMagic120, appFuncs: -1,
+		quantum: uint32(head[6]), v120: magic == goMagic120,
 		text:      word(2), // zero since Go 1.26 and in position-independent files
-		funcnames: from(word(3)), cutab: from(word(4)), filetab: from(word(5)),
-		pctab: from(word(6)), functab: from(word(7)),
+		funcnames: part(3), cutab: part(4), filetab: part(5), pctab: part(6), functab: data.from(word(7)),
 	}
-	if n == 0 || n > maxGoFunctions || uint64(len(t.functab)) < n*8+4 || t.quantum == 0 {
+	if n == 0 || n > maxGoFunctions || t.functab.size < n*8+4 || t.quantum == 0 || !a.take(n*8+4) {
 		return nil
 	}
-	t.nfunc = int(n)
+	t.nfunc, t.index = int(n), t.functab.read(0, int(n)*8+4) //nolint:gosec // bounded
+	if len(t.index) < t.nfunc*8+4 {
+		return nil
+	}
 	return t
 }
 
 // locate finds runtime.text and the inline trees through the module data,
 // the linker's record of where everything is. Its fields may be filled in by
 // relocations only.
-func (t *goTable) locate(a *allowance, f *elf.File, tableAddr uint64, arch *architecture) {
+func (t *goTable) locate(a *allowance, r io.ReaderAt, f *elf.File, tableAddr uint64, arch *architecture) {
 	const textField, gofuncField, oldGofuncField = 176, 320, 304
 	for _, name := range []string{".go.module", ".noptrdata", ".data.rel.ro", ".data"} {
 		s := f.Section(name)
@@ -146,10 +178,10 @@ func (t *goTable) locate(a *allowance, f *elf.File, tableAddr uint64, arch *arch
 			if text == 0 || minpc < text || minpc-text > 1<<32 {
 				continue // some other pointer to the table
 			}
-			t.text, t.moduleHint = text, true
+			t.text = text
 			if t.v120 && off+gofuncField+8 <= len(data) {
 				gofunc := binary.LittleEndian.Uint64(data[off+gofuncField:])
-				t.inline = sectionFrom(a, f, gofunc)
+				t.inline, t.heldInline = pieceFrom(a, r, f, gofunc)
 			}
 			return
 		}
@@ -162,20 +194,16 @@ func (t *goTable) locate(a *allowance, f *elf.File, tableAddr uint64, arch *arch
 	}
 }
 
-// sectionFrom reads the section around addr, from addr on.
-func sectionFrom(a *allowance, f *elf.File, addr uint64) []byte {
+// pieceFrom is the section around addr, from addr on.
+func pieceFrom(a *allowance, r io.ReaderAt, f *elf.File, addr uint64) (p piece, held []byte) {
 	for _, s := range f.Sections {
 		if s.Addr == 0 || addr < s.Addr || addr-s.Addr >= s.Size {
 			continue
 		}
-		data := sectionData(a, s, maxSection)
-		if data == nil {
-			return nil
-		}
-		data = data[addr-s.Addr:]
-		return append(make([]byte, 0, len(data)), data...)
+		p, held = pieceOf(a, r, s)
+		return p.from(addr - s.Addr), held
 	}
-	return nil
+	return p, nil
 }
 
 // relocate applies the load-address relocations of .rela.dyn that fall into
@@ -197,7 +225,7 @@ func relocate(a *allowance, f *elf.File, addr uint64, data []byte, arch *archite
 
 // entry is the address of the i-th function; i may be nfunc.
 func (t *goTable) entry(i int) uint64 {
-	return t.text + uint64(binary.LittleEndian.Uint32(t.functab[i*8:]))
+	return t.text + uint64(binary.LittleEndian.Uint32(t.index[i*8:]))
 }
 
 // find returns the Go function that covers addr.
@@ -209,18 +237,24 @@ func (t *goTable) find(addr uint64) (goFunc, bool) {
 	return t.function(i)
 }
 
+const (
+	// goFuncSize is the fixed part of _func since Go 1.20, goFuncSize118 before.
+	goFuncSize, goFuncSize118 = 44, 40
+	// maxGoFuncData bounds the tables of one function that are read (a few dozen).
+	maxGoFuncData = 64 + 256
+)
+
 func (t *goTable) function(i int) (goFunc, bool) {
-	off := binary.LittleEndian.Uint32(t.functab[i*8+4:])
-	fixed := 40
+	fixed := goFuncSize118
 	if t.v120 {
-		fixed = 44
+		fixed = goFuncSize
 	}
-	if uint64(off)+uint64(fixed) > uint64(len(t.functab)) {
+	info := t.functab.read(uint64(binary.LittleEndian.Uint32(t.index[i*8+4:])), goFuncSize+4*maxGoFuncData)
+	if len(info) < fixed {
 		return goFunc{}, false
 	}
-	info := t.functab[off:]
 	fn := goFunc{entry: t.entry(i), end: t.entry(i + 1), info: info}
-	fn.name = textAt(t.funcnames, binary.LittleEndian.Uint32(info[4:]))
+	fn.name = t.funcnames.text(binary.LittleEndian.Uint32(info[4:]))
 	fn.flag = info[fixed-3]
 	return fn, fn.name != ""
 }
@@ -239,26 +273,36 @@ func (t *goTable) frameSize(f *goFunc, addr uint64) (uint64, bool) {
 
 // pcValue decodes a table of values by address (runtime.pcvalue).
 func (t *goTable) pcValue(f *goFunc, off uint32, addr uint64) (int32, bool) {
-	if off == 0 || uint64(off) >= uint64(len(t.pctab)) {
-		return 0, false
+	const mostly, most = 1 << 10, 1 << 20
+	for n := mostly; off != 0; n *= 8 {
+		data := t.pctab.read(uint64(off), n)
+		value, found, cut := t.decode(f, data, addr)
+		if !cut || len(data) < n || n >= most {
+			return value, found
+		}
 	}
-	r := reader{data: t.pctab, pos: int(off)}
+	return 0, false
+}
+
+// decode is pcValue in the first bytes of a table; cut is set when they are not enough.
+func (t *goTable) decode(f *goFunc, data []byte, addr uint64) (value int32, found, cut bool) {
+	r := reader{data: data}
 	value, pc := int32(-1), f.entry
 	for step := 0; step < maxGoValues; step++ {
 		delta := uint32(r.uleb())
-		if delta == 0 && step > 0 {
-			return 0, false
+		if delta == 0 && step > 0 && !r.bad {
+			return 0, false, false
 		}
 		value += int32(-(delta & 1) ^ (delta >> 1))
 		pc += r.uleb() * uint64(t.quantum)
 		if r.bad || pc > f.end+1<<20 {
-			return 0, false
+			return 0, false, r.bad
 		}
 		if addr < pc {
-			return value, true
+			return value, true, false
 		}
 	}
-	return 0, false
+	return 0, false, false
 }
 
 // line is the source position of addr, of the innermost inlined function.
@@ -272,14 +316,11 @@ func (t *goTable) line(f *goFunc, addr uint64) (string, int32) {
 		return "", 0
 	}
 	cu := uint64(f.field(32)) + uint64(file)
-	if cu*4+4 > uint64(len(t.cutab)) {
+	off, ok := t.cutab.u32(cu * 4)
+	if !ok || off == ^uint32(0) {
 		return "", 0
 	}
-	off := binary.LittleEndian.Uint32(t.cutab[cu*4:])
-	if off == ^uint32(0) {
-		return "", 0
-	}
-	return textAt(t.filetab, off), line
+	return t.filetab.text(off), line
 }
 
 // goInlined is a function inlined at an address, innermost first.
@@ -297,7 +338,7 @@ const maxInlined = 32
 func (t *goTable) position(f *goFunc, addr uint64) []goInlined {
 	var out []goInlined
 	file, line := t.line(f, addr)
-	if t.inline == nil || !t.v120 {
+	if t.inline.r == nil || !t.v120 {
 		// What is inlined is not known, and may be of another file.
 		if own, first := t.line(f, f.entry); own != file {
 			file, line = own, first
@@ -321,7 +362,7 @@ func (t *goTable) position(f *goFunc, addr uint64) []goInlined {
 // inlinedAt looks up the inline tree of f (runtime.inlineUnwinder).
 func (t *goTable) inlinedAt(f *goFunc, addr uint64) (string, uint64, bool) {
 	const pcdataInlineIndex, funcdataInlineTree, entrySize = 2, 3, 16
-	if t.inline == nil || !t.v120 {
+	if t.inline.r == nil || !t.v120 {
 		return "", 0, false
 	}
 	npcdata, nfuncdata := uint64(f.field(28)), uint64(f.info[43])
@@ -335,30 +376,46 @@ func (t *goTable) inlinedAt(f *goFunc, addr uint64) (string, uint64, bool) {
 	}
 	tree := f.field(44 + 4*(int(npcdata)+funcdataInlineTree))
 	at := uint64(tree) + uint64(index)*entrySize
-	if tree == ^uint32(0) || at+entrySize > uint64(len(t.inline)) {
+	if tree == ^uint32(0) {
 		return "", 0, false
 	}
-	e := t.inline[at:]
-	name := textAt(t.funcnames, binary.LittleEndian.Uint32(e[4:]))
+	e := t.inline.read(at, entrySize)
+	if len(e) < entrySize {
+		return "", 0, false
+	}
+	name := t.funcnames.text(binary.LittleEndian.Uint32(e[4:]))
 	return name, uint64(binary.LittleEndian.Uint32(e[8:])), name != ""
 }
 
 // applicationFunctions counts the functions that are neither the runtime's
 // nor the standard library's.
-func (t *goTable) applicationFunctions() int {
-	if t.appFuncs >= 0 {
-		return t.appFuncs
+func (t *goTable) applicationFunctions(a *allowance) (n int) {
+	t.each(a, maxGoPackage, func(_ int, name string) bool {
+		if name != "" && goOrigin(name) == 0 {
+			n++
+		}
+		return true
+	})
+	return n
+}
+
+// each calls f with the functions and their names, cut to most bytes, until it is false.
+// For that, both tables are read at once.
+func (t *goTable) each(a *allowance, most int, f func(i int, name string) bool) {
+	if !a.take(t.functab.size) || !a.take(t.funcnames.size) {
+		return
 	}
-	t.appFuncs = 0
+	functab := t.functab.read(0, int(t.functab.size))   //nolint:gosec // there is room for it
+	names := t.funcnames.read(0, int(t.funcnames.size)) //nolint:gosec // there is room for it
 	for i := range t.nfunc {
-		off := binary.LittleEndian.Uint32(t.functab[i*8+4:])
-		if uint64(off)+8 > uint64(len(t.functab)) {
+		off := uint64(binary.LittleEndian.Uint32(t.index[i*8+4:]))
+		if off+8 > uint64(len(functab)) || !a.goOn(1) {
 			continue
 		}
-		name := textUpTo(t.funcnames, binary.LittleEndian.Uint32(t.functab[off+4:]), maxGoPackage)
-		if name != "" && goOrigin(name) == 0 {
-			t.appFuncs++
+		if !f(i, textUpTo(names, binary.LittleEndian.Uint32(functab[off+4:]), most)) {
+			break
 		}
 	}
-	return t.appFuncs
+	a.give(t.functab.size)
+	a.give(t.funcnames.size)
 }

@@ -14,12 +14,16 @@ func TestAFunctionIsInItsOwnFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := elf.Open(exe)
+	r, err := os.Open(exe)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = f.Close() }()
-	table := loadGoTable(allowed(t), f, hostArchitecture())
+	defer func() { _ = r.Close() }()
+	f, err := elf.NewFile(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := loadGoTable(allowed(t), r, f, hostArchitecture())
 	if table == nil {
 		t.Fatal("this program has no table")
 	}
@@ -36,7 +40,7 @@ func TestAFunctionIsInItsOwnFile(t *testing.T) {
 			}
 			inlined++
 			old := *table
-			old.inline = nil
+			old.inline = piece{}
 			if got := old.position(&fn, addr); len(got) != 1 || got[0].file != at[len(at)-1].file {
 				t.Errorf("%s at %#x: %v, with the inlined functions %v", fn.name, addr-fn.entry, got, at)
 			}

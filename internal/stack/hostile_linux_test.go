@@ -246,9 +246,9 @@ func TestHostileFrames(t *testing.T) {
 		t.Fatal("no frames", err)
 	}
 	const addresses = 100
-	mod := &module{name: "x", img: img, sites: map[uint64]*site{}}
+	mod := &module{name: "x", img: img}
 	for i := range uint64(addresses) {
-		if s := mod.learn(0x2000 + i*16); s.kind == stepCFI {
+		if s := learn(mod, nil, 0x2000+i*16); s.kind == stepCFI {
 			t.Fatal("a row of forty million instructions was believed")
 		}
 	}
@@ -302,9 +302,9 @@ func TestHostileGoTable(t *testing.T) {
 	if err != nil || img.goTable == nil {
 		t.Fatal("no table", err)
 	}
-	mod := &module{name: "x", img: img, sites: map[uint64]*site{}}
+	mod := &module{name: "x", img: img}
 	for i := range uint64(100) {
-		if s := mod.learn(0x2000 + i*16); s.kind == stepGo {
+		if s := learn(mod, nil, 0x2000+i*16); s != nil && s.kind == stepGo {
 			t.Fatal("a frame size came out of it")
 		}
 	}

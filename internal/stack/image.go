@@ -25,7 +25,9 @@ type layout struct {
 	gnuID    string
 	goID     string
 	isGo     bool
-	count    int // of functions, if asked for
+	// goVersion is the Go release that built it, as it says.
+	goVersion string
+	count     int // of functions, if asked for
 	// variables has where those wanted are, as linked.
 	variables map[string]uint64
 }
@@ -104,9 +106,10 @@ func loadImage(r io.ReaderAt, opts imageOptions) (img *image, err error) {
 		img.size += img.frames.bytes()
 	}
 	img.untabled = img.lacksTables()
-	img.goTable = loadGoTable(a, f, opts.arch)
+	img.goTable = loadGoTable(a, r, f, opts.arch)
 	if img.isGo = img.goTable != nil; img.isGo {
 		img.size += img.goTable.bytes()
+		img.goVersion = goVersion(a, f)
 	}
 	img.loadSymbols(a, f, opts)
 	if a.late != nil {
@@ -114,7 +117,10 @@ func loadImage(r io.ReaderAt, opts imageOptions) (img *image, err error) {
 	}
 	img.short = a.short
 	if opts.count {
-		img.count = img.functions()
+		img.count = img.functions(a)
+	}
+	if img.goTable != nil {
+		img.goTable = img.goTable.in(nil) // the file is closed
 	}
 	return img, nil
 }
@@ -206,10 +212,10 @@ func (l *layout) inPLT(addr uint64) bool {
 }
 
 // functions counts the code ranges of the image, stubs left out.
-func (img *image) functions() int {
+func (img *image) functions(a *allowance) int {
 	n := 0
 	if img.goTable != nil {
-		n += img.goTable.applicationFunctions()
+		n += img.goTable.applicationFunctions(a)
 	}
 	if img.frames != nil {
 		for i := range img.frames.entries {

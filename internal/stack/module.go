@@ -51,6 +51,9 @@ type module struct {
 	weighed int
 	// reading is closed when who reads it is done; nil when nobody does.
 	reading chan struct{}
+	// goFunctions are the Go functions that were asked for by name, as linked; empty where
+	// there is none.
+	goFunctions map[string]span
 	// read is set once the file was read, gone once another module has its key.
 	read, gone bool
 }
@@ -157,7 +160,7 @@ func (u *Unwinder) moduleOf(key moduleKey, p *process, m *mapping) *module {
 // load wants the module's file to be read, unless there is no room or no time for it.
 func (u *Unwinder) load(p *process, m *mapping, mod *module) {
 	if mod.read && u.rereads.left(rereadShare, u.now()) > rereadBurst {
-		u.refused = true
+		u.deferred = true
 		u.stats.ModuleDeferrals++
 		return
 	}
@@ -208,33 +211,32 @@ func (u *Unwinder) readModule(at *mappedIn, m *mapping, mod *module) (*image, er
 		}
 		return loadImage(bytes.NewReader(data), opts)
 	}
-	f, err := u.openFile(at, m)
+	f, err := u.openModuleFile(at, m, mod)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }()
-	if keyOf(f.Info) != mod.key.file {
-		return nil, fmt.Errorf("module %s changed while it was mapped", m.path)
-	}
 	opts.debugFile = func(id string) (io.ReaderAt, func()) {
 		return openDebugFile(u.door, at.pid, u.opts.DebugDirs, id)
 	}
 	return loadImage(f, opts)
 }
 
+// openModuleFile opens a module's file, which must not have changed.
+func (u *Unwinder) openModuleFile(at *mappedIn, m *mapping, mod *module) (*rootfs.File, error) {
+	f, err := u.openFile(at, m)
+	if err == nil && keyOf(f.Info) != mod.key.file {
+		_ = f.Close()
+		return nil, fmt.Errorf("module %s changed while it was mapped", m.path)
+	}
+	return f, err
+}
+
 // keepImage keeps what was read, and makes room for it.
 func (u *Unwinder) keepImage(at *mappedIn, m *mapping, mod *module, img *image, err error) {
 	mod.tried, mod.err = u.now(), err
 	if err != nil {
-		mod.rest = min(max(2*mod.rest, retryUnreadable), maxRetry)
-		if errors.Is(err, rootfs.ErrBusy) {
-			mod.rest = retryBusy // it is none of its own fault
-		}
-		u.stats.UnreadableModules++
-		u.lastError = fmt.Errorf("module %s of process %d: %w", m.path, at.pid, err)
-		if errors.Is(err, errTooDear) || errors.Is(err, rootfs.ErrStuck) {
-			u.quarantine(Quarantine{"module", m.path, at.pid, err, mod.rest})
-		}
+		u.failed(at, m, mod)
 		return
 	}
 	if img.short != nil && !mod.read {
@@ -254,6 +256,19 @@ func (u *Unwinder) keepImage(at *mappedIn, m *mapping, mod *module, img *image, 
 	}
 	u.modules[mod.key] = mod
 	u.shrinkModules(mod)
+}
+
+// failed has a module that could not be read left alone for a while.
+func (u *Unwinder) failed(at *mappedIn, m *mapping, mod *module) {
+	mod.rest = min(max(2*mod.rest, retryUnreadable), maxRetry)
+	if errors.Is(mod.err, rootfs.ErrBusy) {
+		mod.rest = retryBusy // it is none of its own fault
+	}
+	u.stats.UnreadableModules++
+	u.lastError = fmt.Errorf("module %s of process %d: %w", m.path, at.pid, mod.err)
+	if errors.Is(mod.err, errTooDear) || errors.Is(mod.err, rootfs.ErrStuck) {
+		u.quarantine(Quarantine{"module", m.path, at.pid, mod.err, mod.rest})
+	}
 }
 
 const (

@@ -1,6 +1,11 @@
 package stack
 
-import "github.com/perfscope/perfscope/pkg/threadtrace"
+import (
+	"errors"
+	"fmt"
+
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+)
 
 const (
 	// maxSites bounds the code addresses remembered per module.
@@ -46,36 +51,75 @@ func (u *Unwinder) siteAt(p *process, m *mapping, mod *module, addr uint64) *sit
 	if s, ok := mod.sites[addr]; ok {
 		return s
 	}
-	if u.tables(p, m, mod) == nil {
+	switch img := u.tables(p, m, mod); {
+	case img == nil:
 		return nil
-	}
-	return mod.learn(addr)
-}
-
-// learn finds out what the image says of an address.
-func (mod *module) learn(addr uint64) *site {
-	if len(mod.sites) >= maxSites {
-		mod.sites, mod.weighed = map[uint64]*site{}, 0
+	case img.goTable.covers(addr):
+		if mod.err == nil || u.now().Sub(mod.tried) > mod.rest {
+			u.want = u.readGoSite(p, m, mod, addr)
+		}
+		return nil
 	}
 	s := mod.img.newSite(addr)
 	s.frames, s.start = mod.framesAt(addr, s)
-	mod.sites[addr] = s
+	mod.keep(addr, s)
 	return s
 }
 
-// newSite finds the rule of the frame that runs at addr.
-func (img *image) newSite(addr uint64) *site {
-	if fn, ok := img.goTable.find(addr); ok {
-		s := &site{kind: stepGo, switches: fn.flag&goSPWrite != 0}
-		if fn.flag&goTopFrame != 0 {
-			return &site{kind: stepEnd}
-		}
-		var ok bool
-		if s.size, ok = img.goTable.frameSize(&fn, addr); !ok {
-			s.kind = stepPointer
-		}
-		return s
+// keep remembers a site.
+func (mod *module) keep(addr uint64, s *site) {
+	if mod.sites == nil || len(mod.sites) >= maxSites {
+		mod.sites, mod.weighed = map[uint64]*site{}, 0
 	}
+	mod.sites[addr] = s
+}
+
+// readGoSite looks an address up in the table of a Go program, which is in its file.
+func (u *Unwinder) readGoSite(p *process, m *mapping, mod *module, addr uint64) work {
+	at, mapped, table := p.mappedIn(), *m, mod.img.goTable
+	return func() func() {
+		var s *site
+		f, err := u.openModuleFile(at, &mapped, mod)
+		if err == nil {
+			s, err = goSite(table.in(f), mod.name, addr)
+			_ = f.Close()
+		}
+		return func() {
+			if mod.tried, mod.err = u.now(), err; err != nil {
+				u.failed(at, &mapped, mod)
+				return
+			}
+			mod.rest = 0
+			mod.keep(addr, s)
+		}
+	}
+}
+
+// goSite is what the table of a Go program says of an address. The reading of a file may
+// fail at any byte, and hostile tables may have anything.
+func goSite(t *goTable, module string, addr uint64) (s *site, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s, err = nil, fmt.Errorf("malformed table of Go functions: %v", p)
+		}
+	}()
+	fn, ok := t.find(addr)
+	if !ok {
+		return nil, errors.New("a function cannot be read in the table of Go functions")
+	}
+	s = &site{kind: stepGo, switches: fn.flag&goSPWrite != 0, start: fn.entry}
+	if s.size, ok = t.frameSize(&fn, addr); !ok {
+		s.kind = stepPointer
+	}
+	if fn.flag&goTopFrame != 0 {
+		s.kind = stepEnd
+	}
+	s.frames = goFrames(t, &fn, module, addr)
+	return s, nil
+}
+
+// newSite finds the rule of the frame that runs at addr, which is not in a Go function.
+func (img *image) newSite(addr uint64) *site {
 	if img.frames != nil {
 		if e, ok := img.frames.find(addr); ok {
 			r, err := img.frames.rowAt(e, addr)

@@ -26,6 +26,7 @@ func (u *Unwinder) knowCalls(p *process, places []place) {
 		if direct = direct && !at.mod.inPLT(target); direct && at.mod.img == nil {
 			continue // until it is there again
 		}
+		direct = direct && !at.mod.img.goTable.covers(target)
 		at.site.callKnown = true
 		if direct {
 			if frames, start := at.mod.framesAt(target, nil); start == target {

@@ -81,9 +81,8 @@ type Stats struct {
 	// ModuleEvictions and UnreadableModules count what became of files.
 	ModuleLoads, ModuleRereads, ModuleEvictions, UnreadableModules uint64
 	// ModuleRefusals counts modules not loaded because those of one walk
-	// were beyond MaxModuleBytes, ModuleDeferrals walks that ended at an address of which
-	// nothing is known, as too much time went into reading tables again that had been
-	// dropped; PerfMapEvictions perf maps dropped.
+	// were beyond MaxModuleBytes, ModuleDeferrals those not read again for now, since that
+	// took too much time; PerfMapEvictions perf maps dropped.
 	// ProcessEvictions counts processes let go for the memory of their maps,
 	// Quarantined what was left alone because it cost too much.
 	ModuleRefusals, ModuleDeferrals, PerfMapEvictions, ProcessEvictions, Quarantined uint64
@@ -116,6 +115,7 @@ type Unwinder struct {
 	tick      uint64   // counts uses, to order them
 	serial    uint64   // of the process made last
 	refused   bool     // the walk under way met a module that was refused
+	deferred  bool     // or one that is not read again for now
 	walkStart uint64   // tick at which the walk under way began
 	stats     Stats
 	lastError error
@@ -184,8 +184,8 @@ func NewUnwinder(opts Options) *Unwinder {
 // memory only from copied, which begins at regs.SP, and
 // names its frames, innermost first. The stack returned is shared with later
 // calls: do not modify it. The bytes are not kept. An error means that
-// nothing is known of the process (it is gone, or not ours to read), or that it is
-// left alone. It may take as long as the reading of files takes.
+// nothing is known of the process (it is gone, or not ours to read), that it is
+// left alone, or ErrDeferred. It may take as long as the reading of files takes.
 func (u *Unwinder) Unwind(pid int32, regs Registers, copied Copy) (threadtrace.Stack, error) {
 	return u.unwind(pid, regs, copied, maxWork)
 }
@@ -197,7 +197,14 @@ func (u *Unwinder) Try(pid int32, regs Registers, copied Copy) (threadtrace.Stac
 }
 
 func (u *Unwinder) unwind(pid int32, regs Registers, copied Copy, most int) (st threadtrace.Stack, err error) {
-	err = u.patiently(pid, most, func(p *process) { st = u.stackOf(p, regs, copied) })
+	deferred := false
+	err = u.patiently(pid, most, func(p *process) {
+		st = u.stackOf(p, regs, copied)
+		deferred = u.deferred
+	})
+	if err == nil && deferred {
+		return threadtrace.Stack{}, ErrDeferred
+	}
 	if err != nil && !errors.Is(err, ErrWork) {
 		u.mu.Lock()
 		u.stats.Failed++
@@ -217,7 +224,7 @@ func (u *Unwinder) stackOf(p *process, regs Registers, copied Copy) threadtrace.
 		u.knowCompiled(p, places)
 		u.knowCalls(p, places)
 	}
-	if u.wants() {
+	if u.wants() || u.deferred {
 		return threadtrace.Stack{}
 	}
 	u.stats.Stacks++
@@ -235,6 +242,9 @@ func (u *Unwinder) stackOf(p *process, regs Registers, copied Copy) threadtrace.
 		u.dropStack(e)
 	}
 	st := u.symbolise(p, places, complete)
+	if u.refused {
+		return st // there may be room another time
+	}
 	u.keepStack(&cachedStack{hash: hash, serial: p.serial, generation: p.generation, stack: st}, places)
 	return st
 }

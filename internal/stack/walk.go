@@ -97,7 +97,7 @@ func (u *Unwinder) locate(p *process, m *mapping, at *place) bool {
 		}
 	}
 	at.jit = !m.isFile() || m.isMemory()
-	return !u.refused && !u.wants()
+	return !u.refused && !u.deferred && !u.wants()
 }
 
 // stepRow applies a row of call frame information.

@@ -21,6 +21,10 @@ type work func() (keep func())
 // ErrWork is what Try gives when something would have to be read first.
 var ErrWork = errors.New("something must be read first")
 
+// ErrDeferred is that tables which were dropped would have to be read again, and too much
+// CPU time went into that.
+var ErrDeferred = errors.New("the reading of tables of symbols again takes too much time for now")
+
 // maxWork bounds the pieces of work done for one stack.
 const maxWork = 256
 
@@ -41,7 +45,7 @@ func (u *Unwinder) patiently(pid int32, most int, with func(p *process)) error {
 	defer func() { u.charge(pid, u.cpu()-before) }()
 	for done := 0; ; done++ {
 		u.want, u.codes, u.failure = nil, u.codes[:0], nil
-		u.walkStart, u.refused = u.tick+1, false
+		u.walkStart, u.refused, u.deferred = u.tick+1, false, false
 		p, err := u.process(pid)
 		if p != nil {
 			with(p)

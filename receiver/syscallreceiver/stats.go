@@ -24,10 +24,11 @@ const (
 	stackFailed
 	stackDropped
 	stackQuarantined
+	stackDeferred
 	stackResults
 )
 
-var stackNames = [stackResults]string{"complete", "incomplete", "failed", "dropped", "quarantined"}
+var stackNames = [stackResults]string{"complete", "incomplete", "failed", "dropped", "quarantined", "deferred"}
 
 // lookResult is what became of a look at the goroutines of a process.
 type lookResult int

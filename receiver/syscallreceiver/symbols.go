@@ -241,6 +241,8 @@ func (s *symbols) done(pid int32, t *task, st threadtrace.Stack, err error) {
 	switch {
 	case errors.Is(err, stack.ErrOverBudget):
 		s.stats.stack(stackQuarantined)
+	case errors.Is(err, stack.ErrDeferred):
+		s.stats.stack(stackDeferred)
 	case err != nil || len(st.Frames) == 0:
 		if errors.Is(err, rootfs.ErrStuck) {
 			s.stats.stuck.Add(1)

@@ -371,7 +371,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ReceiverSyscallModuleReads, err = builder.meter.Int64ObservableCounter(
 		"otelcol_receiver_syscall_module_reads",
-		metric.WithDescription("Programs and libraries whose symbols and unwind tables were read, by result (first; again, since they had been dropped for want of memory; deferred, since that took too much CPU time, so that a stack is incomplete). [Development]"),
+		metric.WithDescription("Programs and libraries whose symbols and unwind tables were read, by result (first; again, since they had been dropped for want of memory; deferred, since that took too much CPU time). [Development]"),
 		metric.WithUnit("{module}"),
 	)
 	errs = errors.Join(errs, err)
@@ -443,7 +443,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ReceiverSyscallStacks, err = builder.meter.Int64Counter(
 		"otelcol_receiver_syscall_stacks",
-		metric.WithDescription("User stacks unwound, by result (complete, incomplete, failed, dropped, quarantined). [Development]"),
+		metric.WithDescription("User stacks unwound, by result (complete, incomplete, failed, dropped, quarantined, deferred). [Development]"),
 		metric.WithUnit("{stack}"),
 	)
 	errs = errors.Join(errs, err)

@@ -162,7 +162,7 @@ func AssertEqualReceiverSyscallInterpreterLooks(t *testing.T, tt *componenttest.
 func AssertEqualReceiverSyscallModuleReads(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_syscall_module_reads",
-		Description: "Programs and libraries whose symbols and unwind tables were read, by result (first; again, since they had been dropped for want of memory; deferred, since that took too much CPU time, so that a stack is incomplete). [Development]",
+		Description: "Programs and libraries whose symbols and unwind tables were read, by result (first; again, since they had been dropped for want of memory; deferred, since that took too much CPU time). [Development]",
 		Unit:        "{module}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -340,7 +340,7 @@ func AssertEqualReceiverSyscallRulesUnmatched(t *testing.T, tt *componenttest.Te
 func AssertEqualReceiverSyscallStacks(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_syscall_stacks",
-		Description: "User stacks unwound, by result (complete, incomplete, failed, dropped, quarantined). [Development]",
+		Description: "User stacks unwound, by result (complete, incomplete, failed, dropped, quarantined, deferred). [Development]",
 		Unit:        "{stack}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
