@@ -7,9 +7,8 @@ import (
 	"testing"
 )
 
-// TestAFunctionIsInItsOwnFile though what is inlined in it is of another, whether the
-// table says so or is of a version whose inlined functions are not read.
-func TestAFunctionIsInItsOwnFile(t *testing.T) {
+func openSelf(t *testing.T) *os.File {
+	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -18,7 +17,14 @@ func TestAFunctionIsInItsOwnFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = r.Close() }()
+	t.Cleanup(func() { _ = r.Close() })
+	return r
+}
+
+// TestAFunctionIsInItsOwnFile though what is inlined in it is of another, whether the
+// table says so or is of a version whose inlined functions are not read.
+func TestAFunctionIsInItsOwnFile(t *testing.T) {
+	r := openSelf(t)
 	f, err := elf.NewFile(r)
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,91 @@
+//go:build linux
+
+package stack
+
+import (
+	"bytes"
+	"debug/elf"
+	"math"
+	"strings"
+	"testing"
+)
+
+// TestPiece reads at and beyond the edges of a part of a file.
+func TestPiece(t *testing.T) {
+	long := strings.Repeat("n", 3000)
+	file := []byte("before" + "\x01\x02\x03\x04" + "name\x00" + long + "\x00" + "open")
+	p := piece{bytes.NewReader(file), 6, uint64(len(file) - 6)}
+	for _, tc := range []struct {
+		name      string
+		got, want string
+	}{
+		{"a name", p.text(4), "name"},
+		{"a long one", p.text(9), long},
+		{"the rest of one", p.text(9 + 2990), long[2990:]},
+		{"one that does not end", p.text(uint32(p.size) - 4), "open"},
+		{"beyond the end", p.text(uint32(p.size)), ""},
+		{"at the end of a part", p.from(4).text(0), "name"},
+		{"beyond a part", p.from(math.MaxUint64).text(0), ""},
+		{"too long a one", (&piece{bytes.NewReader(bytes.Repeat([]byte{'x'}, 9000)), 0, 9000}).text(0), strings.Repeat("x", maxSymbolName)},
+		{"of no file", piece{size: 8}.text(0), ""},
+		{"of a file that is cut short", string(piece{bytes.NewReader(file), 6, 1 << 40}.read(p.size-2, 8)), "en"},
+		{"a lie about where it is", string(piece{bytes.NewReader(file), math.MaxUint64 - 4, 8}.read(0, 8)), ""},
+	} {
+		if tc.got != tc.want {
+			t.Errorf("%s: %.40q, not %.40q", tc.name, tc.got, tc.want)
+		}
+	}
+	if v, ok := p.u32(0); !ok || v != 0x04030201 {
+		t.Errorf("%#x, %v", v, ok)
+	}
+	if v, ok := p.u32(p.size - 3); ok {
+		t.Errorf("three bytes are a number: %#x", v)
+	}
+}
+
+// TestGoTableIsReadInPieces compares what the table in a file says with what the same
+// table says that is held in memory, as packed ones are.
+func TestGoTableIsReadInPieces(t *testing.T) {
+	r := openSelf(t)
+	f, err := elf.NewFile(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := loadGoTable(allowed(t), r, f, hostArchitecture())
+	data := sectionData(allowed(t), goSection(f), maxSection)
+	if table == nil || data == nil {
+		t.Fatal("this program has no table")
+	}
+	held := parseGoTable(allowed(t), piece{bytes.NewReader(data), 0, uint64(len(data))})
+	held.text, held.inline = table.text, table.inline
+	closed := table.in(nil)
+	if got, most := closed.bytes(), int64(len(data))/8; got > most {
+		t.Errorf("%d bytes are held of %d", got, len(data))
+	}
+	large := 0
+	for i := 0; i < table.nfunc; i += 1 + table.nfunc/3000 {
+		fn, ok := closed.in(r).function(i)
+		other, also := held.function(i)
+		if ok != also || fn.name != other.name || fn.entry != other.entry {
+			t.Fatalf("%d: %+v, and in memory %+v", i, fn, other)
+		}
+		last := fn.end - 1 // what comes after 1 KiB of a table is there, too
+		size, known := table.frameSize(&fn, last)
+		if also, knows := held.frameSize(&other, last); size != also || known != knows {
+			t.Errorf("%s: %d, and in memory %d", fn.name, size, also)
+		}
+		if fn.end-fn.entry > 4096 {
+			large++
+		}
+		file, line := table.line(&fn, last)
+		if also, at := held.line(&other, last); file != also || line != at {
+			t.Errorf("%s: %s:%d, and in memory %s:%d", fn.name, file, line, also, at)
+		}
+	}
+	if found := table.named(allowed(t), "runtime.main"); found.end <= found.start {
+		t.Error("runtime.main is not found by its name")
+	}
+	if large == 0 {
+		t.Error("no function is large")
+	}
+}
