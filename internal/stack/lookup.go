@@ -109,10 +109,29 @@ func readSymbols(a *allowance, r io.Reader, names []byte, of selection) *symbolT
 			break
 		}
 	}
-	if t.sort(a); len(t.symbols) == 0 {
-		t.strings = nil
-	}
+	t.sort(a)
+	t.pack(a)
 	return t
+}
+
+// pack keeps the names of the functions only, when most of the strings are others'.
+func (t *symbolTable) pack(a *allowance) {
+	used := 0
+	for i := range t.symbols {
+		used += len(t.name(&t.symbols[i])) + 1
+	}
+	if 2*used > len(t.strings) || !a.take(uint64(used)) { //nolint:gosec // a sum of lengths
+		return
+	}
+	names := make([]byte, 0, used)
+	for i := range t.symbols {
+		s := &t.symbols[i]
+		name := t.name(s)
+		s.name = uint32(len(names)) //nolint:gosec // shorter than before
+		names = append(append(names, name...), 0)
+	}
+	a.give(uint64(len(t.strings)))
+	t.strings = names
 }
 
 // symbolSize is what a symbol takes, and what it took in the slice before that

@@ -252,6 +252,32 @@ func TestSymbolMustCoverTheAddress(t *testing.T) {
 	}
 }
 
+// TestStringsOfOthersAreNotKept: most of a table of strings may name what is no function,
+// or what another table names.
+func TestStringsOfOthersAreNotKept(t *testing.T) {
+	fn := uint64(elf.ST_INFO(elf.STB_GLOBAL, elf.STT_FUNC))
+	data, names := symbolBytes([4]uint64{1, fn, 0x1000, 0x20}, [4]uint64{2, fn, 0x2000, 0x10}, [4]uint64{3, fn, 0x3000, 0x10})
+	whole := readSymbols(newAllowance(threadTime), bytes.NewReader(data), names, selection{})
+	names = append(names, make([]byte, 1<<16)...)
+	table := readSymbols(newAllowance(threadTime), bytes.NewReader(data), names, selection{leave: span{0x2000, 0x3000}})
+	if len(table.strings) > 64 || !table.left || len(table.symbols) != 2 {
+		t.Errorf("%d bytes of names are kept of %d symbols; some are left out: %v", len(table.strings), len(table.symbols), table.left)
+	}
+	for _, addr := range []uint64{0x1000, 0x3000} {
+		got, _, _ := table.find(addr, addr)
+		if want, _, _ := whole.find(addr, addr); got != want || got == "" {
+			t.Errorf("%#x is %q, not %q", addr, got, want)
+		}
+	}
+	if got, _, ok := table.find(0x2000, 0x2000); ok {
+		t.Errorf("%s is left out", got)
+	}
+	none := readSymbols(newAllowance(threadTime), bytes.NewReader(data), names, selection{leave: span{0, 0x4000}})
+	if len(none.symbols) != 0 || len(none.strings) != 0 {
+		t.Errorf("%d bytes of names are kept of nothing", len(none.strings))
+	}
+}
+
 func TestExpressions(t *testing.T) {
 	var regs registers
 	regs.set(7, 0x1000)
