@@ -63,7 +63,7 @@ listen-address %[1]s
 keep-alive-timeout 30
 max-client-connections 64
 `, addr, dir),
-				"all.action": "{ +filter{own} }\n/\n",
+				"all.action": "{ +filter{own} +force-text-mode }\n/\n",
 				"own.filter": privoxyFilter(),
 			}
 		},
