@@ -124,6 +124,12 @@ func (t *Table) Len() int { return len(t.stacks) - 1 }
 // FunctionBytes estimates the memory that the functions take.
 func (t *Table) FunctionBytes() int { return t.names }
 
+// Unread reports whether an interpreter runs code of the program on a stack that does not
+// say which: its frames could not be read in time.
+func (t *Table) Unread(s *Stack) bool {
+	return slices.ContainsFunc(s.Frames, func(f int32) bool { return loops[t.functions[f].Name] })
+}
+
 // Function returns what an index in Stack.Frames stands for.
 func (t *Table) Function(i int32) Function { return t.functions[i] }
 
