@@ -1,37 +1,55 @@
 package inference
 
 import (
+	"strings"
 	"testing"
 )
+
+// inLine is a server with one thread, at which requests stand in line.
+func inLine(t *testing.T, seed uint64) *shop {
+	s := newShop(t, seed, 1)
+	s.lines = 1
+	return s
+}
 
 // Where slow requests take most of the only thread, nearly all requests are in line behind
 // them: how long those take has no tail, how long they are served has one.
 func TestTheFunctionBehindSlowRequestsOfABusyServer(t *testing.T) {
-	match := step{stack: "match rule answer serve start", took: 80 * ms}
-	hash := step{stack: "hash seal answer serve start", took: 4 * ms}
-	for _, share := range []int{100, 150} {
+	for _, tc := range []struct {
+		name  string
+		share int // of a thousand
+		extra step
+		truth string
+		want  Difference
+	}{
+		{"one in ten", 100, step{stack: "match rule answer serve start", took: 80 * ms}, "match", DifferencePath},
+		{"one in seven", 150, step{stack: "match rule answer serve start", took: 80 * ms}, "match", DifferencePath},
+		{"waits", 150, step{stack: "@fsync append answer serve start", call: "fsync", took: 80 * ms}, "append", DifferencePath},
+		{"is larger", 150, step{stack: "hash seal answer serve start", took: 80 * ms}, "hash", DifferenceSame},
+	} {
 		right := 0
 		var said []string
 		for seed := range uint64(seeds) {
-			s := newShop(t, seed, 1)
-			s.lines = 1
+			s := inLine(t, seed)
 			s.run(90, 50, func(key int) []step {
-				if key < share {
-					return []step{match, hash}
+				fast := step{stack: "hash seal answer serve start", took: 4 * ms}
+				if key < tc.share {
+					return []step{tc.extra, fast}
 				}
-				return []step{hash}
+				return []step{fast}
 			})
 			if len(s.told) == 0 {
 				continue
 			}
 			last := s.told[len(s.told)-1]
 			said = append(said, last.Summary)
-			if f := functionsOf(last.Suspects); len(f) > 0 && f[0] == "match" && last.Difference == DifferencePath {
+			f := functionsOf(last.Suspects)
+			if len(f) > 0 && f[0] == tc.truth && last.Difference == tc.want && last.Served && strings.Contains(last.Summary, "once it is their turn") && near(last.Slow, 84*ms, 10*ms) {
 				right++
 			}
 		}
 		if right < seeds-1 {
-			t.Errorf("%d of 1000: right under %d of %d seeds: %q", share, right, seeds, said)
+			t.Errorf("%s: right under %d of %d seeds: %q", tc.name, right, seeds, said)
 		}
 	}
 }
@@ -47,6 +65,29 @@ func TestNothingIsSaidOfRequestsThatComeTogether(t *testing.T) {
 		})
 		if len(s.told) > 0 {
 			t.Errorf("seed %d: %s", seed, s.told[0].Summary)
+		}
+	}
+}
+
+// More clients make the line longer, and change nothing of how long requests are served.
+func TestALongerLineIsNoChange(t *testing.T) {
+	for seed := range uint64(2) {
+		s := inLine(t, seed)
+		s.grows = epoch + 360*second
+		s.run(560, 45, func(key int) []step {
+			fast := step{stack: "hash seal answer serve start", took: 4 * ms}
+			if key < 100 {
+				return []step{{stack: "match rule answer serve start", took: 80 * ms}, fast}
+			}
+			return []step{fast}
+		})
+		if len(s.told) == 0 {
+			t.Errorf("seed %d: nothing was told", seed)
+		}
+		for _, told := range s.told {
+			if told.Change != "" {
+				t.Errorf("seed %d: %q: %s", seed, told.Change, told.Summary)
+			}
 		}
 	}
 }

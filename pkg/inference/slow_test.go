@@ -30,6 +30,8 @@ type shop struct {
 	// each thread find its own. line is when those that wait came.
 	lines int
 	line  []int64
+	// grows is when three times as many come.
+	grows int64
 	// at is the time.
 	at   int64
 	told []Tail
@@ -67,7 +69,7 @@ func (s *shop) run(seconds int64, rate float64, of way) {
 	batches := map[int32]*threadtrace.Batch{}
 	for at := epoch; at < epoch+seconds*second; at += moment {
 		s.at = at
-		if s.lines > 0 && s.rng.Float64() < rate/1000 {
+		if s.lines > 0 && s.rng.Float64() < rate/1000 && (at >= s.grows || s.rng.IntN(3) == 0) {
 			s.line = append(s.line, slices.Repeat([]int64{at}, s.lines)...)
 		}
 		for _, c := range s.threads {

@@ -4,6 +4,10 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/perfscope/perfscope/internal/frames"
+	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 func TestSinceWhenARequestIsServed(t *testing.T) {
@@ -100,5 +104,52 @@ func BenchmarkQueue(b *testing.B) {
 	order := p.inOrderOfStart()
 	for b.Loop() {
 		p.queue(order)
+	}
+}
+
+// Those in line wait in a function of theirs for as long as a slow one is served: that is no
+// part of what slow ones do.
+func TestWhatThoseInLineWaitFor(t *testing.T) {
+	const ms = int64(1e6)
+	stacks := frames.NewTable()
+	intern := func(f string) uint32 {
+		return stacks.Intern(&threadtrace.Stack{Frames: []threadtrace.Frame{{Function: f, Module: "shop"}, {Function: "serve", Module: "shop"}}})
+	}
+	rebuild, look := intern("rebuild"), intern("look")
+	rng := rand.New(rand.NewPCG(5, 6))
+	p := NewPool(300 * second)
+	for hop := range int64(12) {
+		from := (1000 + 5*hop) * second
+		for at := from; at < from+5*second; at += 200 * ms {
+			p.Add(Request{Kind: "GET", Start: at, End: at + 80*ms})
+			for seen := at + 5*ms; seen < at+80*ms; seen += 10 * ms {
+				p.See(Sighting{Time: seen, Duration: 10 * ms, Stack: rebuild, Thread: 1, Number: threadtrace.NoCall})
+			}
+			for n := range rng.Int64N(6) {
+				p.Add(Request{Kind: "GET", Start: at + (n+1)*10*ms, End: at + 81*ms + n*ms/10})
+				for seen := at + (n+1)*10*ms + 5*ms; seen < at+80*ms; seen += 10 * ms {
+					p.See(Sighting{Time: seen, Duration: 10 * ms, Stack: look, Thread: int32(2 + n), Number: 202, Waiting: true})
+				}
+			}
+			for n := range int64(10) {
+				p.Add(Request{Kind: "GET", Start: at + 100*ms + 5*n*ms, End: at + 100*ms + 5*n*ms + ms})
+			}
+		}
+		p.Sweep(from+5*second, Seen{Seconds: 5})
+	}
+	found := p.Contrasts(View{Stacks: stacks, Classes: threadtrace.NewClasses("amd64"), Idle: func(hop.Place) bool { return false }, Period: 1e7})
+	if len(found) != 1 || !found[0].Served {
+		t.Fatalf("%+v", found)
+	}
+	ran, waited := 0.0, 0.0
+	for _, x := range found[0].Times {
+		if x.Stack == rebuild {
+			ran += x.Excess
+		} else {
+			waited += x.Excess
+		}
+	}
+	if ran < 0.8e9 || waited > 0.2*ran {
+		t.Errorf("slow ones run for %.2f and wait for %.2f of their time", ran/1e9, waited/1e9)
 	}
 }
