@@ -152,6 +152,7 @@ func newSlowRequests(cfg Config, stacks *frames.Table, classes *threadtrace.Clas
 		return slowRequests{}
 	}
 	pool := tail.NewPool(int64(cfg.Window))
+	pool.Lock = func(stack uint32) bool { return stacks.Get(stack).Lock }
 	pool.Mixed, pool.RolesOnly = !cfg.follows(RuleSlowApart), !cfg.follows(RuleKindsByCalls)
 	return slowRequests{pool: pool, units: tail.Units{Sights: tail.Sights{Stacks: stacks, Classes: classes}}, goroutines: tail.Goroutines{Stacks: stacks}, kinds: map[string]*slowKind{}}
 }

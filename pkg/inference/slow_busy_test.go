@@ -91,3 +91,35 @@ func TestALongerLineIsNoChange(t *testing.T) {
 		}
 	}
 }
+
+// So it is without spans where threads are in line for a lock: what they wait for it is none
+// of what they do.
+func TestTheFunctionBehindSlowRequestsThatHoldALock(t *testing.T) {
+	lock := step{stack: "@pthread_mutex_lock look answer serve start", call: "futex", locks: true}
+	for _, spans := range []bool{false, true} {
+		right := 0
+		var said []string
+		for seed := range uint64(seeds) {
+			s := newShop(t, seed, 6)
+			s.spans, s.traced = spans, !spans
+			s.run(90, 16, func(key int) []step {
+				held := step{stack: "hash seal answer serve start", took: 3 * ms, unlocks: true}
+				if key < 100 {
+					held = step{stack: "match rule answer serve start", took: 70 * ms, unlocks: true}
+				}
+				return []step{lock, held}
+			})
+			if len(s.told) == 0 {
+				continue
+			}
+			last := s.told[len(s.told)-1]
+			said = append(said, last.Summary)
+			if f := functionsOf(last.Suspects); len(f) > 0 && f[0] == "match" && last.Served && near(last.Slow, 70*ms, 10*ms) {
+				right++
+			}
+		}
+		if right < seeds-1 {
+			t.Errorf("spans %v: right under %d of %d seeds: %q", spans, right, seeds, said)
+		}
+	}
+}

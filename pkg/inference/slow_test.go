@@ -32,6 +32,8 @@ type shop struct {
 	line  []int64
 	// grows is when three times as many come.
 	grows int64
+	// holder has the lock.
+	holder *clerk
 	// at is the time.
 	at   int64
 	told []Tail
@@ -43,6 +45,8 @@ type shop struct {
 type step struct {
 	stack, call string // without a call it is on a CPU
 	took        time.Duration
+	// locks is set when it lasts until the lock is free, unlocks when it gives that up.
+	locks, unlocks bool
 }
 
 type clerk struct {
@@ -120,9 +124,23 @@ func (s *shop) work(c *clerk, at int64, rate float64, of way) {
 		c.left = int64(c.steps[0].took)
 		return
 	}
+	if c.steps[0].locks {
+		if s.holder != nil {
+			return
+		}
+		s.holder = c
+	}
 	c.left -= int64(time.Millisecond)
 	for c.left <= 0 && len(c.steps) > 0 {
-		s.call(c, c.steps[0], at)
+		if c.steps[0].locks && at-c.since <= int64(time.Millisecond) {
+			c.since = at // it was free, which takes no call
+		}
+		if c.since < at {
+			s.call(c, c.steps[0], at)
+		}
+		if c.steps[0].unlocks {
+			s.holder = nil
+		}
 		if c.steps = c.steps[1:]; len(c.steps) > 0 {
 			c.left += int64(c.steps[0].took)
 			continue

@@ -90,7 +90,7 @@ func (k *kind) resplit(w *workspace) (changed bool) {
 	was := k.split
 	served := own < inLine*times || was.served && own < outOfLine*times
 	now, ok := k.border(w, served)
-	if !ok && k.spans && !k.goroutines {
+	if !ok && own < times {
 		now, ok = k.border(w, !served)
 	}
 	if !ok {
@@ -112,11 +112,13 @@ func (k *kind) resplit(w *workspace) (changed bool) {
 // border looks for the border, by how long requests were under way or by how long they were
 // served: where most are in line behind slow ones, how long they take has no tail. Of those
 // that found nobody it is known how long they were served, and they are as any other: who
-// comes does not know who is there. So they tell where the border is.
+// comes does not know who is there. So they tell where the border is; of units it is always
+// known.
 func (k *kind) border(w *workspace, served bool) (split, bool) {
 	d := w.took[:0]
 	for _, t := range k.recent {
-		if !served || t.first {
+		if !served || t.first || !k.spans {
+			t.time = t.by(served)
 			d = append(d, t)
 		}
 	}
@@ -156,7 +158,7 @@ func (k *kind) weight(r *Request, recorded float64) float64 {
 	switch {
 	case !r.Part:
 		return 1
-	case k.median <= 0 || r.duration() < longer*k.median:
+	case k.median <= 0 || r.took(k.split.served) < longer*k.median:
 		return 0
 	case r.Begun:
 		return 1

@@ -60,6 +60,8 @@ type Pool struct {
 	work           workspace
 	// leaves is what queue works in.
 	leaves []int64
+	// Lock reports whether a stack takes a lock.
+	Lock func(stack uint32) bool
 	// RolesOnly leaves what threads of one role do together, to measure what telling it
 	// apart by calls is for.
 	RolesOnly bool
@@ -109,6 +111,7 @@ func (p *Pool) Add(r Request) {
 	switch {
 	case r.Unit:
 		p.units++
+		p.queued(&r)
 	case !r.Goroutine:
 		p.last = max(p.last, r.End)
 	case p.HasSpans(r.End):
@@ -367,7 +370,7 @@ func (p *Pool) Kinds() int { return len(p.kinds) }
 
 // Bytes estimates the memory held.
 func (p *Pool) Bytes() int64 {
-	const perSighting, perRequest, perSeen, perTook, perPlace, perSpell = 40, 112, 24, 40, 320, 2*lengths + 8
+	const perSighting, perRequest, perSeen, perTook, perPlace, perSpell = 40, 128, 24, 40, 320, 2*lengths + 8
 	n := perSighting*int64(cap(p.sightings)) + perRequest*int64(cap(p.pending))
 	for _, k := range p.kinds {
 		n += perTook*int64(cap(k.recent)) + perSpell*int64(cap(k.past.spells)+1)

@@ -3,6 +3,8 @@ package tail
 import (
 	"math"
 	"slices"
+
+	"github.com/perfscope/perfscope/internal/unit"
 )
 
 // jitter is how many times as long as until somebody who came later left it may take those
@@ -56,4 +58,23 @@ func (r *Request) since(served bool) int64 {
 	return r.Start
 }
 
-func (r *Request) took(served bool) float64 { return float64(max(1, r.End-r.since(served))) }
+func (r *Request) took(served bool) float64 {
+	took := r.End - r.since(served)
+	if served {
+		took -= r.waited
+	}
+	return float64(max(1, took))
+}
+
+// queued reads off a unit for how long it was in line: its thread waited for locks.
+func (p *Pool) queued(r *Request) {
+	for _, t := range r.Seen {
+		if p.inLine(&t) {
+			r.waited += t.Time
+		}
+	}
+}
+
+func (p *Pool) inLine(t *unit.StackTime) bool {
+	return t.Waiting && p.Lock != nil && p.Lock(t.Stack)
+}

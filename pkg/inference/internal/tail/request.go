@@ -34,10 +34,10 @@ type Request struct {
 	// made in it, as appearances have them.
 	Calls string
 
-	// served is since when it was no more in line, zero when it never was; first is set when
-	// it found nobody.
-	served int64
-	first  bool
+	// served is since when it was no more in line, zero when it never was; waited is for how
+	// long a unit waited for locks, in nanoseconds; first is set when it found nobody.
+	served, waited int64
+	first          bool
 }
 
 func (r *Request) duration() float64 { return r.took(false) }

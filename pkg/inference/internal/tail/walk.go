@@ -190,10 +190,12 @@ func (p *Pool) placesOf(s *placesSeen, r *Request) []*moments {
 
 // unit pools an execution unit with what was seen inside it, at some places.
 func (p *Pool) unit(w item, class int, at []*moments) {
-	p.kinds[w.kind].of[class-classIndex(w.kind, isFast)].looked += w.duration()
-	p.gram[class][class] += w.duration()
+	served := p.kinds[w.kind].split.served
+	took := w.took(served)
+	p.kinds[w.kind].of[class-classIndex(w.kind, isFast)].looked += took
+	p.gram[class][class] += took
 	for i, t := range w.Seen {
-		if m := at[i]; m != nil {
+		if m := at[i]; m != nil && !(served && p.inLine(&t)) {
 			m.add(class, 1, float64(t.Time))
 		}
 	}
