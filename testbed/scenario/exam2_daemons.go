@@ -27,7 +27,7 @@ func snmpdPass() Scenario {
 		Name:   "snmpd-pass",
 		Title:  "snmpd waits for a script, and nobody else is answered",
 		Server: "snmpd", Language: C, Kind: Hang, Source: Debian, Split: Tune,
-		Normal: "managers ask for the system's figures, and now and then for the charge of a battery, which a script says",
+		Normal: "managers ask for the system's figures, and now and then for the charge of one of many batteries, which a script says",
 		Fault:  "the script has to wait for the battery, 0.4 s each time",
 		// agent/mibgroup/ucd-snmp/pass.c: var_extensible_pass has util_funcs.c's
 		// get_exec_output start the script, and run_exec_command of libnetsnmpagent waits in
@@ -46,7 +46,7 @@ func snmpdPass() Scenario {
 					return snmpManager{c}, err
 				}},
 				Fault: func(context.Context) (func(), error) {
-					return func() {}, server.WriteBattery(script, upsObject, "sleep 0.4")
+					return func() {}, server.WriteBattery(script, "sleep 0.4")
 				},
 			}, nil
 		},
@@ -58,7 +58,7 @@ type snmpManager struct{ *client.SNMP }
 
 func (c snmpManager) Request(r *rand.Rand) error {
 	if r.IntN(50) == 0 {
-		return c.Get(upsObject + ".1")
+		return c.Get(fmt.Sprintf("%s.%d", upsObject, 1+r.IntN(1e6))) // what a script said is kept for half a minute
 	}
 	return c.Get(".1.3.6.1.2.1.1.3.0", ".1.3.6.1.2.1.1.5.0", ".1.3.6.1.2.1.1.6.0", fmt.Sprintf(".1.3.6.1.2.1.1.9.1.2.%d", 1+r.IntN(6)))
 }

@@ -20,7 +20,7 @@ func StartSnmpd(ctx context.Context, object string) (*Server, string, error) {
 		Name: "snmpd", Path: "snmpd",
 		Files: func(addr, dir string) map[string]string {
 			return map[string]string{
-				script: batteryScript(object, ":"),
+				script: batteryScript(":"),
 				"snmpd.conf": fmt.Sprintf(`agentaddress udp:%[1]s,tcp:%[1]s
 rocommunity public 127.0.0.1
 sysLocation a cellar
@@ -38,13 +38,13 @@ pass %[3]s /bin/sh %[2]s/%[4]s
 	return s, filepath.Join(s.Dir, script), nil
 }
 
-func batteryScript(object, first string) string {
-	return first + "\necho " + object + ".1\necho integer\necho 87\n"
+func batteryScript(first string) string {
+	return first + "\necho $2\necho integer\necho 87\n" // $2 is what is asked for
 }
 
 // WriteBattery changes the script of StartSnmpd, which does something first.
-func WriteBattery(script, object, first string) error {
-	return os.WriteFile(script, []byte(batteryScript(object, first)), 0o644)
+func WriteBattery(script, first string) error {
+	return os.WriteFile(script, []byte(batteryScript(first)), 0o644)
 }
 
 // StartPrivoxy starts Debian's privoxy, a proxy that changes the pages it passes on by
