@@ -92,17 +92,20 @@ func TestALongerLineIsNoChange(t *testing.T) {
 	}
 }
 
-// So it is without spans where threads are in line for a lock: what they wait for it is none
-// of what they do.
+// So it is where threads are in line for a lock, without spans, too, and however long the line
+// is: what they wait for it is none of what they do, and nobody rests there.
 func TestTheFunctionBehindSlowRequestsThatHoldALock(t *testing.T) {
 	lock := step{stack: "@pthread_mutex_lock look answer serve start", call: "futex", locks: true}
-	for _, spans := range []bool{false, true} {
+	for _, tc := range []struct {
+		spans bool
+		rate  float64
+	}{{false, 16}, {true, 16}, {false, 40}, {true, 40}} {
 		right := 0
 		var said []string
 		for seed := range uint64(seeds) {
 			s := newShop(t, seed, 6)
-			s.spans, s.traced = spans, !spans
-			s.run(90, 16, func(key int) []step {
+			s.spans, s.traced = tc.spans, !tc.spans
+			s.run(90, tc.rate, func(key int) []step {
 				held := step{stack: "hash seal answer serve start", took: 3 * ms, unlocks: true}
 				if key < 100 {
 					held = step{stack: "match rule answer serve start", took: 70 * ms, unlocks: true}
@@ -119,7 +122,7 @@ func TestTheFunctionBehindSlowRequestsThatHoldALock(t *testing.T) {
 			}
 		}
 		if right < seeds-1 {
-			t.Errorf("spans %v: right under %d of %d seeds: %q", spans, right, seeds, said)
+			t.Errorf("%+v: right under %d of %d seeds: %q", tc, right, seeds, said)
 		}
 	}
 }

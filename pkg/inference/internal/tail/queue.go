@@ -76,5 +76,7 @@ func (p *Pool) queued(r *Request) {
 }
 
 func (p *Pool) inLine(t *unit.StackTime) bool {
-	return t.Waiting && p.Lock != nil && p.Lock(t.Stack)
+	return t.Waiting && p.locks(t.Stack)
 }
+
+func (p *Pool) locks(stack uint32) bool { return p.Lock != nil && p.Lock(stack) }

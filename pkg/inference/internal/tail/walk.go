@@ -118,6 +118,10 @@ func (p *Pool) merge(edges []edge, tied map[int32][]item, from, to int64) {
 			m.add(c, 1, float64(s.Duration))
 			continue
 		}
+		if under[waiting] > 0 && s.Waiting && p.locks(s.Stack) {
+			m.add(waiting, under[waiting], float64(s.Duration)) // it is one of those in line
+			continue
+		}
 		for _, c := range active {
 			m.add(c, under[c], float64(s.Duration))
 		}
