@@ -248,18 +248,20 @@ func TestNamesOfBlockedCalls(t *testing.T) {
 		// where the list ends. "?" is a function without a name.
 		innermost string
 		app       []string
+		// again is done before further looks; nil is nothing.
+		again func(t testing.TB, s *stacktest.Server)
 	}{
 		{"redis idle", func(t *testing.T) *stacktest.Server { return stacktest.Redis(t) },
-			"epoll_wait", []string{"?", "aeMain", "main", "_start"}},
+			"epoll_wait", []string{"?", "aeMain", "main", "_start"}, nil},
 		{"redis DEBUG SLEEP", func(t *testing.T) *stacktest.Server {
 			s := stacktest.Redis(t)
 			go func() { _ = ask(s.Addr, "DEBUG SLEEP 20\r\n", 1) }()
 			return s
-		}, "clock_nanosleep", []string{"debugCommand", "call", "processCommand"}},
+		}, "clock_nanosleep", []string{"debugCommand", "call", "processCommand"}, nil},
 		{"redis background thread", func(t *testing.T) *stacktest.Server { return stacktest.Redis(t) },
-			"__futex_abstimed_wait_common", []string{"bioProcessBackgroundJobs"}},
+			"__futex_abstimed_wait_common", []string{"bioProcessBackgroundJobs"}, nil},
 		{"nginx worker idle", func(t *testing.T) *stacktest.Server { return stacktest.Nginx(t) },
-			"epoll_wait", []string{"?", "ngx_process_events_and_timers", "?", "ngx_spawn_process", "?", "ngx_master_process_cycle", "main", "_start"}},
+			"epoll_wait", []string{"?", "ngx_process_events_and_timers", "?", "ngx_spawn_process", "?", "ngx_master_process_cycle", "main", "_start"}, nil},
 		{"postgres pg_sleep", func(t *testing.T) *stacktest.Server {
 			s := stacktest.Postgres(t)
 			// It ends with the test: on a machine that stands still for a while
@@ -270,25 +272,28 @@ func TestNamesOfBlockedCalls(t *testing.T) {
 			}
 			t.Cleanup(func() { _ = errors.Join(cmd.Process.Kill(), cmd.Wait()) })
 			return s
-		}, "epoll_wait", []string{"WaitEventSetWait", "WaitLatch", "pg_sleep"}},
+		}, "epoll_wait", []string{"WaitEventSetWait", "WaitLatch", "pg_sleep"}, nil},
 		{"memcached dispatcher", func(t *testing.T) *stacktest.Server { return stacktest.Memcached(t) },
-			"epoll_wait", []string{"main", "_start"}},
+			"epoll_wait", []string{"main", "_start"}, nil},
 		{"go blocking read", func(t *testing.T) *stacktest.Server { return stacktest.GoServer(t, "testdata/goserver") },
-			"internal/runtime/syscall/linux.Syscall6", []string{"main.blockInRead", "main.waitForever"}},
+			"internal/runtime/syscall/linux.Syscall6", []string{"main.blockInRead", "main.waitForever"}, nil},
 		{"java lock", func(t *testing.T) *stacktest.Server {
 			s := stacktest.JVM(t, "testdata/jvmserver/Cart.java", "com.shop.Cart::add")
-			time.Sleep(time.Second) // the methods are compiled
+			time.Sleep(time.Second) // the methods are compiled, and some once more later
 			stacktest.WritePerfMap(t, s)
 			return s
-		}, "__futex_abstimed_wait_common", []string{"com.shop.Cart.add", "com.shop.Cart.buy"}},
+		}, "__futex_abstimed_wait_common", []string{"com.shop.Cart.add", "com.shop.Cart.buy"}, stacktest.WritePerfMap},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := tt.start(t)
 			u := stack.NewUnwinder(stack.Options{DebugDirs: []string{}})
 			var seen []string
-			for range 20 { // a loaded machine takes its time to get there
+			for look := range 20 { // a loaded machine takes its time to get there
 				time.Sleep(100 * time.Millisecond)
+				if tt.again != nil && look%5 == 4 {
+					tt.again(t, s)
+				}
 				seen = seen[:0]
 				for _, st := range stacksOf(u, s.PID) {
 					if matches(st, tt.innermost, tt.app) {
