@@ -95,12 +95,12 @@ const (
 // elsewhere is told from what the machine is suspected of: to wait with an alarm takes
 // less than to excuse.
 func (v *verdict) elsewhere() elsewhere {
-	switch machine := v.ofMachine() > 0.5; {
-	case machine && v.codeEffect < 1 && v.leavesUnanswered():
-		return besidesCode
-	case machine && v.codeEffect < 1:
+	others := v.external(v.machine.Doubts) > 0.5
+	little := v.ofMachine() > 0.5 && v.codeEffect < 1
+	switch {
+	case others && little && !v.leavesUnanswered():
 		return notTheCode
-	case v.external(v.machine.Doubts) > 0.5:
+	case others, little:
 		return besidesCode
 	}
 	return here

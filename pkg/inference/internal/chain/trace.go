@@ -109,14 +109,14 @@ func (t *Trace) Wake(thread int32, w *threadtrace.Waking) {
 }
 
 // Event takes what a thread was seen to do; its stack is an identifier, place that of a call
-// as of a wait. A call that flushes waits for storage and for nothing else, however short it
+// as of a wait, class that of the call. One that flushes waits for storage and for nothing else, however short it
 // is.
-func (t *Trace) Event(thread int32, e *threadtrace.Event, place uint32, flushes bool) {
+func (t *Trace) Event(thread int32, e *threadtrace.Event, place uint32, class threadtrace.Class) {
 	switch e.Kind {
 	case threadtrace.KindCall, threadtrace.KindInFlight:
 		c := call{e.Time, e.End(), e.Delay, Node{Kind: Waits, Stack: place, Number: e.Number}}
 		switch {
-		case flushes && e.Duration < leastWait:
+		case class&threadtrace.ClassSync != 0 && e.Duration < leastWait:
 			t.flushed(t.of(thread), c)
 		case e.Duration >= leastCall:
 			t.keep(t.of(thread), c)
