@@ -12,9 +12,11 @@ type Tail struct {
 	Kind string
 	// Units is set for execution units.
 	Units bool
-	// Share of the requests is slow; Slow and Fast are what those and the others take.
+	// Share of the requests is slow; Slow and Fast are what those and the others take, Served is
+	// set when that is without the time in line.
 	Share      float64
 	Slow, Fast time.Duration
+	Served     bool
 	// More is set when usually UsualShare is slow; Usual is what slow ones usually take,
 	// zero when that has not changed.
 	More       bool
@@ -36,6 +38,9 @@ func SlowRequests(t *Tail) string {
 		what = "the work of " + t.Kind
 	}
 	how := fmt.Sprintf("%s %% of %s take %s instead of %s", figure(100*t.Share), what, short(t.Slow), short(t.Fast))
+	if t.Served {
+		how += " once it is their turn"
+	}
 	switch {
 	case t.More:
 		how += fmt.Sprintf(" (there are more of them: usually %s %%)", figure(100*t.UsualShare))

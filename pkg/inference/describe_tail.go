@@ -22,7 +22,7 @@ func (a *Analyzer) describeTail(c *tail.Contrast, h *hop.Closed) Tail {
 	t := Tail{
 		Kind: a.kindOf(c), Spans: c.Spans, Start: h.Start, End: h.End,
 		Requests: c.Requests, Share: Round(ratio(c.Slow, c.Requests)),
-		Threshold: time.Duration(c.Threshold), Fast: time.Duration(c.Fast), Slow: time.Duration(c.Long),
+		Threshold: time.Duration(c.Threshold), Fast: time.Duration(c.Fast), Slow: time.Duration(c.Long), Served: c.Served,
 		Explained: Round(c.Explained), Difference: DifferenceUnexplained,
 	}
 	switch t.Change = TailChange(c.Change); t.Change {
@@ -32,7 +32,7 @@ func (a *Analyzer) describeTail(c *tail.Contrast, h *hop.Closed) Tail {
 		t.Usual = time.Duration(c.Usual)
 	}
 	say := explain.Tail{
-		Kind: t.Kind, Share: t.Share, Fast: t.Fast, Slow: t.Slow, Explained: t.Explained, Units: !t.Spans,
+		Kind: t.Kind, Share: t.Share, Fast: t.Fast, Slow: t.Slow, Explained: t.Explained, Units: !t.Spans, Served: t.Served,
 		More: t.Change == TailChangeShare, UsualShare: t.UsualShare, Usual: t.Usual,
 	}
 	if c.Explained >= explains {

@@ -40,8 +40,10 @@ type Tail struct {
 	Start, End int64
 	// Requests is how many were seen in the window, Share the part of them that is slow.
 	Requests, Share float64
-	// Threshold is from what a request is slow, Fast and Slow are means.
+	// Threshold is from what a request is slow, Fast and Slow are means. Served is set when
+	// that is how long requests are served (the service time), without the time in line.
 	Threshold, Fast, Slow time.Duration
+	Served                bool
 	// Explained is the share of the time that slow requests take longer which is seen
 	// in functions, 0 to 1.
 	Explained float64
@@ -150,6 +152,7 @@ func newSlowRequests(cfg Config, stacks *frames.Table, classes *threadtrace.Clas
 		return slowRequests{}
 	}
 	pool := tail.NewPool(int64(cfg.Window))
+	pool.Lock = func(stack uint32) bool { return stacks.Get(stack).Lock }
 	pool.Mixed, pool.RolesOnly = !cfg.follows(RuleSlowApart), !cfg.follows(RuleKindsByCalls)
 	return slowRequests{pool: pool, units: tail.Units{Sights: tail.Sights{Stacks: stacks, Classes: classes}}, goroutines: tail.Goroutines{Stacks: stacks}, kinds: map[string]*slowKind{}}
 }

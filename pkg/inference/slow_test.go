@@ -26,6 +26,14 @@ type shop struct {
 	spans, traced bool
 	// burst is for how long of each two seconds calls are recorded; zero is always.
 	burst time.Duration
+	// lines has requests come so many at a time, to be served by whoever is free; zero has
+	// each thread find its own. line is when those that wait came.
+	lines int
+	line  []int64
+	// grows is when three times as many come.
+	grows int64
+	// holder has the lock.
+	holder *clerk
 	// at is the time.
 	at   int64
 	told []Tail
@@ -37,6 +45,8 @@ type shop struct {
 type step struct {
 	stack, call string // without a call it is on a CPU
 	took        time.Duration
+	// locks is set when it lasts until the lock is free, unlocks when it gives that up.
+	locks, unlocks bool
 }
 
 type clerk struct {
@@ -63,6 +73,9 @@ func (s *shop) run(seconds int64, rate float64, of way) {
 	batches := map[int32]*threadtrace.Batch{}
 	for at := epoch; at < epoch+seconds*second; at += moment {
 		s.at = at
+		if s.lines > 0 && s.rng.Float64() < rate/1000 && (at >= s.grows || s.rng.IntN(3) == 0) {
+			s.line = append(s.line, slices.Repeat([]int64{at}, s.lines)...)
+		}
 		for _, c := range s.threads {
 			st := step{stack: idleStack, call: "recvfrom"}
 			if len(c.steps) > 0 {
@@ -98,18 +111,36 @@ func (s *shop) run(seconds int64, rate float64, of way) {
 // work has a thread go on for a millisecond.
 func (s *shop) work(c *clerk, at int64, rate float64, of way) {
 	if len(c.steps) == 0 {
-		if s.rng.Float64() > rate/1000 {
+		c.start = at
+		switch {
+		case s.lines > 0 && len(s.line) > 0:
+			c.start, s.line = s.line[0], s.line[1:]
+		case s.lines > 0 || s.rng.Float64() > rate/1000:
 			return
 		}
 		s.call(c, step{stack: idleStack, call: "recvfrom"}, at)
 		c.key++
-		c.start, c.steps = at, of(s.rng.IntN(1000))
+		c.steps = of(s.rng.IntN(1000))
 		c.left = int64(c.steps[0].took)
 		return
 	}
+	if c.steps[0].locks {
+		if s.holder != nil {
+			return
+		}
+		s.holder = c
+	}
 	c.left -= int64(time.Millisecond)
 	for c.left <= 0 && len(c.steps) > 0 {
-		s.call(c, c.steps[0], at)
+		if c.steps[0].locks && at-c.since <= int64(time.Millisecond) {
+			c.since = at // it was free, which takes no call
+		}
+		if c.since < at {
+			s.call(c, c.steps[0], at)
+		}
+		if c.steps[0].unlocks {
+			s.holder = nil
+		}
 		if c.steps = c.steps[1:]; len(c.steps) > 0 {
 			c.left += int64(c.steps[0].took)
 			continue

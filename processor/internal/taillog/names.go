@@ -16,6 +16,7 @@ const (
 	AttrThreshold  = "perfscope.tail.threshold" // s
 	AttrFast       = "perfscope.tail.fast"      // s
 	AttrSlow       = "perfscope.tail.slow"      // s
+	AttrTime       = "perfscope.tail.time"      // response or service
 	AttrExplained  = "perfscope.tail.explained"
 	AttrDifference = "perfscope.tail.difference"
 	AttrChange     = "perfscope.tail.change" // share or length

@@ -35,7 +35,7 @@ func Record(scope anomalylog.Scope, t *inference.Tail) (ld plog.Logs, resource p
 
 // Describe writes a tail as the attributes of its log record.
 func Describe(t *inference.Tail, dst pcommon.Map) {
-	dst.EnsureCapacity(20)
+	dst.EnsureCapacity(21)
 	dst.PutStr(AttrKind, anomalylog.UTF8(t.Kind))
 	source := "units"
 	if t.Spans {
@@ -50,6 +50,11 @@ func Describe(t *inference.Tail, dst pcommon.Map) {
 	}{{AttrThreshold, t.Threshold}, {AttrFast, t.Fast}, {AttrSlow, t.Slow}} {
 		dst.PutDouble(d.key, d.took.Seconds())
 	}
+	measured := "response"
+	if t.Served {
+		measured = "service"
+	}
+	dst.PutStr(AttrTime, measured)
 	dst.PutDouble(AttrExplained, t.Explained)
 	dst.PutStr(AttrDifference, string(t.Difference))
 	switch t.Change {

@@ -23,8 +23,9 @@ type Contrast struct {
 	// Requests and Slow are how many were pooled, both fading.
 	Requests, Slow float64
 	// Threshold is from what a request is slow, Fast and Long are what fast and slow
-	// ones take on average, in nanoseconds.
+	// ones take on average, in nanoseconds; Served is set when that is without the time in line.
 	Threshold, Fast, Long float64
+	Served                bool
 	// Explained is the share of the time that slow ones take longer which the findings
 	// are, 0 to 1.
 	Explained float64
@@ -116,7 +117,7 @@ func (p *Pool) contrast(at int, cells map[baseline.Cell]*moments, v View, e esti
 	k := p.kinds[at]
 	c := Contrast{
 		Kind: k.name, Variant: k.variant, Spans: k.spans && !k.goroutines, Goroutines: k.goroutines, Requests: k.of[isSlow].n + k.of[isFast].n, Slow: k.of[isSlow].n,
-		Threshold: k.split.threshold, Fast: k.mean(isFast), Long: k.mean(isSlow),
+		Threshold: k.split.threshold, Fast: k.mean(isFast), Long: k.mean(isSlow), Served: k.split.served,
 	}
 	if k.id == 0 { // which units are a variant's may change
 		c.Change, c.Usual = k.past.leaves(k.split.threshold)
@@ -259,7 +260,7 @@ func (p *Pool) chance(kind int, m *moments) float64 {
 		// What every request does is done by the slow ones, too.
 		own := share(of[isSlow].n, of[isSlow].n+of[isFast].n)
 		part = own + (1-own)*part
-		s, square = m.at(0)
+		s, square = m.at(nobody)
 	}
 	if s <= 0 || square <= 0 || part <= 0 || part >= 1 {
 		return 0
@@ -281,7 +282,7 @@ func (p *Pool) same(kind int, cells map[baseline.Cell]*moments, v *detect.Verdic
 		tied = tied && m.beside[kind].all() == 0
 	}
 	usual := func(m *moments) (time, sightings float64) {
-		class := 0
+		class := nobody
 		if tied {
 			class = classIndex(kind, isFast)
 		}

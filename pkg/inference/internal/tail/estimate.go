@@ -34,7 +34,7 @@ func (p *Pool) inverse() (*mat.SymDense, map[int]int) {
 			if j == 0 {
 				x += ridge * largest
 			}
-			if a == 0 && b == 0 {
+			if a == nobody && b == nobody {
 				x += nobodys * x
 			}
 			g.SetSym(i, i+j, x)
@@ -79,7 +79,7 @@ func newEstimate(inverse *mat.SymDense, index map[int]int, s, f int, k *kind) es
 // mixed takes all time of all requests for that of slow ones.
 func (p *Pool) mixed(k *kind) (e estimate) {
 	for c := range p.gram {
-		if k.spans == (c == 0) {
+		if k.spans == (c == nobody) {
 			e.class, e.slow, e.fast = append(e.class, c), append(e.slow, 1e9/max(1, k.of[isSlow].looked)), append(e.fast, 0)
 		}
 	}

@@ -39,10 +39,10 @@ const (
 )
 
 func (k *kind) add(r *Request, weight float64) {
-	t := took{time: r.duration(), weight: weight, class: classOf(r.Size), begun: !r.Part || r.Begun}
+	t := took{time: r.duration(), own: r.took(true), first: r.first, weight: weight, class: classOf(r.Size), begun: !r.Part || r.Begun}
 	k.fresh++
 	if t.begun {
-		k.past.add(t.time/k.costs(t.class), r.End)
+		k.past.add(t.by(k.split.served)/k.costs(t.class), r.End)
 	}
 	if r.Unit && !k.keep(&t) {
 		return
@@ -71,32 +71,74 @@ func (k *kind) keep(t *took) bool {
 	return true
 }
 
+// inLine is the share of their time that requests are served below which most of it is spent
+// in line, and what is slow is told by how long they are served, outOfLine up to what that
+// stays so.
+const inLine, outOfLine = 0.5, 0.7
+
 // resplit looks where the border is now, and reports whether it is another one.
 func (k *kind) resplit(w *workspace) (changed bool) {
 	if k.fresh == 0 {
 		return false
 	}
 	k.fresh = 0
-	k.sizes = sizesOf(k.recent)
-	w.took = append(w.took[:0], k.recent...)
-	d := w.took
-	all, times := 0.0, 0.0
-	for i, t := range d {
-		d[i].time = t.time / k.sizes[t.class]
-		all, times = all+t.weight, times+t.weight*t.time
+	all, times, own := 0.0, 0.0, 0.0
+	for _, t := range k.recent {
+		all, times, own = all+t.weight, times+t.weight*t.time, own+t.weight*t.own
 	}
 	k.average = share(times, all)
-	now, ok := w.findSplit(d, k.split.threshold)
-	k.median = quantile(d, 0.5)
+	was := k.split
+	served := own < inLine*times || was.served && own < outOfLine*times
+	now, ok := k.border(w, served)
+	if !ok && own < times {
+		now, ok = k.border(w, !served)
+	}
+	if !ok {
+		now = split{served: was.served}
+	}
 	switch {
-	case ok && k.known && now.threshold == k.split.threshold:
+	case ok && k.known && now.threshold == was.threshold && now.served == was.served:
 		k.split.median = now.median
 		return false
 	case !ok && !k.known:
 		return false
 	}
-	k.split, k.known = now, ok
+	if k.split, k.known = now, ok; now.served != was.served {
+		k.past = past{} // of another measure
+	}
 	return true
+}
+
+// border looks for the border, by how long requests were under way or by how long they were
+// served: where most are in line behind slow ones, how long they take has no tail. Of those
+// that found nobody it is known how long they were served, and they are as any other: who
+// comes does not know who is there. So they tell where the border is; of units it is always
+// known.
+func (k *kind) border(w *workspace, served bool) (split, bool) {
+	d := w.took[:0]
+	for _, t := range k.recent {
+		if !served || t.first || !k.spans {
+			t.time = t.by(served)
+			d = append(d, t)
+		}
+	}
+	w.took = d
+	if len(d) == 0 {
+		return split{}, false
+	}
+	sizes, was := sizesOf(d), 0.0
+	for i, t := range d {
+		d[i].time = t.time / sizes[t.class]
+	}
+	if k.split.served == served {
+		was = k.split.threshold
+	}
+	now, ok := w.findSplit(d, was)
+	now.served = served
+	if ok || !served {
+		k.sizes, k.median = sizes, quantile(d, 0.5)
+	}
+	return now, ok
 }
 
 // count counts how many of the last requests are slow and fast.
@@ -104,7 +146,7 @@ func (k *kind) count() {
 	k.of[isFast].n, k.of[isSlow].n = 0, 0
 	for _, t := range k.recent {
 		if t.begun {
-			k.of[k.classOf(t.time, t.class)].n += t.weight
+			k.of[k.classOf(t.by(k.split.served), t.class)].n += t.weight
 		}
 	}
 }
@@ -116,7 +158,7 @@ func (k *kind) weight(r *Request, recorded float64) float64 {
 	switch {
 	case !r.Part:
 		return 1
-	case k.median <= 0 || r.duration() < longer*k.median:
+	case k.median <= 0 || r.took(k.split.served) < longer*k.median:
 		return 0
 	case r.Begun:
 		return 1
@@ -130,7 +172,7 @@ func (k *kind) weight(r *Request, recorded float64) float64 {
 func (k *kind) costs(class int) float64 { return max(1, k.sizes[class]) }
 
 // class tells whether a request is slow.
-func (k *kind) class(r *Request) int { return k.classOf(r.duration(), classOf(r.Size)) }
+func (k *kind) class(r *Request) int { return k.classOf(r.took(k.split.served), classOf(r.Size)) }
 
 func (k *kind) classOf(duration float64, size int) int {
 	if k.known && duration/k.costs(size) >= k.split.threshold {

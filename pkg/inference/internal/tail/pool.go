@@ -46,8 +46,8 @@ type Pool struct {
 	// done is up to when all was pooled, cut from when on something was left out.
 	done, cut int64
 	// gram is the sum of the products of how many requests of two classes were under
-	// way, times the time; 0 is the class that is always one.
-	gram   [1 + 2*maxKinds][1 + 2*maxKinds]float64
+	// way, times the time.
+	gram   [classes][classes]float64
 	places map[place]*moments
 	// beside is for how long, by kind, was looked at threads that work for nobody in
 	// particular.
@@ -58,6 +58,10 @@ type Pool struct {
 	last, followed int64
 	variants       variants
 	work           workspace
+	// leaves is what queue works in.
+	leaves []int64
+	// Lock reports whether a stack takes a lock.
+	Lock func(stack uint32) bool
 	// RolesOnly leaves what threads of one role do together, to measure what telling it
 	// apart by calls is for.
 	RolesOnly bool
@@ -107,6 +111,7 @@ func (p *Pool) Add(r Request) {
 	switch {
 	case r.Unit:
 		p.units++
+		p.queued(&r)
 	case !r.Goroutine:
 		p.last = max(p.last, r.End)
 	case p.HasSpans(r.End):
@@ -171,7 +176,14 @@ func (p *Pool) least() int {
 	return -1
 }
 
-func classIndex(kind, class int) int { return 1 + 2*kind + class }
+// nobody is the class that is always one, waiting that of the requests in line; the others are
+// the fast and slow ones of each kind.
+const (
+	nobody, waiting = 0, 1
+	classes         = 2 + 2*maxKinds
+)
+
+func classIndex(kind, class int) int { return 2 + 2*kind + class }
 
 // forget drops what was pooled of a kind.
 func (p *Pool) forget(kind int) {
@@ -220,6 +232,7 @@ func (p *Pool) Sweep(until int64, seen Seen) {
 	}
 	p.seen = Seen{p.seen.Seconds + seen.Seconds, p.seen.CPU + seen.CPU, p.seen.RunDelay + seen.RunDelay, seen.Recorded}
 	order := p.inOrderOfStart()
+	p.queue(order)
 	work := p.classify(order, until, seen.Recorded)
 	var others []*kind
 	for i, k := range p.kinds {
@@ -357,7 +370,7 @@ func (p *Pool) Kinds() int { return len(p.kinds) }
 
 // Bytes estimates the memory held.
 func (p *Pool) Bytes() int64 {
-	const perSighting, perRequest, perSeen, perTook, perPlace, perSpell = 40, 104, 24, 32, 320, 2*lengths + 8
+	const perSighting, perRequest, perSeen, perTook, perPlace, perSpell = 40, 128, 24, 40, 320, 2*lengths + 8
 	n := perSighting*int64(cap(p.sightings)) + perRequest*int64(cap(p.pending))
 	for _, k := range p.kinds {
 		n += perTook*int64(cap(k.recent)) + perSpell*int64(cap(k.past.spells)+1)

@@ -33,9 +33,14 @@ type Request struct {
 	// Calls is the appearance vector of a unit of which all is known: the system calls
 	// made in it, as appearances have them.
 	Calls string
+
+	// served is since when it was no more in line, zero when it never was; waited is for how
+	// long a unit waited for locks, in nanoseconds; first is set when it found nobody.
+	served, waited int64
+	first          bool
 }
 
-func (r *Request) duration() float64 { return float64(max(1, r.End-r.Start)) }
+func (r *Request) duration() float64 { return r.took(false) }
 
 // Sighting is a thread seen on a CPU or waiting at an instant.
 type Sighting struct {
@@ -78,7 +83,11 @@ const (
 )
 
 // split tells slow requests of a kind from fast ones, in nanoseconds.
-type split struct{ threshold, median float64 }
+type split struct {
+	threshold, median float64
+	// served is set when that is by how long they were served.
+	served bool
+}
 
 // stays is the part of the best contrast from which the border stays where it was: what
 // was pooled on both sides of another one is lost.
@@ -180,9 +189,20 @@ func quantile(d []took, q float64) float64 {
 // recorded.
 type took struct {
 	time, weight float64
-	class        int
+	// own is the part of the time in which it was not in line, first set when it found nobody.
+	own   float64
+	first bool
+	class int
 	// begun is set when its begin was seen.
 	begun bool
+}
+
+// by is what it took, or for how long it was served.
+func (t *took) by(served bool) float64 {
+	if served {
+		return t.own
+	}
+	return t.time
 }
 
 // sizes knows what requests of a size take, relative to the median of the kind: twice

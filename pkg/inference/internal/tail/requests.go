@@ -235,7 +235,9 @@ func (w *worker) runs(e *threadtrace.Event) {
 // look takes a look at a thread that waits, false when it rests.
 func (u *Units) look(w *worker, thread int32, e *threadtrace.Event, recorded int64, emit func(Request)) bool {
 	at := u.spot(thread, e)
-	w.looks.add(at, e.Duration)
+	if !u.Stacks.Get(e.Stack).Lock { // nobody rests there, however long it may take
+		w.looks.add(at, e.Duration)
+	}
 	since := e.Time - e.Elapsed
 	if u.rests(w, at) {
 		if role, ok := u.Stacks.Role(e.Stack); ok && u.ofApplication(e.Stack) {

@@ -32,7 +32,7 @@ func (p *Pool) walk(work []item, from, to int64) {
 		}
 		if w.End <= to && (begun || w.Alone) {
 			of.known++
-			of.time += w.duration()
+			of.time += w.took(p.kinds[w.kind].split.served)
 		}
 		if w.Unit {
 			p.unit(w, classIndex(w.kind, class), p.placesOf(&at, w.Request))
@@ -41,7 +41,11 @@ func (p *Pool) walk(work []item, from, to int64) {
 		if w.End <= to {
 			p.own(w, class)
 		}
-		start, end := max(from, w.Start), min(to, w.End)
+		served := w.since(p.kinds[w.kind].split.served)
+		if a, b := max(from, w.Start), min(to, served); a < b {
+			edges = append(edges, edge{a, waiting, 1}, edge{b, waiting, -1})
+		}
+		start, end := max(from, served), min(to, w.End)
 		if end <= start {
 			continue
 		}
@@ -61,12 +65,12 @@ func (p *Pool) walk(work []item, from, to int64) {
 
 // merge goes through beginnings, ends and sightings in their order.
 func (p *Pool) merge(edges []edge, tied map[int32][]item, from, to int64) {
-	var under [1 + 2*maxKinds]float64
-	under[0] = 1
+	var under [classes]float64
+	under[nobody] = 1
 	if p.spanless() {
-		under[0] = 0 // all that is pooled are units
+		under[nobody] = 0 // all that is pooled are units
 	}
-	active := []int{0}
+	active := []int{nobody}
 	at := from
 	pass := func(until int64) {
 		for _, i := range active {
@@ -112,6 +116,10 @@ func (p *Pool) merge(edges []edge, tied map[int32][]item, from, to int64) {
 		m.by(s.Thread)
 		if c, ok := p.tiedTo(tied[s.Thread], s.Time); ok {
 			m.add(c, 1, float64(s.Duration))
+			continue
+		}
+		if under[waiting] > 0 && s.Waiting && p.locks(s.Stack) {
+			m.add(waiting, under[waiting], float64(s.Duration)) // it is one of those in line
 			continue
 		}
 		for _, c := range active {
@@ -162,7 +170,7 @@ func (p *Pool) own(w item, class int) {
 		if m == nil {
 			continue
 		}
-		m.add(0, 1, float64(t.Time))
+		m.add(nobody, 1, float64(t.Time))
 		m.add(classIndex(w.kind, class), 1, float64(t.Time))
 		m.beside[w.kind][class] += float64(t.Time)
 	}
@@ -186,10 +194,12 @@ func (p *Pool) placesOf(s *placesSeen, r *Request) []*moments {
 
 // unit pools an execution unit with what was seen inside it, at some places.
 func (p *Pool) unit(w item, class int, at []*moments) {
-	p.kinds[w.kind].of[class-classIndex(w.kind, isFast)].looked += w.duration()
-	p.gram[class][class] += w.duration()
+	served := p.kinds[w.kind].split.served
+	took := w.took(served)
+	p.kinds[w.kind].of[class-classIndex(w.kind, isFast)].looked += took
+	p.gram[class][class] += took
 	for i, t := range w.Seen {
-		if m := at[i]; m != nil {
+		if m := at[i]; m != nil && !(served && p.inLine(&t)) {
 			m.add(class, 1, float64(t.Time))
 		}
 	}
