@@ -28,6 +28,7 @@ require (
 	github.com/gobwas/ws v1.4.0 // indirect
 	github.com/google/btree v1.1.3 // indirect
 	github.com/google/pprof v0.0.0-20261105003125-4bf881d7fb0b // indirect
+	github.com/gosnmp/gosnmp v1.47.0 // indirect
 	github.com/lib/pq v1.10.9 // indirect
 	golang.org/x/text v0.40.0 // indirect
 )

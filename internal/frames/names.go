@@ -29,6 +29,16 @@ var lockSpins = map[string]bool{
 	"sched_yield": true, "__sched_yield": true, "pthread_yield": true,
 }
 
+// loops are the functions that run the code of an interpreted program.
+var loops = map[string]bool{
+	"_PyEval_EvalFrameDefault": true, // CPython
+	"execute_ex":               true, // PHP
+	"rb_vm_exec":               true, // Ruby
+}
+
+// IsLoop reports whether a native frame is an interpreter's loop.
+func IsLoop(f *threadtrace.Frame) bool { return loops[f.Function] && !f.Inlined }
+
 // lockOf tells whether a function is a lock primitive, and whether it spins.
 func lockOf(name string) (lock, spin bool) {
 	spin = lockSpins[name]

@@ -34,6 +34,13 @@ type Function struct {
 // Nameless reports whether the function is known by its address only.
 func (f Function) Nameless() bool { return strings.HasPrefix(f.Name, f.Module+"+0x") }
 
+// unknown follows the module in the name of code that has not even an address to tell it by.
+const unknown = "+0x?"
+
+// Unknown reports whether a function is code that has not even an address to tell it by, as
+// what is compiled at run time has: who called it is not known.
+func (f Function) Unknown() bool { return f.Name == f.Module+unknown }
+
 // Tier says whose code the functions of a stack are.
 type Tier uint8
 
@@ -123,6 +130,12 @@ func (t *Table) Len() int { return len(t.stacks) - 1 }
 
 // FunctionBytes estimates the memory that the functions take.
 func (t *Table) FunctionBytes() int { return t.names }
+
+// Unread reports whether an interpreter runs code of the program on a stack that does not
+// say which: its frames could not be read in time.
+func (t *Table) Unread(s *Stack) bool {
+	return slices.ContainsFunc(s.Frames, func(f int32) bool { return loops[t.functions[f].Name] })
+}
 
 // Function returns what an index in Stack.Frames stands for.
 func (t *Table) Function(i int32) Function { return t.functions[i] }
@@ -241,7 +254,7 @@ func (t *Table) platform(stack *threadtrace.Stack, s *Stack) {
 		// Code without a name is still code that runs, or waits.
 		for i := range stack.Frames {
 			if f := &stack.Frames[i]; f.Origin == threadtrace.OriginUnknown {
-				t.add(&threadtrace.Frame{Function: f.Module + "+0x?", Module: f.Module})
+				t.add(&threadtrace.Frame{Function: f.Module + unknown, Module: f.Module})
 				break
 			}
 		}
@@ -394,7 +407,7 @@ func (t *Table) functionNamed(name, module, file string, line int32) int32 {
 	file = cut(file, cleantext.MaxPath)
 	size := functionSize + len(key[0]) + len(key[1]) + len(file)
 	if t.names+size > maxNames {
-		key, file, line = [2]string{"", "+0x?"}, "", 0
+		key, file, line = [2]string{"", unknown}, "", 0
 		if id, ok := t.byName[key]; ok {
 			return id
 		}

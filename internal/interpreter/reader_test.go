@@ -83,7 +83,7 @@ func TestOneLookIsBounded(t *testing.T) {
 
 func TestThreadThatCannotBeCheckedHasMoved(t *testing.T) {
 	now := time.Unix(1700000000, 0)
-	_, err := fakeReader(&fakeLanguage{seen: []Call{{Frames: frames("f")}}}, &now).Look(7, 7, Seen{})
+	_, err := fakeReader(&fakeLanguage{seen: []Call{{Frames: framesOf("f")}}}, &now).Look(7, 7, Seen{})
 	require.ErrorIs(t, err, ErrMoved)
 }
 

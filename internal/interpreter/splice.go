@@ -3,26 +3,15 @@ package interpreter
 import (
 	"slices"
 
+	"github.com/perfscope/perfscope/internal/frames"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
-
-// loops are the functions that run the code of an interpreted program.
-var loops = map[string]bool{
-	"_PyEval_EvalFrameDefault": true, // CPython
-	"execute_ex":               true, // PHP
-	"rb_vm_exec":               true, // Ruby
-}
-
-// isLoop reports whether a native frame is an interpreter's loop.
-func isLoop(f *threadtrace.Frame) bool {
-	return loops[f.Function] && !f.Inlined
-}
 
 // HasLoop reports whether an interpreter's loop is on a native stack: then there is
 // something to look for.
 func HasLoop(native threadtrace.Stack) bool {
 	for i := range native.Frames {
-		if isLoop(&native.Frames[i]) {
+		if frames.IsLoop(&native.Frames[i]) {
 			return true
 		}
 	}
@@ -40,22 +29,22 @@ func Splice(native threadtrace.Stack, calls []Call) threadtrace.Stack {
 	if len(calls) == 0 {
 		return native
 	}
-	count, frames := 0, 0
+	count, added := 0, 0
 	for i := range native.Frames {
-		if isLoop(&native.Frames[i]) {
+		if frames.IsLoop(&native.Frames[i]) {
 			count++
 		}
 	}
 	for i := range calls {
-		frames += len(calls[i].Frames)
+		added += len(calls[i].Frames)
 	}
 	cut := calls[len(calls)-1].Cut
 	fits := count == len(calls) || count > len(calls) && cut || count < len(calls) && !native.Complete
-	out := threadtrace.Stack{Complete: native.Complete && !cut, Frames: make([]threadtrace.Frame, 0, len(native.Frames)+frames)}
+	out := threadtrace.Stack{Complete: native.Complete && !cut, Frames: make([]threadtrace.Frame, 0, len(native.Frames)+added)}
 	runtime := "" // the module of the loop, once that is met
 	for i := range native.Frames {
 		f := &native.Frames[i]
-		if !isLoop(f) {
+		if !frames.IsLoop(f) {
 			out.Frames = append(out.Frames, *f)
 			if runtime != "" && f.Module == runtime && f.Origin == threadtrace.OriginApplication {
 				out.Frames[len(out.Frames)-1].Origin = threadtrace.OriginRuntime // it is what starts the program
@@ -92,7 +81,7 @@ func Conceal(native threadtrace.Stack) threadtrace.Stack {
 	out := native
 	for i := range native.Frames {
 		f := &native.Frames[i]
-		if isLoop(f) {
+		if frames.IsLoop(f) {
 			inside = false
 		}
 		if inside || f.Origin != threadtrace.OriginApplication {

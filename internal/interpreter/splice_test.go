@@ -12,7 +12,7 @@ import (
 
 const eval = "_PyEval_EvalFrameDefault"
 
-func frames(names string) (out []threadtrace.Frame) {
+func framesOf(names string) (out []threadtrace.Frame) {
 	for _, name := range strings.Fields(names) {
 		out = append(out, threadtrace.Frame{Function: strings.ReplaceAll(name, "EVAL", eval)})
 	}
@@ -29,7 +29,7 @@ func TestSplice(t *testing.T) {
 	}{
 		{
 			name:   "each loop has its call",
-			native: "recv sock_recv EVAL vectorcall EVAL main", calls: []Call{{Frames: frames("fetch handle")}, {Frames: frames("run")}},
+			native: "recv sock_recv EVAL vectorcall EVAL main", calls: []Call{{Frames: framesOf("fetch handle")}, {Frames: framesOf("run")}},
 			want: "recv sock_recv fetch handle vectorcall run main", complete: true,
 		},
 		{
@@ -38,31 +38,31 @@ func TestSplice(t *testing.T) {
 		},
 		{
 			name:   "the native stack was cut short",
-			native: "recv EVAL vectorcall", incomplete: true, calls: []Call{{Frames: frames("fetch")}, {Frames: frames("run")}},
+			native: "recv EVAL vectorcall", incomplete: true, calls: []Call{{Frames: framesOf("fetch")}, {Frames: framesOf("run")}},
 			want: "recv fetch vectorcall run",
 		},
 		{
 			name:   "the look came to its bound",
-			native: "recv EVAL vectorcall EVAL main", calls: []Call{{Frames: frames("deep deep"), Cut: true}},
+			native: "recv EVAL vectorcall EVAL main", calls: []Call{{Frames: framesOf("deep deep"), Cut: true}},
 			want: "recv deep deep",
 		},
 		{
 			name:   "they do not fit: more loops than calls",
-			native: "recv EVAL vectorcall EVAL main", calls: []Call{{Frames: frames("fetch run")}},
+			native: "recv EVAL vectorcall EVAL main", calls: []Call{{Frames: framesOf("fetch run")}},
 			want: "recv fetch run",
 		},
 		{
 			name:   "they do not fit: fewer loops than calls",
-			native: "recv EVAL main", calls: []Call{{Frames: frames("fetch")}, {Frames: frames("run")}},
+			native: "recv EVAL main", calls: []Call{{Frames: framesOf("fetch")}, {Frames: framesOf("run")}},
 			want: "recv fetch run",
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			native := threadtrace.Stack{Frames: frames(tt.native), Complete: !tt.incomplete}
+			native := threadtrace.Stack{Frames: framesOf(tt.native), Complete: !tt.incomplete}
 			got := Splice(native, tt.calls)
-			assert.Equal(t, frames(tt.want), got.Frames)
+			assert.Equal(t, framesOf(tt.want), got.Frames)
 			assert.Equal(t, tt.complete, got.Complete)
-			assert.Equal(t, frames(tt.native), native.Frames, "it is shared")
+			assert.Equal(t, framesOf(tt.native), native.Frames, "it is shared")
 		})
 	}
 }
@@ -73,7 +73,7 @@ func TestWhatStartsTheProgramIsTheRuntime(t *testing.T) {
 		{Function: "similar", Module: module}, {Function: "execute_ex", Module: module}, {Function: "zend_execute", Module: module}, {Function: "main", Module: "embeds"},
 	}}
 	var origins []threadtrace.Origin
-	for _, f := range Splice(native, []Call{{Frames: frames("related")}}).Frames {
+	for _, f := range Splice(native, []Call{{Frames: framesOf("related")}}).Frames {
 		origins = append(origins, f.Origin)
 	}
 	const app = threadtrace.OriginApplication
@@ -81,8 +81,8 @@ func TestWhatStartsTheProgramIsTheRuntime(t *testing.T) {
 }
 
 func TestHasLoop(t *testing.T) {
-	assert.True(t, HasLoop(threadtrace.Stack{Frames: frames("recv EVAL main")}))
-	assert.False(t, HasLoop(threadtrace.Stack{Frames: frames("recv main")}))
+	assert.True(t, HasLoop(threadtrace.Stack{Frames: framesOf("recv EVAL main")}))
+	assert.False(t, HasLoop(threadtrace.Stack{Frames: framesOf("recv main")}))
 }
 
 func TestPythonOrigin(t *testing.T) {
@@ -122,7 +122,7 @@ func TestPythonMinor(t *testing.T) {
 }
 
 func TestConcealTheProgramAroundAnInterpreter(t *testing.T) {
-	native := threadtrace.Stack{Frames: frames("compress EVAL python_call accept_loop main"), Complete: true}
+	native := threadtrace.Stack{Frames: framesOf("compress EVAL python_call accept_loop main"), Complete: true}
 	native.Frames[1].Origin = threadtrace.OriginRuntime
 	before := slices.Clone(native.Frames)
 	var origins []threadtrace.Origin
@@ -132,6 +132,6 @@ func TestConcealTheProgramAroundAnInterpreter(t *testing.T) {
 	rt := threadtrace.OriginRuntime
 	assert.Equal(t, []threadtrace.Origin{threadtrace.OriginApplication, rt, rt, rt, rt}, origins)
 	assert.Equal(t, before, native.Frames)
-	none := threadtrace.Stack{Frames: frames("recv main")}
+	none := threadtrace.Stack{Frames: framesOf("recv main")}
 	assert.Equal(t, none, Conceal(none))
 }

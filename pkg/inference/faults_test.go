@@ -420,3 +420,26 @@ func TestNewConnectionsThatSleepAreTold(t *testing.T) {
 		return nil
 	})
 }
+
+// A server with a thread for each connection: code that was compiled at run time tells
+// neither its name nor who calls it, and is all that a new thread was met in.
+func TestNewConnectionsInCodeWithoutANameAreTold(t *testing.T) {
+	overSeeds(t, seeds, func(s *server) error {
+		onset, id := int64(0), int32(1000)
+		for sec := range 90 {
+			if sec == 60 {
+				onset = s.now
+			}
+			for range 4 {
+				id++
+				if sec >= 60 {
+					s.computeOne("", id, 5)
+				} else {
+					s.computeOne("parse serve connection", id, 1)
+				}
+			}
+			s.run(1, steady(1))
+		}
+		return s.told(onset, 25*time.Second)
+	})
+}

@@ -471,6 +471,23 @@ func (s *server) stall(threads, snapshots int) {
 	s.hold("@futex wait_for_commit commit serve worker", threads, snapshots)
 }
 
+// computeOne has a thread of its own on a CPU for some samples; without a stack in code that
+// was compiled at run time.
+func (s *server) computeOne(stack string, thread int32, samples int) {
+	on := stackOf(stack)
+	if stack == "" {
+		on.Frames = []threadtrace.Frame{{Module: "[jit]", Origin: threadtrace.OriginUnknown}}
+	}
+	b := &threadtrace.Batch{ThreadID: thread, ThreadName: "worker", Stacks: []threadtrace.Stack{on}}
+	for i := range samples {
+		b.Events = append(b.Events, threadtrace.Event{
+			Kind: threadtrace.KindSample, Time: s.now + int64(i)*second/49, Duration: second / 49, Number: threadtrace.NoCall, Stack: 1,
+		})
+	}
+	s.cpu += float64(samples) / 49
+	s.analyzer.AddBatch(b)
+}
+
 func (s *server) holdOne(place string, thread int32, snapshots int) {
 	call, _, _ := strings.Cut(place[1:], " ")
 	b := &threadtrace.Batch{ThreadID: thread, ThreadName: "worker", Stacks: []threadtrace.Stack{stackOf(place)}}

@@ -53,15 +53,14 @@ func (a *Analyzer) recognise(h *hop.Open, th *thread, stack uint32) {
 		return
 	}
 	if role, ok := a.stacks.Role(stack); ok && !th.placed {
-		th.placed = true
-		h.Born[role] = true
-		births := 0
-		for _, c := range a.habit.hops {
-			if c.Born[role] {
-				births++
-			}
+		if a.stacks.Function(role).Unknown() {
+			// Where it was started its stack does not tell: as others are, if some always are.
+			th.known = th.known || a.habit.bears()
+		} else {
+			th.placed = true
+			h.Born[role] = true
+			th.known = th.known || a.habit.bearsIn(role) || a.inherits(role)
 		}
-		th.known = th.known || births >= minPast/2 && 2*births >= len(a.habit.hops) || a.inherits(role)
 	}
 	th.known = th.known || a.habit.familiar[a.stacks.Plain(stack)]
 }
@@ -117,6 +116,30 @@ type habit struct {
 
 func newHabit(may baseline.MayIdle, index *baseline.Index, limit int) habit {
 	return habit{may: may, index: index, limit: limit, familiar: map[uint32]bool{}}
+}
+
+// bearsIn reports whether threads of a role are always new.
+func (b *habit) bearsIn(role int32) bool {
+	births := 0
+	for _, c := range b.hops {
+		if c.Born[role] {
+			births++
+		}
+	}
+	return births >= minPast/2 && 2*births >= len(b.hops)
+}
+
+// bears reports whether threads of any role are.
+func (b *habit) bears() bool {
+	if len(b.hops) == 0 {
+		return false
+	}
+	for role := range b.hops[len(b.hops)-1].Born {
+		if b.bearsIn(role) {
+			return true
+		}
+	}
+	return false
 }
 
 // workOf is the share of the service's CPU time that a thread had in the past.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -64,8 +65,8 @@ func StartFleet(ctx context.Context) (*Server, error) { return startJava(ctx, "f
 // StartRosters starts the testbed's rosters (apps/rosters), on the server that Java has.
 func StartRosters(ctx context.Context) (*Server, error) { return startJava(ctx, "rosters") }
 
-// startJava starts apps/NAME, whose class NAME.Main gets the port.
-func startJava(ctx context.Context, name string) (*Server, error) {
+// startJava starts apps/NAME, whose class NAME.Main gets the port and what follows.
+func startJava(ctx context.Context, name string, args ...string) (*Server, error) {
 	java, err := find("java")
 	if err != nil {
 		return nil, err
@@ -77,7 +78,7 @@ func startJava(ctx context.Context, name string) (*Server, error) {
 	s, err := StartProgram(ctx, Program{
 		Name: name, Version: name + " on " + version(java, "-version"), Path: java, Env: []string{"OTEL_SERVICE_NAME=" + name},
 		Args: func(addr, _ string) []string {
-			return append(append([]string{}, jvmFlags...), "-cp", classes, name+".Main", strconv.Itoa(port(addr)))
+			return slices.Concat(jvmFlags, []string{"-cp", classes, name + ".Main", strconv.Itoa(port(addr))}, args)
 		},
 	})
 	if err != nil {

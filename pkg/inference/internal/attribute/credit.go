@@ -41,7 +41,7 @@ func credit(stacks *frames.Table, stack *frames.Stack, t *Time, grew *growth) it
 				within = weight
 			}
 			credit := weight
-			address, wrapper := fn.Nameless() && grew.answered(stacks, stack.Frames[i:], t.Kind), i == 0 && stack.Wrapper
+			address, wrapper := fn.Nameless() && grew.answered(stacks, stack.Frames[i:], t.Kind), i == 0 && stack.Wrapper && grew.decides(stack.Frames[1:], stacks)
 			if address || wrapper {
 				credit *= decay
 			}
@@ -208,4 +208,16 @@ func (g *growth) answered(stacks *frames.Table, on []int32, kind Evidence) bool 
 		}
 	}
 	return !lead // of those without a name none is better
+}
+
+// decides reports whether the first of some callers that has a name says more of why is
+// waited than who waits: one that leads to everything, as an interpreter's loop does, says
+// nothing of it.
+func (g *growth) decides(callers []int32, stacks *frames.Table) bool {
+	for _, f := range callers {
+		if !stacks.Function(f).Nameless() {
+			return g.share(f, EvidenceOnCPU).past < leads
+		}
+	}
+	return true
 }

@@ -199,13 +199,14 @@ func (c *Case) onCPU() []Time {
 
 // toCallers gives what a library does in threads of its own (the goroutines in which an
 // HTTP client dials), its computing or its calls, to the functions that call it more than
-// ever, in proportion: a library does nothing of its own accord.
+// ever, in proportion: a library does nothing of its own accord. What an interpreter's loop
+// has it do is not in threads of its own, though it may not be known for which function.
 func (c *Case) toCallers(times, done []Time) {
 	growth, grown := c.callMore(times)
 	own := map[int32]float64{}
 	for i := range done {
 		t, s := &done[i], c.Stacks.Get(done[i].Stack)
-		if s.Library == 0 || grown[s.Library] == 0 || s.Tier != frames.Platform || s.Runtime || t.Kind == EvidenceBlocked {
+		if s.Library == 0 || grown[s.Library] == 0 || s.Tier != frames.Platform || s.Runtime || t.Kind == EvidenceBlocked || c.Stacks.Unread(s) {
 			continue
 		}
 		own[s.Library] += t.Excess

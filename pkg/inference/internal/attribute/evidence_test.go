@@ -285,6 +285,29 @@ func TestCallsOfALibraryAreItsCallers(t *testing.T) {
 	}
 }
 
+// What a library does for an interpreted program whose frames were not read is no doing of
+// the one function that was seen to call it.
+func TestWhatAnInterpreterRunsUnreadIsNobodys(t *testing.T) {
+	s := newService(t)
+	native := threadtrace.Frame{Function: "sock_connect", Module: "socket.so", Origin: threadtrace.OriginLibrary}
+	of := func(frames ...threadtrace.Frame) uint32 { return s.stacks.Intern(&threadtrace.Stack{Frames: frames}) }
+	script := func(name string) threadtrace.Frame { return threadtrace.Frame{Function: name, Module: "app.rb"} }
+	first := func(loop string) string {
+		c := s.judge(s.hop(func(c *hop.Closed) {
+			c.CPU[of(script("locate"), script("main"))] = 0.2e9
+			c.CPU[of(native, script("list"), script("main"))] = 0.01e9
+			c.CPU[of(native, threadtrace.Frame{Function: loop, Module: "libruby.so", Origin: threadtrace.OriginRuntime})] = 0.12e9
+		}))
+		return Rank(s.stacks, c.Evidence(), Scale{}, 10)[0].Function
+	}
+	if got := first("rb_vm_exec"); got != "locate" {
+		t.Errorf("%s is first", got)
+	}
+	if got := first("thread_of_a_pool"); got == "locate" {
+		t.Errorf("%s is first, and a library's own thread works for who calls it", got)
+	}
+}
+
 func TestAWaitWhoseStackWasCutShortIsThatOfTheWholeOne(t *testing.T) {
 	s := newService(t)
 	at := func(frames ...threadtrace.Frame) hop.Place {

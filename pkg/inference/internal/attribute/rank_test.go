@@ -251,6 +251,14 @@ func TestAWrapperYieldsToItsCaller(t *testing.T) {
 	if ranked = Rank(stacks, []Time{{Stack: called("my_sync"), Kind: EvidenceBlocked, Now: 5e8, Excess: 5e8}}, Scale{}, 10); len(ranked) != 1 || ranked[0].Score < 0.9 {
 		t.Errorf("without a caller: %+v", ranked)
 	}
+	// An interpreter's loop is the caller of all that it runs.
+	ranked = Rank(stacks, []Time{
+		{Stack: called("pp_sync run main"), Kind: EvidenceBlocked, Now: 5e8, Excess: 5e8},
+		{Stack: stacks.Intern(stack("add run main")), Kind: EvidenceOnCPU, Now: 1e8, Past: 1e8},
+	}, Scale{}, 10)
+	if ranked[0].Function != "pp_sync" {
+		t.Errorf("below a loop: %+v", ranked)
+	}
 }
 
 // The virtual machine's function without a name works for the compiled one that calls it; a
