@@ -256,7 +256,7 @@ record-life: deps-all build ## 66 healthy servers of 30 kinds through ordinary h
 	  $(if $(SEED),-seed $(SEED)) $(if $(SERVERS),-servers $(SERVERS))
 
 .PHONY: eval-machine
-eval-machine: deps-all build ## Twelve causes that are nobody's code (quota, neighbours, memory, disk, peers, stops) and twelve that are; writes testbed/out/machine.json (35 min); ONLY="a b" chooses, ARGS="-parallel 3" runs some side by side, ARGS=-recorded judges again
+eval-machine: deps-all build ## Twelve causes that are nobody's code (quota, neighbours, memory, disk, peers, stops) and thirteen that are; writes testbed/out/machine.json (35 min); ONLY="a b" chooses, ARGS="-parallel 3" runs some side by side, ARGS=-recorded judges again
 	@cd testbed && go build -o bin/ ./cmd/... && cd .. && exec testbed/bin/eval-machine $(ARGS) $(ONLY)
 
 .PHONY: eval-chains

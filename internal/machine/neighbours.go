@@ -35,6 +35,11 @@ type spent struct {
 	resident         int64 // bytes
 	start            uint64
 	deltaCPU, deltaB int64
+	parent           int32
+	// childFaults are the page faults of its children that have ended, childB what those
+	// moved that had not been told before, child what most such are called.
+	childFaults, childB int64
+	child               string
 }
 
 // neighbours follows what the processes of the host use.
@@ -63,7 +68,7 @@ func (r *Reader) scan(now int64) (fresh bool) {
 		if err != nil || len(held) >= maxProcesses {
 			continue
 		}
-		data, err := r.read(filepath.Join(r.proc, name, "stat"))
+		data, err := r.read(r.of(int32(pid), "stat"))
 		if err != nil {
 			continue
 		}
@@ -71,7 +76,7 @@ func (r *Reader) scan(now int64) (fresh bool) {
 		if !ok {
 			continue
 		}
-		if data, err := r.read(filepath.Join(r.proc, name, "io")); err == nil {
+		if data, err := r.read(r.of(int32(pid), "io")); err == nil {
 			s.bytes = ioBytes(data)
 		}
 		was, known := n.held[int32(pid)]
@@ -82,9 +87,20 @@ func (r *Reader) scan(now int64) (fresh bool) {
 		}
 		held[int32(pid)] = s
 	}
+	for pid, s := range held {
+		if was, known := n.held[pid]; known && was.start == s.start {
+			r.inherit(pid, &s, &was, held)
+			held[pid] = s
+		}
+	}
 	fresh = n.at > 0
 	n.took, n.at, n.held = now-n.at, now, held
 	return fresh
+}
+
+// of is the path of a file of a process.
+func (r *Reader) of(pid int32, file string) string {
+	return filepath.Join(r.proc, strconv.Itoa(int(pid)), file)
 }
 
 // parseStat reads /proc/PID/stat.
@@ -96,11 +112,12 @@ func parseStat(data []byte) (s spent, ok bool) {
 	s.name = string(data[open+1 : closed])
 	fields := bytes.Fields(data[closed+1:])
 	// The third field of the file is the first here.
-	const majorFaults, user, system, start, resident = 9, 11, 12, 19, 21
+	const parent, childFaults, majorFaults, user, system, start, resident = 1, 8, 9, 11, 12, 19, 21
 	if len(fields) <= resident {
 		return s, false
 	}
 	at := func(i int) int64 { v, _ := number(fields[i]); return v }
+	s.parent, s.childFaults = int32(at(parent)), at(childFaults) //nolint:gosec // a pid
 	s.majorFaults = at(majorFaults)
 	s.resident = min(at(resident), 1<<61/pageSize) * pageSize
 	s.cpu = (min(at(user), 1<<61/tick) + min(at(system), 1<<61/tick)) * tick
@@ -121,15 +138,13 @@ func ioBytes(data []byte) (sum int64) {
 // users are who used CPU and disks most, processes with one name together, without
 // those of a service itself; named has the services of others.
 func (n *neighbours) users(own map[int32]bool, named map[int32]string) (users []threadtrace.User) {
-	top := func(of threadtrace.Measure, least int64, used func(*spent) int64) {
+	top := func(of threadtrace.Measure, least int64, used func(*spent) int64, byChildren func(*spent) int64) {
 		sums := map[string]threadtrace.User{}
 		most := map[string]int64{}
-		for pid, s := range n.held {
-			v := used(&s)
-			if own[pid] || v <= 0 {
-				continue
+		add := func(pid int32, name string, v int64) {
+			if v <= 0 {
+				return
 			}
-			name := s.name
 			if service := named[pid]; service != "" {
 				name = service
 			}
@@ -140,6 +155,12 @@ func (n *neighbours) users(own map[int32]bool, named map[int32]string) (users []
 			}
 			sums[name] = u
 		}
+		for pid, s := range n.held {
+			if !own[pid] {
+				add(pid, s.name, used(&s))
+				add(pid, cmp.Or(s.child, s.name), byChildren(&s))
+			}
+		}
 		list := slices.SortedFunc(maps.Values(sums), func(a, b threadtrace.User) int {
 			return cmp.Or(cmp.Compare(b.Value, a.Value), cmp.Compare(a.Name, b.Name))
 		})
@@ -149,7 +170,7 @@ func (n *neighbours) users(own map[int32]bool, named map[int32]string) (users []
 			}
 		}
 	}
-	top(threadtrace.MeasureHostBusy, int64(leastPart*float64(n.took)), func(s *spent) int64 { return s.deltaCPU })
-	top(threadtrace.MeasureDiskBytes, leastBytes*n.took/1e9, func(s *spent) int64 { return s.deltaB })
+	top(threadtrace.MeasureHostBusy, int64(leastPart*float64(n.took)), func(s *spent) int64 { return s.deltaCPU }, func(*spent) int64 { return 0 })
+	top(threadtrace.MeasureDiskBytes, leastBytes*n.took/1e9, func(s *spent) int64 { return s.deltaB }, func(s *spent) int64 { return s.childB })
 	return users
 }

@@ -167,7 +167,7 @@ func (a *Analyzer) AddBatch(b *threadtrace.Batch) {
 			a.stats.CallsNamed += a.names.name(a, h, th, &e)
 		}
 		a.fold(h, th, b.ThreadID, &e)
-		h.Chains.Event(b.ThreadID, &e, place)
+		h.Chains.Event(b.ThreadID, &e, place, a.classes.Of(e.Number))
 		if th != nil {
 			th.lastSeen = max(th.lastSeen, e.End())
 			th.segmenter.Add(&e, emit)

@@ -71,16 +71,21 @@ func (v *verdict) onlyRefuses() bool { return v.Refusal >= 1 && v.codeEffect < 1
 // external is the part of the time lost for which something else than the service is the
 // reason, as far as causes say so: those of the machine that are certain, or in doubt.
 func (v *verdict) external(causes []cause.Cause) float64 {
-	external, all := 0.0, 0.0
+	return v.part(causes, func(c cause.Cause) bool { return c.External })
+}
+
+// part is the part of the time lost to those of the causes.
+func (v *verdict) part(causes []cause.Cause, is func(cause.Cause) bool) float64 {
+	part, all := 0.0, 0.0
 	for i := range v.machine.Doubts {
 		all += v.machine.Doubts[i].Lost
 	}
 	for i := range causes {
-		if c := &causes[i]; c.External {
-			external += c.Lost
+		if is(causes[i]) {
+			part += causes[i].Lost
 		}
 	}
-	return v.ofMachine() * min(1, ratio(external, all))
+	return v.ofMachine() * min(1, ratio(part, all))
 }
 
 // elsewhere says whether what a hop lost was lost outside of the service.
@@ -96,7 +101,7 @@ const (
 // less than to excuse.
 func (v *verdict) elsewhere() elsewhere {
 	switch machine := v.ofMachine() > 0.5; {
-	case machine && v.codeEffect < 1 && v.leavesUnanswered():
+	case machine && v.codeEffect < 1 && (v.leavesUnanswered() || v.part(v.machine.Doubts, cause.Cause.Own) > 0.5):
 		return besidesCode
 	case machine && v.codeEffect < 1:
 		return notTheCode

@@ -387,6 +387,32 @@ func TestOthersAreBusyForAWhile(t *testing.T) {
 	}
 }
 
+// TestWhatAServiceMayHaveBroughtAboutIsToldSooner: who holds more memory than it did need
+// not wait for its shortness to last as who holds as much as ever.
+func TestWhatAServiceMayHaveBroughtAboutIsToldSooner(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		held int64
+		told bool
+	}{
+		{"it holds more", 160 << 20, true},
+		{"it holds as much as ever", 100 << 20, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			overSeeds(t, seeds, func(s *server) error {
+				usual, short := surroundings{readings: shortMemory(100<<20, 5e6, 0)}, surroundings{readings: shortMemory(tc.held, 14e8, 4000)}
+				s.live(75, phase{load: steady(1), extra: usual.add})
+				s.live(14, phase{load: steady(0.5), extra: short.add})
+				s.live(20, phase{load: steady(1), extra: usual.add})
+				if told := len(s.found) > 0; told != tc.told {
+					return fmt.Errorf("told is %v: %+v", told, s.found)
+				}
+				return nil
+			})
+		})
+	}
+}
+
 // TestAMachineOfAnythingIsTaken: no figure brings the analysis down.
 func TestAMachineOfAnythingIsTaken(t *testing.T) {
 	overSeeds(t, seeds, func(s *server) error {

@@ -67,7 +67,7 @@ func (r *MachineRow) CauseRight() bool {
 	return r.Kind != "" && (r.Kind != "code" && r.Kind != "unknown") == r.External
 }
 
-// What is asked of the twenty-four: all causes, eleven of the twelve resources, and no
+// What is asked: all causes, eleven of the twelve resources, and no
 // function blamed for an external one.
 const resourcesRight = 11
 

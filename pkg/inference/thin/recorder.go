@@ -152,7 +152,7 @@ func (r *Recorder) AddBatch(b *threadtrace.Batch) {
 		}
 		in.threads[thread] = true
 		r.fold(in.Open, thread, &e)
-		in.Chains.Event(thread, &e, e.Stack)
+		in.Chains.Event(thread, &e, e.Stack, r.classes.Of(e.Number))
 	}
 	in.Drop(b.Dropped)
 }

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { LINE = 512, PATH = 600 };
@@ -43,15 +44,24 @@ static inline __attribute__((always_inline)) uint64_t compute(long steps)
 	return x;
 }
 
-// store is inlined, too: writes that are on the disk one by one.
-static inline __attribute__((always_inline)) void store(int fd, int times)
+static inline __attribute__((always_inline)) double milliseconds(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1e3 + now.tv_nsec / 1e6;
+}
+
+// store is inlined, too: a write that is on the disk, and more of them, one by one, until
+// so much time has passed: as many on a fast disk as it takes to be as slow as on another.
+static inline __attribute__((always_inline)) void store(int fd, int ms)
 {
 	char block[512] = {0};
-	for (int i = 0; i < times; i++) {
+	double end = milliseconds() + ms;
+	do {
 		if (pwrite(fd, block, sizeof block, 0) < 0)
 			return;
 		fdatasync(fd);
-	}
+	} while (milliseconds() < end);
 }
 
 // slower is what something takes, normally and with the fault.

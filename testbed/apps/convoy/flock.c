@@ -5,7 +5,7 @@
 
 static __attribute__((noinline)) void append_record(int fd)
 {
-	store(fd, slower(1, 10));
+	store(fd, slower(0, 10));
 }
 
 // Each connection has opened the file by itself, as each process of another server

@@ -16,7 +16,7 @@ static int names;
 
 static __attribute__((noinline)) void store_name(void)
 {
-	store(names, slower(1, 10));
+	store(names, slower(0, 10));
 }
 
 static void resolve(int listener)

@@ -1,4 +1,4 @@
-// Command eval-machine runs twelve causes of slowness that are nobody's code and twelve
+// Command eval-machine runs twelve causes of slowness that are nobody's code and thirteen
 // that are, and writes testbed/out/machine.json. Names as arguments choose cases.
 package main
 

@@ -55,6 +55,10 @@ type Cause struct {
 	Users []User
 }
 
+// Own reports whether the service is known to ask for more of what it lacks than it did. Of
+// a peer nothing is known of what it is asked for.
+func (c Cause) Own() bool { return !c.External && (c.Kind == Memory || c.Kind == Disk) }
+
 // Case is a hop and what it is compared with.
 type Case struct {
 	Hop  *hop.Closed

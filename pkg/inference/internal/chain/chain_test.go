@@ -26,7 +26,7 @@ func stackOf(t *frames.Table, functions ...string) uint32 {
 }
 
 func (t *Trace) wait(thread int32, number int32, from, to int64, stack uint32, by int32, wakerStack uint32) {
-	t.Event(thread, &threadtrace.Event{Kind: threadtrace.KindCall, Time: from, Duration: to - from, Number: number}, stack)
+	t.Event(thread, &threadtrace.Event{Kind: threadtrace.KindCall, Time: from, Duration: to - from, Number: number}, stack, 0)
 	w := threadtrace.Waking{Time: to, Start: from, Number: number, By: threadtrace.WakerThread, Thread: by, Stack: stack, WakerStack: wakerStack}
 	if by == 0 {
 		w.By, w.Uninterruptible = threadtrace.WakerInterrupt, true
@@ -86,7 +86,7 @@ func TestAThreadThatComputesEndsIt(t *testing.T) {
 		at := n * 100 * ms
 		trace.wait(1, futex, at, at+20*ms, lock, 2, unlock)
 		for s := range int64(2) {
-			trace.Event(2, &threadtrace.Event{Kind: threadtrace.KindSample, Time: at + 5*ms + s*10*ms}, 0)
+			trace.Event(2, &threadtrace.Event{Kind: threadtrace.KindSample, Time: at + 5*ms + s*10*ms}, 0, 0)
 		}
 	}
 	flows := trace.Flows(0)
@@ -99,8 +99,8 @@ func TestAThreadThatComputesEndsIt(t *testing.T) {
 		at := n * 100 * ms
 		trace.wait(1, futex, at, at+20*ms, lock, 2, unlock)
 		for s := range int64(3) {
-			trace.Event(2, &threadtrace.Event{Kind: threadtrace.KindSample, Time: at + 2*ms + s*5*ms, Stack: inner[s]}, 0)
-			trace.Event(2, &threadtrace.Event{Kind: threadtrace.KindSample, Time: at + 30*ms + s*5*ms, Stack: stackOf(table, "other")}, 0)
+			trace.Event(2, &threadtrace.Event{Kind: threadtrace.KindSample, Time: at + 2*ms + s*5*ms, Stack: inner[s]}, 0, 0)
+			trace.Event(2, &threadtrace.Event{Kind: threadtrace.KindSample, Time: at + 30*ms + s*5*ms, Stack: stackOf(table, "other")}, 0, 0)
 		}
 	}
 	links := follow(table, trace.Flows(0), map[Place]float64{{lock, futex}: 1})
@@ -124,7 +124,7 @@ func TestWhoIsUnknownIsSaid(t *testing.T) {
 		{"a thread without a stack", threadtrace.Waking{By: threadtrace.WakerThread, Thread: 2}, Unknown},
 	} {
 		var trace Trace
-		trace.Event(2, &threadtrace.Event{Kind: threadtrace.KindSample, Time: 1e12}, read)
+		trace.Event(2, &threadtrace.Event{Kind: threadtrace.KindSample, Time: 1e12}, read, 0)
 		for n := range int64(5) {
 			w := c.w
 			w.Start, w.Time, w.Number, w.Stack = n*100*ms, n*100*ms+10*ms, futex, read
@@ -182,8 +182,8 @@ func TestATraceIsBounded(t *testing.T) {
 	lock := stackOf(table, "lookup")
 	var trace Trace
 	for n := range int64(maxCalls + 10) {
-		trace.Event(2, &threadtrace.Event{Kind: threadtrace.KindCall, Time: n * ms, Duration: ms, Number: fsync}, lock)
-		trace.Event(2, &threadtrace.Event{Kind: threadtrace.KindSample, Time: n * ms}, lock)
+		trace.Event(2, &threadtrace.Event{Kind: threadtrace.KindCall, Time: n * ms, Duration: ms, Number: fsync}, lock, 0)
+		trace.Event(2, &threadtrace.Event{Kind: threadtrace.KindSample, Time: n * ms}, lock, 0)
 		trace.Wake(1, &threadtrace.Waking{Time: n*ms + ms, Start: n * ms, Number: futex, By: threadtrace.WakerThread, Thread: int32(n), Stack: uint32(n)})
 	}
 	if got, most := trace.Len(), maxCalls+maxSights+maxWakings; got > most {
@@ -204,7 +204,7 @@ func TestWhatIsNotKnownOfAWaitDoesNotCount(t *testing.T) {
 	table := frames.NewTable()
 	lock, unlock := stackOf(table, "lookup"), stackOf(table, "rebuild")
 	var trace Trace
-	trace.Event(2, &threadtrace.Event{Kind: threadtrace.KindSample, Time: 101 * ms, Stack: unlock}, 0)
+	trace.Event(2, &threadtrace.Event{Kind: threadtrace.KindSample, Time: 101 * ms, Stack: unlock}, 0, 0)
 	trace.wait(1, futex, 2*ms, 102*ms, lock, 2, unlock)
 	total := 0.0
 	for _, s := range trace.Flows(100 * ms) {
@@ -224,9 +224,9 @@ func TestACallInFlightCounts(t *testing.T) {
 		var trace Trace
 		for n := range int64(10) {
 			at := n * 100 * ms
-			trace.Event(2, &threadtrace.Event{Kind: threadtrace.KindInFlight, Time: at, Duration: 50 * ms, Number: fsync}, disk)
+			trace.Event(2, &threadtrace.Event{Kind: threadtrace.KindInFlight, Time: at, Duration: 50 * ms, Number: fsync}, disk, 0)
 			if returns {
-				trace.Event(2, &threadtrace.Event{Kind: threadtrace.KindCall, Time: at, Duration: 60 * ms, Number: fsync}, disk)
+				trace.Event(2, &threadtrace.Event{Kind: threadtrace.KindCall, Time: at, Duration: 60 * ms, Number: fsync}, disk, 0)
 			}
 			trace.wait(1, futex, at+10*ms, at+50*ms, lock, 2, lock)
 		}
@@ -256,7 +256,7 @@ func TestACallWithoutAStackIsWhereMostAre(t *testing.T) {
 		var trace Trace
 		for n := range int64(12) {
 			at := n * 100 * ms
-			trace.Event(2, &threadtrace.Event{Kind: threadtrace.KindCall, Time: at, Duration: 40 * ms, Number: fsync}, c.places[n%6])
+			trace.Event(2, &threadtrace.Event{Kind: threadtrace.KindCall, Time: at, Duration: 40 * ms, Number: fsync}, c.places[n%6], 0)
 			trace.wait(1, futex, at, at+40*ms, lock, 2, lock)
 		}
 		links := follow(table, trace.Flows(0), map[Place]float64{{lock, futex}: 1})
@@ -355,7 +355,7 @@ func TestWhoIsWokenInVainWaitsOn(t *testing.T) {
 	for n := range int64(10) {
 		at := n * 100 * ms
 		trace.wait(2, fsync, at-ms, at+39*ms, hold, 0, 0)
-		trace.Event(3, &threadtrace.Event{Kind: threadtrace.KindCall, Time: at - 50*ms, Duration: 91 * ms, Number: recv}, idle)
+		trace.Event(3, &threadtrace.Event{Kind: threadtrace.KindCall, Time: at - 50*ms, Duration: 91 * ms, Number: recv}, idle, 0)
 		trace.wait(3, fsync, at+41*ms, at+44*ms, hold, 0, 0)
 		in := threadtrace.Waking{Start: at, Number: flock, By: threadtrace.WakerThread, Stack: lock}
 		last := in
@@ -371,5 +371,54 @@ func TestWhoIsWokenInVainWaitsOn(t *testing.T) {
 	}
 	if idly := flows[Flow{Node{Kind: Waits, Stack: lock, Number: flock}, Node{Kind: Waits, Stack: idle, Number: recv}}].Time; idly > float64(11*ms) {
 		t.Errorf("%.0f ms of who holds nothing, want the 1 ms from the waking to the end of its wait each", idly/1e6)
+	}
+}
+
+// A holder that flushes one small record after the other waits for the disk, although none of
+// its waits is as long as the shortest that is told; one that computes longer than it flushes
+// does not.
+func TestManyShortFlushesAreAWaitForTheDisk(t *testing.T) {
+	table := frames.NewTable()
+	lock, sync, unlock := stackOf(table, "enter"), stackOf(table, "append", "enter"), stackOf(table, "enter")
+	for _, c := range []struct {
+		name     string
+		took     int64
+		place    func(n int64) uint32
+		class    threadtrace.Class
+		disk     float64
+		function string
+	}{
+		{"each has a stack", 50_000, func(int64) uint32 { return sync }, threadtrace.ClassSync, 0.8, "append"},
+		{"few have a stack", 50_000, func(n int64) uint32 { return uint32(n%7/6) * sync }, threadtrace.ClassSync, 0.8, "append"},
+		{"mostly computing", 5_000, func(int64) uint32 { return sync }, threadtrace.ClassSync, 0, ""},
+		{"no flushes", 50_000, func(int64) uint32 { return sync }, threadtrace.ClassFile, 0, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var trace Trace
+			for n := range int64(12) {
+				at := n * 100 * ms
+				for i := range 200 * int64(50_000) / (c.took + 10_000) {
+					trace.Event(2, &threadtrace.Event{Kind: threadtrace.KindCall, Time: at + i*(c.took+10_000), Duration: c.took, Number: fsync}, c.place(i), c.class)
+				}
+				trace.wait(1, futex, at, at+10*ms, lock, 2, unlock)
+			}
+			if kept := trace.Len(); kept > 40 {
+				t.Errorf("%d entries are kept of it", kept)
+			}
+			flows := trace.Flows(0)
+			disk, all := 0.0, 0.0
+			for f, s := range flows {
+				if all += s.Time; f.To.Kind == Waits && f.To.Number == fsync {
+					disk += s.Time
+				}
+			}
+			if part := disk / (12 * 10e6); math.Abs(part-c.disk) > 0.05 {
+				t.Errorf("%.2f of the wait is for the disk, want %.2f", part, c.disk)
+			}
+			links := follow(table, flows, map[Place]float64{{lock, futex}: 1})
+			if c.function != "" && (len(links) != 2 || table.Function(links[1].Function).Name != c.function || links[1].Number != fsync) {
+				t.Errorf("the chain is %s", say(table, links))
+			}
+		})
 	}
 }

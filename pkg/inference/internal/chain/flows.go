@@ -44,6 +44,11 @@ type Node struct {
 	Name string
 }
 
+// maybe reports whether two calls may be at one place: not each has a stack.
+func (n Node) maybe(o Node) bool {
+	return n.Number == o.Number && (n.Stack == o.Stack || n.Stack == 0 || o.Stack == 0)
+}
+
 // named is a node of a thread of the kernel, or of nobody.
 func (k Kind) named(thread string) Node {
 	if k != Kernel {

@@ -13,9 +13,11 @@ const (
 	maxWakings = 4096
 	maxCalls   = 16384
 	maxSights  = 16384
-	// leastCall is the shortest call kept, in nanoseconds: a tenth of the shortest wait
-	// that wakings tell. What is shorter counts as computing.
-	leastCall = int64(100e3)
+	// leastWait is the shortest wait that wakings tell, in nanoseconds.
+	leastWait = int64(1e6)
+	// leastCall is the shortest call kept, in nanoseconds. What is shorter counts as
+	// computing, but for flushes that follow each other.
+	leastCall = leastWait / 10
 )
 
 // Trace holds what threads of a service did over a while, to tell what those did who were
@@ -53,6 +55,10 @@ type activity struct {
 	busiest uint32
 	// lost is when the first of its calls ended that was not kept.
 	lost int64
+	// flush is its last flushes that followed each other as one call, kept at that place
+	// in calls, or not yet when it is negative.
+	flush call
+	kept  int
 }
 
 type call struct {
@@ -102,23 +108,19 @@ func (t *Trace) Wake(thread int32, w *threadtrace.Waking) {
 	})
 }
 
-// Event takes what a thread was seen to do; its stack is an identifier, of a call that
-// of the place.
-func (t *Trace) Event(thread int32, e *threadtrace.Event, place uint32) {
+// Event takes what a thread was seen to do; its stack is an identifier, place that of a call
+// as of a wait, class that of the call. One that flushes waits for storage and for nothing else, however short it
+// is.
+func (t *Trace) Event(thread int32, e *threadtrace.Event, place uint32, class threadtrace.Class) {
 	switch e.Kind {
 	case threadtrace.KindCall, threadtrace.KindInFlight:
-		if e.Duration < leastCall {
-			return
+		c := call{e.Time, e.End(), e.Delay, Node{Kind: Waits, Stack: place, Number: e.Number}}
+		switch {
+		case class&threadtrace.ClassSync != 0 && e.Duration < leastWait:
+			t.flushed(t.of(thread), c)
+		case e.Duration >= leastCall:
+			t.keep(t.of(thread), c)
 		}
-		a := t.of(thread)
-		if t.calls >= maxCalls {
-			if a.lost == 0 {
-				a.lost = e.End()
-			}
-			return
-		}
-		t.calls++
-		a.calls = append(a.calls, call{e.Time, e.End(), e.Delay, Node{Kind: Waits, Stack: place, Number: e.Number}})
 	case threadtrace.KindSample:
 		if t.sights < maxSights {
 			t.sights++
@@ -131,6 +133,36 @@ func (t *Trace) Event(thread int32, e *threadtrace.Event, place uint32) {
 			a := t.of(thread)
 			a.looks = append(a.looks, sight{e.Time, e.Stack})
 		}
+	}
+}
+
+func (t *Trace) keep(a *activity, c call) (at int) {
+	if t.calls >= maxCalls {
+		if a.lost == 0 {
+			a.lost = c.end
+		}
+		return -1
+	}
+	t.calls++
+	a.calls = append(a.calls, c)
+	return len(a.calls) - 1
+}
+
+// flushed takes a flush that is shorter than the waits that are told. One that begins sooner
+// after the one before than it takes goes on with it: both are one wait for storage, without
+// the time between them.
+func (t *Trace) flushed(a *activity, c call) {
+	last := &a.flush
+	if between := c.start - last.end; between >= 0 && between < c.end-c.start && last.at.maybe(c.at) {
+		last.end, last.delay, last.at.Stack = c.end, last.delay+between+c.delay, cmp.Or(last.at.Stack, c.at.Stack)
+	} else {
+		a.flush, a.kept = c, -1
+	}
+	switch {
+	case a.kept >= 0:
+		a.calls[a.kept] = *last
+	case last.end-last.start-last.delay >= leastCall:
+		a.kept = t.keep(a, *last)
 	}
 }
 
@@ -181,6 +213,7 @@ func (t *Trace) place() {
 		slices.SortFunc(a.samples, byTime)
 		slices.SortFunc(a.looks, byTime)
 		a.busiest = busiest(a.samples)
+		a.flush = call{} // calls have other places now
 		for i := range a.calls {
 			c := &a.calls[i]
 			if stack, ok := known[began{id, c.start}]; ok {
