@@ -62,7 +62,7 @@ var kinds = map[string]operations{
 	"proftpd":    {reload: syscall.SIGHUP, reopen: syscall.SIGHUP},
 	"prometheus": {reload: syscall.SIGHUP, collect: get("GET", "/debug/pprof/heap?gc=1")},
 	"redis": {
-		dump: redis("BGSAVE"), maintain: redis("BGREWRITEAOF"), flush: redis("FLUSHALL"), collect: redis("MEMORY", "PURGE"),
+		dump: redis("BGSAVE", "SCHEDULE"), maintain: redis("BGREWRITEAOF"), flush: redis("FLUSHALL"), collect: redis("MEMORY", "PURGE"),
 		report: redis("SCAN", "0", "COUNT", "1000"),
 	},
 	"slapd":           {dump: slapdDump},
