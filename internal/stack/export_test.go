@@ -6,7 +6,7 @@ import "bytes"
 // its Go table cannot be read.
 func learn(mod *module, data []byte, addr uint64) *site {
 	if mod.img.goTable.covers(addr) {
-		s, _ := goSite(mod.img.goTable.in(bytes.NewReader(data)), mod.name, addr)
+		s, _ := goSite(mod.img.goTable, bytes.NewReader(data), mod.name, addr)
 		return s
 	}
 	s := mod.img.newSite(addr)

@@ -93,6 +93,8 @@ func (u *Unwinder) readGoFunction(p *process, mod *module, name string) work {
 	at, mapped, table := p.mappedIn(), *m, mod.img.goTable
 	return func() func() {
 		var found span
+		u.loading <- struct{}{} // the names take memory, too
+		defer func() { <-u.loading }()
 		f, err := u.openModuleFile(at, &mapped, mod)
 		if err == nil {
 			found = table.in(f).named(newAllowance(u.cpu), name)

@@ -273,11 +273,11 @@ func (t *goTable) frameSize(f *goFunc, addr uint64) (uint64, bool) {
 
 // pcValue decodes a table of values by address (runtime.pcvalue).
 func (t *goTable) pcValue(f *goFunc, off uint32, addr uint64) (int32, bool) {
-	const mostly, most = 1 << 10, 1 << 20
-	for n := mostly; off != 0; n *= 8 {
+	const mostly, most = 1 << 10, 4 * maxGoValues
+	for n := mostly; off != 0; n = min(8*n, most) {
 		data := t.pctab.read(uint64(off), n)
 		value, found, cut := t.decode(f, data, addr)
-		if !cut || len(data) < n || n >= most {
+		if !cut || len(data) < n || n == most {
 			return value, found
 		}
 	}

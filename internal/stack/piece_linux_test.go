@@ -5,6 +5,8 @@ package stack
 import (
 	"bytes"
 	"debug/elf"
+	"errors"
+	"io"
 	"math"
 	"strings"
 	"testing"
@@ -88,4 +90,48 @@ func TestGoTableIsReadInPieces(t *testing.T) {
 	if large == 0 {
 		t.Error("no function is large")
 	}
+}
+
+// TestGoSiteOfAFileThatCannotBeRead: what a hanging file system does not give is no table
+// that says nothing, which would be remembered.
+func TestGoSiteOfAFileThatCannotBeRead(t *testing.T) {
+	r := openSelf(t)
+	f, err := elf.NewFile(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := loadGoTable(allowed(t), r, f, hostArchitecture())
+	if table == nil {
+		t.Fatal("this program has no table")
+	}
+	addr := table.entry(table.nfunc / 2)
+	whole, err := goSite(table, r, "self", addr)
+	if err != nil || whole.kind == stepPointer || whole.start != addr {
+		t.Fatalf("%+v, %v", whole, err)
+	}
+	broken := errors.New("it hangs")
+	for reads := range 64 {
+		s, err := goSite(table, &readsUntil{r, reads, broken}, "self", addr)
+		if err == nil && reads > 0 {
+			return // so many reads are enough
+		}
+		if !errors.Is(err, broken) || s != nil {
+			t.Fatalf("after %d reads: %+v, %v", reads, s, err)
+		}
+	}
+	t.Error("it takes more than 64 reads")
+}
+
+// readsUntil fails after so many reads.
+type readsUntil struct {
+	io.ReaderAt
+	left int
+	err  error
+}
+
+func (r *readsUntil) ReadAt(b []byte, off int64) (int, error) {
+	if r.left--; r.left < 0 {
+		return 0, r.err
+	}
+	return r.ReaderAt.ReadAt(b, off)
 }

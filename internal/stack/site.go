@@ -2,7 +2,7 @@ package stack
 
 import (
 	"errors"
-	"fmt"
+	"io"
 
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
@@ -81,7 +81,7 @@ func (u *Unwinder) readGoSite(p *process, m *mapping, mod *module, addr uint64) 
 		var s *site
 		f, err := u.openModuleFile(at, &mapped, mod)
 		if err == nil {
-			s, err = goSite(table.in(f), mod.name, addr)
+			s, err = goSite(table, f, mod.name, addr)
 			_ = f.Close()
 		}
 		return func() {
@@ -95,17 +95,23 @@ func (u *Unwinder) readGoSite(p *process, m *mapping, mod *module, addr uint64) 
 	}
 }
 
-// goSite is what the table of a Go program says of an address. The reading of a file may
-// fail at any byte, and hostile tables may have anything.
-func goSite(t *goTable, module string, addr uint64) (s *site, err error) {
+// goSite is what the table of a Go program says of an address; an error is that r, its
+// file, could not be read. Hostile tables may have anything.
+func goSite(table *goTable, r io.ReaderAt, module string, addr uint64) (s *site, err error) {
+	nothing := &site{kind: stepPointer, frames: []threadtrace.Frame{{Function: module, Module: module}}}
+	file := &failing{r: r}
 	defer func() {
-		if p := recover(); p != nil {
-			s, err = nil, fmt.Errorf("malformed table of Go functions: %v", p)
+		if recover() != nil {
+			s = nothing
+		}
+		if file.err != nil {
+			s, err = nil, file.err
 		}
 	}()
+	t := table.in(file)
 	fn, ok := t.find(addr)
 	if !ok {
-		return nil, errors.New("a function cannot be read in the table of Go functions")
+		return nothing, nil
 	}
 	s = &site{kind: stepGo, switches: fn.flag&goSPWrite != 0, start: fn.entry}
 	if s.size, ok = t.frameSize(&fn, addr); !ok {
@@ -116,6 +122,21 @@ func goSite(t *goTable, module string, addr uint64) (s *site, err error) {
 	}
 	s.frames = goFrames(t, &fn, module, addr)
 	return s, nil
+}
+
+// failing remembers that a file could not be read: a table that was cut short there is not
+// what the file says.
+type failing struct {
+	r   io.ReaderAt
+	err error
+}
+
+func (f *failing) ReadAt(b []byte, off int64) (int, error) {
+	n, err := f.r.ReadAt(b, off)
+	if err != nil && !errors.Is(err, io.EOF) {
+		f.err = err
+	}
+	return n, err
 }
 
 // newSite finds the rule of the frame that runs at addr, which is not in a Go function.
