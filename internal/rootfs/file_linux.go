@@ -267,25 +267,56 @@ func (f *File) readStep(p []byte, off int64) (int, error) {
 		f.door.mu.Unlock()
 		return 0, fmt.Errorf("process %d: its file is read for more than %v: %w", f.pid, filePatience, ErrStuck)
 	}
+	buf, err := Look(f, func(r io.ReaderAt) ([]byte, error) {
+		buf := make([]byte, len(p))
+		n, err := r.ReadAt(buf, off)
+		if errors.Is(err, io.EOF) {
+			err = nil
+		}
+		return buf[:n], err
+	})
+	return copy(p, buf), err
+}
+
+// Look has with read here and there in a file, in one step, which has the deadline of one
+// read. When it is late it goes on, and what it returns is dropped: it must not touch
+// anything else.
+func Look[T any](f *File, with func(r io.ReaderAt) (T, error)) (T, error) {
 	begun := time.Now()
-	buf := make([]byte, len(p))
 	fd, refs := f.fd, f.refs
 	refs.Add(1)
-	n, err := do(f.door, step{pid: f.pid, timeout: fileTimeout, on: f.on}, func() (int, error) {
-		n, err := unix.Pread(fd, buf, off)
+	v, err := do(f.door, step{pid: f.pid, timeout: fileTimeout, on: f.on}, func() (T, error) {
+		v, err := with(descriptor(fd))
 		if refs.Add(-1) == 0 {
 			_ = unix.Close(fd) // given up, and closed meanwhile
 		}
-		return n, err
+		return v, err
 	})
 	f.spent += time.Since(begun)
 	if errors.Is(err, ErrQuarantined) || errors.Is(err, ErrBusy) {
 		refs.Add(-1) // it was not tried
 	}
-	if err != nil {
-		return 0, err
+	return v, err
+}
+
+// descriptor reads a file.
+type descriptor int
+
+// ReadAt reads as io.ReaderAt does.
+func (d descriptor) ReadAt(p []byte, off int64) (total int, err error) {
+	for total < len(p) {
+		n, err := unix.Pread(int(d), p[total:], off+int64(total))
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return total, err
+		case n <= 0:
+			return total, io.EOF
+		default:
+			total += n
+		}
 	}
-	return copy(p, buf[:max(n, 0)]), nil
+	return total, nil
 }
 
 // Close closes the file, in the background when a read of it hangs.

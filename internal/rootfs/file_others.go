@@ -47,7 +47,11 @@ func (d *Door) ReadLink(int32, string) (string, error)                  { return
 func (d *Door) List(int32, string, int) ([]string, error)               { return nil, errNotLinux }
 func (d *Door) Stream(int32, string) (io.ReadCloser, error)             { return nil, errNotLinux }
 func (f *File) ReadAt([]byte, int64) (int, error)                       { return 0, errNotLinux }
-func (f *File) Close() error                                            { return nil }
+
+// Look reads nothing.
+func Look[T any](*File, func(io.ReaderAt) (T, error)) (none T, err error) { return none, errNotLinux }
+
+func (f *File) Close() error { return nil }
 
 // Range is a piece of a process's memory.
 type Range struct {

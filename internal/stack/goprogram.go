@@ -115,8 +115,9 @@ func (u *Unwinder) readGoFunction(p *process, mod *module, name string) work {
 
 // named is where a function with a name is, as linked; empty when there is none.
 func (t *goTable) named(a *allowance, name string) (found span) {
-	t.each(a, maxSymbolName, func(i int, other string) bool {
-		if other == name {
+	wanted := append([]byte(name), 0)
+	t.each(a, func(i int, names []byte) bool {
+		if bytes.HasPrefix(names, wanted) {
 			found = span{t.entry(i), t.entry(i + 1)}
 		}
 		return found.start == 0

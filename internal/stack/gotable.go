@@ -390,8 +390,8 @@ func (t *goTable) inlinedAt(f *goFunc, addr uint64) (string, uint64, bool) {
 // applicationFunctions counts the functions that are neither the runtime's
 // nor the standard library's.
 func (t *goTable) applicationFunctions(a *allowance) (n int) {
-	t.each(a, maxGoPackage, func(_ int, name string) bool {
-		if name != "" && goOrigin(name) == 0 {
+	t.each(a, func(_ int, names []byte) bool {
+		if name := textUpTo(names, 0, maxGoPackage); name != "" && goOrigin(name) == 0 {
 			n++
 		}
 		return true
@@ -399,9 +399,9 @@ func (t *goTable) applicationFunctions(a *allowance) (n int) {
 	return n
 }
 
-// each calls f with the functions and their names, cut to most bytes, until it is false.
-// For that, both tables are read at once.
-func (t *goTable) each(a *allowance, most int, f func(i int, name string) bool) {
+// each calls f with the functions and the bytes that begin with their names, until it is
+// false. For that, both tables are read at once.
+func (t *goTable) each(a *allowance, f func(i int, names []byte) bool) {
 	if !a.take(t.functab.size) || !a.take(t.funcnames.size) {
 		return
 	}
@@ -412,7 +412,7 @@ func (t *goTable) each(a *allowance, most int, f func(i int, name string) bool) 
 		if off+8 > uint64(len(functab)) || !a.goOn(1) {
 			continue
 		}
-		if !f(i, textUpTo(names, binary.LittleEndian.Uint32(functab[off+4:]), most)) {
+		if at := binary.LittleEndian.Uint32(functab[off+4:]); uint64(at) < uint64(len(names)) && !f(i, names[at:]) {
 			break
 		}
 	}

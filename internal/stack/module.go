@@ -46,6 +46,8 @@ type module struct {
 	// used is the tick of the last use, consulted that of the image.
 	used, consulted uint64
 	sites           map[uint64]*site
+	// blocks are parts of the file of a Go program, there as long as the image is.
+	blocks blocks
 	// weighed is the number of sites when it was last seen to that all modules
 	// together keep to their bound.
 	weighed int
@@ -301,7 +303,7 @@ func (u *Unwinder) shrinkModules(keep *module) {
 		}
 		bytes -= oldest.bytes()
 		if oldest.img != nil {
-			oldest.img = nil
+			oldest.img, oldest.blocks = nil, nil
 			loaded--
 			u.stats.ModuleEvictions++
 		} else {
@@ -354,7 +356,7 @@ func (u *Unwinder) leastRecent(keep *module, images bool) (oldest *module) {
 
 // bytes estimates the memory a module holds.
 func (mod *module) bytes() int64 {
-	bytes := int64(len(mod.sites)) * siteSize
+	bytes := int64(len(mod.sites))*siteSize + int64(len(mod.blocks))*blockSize
 	if mod.img != nil {
 		bytes += mod.img.size
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -134,4 +135,44 @@ func (r *readsUntil) ReadAt(b []byte, off int64) (int, error) {
 		return 0, r.err
 	}
 	return r.ReaderAt.ReadAt(b, off)
+}
+
+// TestBlocksServeTheWholeFunction: once an address of a function was read, others of it
+// need no file.
+func TestBlocksServeTheWholeFunction(t *testing.T) {
+	r := openSelf(t)
+	f, err := elf.NewFile(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := loadGoTable(allowed(t), r, f, hostArchitecture()).in(nil)
+	small, served := 0, 0
+	for i := 0; i < table.nfunc && small < 200; i += 1 + table.nfunc/500 {
+		start, end := table.entry(i), table.entry(i+1)
+		if end-start < 16 || end-start > 1024 {
+			continue
+		}
+		small++
+		if s, err := goSite(table, &blockReader{}, "self", start); s != nil || !errors.Is(err, errNotHeld) {
+			t.Fatalf("nothing is held: %+v, %v", s, err)
+		}
+		b := blockReader{r: r}
+		first, err := goSite(table, &b, "self", start)
+		direct, other := goSite(table, r, "self", start)
+		if err != nil || other != nil || !slices.Equal(first.frames, direct.frames) || first.size != direct.size {
+			t.Fatalf("%+v, %v, and read at once %+v, %v", first, err, direct, other)
+		}
+		if s, err := goSite(table, &blockReader{held: blocks(nil).with(b.read)}, "self", end-1); err == nil && s.start == start {
+			served++
+		}
+	}
+	if served < small*8/10 {
+		t.Errorf("of %d functions %d have all of their addresses known at once", small, served)
+	}
+	all := blocks{}
+	for i := range int64(3 * maxBlocks) {
+		if all = all.with(blocks{i: nil}); len(all) > maxBlocks {
+			t.Fatalf("%d blocks are kept", len(all))
+		}
+	}
 }

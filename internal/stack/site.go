@@ -3,7 +3,9 @@ package stack
 import (
 	"errors"
 	"io"
+	"time"
 
+	"github.com/perfscope/perfscope/internal/rootfs"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
@@ -55,6 +57,10 @@ func (u *Unwinder) siteAt(p *process, m *mapping, mod *module, addr uint64) *sit
 	case img == nil:
 		return nil
 	case img.goTable.covers(addr):
+		if s, err := goSite(img.goTable, &blockReader{held: mod.blocks}, mod.name, addr); err == nil {
+			mod.keep(addr, s)
+			return s
+		}
 		if mod.err == nil || u.now().Sub(mod.tried) > mod.rest {
 			u.want = u.readGoSite(p, m, mod, addr)
 		}
@@ -74,25 +80,40 @@ func (mod *module) keep(addr uint64, s *site) {
 	mod.sites[addr] = s
 }
 
-// readGoSite looks an address up in the table of a Go program, which is in its file.
+// readGoSite looks an address up in the table of a Go program, which is in its file. What
+// was read of a function serves its other addresses.
 func (u *Unwinder) readGoSite(p *process, m *mapping, mod *module, addr uint64) work {
 	at, mapped, table := p.mappedIn(), *m, mod.img.goTable
 	return func() func() {
-		var s *site
+		var found looked
 		f, err := u.openModuleFile(at, &mapped, mod)
 		if err == nil {
-			s, err = goSite(table, f, mod.name, addr)
+			name, cpu := mod.name, u.cpu
+			found, err = rootfs.Look(f, func(r io.ReaderAt) (looked, error) {
+				before, b := cpu(), blockReader{r: r}
+				s, err := goSite(table, &b, name, addr)
+				return looked{s, b.read, cpu() - before}, err
+			})
 			_ = f.Close()
 		}
 		return func() {
+			u.charge(at.pid, found.cost)
 			if mod.tried, mod.err = u.now(), err; err != nil {
 				u.failed(at, &mapped, mod)
 				return
 			}
 			mod.rest = 0
-			mod.keep(addr, s)
+			mod.blocks = mod.blocks.with(found.read)
+			mod.keep(addr, found.site)
 		}
 	}
+}
+
+// looked is what was looked up in a file, and the CPU time it took.
+type looked struct {
+	site *site
+	read blocks
+	cost time.Duration
 }
 
 // goSite is what the table of a Go program says of an address; an error is that r, its
