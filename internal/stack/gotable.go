@@ -402,9 +402,14 @@ func (t *goTable) applicationFunctions(a *allowance) (n int) {
 // each calls f with the functions and the bytes that begin with their names, until it is
 // false. For that, both tables are read at once.
 func (t *goTable) each(a *allowance, f func(i int, names []byte) bool) {
-	if !a.take(t.functab.size) || !a.take(t.funcnames.size) {
+	if !a.take(t.functab.size) {
 		return
 	}
+	defer a.give(t.functab.size)
+	if !a.take(t.funcnames.size) {
+		return
+	}
+	defer a.give(t.funcnames.size)
 	functab := t.functab.read(0, int(t.functab.size))   //nolint:gosec // there is room for it
 	names := t.funcnames.read(0, int(t.funcnames.size)) //nolint:gosec // there is room for it
 	for i := range t.nfunc {
@@ -416,6 +421,4 @@ func (t *goTable) each(a *allowance, f func(i int, names []byte) bool) {
 			break
 		}
 	}
-	a.give(t.functab.size)
-	a.give(t.funcnames.size)
 }

@@ -16,7 +16,7 @@ type piece struct {
 }
 
 // pieceOf is a section, as it is in the file; one that is packed is unpacked into memory,
-// as far as the allowance has room. nil, false when there is none.
+// as far as the allowance has room, and is held. Without one both are empty.
 func pieceOf(a *allowance, r io.ReaderAt, s *elf.Section) (p piece, held []byte) {
 	switch {
 	case s == nil || s.Type == elf.SHT_NOBITS || s.Size == 0:
