@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/perfscope/perfscope/testbed/load"
+	"github.com/perfscope/perfscope/testbed/server"
 )
 
 // checks say what must be true once a scenario's fault is on; before is the
@@ -129,17 +130,21 @@ type state struct {
 	pageFaults float64
 }
 
-// usage is the CPU time of one process so far, in seconds to 10 ms, and the number
-// of its page faults.
+// usage is the CPU time of a server's processes so far, in seconds to 10 ms, and the
+// number of their page faults: a server may be a process that only starts its workers.
 func usage(pid int) (u state) {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return u
+	for _, pid := range server.Descendants(pid) {
+		data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+		if err != nil {
+			continue // it has ended
+		}
+		line := string(data)
+		fields := strings.Fields(line[strings.LastIndex(line, ") ")+2:])
+		pages, _ := strconv.Atoi(fields[7])
+		user, _ := strconv.Atoi(fields[11])
+		system, _ := strconv.Atoi(fields[12])
+		u.cpu += float64(user+system) / 100
+		u.pageFaults += float64(pages)
 	}
-	line := string(data)
-	fields := strings.Fields(line[strings.LastIndex(line, ") ")+2:])
-	pages, _ := strconv.Atoi(fields[7])
-	user, _ := strconv.Atoi(fields[11])
-	system, _ := strconv.Atoi(fields[12])
-	return state{cpu: float64(user+system) / 100, pageFaults: float64(pages)}
+	return u
 }
