@@ -49,6 +49,7 @@ func maps(t *testing.T, before, after state) {
 func init() {
 	addCheck("redis-fsync", nil) // how much slower is up to the disk
 	addCheck("redis-accept", burns(0.2))
+	addCheck("nginx-regex", burns(0.3))
 	addCheck("redis-keys", slow(2))
 	addCheck("postgres-lock", func(t *testing.T, _, after state) {
 		if after.figures.Requests > 20 {
