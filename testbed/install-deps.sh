@@ -26,7 +26,7 @@ if [ "${1:-}" = all ]; then
 		prometheus-alertmanager:prometheus-alertmanager prometheus-pushgateway:prometheus-pushgateway
 		chromium:chromium rclone:rclone radicale:radicale
 		uwsgi-core:uwsgi-core uwsgi_python3:uwsgi-plugin-python3
-		erlc:erlang-base rustc:rustc ruby:ruby puma:puma beanstalkd:beanstalkd rsyslogd:rsyslog starman:starman snmpd:snmpd privoxy:privoxy influxd:influxdb unicorn:unicorn c++:g++ freeradius:freeradius activemq:activemq rabbitmq-server:rabbitmq-server
+		erlc:erlang-base rustc:rustc ruby:ruby puma:puma beanstalkd:beanstalkd rsyslogd:rsyslog starman:starman snmpd:snmpd privoxy:privoxy influxd:influxdb unicorn:unicorn ngircd:ngircd tarantool:tarantool h2o:h2o stunnel4:stunnel4 ocamlopt:ocaml-nox php8.2:php8.2-cli c++:g++ freeradius:freeradius activemq:activemq rabbitmq-server:rabbitmq-server
 	)
 fi
 # What only the tests on other kernels need.
@@ -58,7 +58,8 @@ if [ "${1:-}" = all ]; then
 		/usr/share/java/zookeeper.jar:libzookeeper-java /usr/sbin/proftpd:proftpd-core /usr/lib/freeradius/rlm_rest.so:freeradius-rest \
 		/usr/lib/python3/dist-packages/aiohttp:python3-aiohttp /usr/lib/python3/dist-packages/flask:python3-flask /usr/lib/python3/dist-packages/django:python3-django \
 		/usr/lib/python3/dist-packages/gunicorn:python3-gunicorn /usr/lib/python3/dist-packages/requests:python3-requests /usr/lib/python3/dist-packages/yaml:python3-yaml \
-		/usr/lib/python3/dist-packages/tornado:python3-tornado /usr/lib/python3/dist-packages/cachetools:python3-cachetools /usr/lib/python3/dist-packages/sqlalchemy:python3-sqlalchemy; do
+		/usr/lib/python3/dist-packages/tornado:python3-tornado /usr/lib/python3/dist-packages/cachetools:python3-cachetools /usr/lib/python3/dist-packages/sqlalchemy:python3-sqlalchemy \
+		/usr/lib/python3/dist-packages/fastapi:python3-fastapi /usr/lib/python3/dist-packages/uvicorn:python3-uvicorn /usr/lib/ruby/vendor_ruby/webrick:ruby-webrick; do
 		[ -e "${pair%%:*}" ] || missing+=("${pair##*:}")
 	done
 fi
