@@ -59,7 +59,7 @@ if [ "${1:-}" = all ]; then
 		/usr/lib/python3/dist-packages/aiohttp:python3-aiohttp /usr/lib/python3/dist-packages/flask:python3-flask /usr/lib/python3/dist-packages/django:python3-django \
 		/usr/lib/python3/dist-packages/gunicorn:python3-gunicorn /usr/lib/python3/dist-packages/requests:python3-requests /usr/lib/python3/dist-packages/yaml:python3-yaml \
 		/usr/lib/python3/dist-packages/tornado:python3-tornado /usr/lib/python3/dist-packages/cachetools:python3-cachetools /usr/lib/python3/dist-packages/sqlalchemy:python3-sqlalchemy \
-		/usr/lib/python3/dist-packages/fastapi:python3-fastapi /usr/lib/python3/dist-packages/uvicorn:python3-uvicorn /usr/lib/ruby/vendor_ruby/webrick:ruby-webrick; do
+		/usr/lib/python3/dist-packages/fastapi:python3-fastapi /usr/lib/python3/dist-packages/uvicorn:python3-uvicorn /usr/share/rubygems-integration/all/gems/webrick-1.8.1:ruby-webrick; do
 		[ -e "${pair%%:*}" ] || missing+=("${pair##*:}")
 	done
 fi
