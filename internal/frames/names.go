@@ -139,3 +139,27 @@ func (f Function) Package() string {
 // Compiled reports whether a JIT compiler made the code of a function: it has a frame
 // on a stack only while it is compiled, and not as a part of its caller.
 func (f Function) Compiled() bool { return f.Module == jitModule }
+
+// Maker is the function in which a closure was written, as Go and Rust name closures; empty
+// for what is none.
+func (f Function) Maker() string {
+	if i := strings.LastIndex(f.Name, "::{{closure}}"); i > 0 {
+		return f.Name[:i]
+	}
+	name := f.Name
+	for {
+		dot := strings.LastIndexByte(name, '.')
+		if dot < 0 {
+			break
+		}
+		kind := strings.TrimRight(name[dot+1:], "0123456789")
+		if kind == name[dot+1:] || kind != "" && kind != "func" && kind != "gowrap" {
+			break
+		}
+		name = name[:dot]
+	}
+	if name == f.Name {
+		return ""
+	}
+	return name
+}

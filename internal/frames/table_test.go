@@ -303,3 +303,21 @@ func TestFunctionsAreBoundedInBytes(t *testing.T) {
 		t.Errorf("a name of %d bytes", len(name))
 	}
 }
+
+func TestTheMakerOfAClosure(t *testing.T) {
+	for name, maker := range map[string]string{
+		"main.list.func1":                                    "main.list",
+		"main.(*server).handle.func2.1":                      "main.(*server).handle",
+		"github.com/go-redis/redis/v8.(*c).with.func2":       "github.com/go-redis/redis/v8.(*c).with",
+		"net/http.(*Server).Serve.gowrap3":                   "net/http.(*Server).Serve",
+		"observatory::main::{{closure}}":                     "observatory::main",
+		"main.list":                                          "",
+		"main.func1x":                                        "",
+		"main.functions":                                     "",
+		"github.com/go-redis/redis/v8.(*baseClient).process": "",
+	} {
+		if got := (Function{Name: name}).Maker(); got != maker {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}

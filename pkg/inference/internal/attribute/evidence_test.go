@@ -362,3 +362,39 @@ func TestWorkThatStopped(t *testing.T) {
 		t.Errorf("%v", names(got))
 	}
 }
+
+// A goroutine that a function started, and waits for, has none of that one's callers on its
+// stack: they are those of who waits, and what is waited in is the goroutine's call.
+func TestAGoroutineIsWaitedForByWhoStartedIt(t *testing.T) {
+	for _, tt := range []struct {
+		name, closure string
+		told          bool // that it is waited for
+	}{
+		{"its own", "db.(*conn).with.func2", true},
+		{"its own, by a wrapper", "db.(*conn).with.gowrap1", true},
+		{"another's", "db.(*conn).close.func2", false},
+		{"no closure", "db.serve", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newService(t)
+			read := s.place("read", "@read db.answer "+tt.closure)
+			c := s.judge(s.hop(func(c *hop.Closed) {
+				c.Wait[s.place("futex", "@futex db.(*conn).with db.get main.list main.handle")] = hop.Wait{Time: 0.95e9, Threads: 1, Moments: allMoments}
+				c.Wait[read] = hop.Wait{Time: 0.9e9, Threads: 1, Moments: allMoments}
+				c.RunDelay = 0.5e9 // what would explain any wait for others
+			}))
+			times := c.Times()
+			ranked := Rank(s.stacks, times, Scale{}, 10)
+			doing := DoingOf(s.stacks, times, nil)
+			if at := slices.IndexFunc(ranked, func(s Suspect) bool { return s.Function == "main.list" }); (at >= 0) != tt.told {
+				t.Errorf("the caller is at %d of %v", at, names(ranked))
+			}
+			if at := slices.IndexFunc(ranked, func(s Suspect) bool { return s.Function == tt.closure }); (at < 0) != tt.told {
+				t.Errorf("the closure is at %d of %v", at, names(ranked))
+			}
+			if waited := doing.ByCall[read.Number]; waited < 0.8*doing.Waiting || doing.Waiting < 0.5e9 {
+				t.Errorf("%v of %v is waited in read", waited, doing.Waiting)
+			}
+		})
+	}
+}

@@ -15,7 +15,10 @@ import (
 // waits for something outside, or could run and has no CPU. So is one that queues for a lock, unless the
 // function that takes it is the one that is busy, or nobody is: a lock that is only
 // taken too often has no other reason.
+//
+// What a wait is known to be for (see toMakers) nothing else explains.
 func (c *Case) explainWaits(waiting, onCPU []Time) {
+	known := c.toMakers(waiting)
 	all, by := c.reasons(append(slices.Clone(onCPU), waiting...))
 	// Who waits for a thread that has no CPU waits for that.
 	all += max(0, c.Hop.RunDelay-c.Past.RunDelay)
@@ -38,12 +41,66 @@ func (c *Case) explainWaits(waiting, onCPU []Time) {
 			others -= by[cell.Function] // who takes a lock holds it as well, in all that it calls
 		}
 		n := min(threads[cell], float64(max(1, c.Hop.Threads)))
-		left := 1 - min(1, ratio(others*n, now[cell]))
+		why := known[cell.Function]
+		left := max(why.share, 1-min(1, ratio(others*n, now[cell])))
 		queue := min(1, second/sums[cell]) // however many queue, it is one queue
 		waiting[i].Excess = math.Round(t.Excess * queue * left)
 		// What others explain makes no caller grow.
 		waiting[i].Now -= math.Round(t.Beyond * (1 - left))
 		waiting[i].Beyond = math.Round(t.Beyond * left)
+		if why.share > half {
+			waiting[i].Call = why.call
+		}
+	}
+}
+
+// reason is the share of the waits for others that is known to be for what waits in a call.
+type reason struct {
+	share float64
+	call  int32
+}
+
+// toMakers takes away what a closure that has a thread or goroutine of its own waits for, as
+// far as the function that it was written in waits for others meanwhile: who started it
+// waits for it, and has the callers on the stack that say why. It returns what is known so of
+// the waits for others, by who waits.
+func (c *Case) toMakers(waiting []Time) map[int32]reason {
+	makers := map[int32]float64{} // the excess of waits for others, by who waits
+	for _, t := range waiting {
+		if f, ok := c.Stacks.Leaf(t.Stack); ok && c.forOthers(t) {
+			makers[f] += t.Excess
+		}
+	}
+	by, most, known := map[int32]float64{}, map[int32]float64{}, map[int32]reason{}
+	c.closures(waiting, makers, func(t *Time, maker int32) {
+		by[maker] += t.Excess
+		known[maker] = reason{min(1, by[maker]/makers[maker]), known[maker].call}
+		if t.Excess > most[maker] {
+			most[maker] = t.Excess
+			known[maker] = reason{known[maker].share, t.Call}
+		}
+	})
+	c.closures(waiting, makers, func(t *Time, maker int32) {
+		left := 1 - min(1, makers[maker]/by[maker])
+		t.Now -= math.Round(t.Beyond * (1 - left))
+		t.Excess, t.Beyond = math.Round(t.Excess*left), math.Round(t.Beyond*left)
+	})
+	return known
+}
+
+// closures calls do for what closures wait for that is no wait for others, where the
+// function that they were written in is one of the makers.
+func (c *Case) closures(waiting []Time, makers map[int32]float64, do func(t *Time, maker int32)) {
+	for i := range waiting {
+		t := &waiting[i]
+		outermost, ok := c.Stacks.Role(t.Stack)
+		if !ok || t.Excess <= 0 || c.forOthers(*t) {
+			continue
+		}
+		fn := c.Stacks.Function(outermost)
+		if maker, ok := c.Stacks.Lookup(fn.Maker(), fn.Module); ok && makers[maker] > 0 {
+			do(t, maker)
+		}
 	}
 }
 
