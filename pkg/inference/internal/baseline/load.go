@@ -146,8 +146,6 @@ type usual struct {
 type scratch struct {
 	all, pools []pool
 	ratios     []float64
-	// at is where the last cell was found in each of the hops.
-	at []int
 }
 
 // usualFunctions are those of the past, by ID.

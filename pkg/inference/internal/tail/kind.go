@@ -115,31 +115,29 @@ func (k *kind) resplit(w *workspace) (changed bool) {
 // comes does not know who is there. So they tell where the border is; of units it is always
 // known.
 func (k *kind) border(w *workspace, served bool) (split, bool) {
-	d := w.took[:0]
-	for _, t := range k.recent {
-		if !served || t.first || !k.spans {
-			t.time = t.by(served)
-			d = append(d, t)
+	sizes, was := k.sizesOf(served), 0.0
+	w.took = w.took[:0]
+	for i := range k.recent {
+		if t := &k.recent[i]; k.tells(t, served) {
+			w.took = append(w.took, timed{t.by(served) / sizes[t.class], t.weight})
 		}
 	}
-	w.took = d
-	if len(d) == 0 {
+	if len(w.took) == 0 {
 		return split{}, false
-	}
-	sizes, was := sizesOf(d), 0.0
-	for i, t := range d {
-		d[i].time = t.time / sizes[t.class]
 	}
 	if k.split.served == served {
 		was = k.split.threshold
 	}
-	now, ok := w.findSplit(d, was)
+	now, ok := findSplit(w.took, was)
 	now.served = served
 	if ok || !served {
-		k.sizes, k.median = sizes, quantile(d, 0.5)
+		k.sizes, k.median = sizes, now.median
 	}
 	return now, ok
 }
+
+// tells reports whether it is known of a request how long it took, or was served.
+func (k *kind) tells(t *took, served bool) bool { return !served || t.first || !k.spans }
 
 // count counts how many of the last requests are slow and fast.
 func (k *kind) count() {
