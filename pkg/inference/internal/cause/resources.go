@@ -25,10 +25,10 @@ const (
 // stopped are threads that are stopped or frozen. What is lost is the service's usual
 // activity: most threads of a pool would have waited for work.
 func (f *finder) stopped() {
-	x := f.of(func(h *hop.Closed) float64 { return h.Machine.Of(threadtrace.MeasureStopped) })
-	if x.now == 0 {
+	if f.Hop.Machine.Of(threadtrace.MeasureStopped) == 0 {
 		return
 	}
+	x := f.of(func(h *hop.Closed) float64 { return h.Machine.Of(threadtrace.MeasureStopped) })
 	all := x.now
 	for _, w := range []map[hop.Place]hop.Wait{f.Hop.Wait, f.Hop.Fresh} {
 		for _, t := range w {

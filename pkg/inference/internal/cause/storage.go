@@ -11,6 +11,9 @@ import (
 // storage is the time in which threads waited in the kernel without being able to be
 // interrupted, for storage and for memory that has to be read back.
 func (f *finder) storage() {
+	if f.Hop.Machine.Of(threadtrace.MeasureUninterruptible) == 0 && f.Syncs(f.Hop) == 0 {
+		return // the past need not be looked at
+	}
 	// Snapshots see all such waits, but few of those that are short.
 	seen := f.storing(func(h *hop.Closed) float64 { return h.Machine.Of(threadtrace.MeasureUninterruptible) }, f.grain())
 	timed := f.storing(f.Syncs, slice)

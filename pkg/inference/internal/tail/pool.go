@@ -321,7 +321,7 @@ func (p *Pool) classify(order []begin, until int64, recorded float64) []item {
 			continue
 		}
 		work = append(work, p.item(r, k, until, recorded))
-		if id, of, ok := p.variants.variant(r); ok {
+		if id, of, ok := r.variant(); ok {
 			if k, ok := p.kindOf(r, id, of); ok {
 				work = append(work, p.item(r, k, until, recorded))
 			}

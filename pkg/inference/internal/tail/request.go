@@ -38,6 +38,8 @@ type Request struct {
 	// long a unit waited for locks, in nanoseconds; first is set when it found nobody.
 	served, waited int64
 	first          bool
+	// set is the units of its role that make the same calls, nil where that is not known.
+	set *set
 }
 
 func (r *Request) duration() float64 { return r.took(false) }
