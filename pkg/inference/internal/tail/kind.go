@@ -20,6 +20,8 @@ type kind struct {
 	split split
 	known bool
 	sizes sizes
+	// sized is set once the size of a request was known.
+	sized bool
 	// median is that of the last durations, average their mean. chance adds up how likely
 	// it is to be kept.
 	median, average, chance float64
@@ -41,6 +43,7 @@ const (
 func (k *kind) add(r *Request, weight float64) {
 	t := took{time: r.duration(), own: r.took(true), first: r.first, weight: weight, class: classOf(r.Size), begun: !r.Part || r.Begun}
 	k.fresh++
+	k.sized = k.sized || t.class > 0
 	if t.begun {
 		k.past.add(t.by(k.split.served)/k.costs(t.class), r.End)
 	}
@@ -83,7 +86,8 @@ func (k *kind) resplit(w *workspace) (changed bool) {
 	}
 	k.fresh = 0
 	all, times, own := 0.0, 0.0, 0.0
-	for _, t := range k.recent {
+	for i := range k.recent {
+		t := &k.recent[i]
 		all, times, own = all+t.weight, times+t.weight*t.time, own+t.weight*t.own
 	}
 	k.average = share(times, all)

@@ -280,6 +280,12 @@ func classOf(size float64) int {
 
 // sizesOf reads it off recent requests, of those that tell it.
 func (k *kind) sizesOf(served bool) (s sizes) {
+	for c := range s {
+		s[c] = 1
+	}
+	if !k.sized {
+		return s
+	}
 	var of [sizeClasses]int
 	for i := range k.recent {
 		if t := &k.recent[i]; k.tells(t, served) {
@@ -288,7 +294,6 @@ func (k *kind) sizesOf(served bool) (s sizes) {
 	}
 	median := 0.0
 	for c := range of {
-		s[c] = 1
 		if c == 0 || of[c] < sameSize {
 			continue
 		}
