@@ -4,13 +4,14 @@ import (
 	"cmp"
 	"maps"
 	"math"
+	"math/bits"
 	"slices"
 )
 
 const (
 	// maxSightings and maxPending bound what waits for the requests that it belongs to,
 	// and the requests that wait: where there are more, a part of the time is looked at.
-	maxSightings, maxPending = 16384, 1 << requestBits
+	maxSightings, maxPending = 16384, 8192
 	// maxUnits bounds the execution units that are taken in a hop: each is looked at by
 	// itself, so that those that are left out cost evidence and nothing else.
 	maxUnits = 1024
@@ -58,9 +59,9 @@ type Pool struct {
 	last, followed int64
 	variants       variants
 	work           workspace
-	// order and keys are what inOrderOfStart works in.
+	// order and ends are what inOrderOfStart works in.
 	order []begin
-	keys  []uint64
+	ends  []int
 	// leaves is what queue works in.
 	leaves []int64
 	// Lock reports whether a stack takes a lock.
@@ -254,35 +255,46 @@ func (p *Pool) Sweep(until int64, seen Seen) {
 }
 
 // inOrderOfStart are the places of the pending requests by when they began, of those of one
-// instant as they came. Requests are large, and stay where they are.
+// instant as they came. Requests are large, and stay where they are. They come thread by thread,
+// and began at about any time: in as many parts of it as there are of them each part has few
+// (bucket sort).
 func (p *Pool) inOrderOfStart() []begin {
-	order := p.order[:0]
-	first, last := int64(math.MaxInt64), int64(math.MinInt64)
-	for i := range p.pending {
-		at := p.pending[i].Start
-		first, last = min(first, at), max(last, at)
-		order = append(order, begin{at, i})
-	}
-	p.order = order
-	if last < first || uint64(last)-uint64(first) >= 1<<(64-requestBits) { //nolint:gosec // their distance, whatever their signs
-		slices.SortFunc(order, func(a, b begin) int { return cmp.Or(cmp.Compare(a.at, b.at), a.request-b.request) })
+	n := len(p.pending)
+	order := slices.Grow(p.order[:0], n)[:n]
+	if p.order = order; n == 0 {
 		return order
 	}
-	// Numbers with the instant in front of the place are in order faster than pairs.
-	keys := slices.Grow(p.keys[:0], len(order))
-	for _, b := range order {
-		keys = append(keys, uint64(b.at-first)<<requestBits|uint64(b.request)) //nolint:gosec // neither is negative
+	first, last := p.pending[0].Start, p.pending[0].Start
+	for i := range p.pending {
+		first, last = min(first, p.pending[i].Start), max(last, p.pending[i].Start)
 	}
-	slices.Sort(keys)
-	for i, key := range keys {
-		order[i] = begin{first + int64(key>>requestBits), int(key & (1<<requestBits - 1))} //nolint:gosec // as they were put in
+	since := func(at int64) uint64 { return uint64(at) - uint64(first) } //nolint:gosec // their distance, whatever their signs
+	width := bits.Len(uint(n))
+	shift := max(0, bits.Len64(since(last))-width)
+	ends := slices.Grow(p.ends[:0], 1<<width)[:1<<width]
+	p.ends = ends
+	clear(ends)
+	for i := range p.pending {
+		ends[since(p.pending[i].Start)>>shift]++
 	}
-	p.keys = keys
+	before := 0
+	for part, many := range ends {
+		ends[part] = before
+		before += many
+	}
+	for i := range p.pending {
+		at := p.pending[i].Start
+		end := &ends[since(at)>>shift]
+		order[*end] = begin{at, i}
+		*end++
+	}
+	from := 0
+	for _, to := range ends {
+		slices.SortFunc(order[from:to], func(a, b begin) int { return cmp.Or(cmp.Compare(a.at, b.at), a.request-b.request) })
+		from = to
+	}
 	return order
 }
-
-// requestBits are those of the place of a pending request: maxPending is 1<<requestBits.
-const requestBits = 13
 
 // begin is when a pending request began.
 type begin struct {
@@ -362,7 +374,9 @@ func (p *Pool) fade(by float64) {
 		for c := range m.time {
 			m.time[c] *= f
 			m.square[c] *= f
-			left = max(left, m.time[c])
+			if m.time[c] > left {
+				left = m.time[c]
+			}
 		}
 		if left < faded {
 			delete(p.places, at)
