@@ -60,12 +60,14 @@ type Idling struct {
 // an interpreter.
 func NewIdling(hops []*hop.Closed, may MayIdle, interpreted bool) *Idling {
 	w := &Idling{may: may, interpreted: interpreted, shares: map[hop.Place]float64{}, idle: map[hop.Place]bool{}, homes: map[int32]bool{}, same: map[hop.Place]bool{}}
-	learnt := learntWaits(hops, may.Stacks)
 	most, homes := map[hop.Place]*largest{}, map[hop.Place]*largest{}
 	for _, h := range hops {
 		for at, t := range h.Wait {
 			add(most, at, t.Share())
 		}
+	}
+	learnt := learntWaits(hops, may.Stacks, most)
+	for _, h := range hops {
 		for at, t := range h.Fresh {
 			if learnt(at) {
 				add(most, at, t.Share())
@@ -158,28 +160,27 @@ func (w *Idling) Unasked(c *hop.Closed) func(hop.Place) bool {
 // be one of the service's.
 const leastHops = 6
 
-// learntWaits tells which waits of the past are the service's. A thread of a role
-// that others have becomes known while it still waits, as soon as it was seen at
-// work: its first wait is no habit before it has lasted.
-func learntWaits(hops []*hop.Closed, stacks *frames.Table) func(hop.Place) bool {
-	known, since := map[hop.Place]bool{}, map[hop.Place]int{}
+// learntWaits tells which waits of the past are the service's: those that are known, and others.
+// A thread of a role that others have becomes known while it still waits, as soon as it was seen
+// at work: its first wait is no habit before it has lasted.
+func learntWaits(hops []*hop.Closed, stacks *frames.Table, known map[hop.Place]*largest) func(hop.Place) bool {
 	roles := map[int32]bool{}
-	for _, h := range hops {
-		for at := range h.Wait {
-			if known[at] {
-				continue
-			}
-			known[at] = true
-			if role, ok := stacks.Role(at.Stack); ok {
-				roles[role] = true
-			}
+	for at := range known {
+		if role, ok := stacks.Role(at.Stack); ok {
+			roles[role] = true
 		}
+	}
+	since := map[hop.Place]int{}
+	for _, h := range hops {
 		for at := range h.Fresh {
 			since[at]++
 		}
 	}
 	return func(p hop.Place) bool {
+		if known[p] != nil {
+			return true
+		}
 		role, ok := stacks.Role(p.Stack)
-		return known[p] || !ok || !roles[role] || since[p] >= leastHops
+		return !ok || !roles[role] || since[p] >= leastHops
 	}
 }

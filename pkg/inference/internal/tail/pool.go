@@ -411,10 +411,7 @@ func (p *Pool) Bytes() int64 {
 	for i := range p.pending {
 		n += perSeen * int64(cap(p.pending[i].Seen))
 	}
-	for _, m := range p.places {
-		n += perPlace + 16*int64(cap(m.time))
-	}
-	return n
+	return n + int64(len(p.places))*(perPlace+16*int64(2+2*len(p.kinds))) // as if each was seen in each class
 }
 
 func (p *Pool) inOrder() []place {
