@@ -15,7 +15,7 @@ import (
 // Where Ruby 3.1 has what a look needs (offsetof on 64 bits; testdata/ruby_offsets.c
 // prints it).
 const (
-	rubyRactors = 8 // rb_vm_t.ractor.set
+	rubyRactors, rubyMainThread = 8, 40 // rb_vm_t.ractor.set, .main_thread
 
 	rubyRactorNode, rubyRactorThreads = 568, 304 // rb_ractor_t.vmlr_node, .threads.set
 
@@ -36,6 +36,9 @@ const (
 	// rubyFinish is set on the frame that a call of the loop began with
 	// (VM_FRAME_FLAG_FINISH).
 	rubyFinish = 0x20
+	// rubyKind is the part of a frame's flags that says what it is (VM_FRAME_MAGIC_MASK),
+	// rubyDummy the lowest frame of a thread, which runs nothing (VM_FRAME_MAGIC_DUMMY).
+	rubyKind, rubyDummy = 0x7fff0001, 0x79990001
 
 	// The types of objects, and the mark of strings and arrays that differs by where
 	// their contents are.
@@ -110,7 +113,8 @@ func (r *ruby) calls(l *look, t Thread) ([]Call, error) {
 	return calls.all(), nil
 }
 
-// thread finds a thread by its native id.
+// thread finds a thread by its native id. Ruby leaves the main thread of a forked
+// process the id that it had in its parent (bugs.ruby-lang.org/issues/19873).
 func (r *ruby) thread(l *look, t Thread) (uint64, error) {
 	if thread, ok := r.threads[t.Inner]; ok {
 		var id [4]byte
@@ -142,6 +146,9 @@ func (r *ruby) thread(l *look, t Thread) (uint64, error) {
 	if thread, ok := r.threads[t.Inner]; ok {
 		return thread, nil
 	}
+	if t.Main {
+		return l.word(vm + rubyMainThread)
+	}
 	return 0, ErrNoThread
 }
 
@@ -171,7 +178,7 @@ func (r *ruby) frame(l *look, address uint64) (f *threadtrace.Frame, finish bool
 		return nil, false, err
 	}
 	finish = flags&rubyFinish != 0
-	if iseq == 0 || pc == 0 {
+	if iseq == 0 || pc == 0 || flags&rubyKind == rubyDummy {
 		return nil, finish, nil
 	}
 	body, err := l.word(iseq + rubyBody)

@@ -13,8 +13,18 @@ func TestRubyIsInTheMethodsThatItSays(t *testing.T) {
 	if _, err := os.Stat(program); err != nil {
 		t.Skip("no Ruby 3.1 here: ", err)
 	}
-	told := startRuby(t, program)
-	require.Len(t, told.Threads, 4)
+	for script, threads := range map[string]int{"waits.rb": 4, "forked.rb": 1} {
+		t.Run(script, func(t *testing.T) {
+			var told runningRuby
+			startScript(t, &told, program, "testdata/"+script)
+			require.Len(t, told.Threads, threads)
+			requireRubyFrames(t, told)
+		})
+	}
+}
+
+// requireRubyFrames looks at each thread of a script that says where it is.
+func requireRubyFrames(t *testing.T, told runningRuby) {
 	reader := newTestReader()
 	for id, want := range told.Threads {
 		tid, err := strconv.Atoi(id)
@@ -34,9 +44,4 @@ func TestRubyIsInTheMethodsThatItSays(t *testing.T) {
 type runningRuby struct {
 	PID     int32
 	Threads map[string][][2]any
-}
-
-func startRuby(t *testing.T, program string) (r runningRuby) {
-	startScript(t, &r, program, "testdata/waits.rb")
-	return r
 }

@@ -184,6 +184,34 @@ func TestWhichConnectionsWaitForTheirPeer(t *testing.T) {
 	}
 }
 
+func TestWhoAnswersLateIsAskedAgainWithinATick(t *testing.T) {
+	// Both sent and received last at the same time; answers have two segments, so that their
+	// numbers say nothing.
+	tie := func(segments, answers, acksIn, acksOut uint32) socket {
+		return socket{inode: 1, sent: 90, received: 90, acked: 90, segments: segments, answers: answers, acksIn: acksIn, acksOut: acksOut}
+	}
+	var asking, asked map[uint32]socket
+	for i, look := range []struct {
+		asking, asked socket // one asks its peer, one is asked by it
+		late          bool
+	}{
+		{tie(20, 10, 2, 12), tie(10, 20, 12, 2), false}, // at once, all the time
+		{tie(26, 13, 5, 12), tie(13, 26, 12, 5), true},
+		{tie(26, 13, 5, 12), tie(13, 26, 12, 5), true}, // nothing is new
+		{tie(46, 23, 5, 22), tie(23, 46, 22, 5), false},
+		{tie(146, 73, 6, 72), tie(73, 146, 72, 6), false}, // but for one
+	} {
+		outward, inward := []socket{look.asking}, []socket{look.asked}
+		asking, asked = compare(outward, asking), compare(inward, asked)
+		if got := outward[0].awaits(); got != look.late {
+			t.Errorf("look %d: waits for its peer: %v", i, got)
+		}
+		if got := inward[0].seemsToOwe(); got != look.late {
+			t.Errorf("look %d: owes an answer: %v", i, got)
+		}
+	}
+}
+
 func TestTheOwnersOfSockets(t *testing.T) {
 	f := files{t, t.TempDir()}
 	f.write("proc/10/fd/x", "")

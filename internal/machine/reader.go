@@ -39,6 +39,8 @@ type Reader struct {
 	owners  owners
 	// last are the counters at the read before, by service.
 	last map[string]map[counter]int64
+	// connections are those of the last look, by inode.
+	connections map[uint32]socket
 	// sockets are replaced by tests.
 	sockets func() []socket
 }
@@ -199,6 +201,7 @@ func (r *Reader) peers(stands, now int64, services []Service, sums []sum, index 
 		return
 	}
 	all := r.sockets()
+	r.connections = compare(all, r.connections)
 	r.look(now, all, services)
 	owner := func(inode uint32) int {
 		if key := r.owners.service[inode]; key != "" {

@@ -20,13 +20,22 @@ type socket struct {
 	sent, received, acked, unacked, unsent uint32
 	// segments with data came in, answers went out, retransmits once more.
 	segments, answers, retransmits uint32
+	// acksIn and acksOut are the segments without data: acknowledgements that came and went
+	// apart from data.
+	acksIn, acksOut uint32
+	// peerLate is set when since the look before most of what was sent was acknowledged apart
+	// from an answer: the peer takes longer than an acknowledgement is put off for it. ownLate
+	// is the same of what came.
+	peerLate, ownLate bool
 	// busy is for how long data was under way, receiverLimited the part of it in which
 	// the peer did not take it (us).
 	busy, receiverLimited uint64
 }
 
 // awaits reports whether a connection that the service made waits for an answer: it
-// sent last, and all of that has arrived.
+// sent last, and all of that has arrived. Who asks again within the millisecond of an
+// answer sent and received at once: an acknowledgement that came later then is that of the
+// question, and a peer that answers late has not answered yet.
 func (s *socket) awaits() bool {
 	if s.datagrams || s.connecting {
 		return true
@@ -34,9 +43,7 @@ func (s *socket) awaits() bool {
 	if s.unsent > 0 || s.unacked > 0 && s.sent > slowestAck {
 		return false // it is on its way still
 	}
-	// Who asks again within the millisecond of an answer sent and received at once; an
-	// acknowledgement that came later then is that of the question.
-	return s.sent < s.received || s.sent == s.received && s.acked+ackDelay < s.received
+	return s.sent < s.received || s.sent == s.received && (s.acked+ackDelay < s.received || s.peerLate)
 }
 
 // owes reports whether a connection that the service took waits for its answer. The first
@@ -49,11 +56,10 @@ func (s *socket) owes() bool {
 // seemsToOwe is owes where the times do not tell: the kernel has ticks of some milliseconds,
 // and who asks again within the tick of an answer received and sent at once, as did who was
 // answered within the tick of the question. The former has sent more segments than came back
-// as long as questions and answers are one each; with longer answers it is not seen, and with
-// longer questions it is always so. That is enough where something else says that answers
-// take longer.
+// as long as questions and answers are one each, or is answered late. That is enough where
+// something else says that answers take longer.
 func (s *socket) seemsToOwe() bool {
-	return s.owes() || !s.datagrams && s.received == s.sent && s.segments > s.answers
+	return s.owes() || !s.datagrams && s.received == s.sent && (s.segments > s.answers || s.ownLate)
 }
 
 // rests reports whether nothing came and nothing went for a while.
@@ -73,6 +79,35 @@ const slowestAck = 200
 
 // maxSockets bounds the connections looked at, of all services.
 const maxSockets = 8192
+
+// handshake is how many segments without data a new connection has sent and received at
+// the most.
+const handshake = 2
+
+// compare sets what the look before, by inode, and this one tell together.
+func compare(all []socket, before map[uint32]socket) (now map[uint32]socket) {
+	now = make(map[uint32]socket, len(all))
+	for i := range all {
+		s := &all[i]
+		was, known := before[s.inode]
+		if !known {
+			was = socket{acksIn: handshake, acksOut: handshake}
+		}
+		s.peerLate, s.ownLate = was.peerLate, was.ownLate
+		if s.segments != was.segments || s.answers != was.answers {
+			s.peerLate = apart(s.acksIn, was.acksIn, s.answers-was.answers)
+			s.ownLate = apart(s.acksOut, was.acksOut, s.segments-was.segments)
+		}
+		now[s.inode] = *s
+	}
+	return now
+}
+
+// apart reports whether there are acknowledgements, one for every second segment at least:
+// a peer does not put off more.
+func apart(acks, before, segments uint32) bool {
+	return acks > before && 2*(acks-before) >= segments
+}
 
 // connections takes the figures of the connections of services. owner tells which
 // service has a socket, by its inode.

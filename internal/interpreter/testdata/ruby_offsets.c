@@ -6,7 +6,7 @@
 #include <stdio.h>
 #define P(t,f) printf(#t "." #f "=%zu\n", offsetof(t,f))
 int main(){
-P(rb_vm_t,ractor.set);P(rb_ractor_t,vmlr_node);P(rb_ractor_t,threads.set);
+P(rb_vm_t,ractor.set);P(rb_vm_t,ractor.main_thread);P(rb_ractor_t,vmlr_node);P(rb_ractor_t,threads.set);
 P(rb_thread_t,lt_node);P(rb_thread_t,ec);P(rb_thread_t,tid);
 P(rb_execution_context_t,vm_stack);P(rb_execution_context_t,vm_stack_size);P(rb_execution_context_t,cfp);
 P(rb_control_frame_t,pc);P(rb_control_frame_t,iseq);P(rb_control_frame_t,ep);
@@ -15,5 +15,5 @@ P(struct rb_iseq_constant_body,type);P(struct rb_iseq_constant_body,iseq_size);P
 #if VM_INSN_INFO_TABLE_IMPL == 2
 P(struct rb_iseq_constant_body,insns_info.succ_index_table);
 #endif
-printf("cfp size %zu finish %x cfunc %x mask %x noembed %lx lenshift %d\n", sizeof(rb_control_frame_t), VM_FRAME_FLAG_FINISH, VM_FRAME_MAGIC_CFUNC, VM_FRAME_MAGIC_MASK, (long)RSTRING_NOEMBED, RSTRING_EMBED_LEN_SHIFT);
+printf("cfp size %zu finish %x dummy %x mask %x noembed %lx lenshift %d\n", sizeof(rb_control_frame_t), VM_FRAME_FLAG_FINISH, VM_FRAME_MAGIC_DUMMY, VM_FRAME_MAGIC_MASK, (long)RSTRING_NOEMBED, RSTRING_EMBED_LEN_SHIFT);
 return 0;}
