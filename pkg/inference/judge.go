@@ -2,6 +2,7 @@ package inference
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/perfscope/perfscope/internal/unit"
 	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
@@ -14,6 +15,11 @@ import (
 // tell of it.
 func (a *Analyzer) judge(c *hop.Closed) (Anomaly, bool) {
 	a.dropStale(c)
+	defer func() {
+		if a.episode == nil {
+			a.start.look(c)
+		}
+	}()
 	if e := a.episode; e != nil {
 		return a.judgeEpisode(e, c)
 	}
@@ -133,7 +139,7 @@ func (n *normal) isStillOf(hops []*hop.Closed) bool {
 
 func (a *Analyzer) newNormal(hops []*hop.Closed) *normal {
 	n := &normal{interpreted: a.interprets(hops)}
-	n.idling = baseline.NewIdling(hops, a.habit.may, n.interpreted)
+	n.idling = baseline.NewIdling(slices.Concat(hops, a.start.seen), a.habit.may, n.interpreted)
 	n.views = a.views(n.idling)
 	vectors := a.habit.vectors.of(hops, a.habit.hops, &n.views)
 	// The load of each is known by all of them.

@@ -194,7 +194,7 @@ func (a *Analyzer) outside() (hops []*hop.Closed) {
 	for _, p := range a.start.past {
 		hops = append(hops, p.hops...)
 	}
-	hops = append(append(hops, a.start.present.hops...), a.start.own...)
+	hops = append(append(hops, a.start.present.hops...), slices.Concat(a.start.own, a.start.seen)...)
 	for _, s := range a.states.list {
 		hops = append(hops, s.hops...)
 	}

@@ -23,6 +23,9 @@ type start struct {
 	past    []pastStart
 	present pastStart
 	own     []*hop.Closed
+	// seen are all of its hops before the one at hand: where its threads rested from the
+	// first.
+	seen []*hop.Closed
 }
 
 // pastStart has some hops of a start, ever further apart.
@@ -54,6 +57,16 @@ func (s *start) note(c *hop.Closed) {
 	kept.DropThreads()
 	kept.Units = nil
 	p.hops = append(p.hops, &kept)
+}
+
+// look keeps a hop for where threads rest.
+func (s *start) look(c *hop.Closed) {
+	if s.isPart(c) {
+		kept := *c
+		kept.DropThreads()
+		kept.Units = nil
+		s.seen = append(s.seen, &kept)
+	}
 }
 
 // add takes the start of another process.
@@ -106,15 +119,16 @@ func (a *Analyzer) normalAtStart(c *hop.Closed) *normal {
 	if len(alike) == 0 {
 		return a.normalOf(c, a.start.own)
 	}
-	return a.combined(settled(a.habit.hops), alike)
+	return a.combined(settled(a.habit.hops), alike, a.start.seen)
 }
 
 // combined is the past with some hops more, often enough for what they reach to count as
-// usual (see baseline.Past.Reached).
-func (a *Analyzer) combined(hops, more []*hop.Closed) *normal {
+// usual (see baseline.Past.Reached). Where threads rested in those hops and in further ones,
+// they idle.
+func (a *Analyzer) combined(hops, more, rested []*hop.Closed) *normal {
 	const recent = 24
 	out := &normal{interpreted: a.interprets(hops), combined: true}
-	out.idling = baseline.NewIdling(append(slices.Clone(hops), more...), a.habit.may, out.interpreted)
+	out.idling = baseline.NewIdling(slices.Concat(hops, more, rested), a.habit.may, out.interpreted)
 	out.views = a.views(out.idling)
 	list := slices.Clone(last(hops, recent))
 	for added := 0; added < 4 || 10*added < len(list); {

@@ -2,6 +2,7 @@ package inference
 
 import (
 	"testing"
+	"time"
 
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 )
@@ -16,4 +17,41 @@ func TestStartsThatEndedEarlier(t *testing.T) {
 			t.Errorf("at the age of %d s: %d hops", age, len(got))
 		}
 	}
+}
+
+// TestHelpersThatANewProcessStartsWithRest: threads of kinds that the process before did
+// not have, or whose stacks were never seen, wait for work from the first on. That is no
+// habit of the past, and holds nobody up.
+func TestHelpersThatANewProcessStartsWithRest(t *testing.T) {
+	helped := with(steady(1), func(l *load) {
+		l.waits = append(l.waits, site{stack: "@epoll_wait serve helper", call: "epoll_wait", share: 1})
+	})
+	overSeeds(t, seeds, func(s *server) error {
+		s.analyzer.Follow("0", "server", s.now)
+		s.analyzer.InRole("a")
+		s.run(300, steady(1))
+		data, err := s.analyzer.Memory().Encode()
+		if err != nil {
+			return err
+		}
+		m, err := DecodeMemory(data)
+		if err != nil {
+			return err
+		}
+		s.analyzer = NewAnalyzer(DefaultConfig(), "amd64")
+		s.analyzer.Follow("1", "server", s.now)
+		s.analyzer.InRole("b")
+		s.analyzer.Recall(m)
+		s.run(int(startUp/time.Second)+60, helped)
+		if err := s.silent(); err != nil {
+			return err
+		}
+		// A thread that had another place does not rest where it stays now.
+		onset := s.now
+		s.run(20, with(helped, func(l *load) {
+			l.waits[0] = site{stack: "@read ask handle loop main", call: "read", share: 1, stuck: true}
+			l.busy, l.calls = nil, nil
+		}))
+		return s.told(onset, 20*time.Second, "ask")
+	})
 }
