@@ -160,7 +160,8 @@ func (p *Pool) contrast(at int, cells map[baseline.Cell]*moments, v View, e esti
 	c.Same = p.same(at, cells, &verdict)
 	c.InCalls = p.inCalls(e)
 	c.Scale = attribute.Scale{
-		Grain: 1e9 * v.Period / k.of[isSlow].looked, Load: 1,
+		Beside: true,
+		Grain:  1e9 * v.Period / k.of[isSlow].looked, Load: 1,
 		Hops: k.of[isFast].looked / k.of[isSlow].looked * c.Long / c.Fast,
 	}
 	return c
