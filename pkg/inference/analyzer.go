@@ -194,9 +194,19 @@ func (a *Analyzer) identify(stack *threadtrace.Stack, id *interned, kind threadt
 func (a *Analyzer) emit(th *thread) func(*unit.Unit) {
 	return func(u *unit.Unit) {
 		if u.End >= a.lastClosed && !a.fresh(th) && !u.Cut {
-			a.hopAt(u.End).Units.Add(u)
+			a.addUnit(a.hopAt(u.End), u)
 		}
 	}
+}
+
+// addUnit takes a unit of a hop. It is kept as long as there is no past: nothing else is
+// compared with units.
+func (a *Analyzer) addUnit(h *hop.Open, u *unit.Unit) {
+	if a.latest != nil {
+		h.Units.Seen++
+		return
+	}
+	h.Units.Add(u)
 }
 
 func (a *Analyzer) fold(h *hop.Open, th *thread, tid int32, e *threadtrace.Event) {
@@ -266,7 +276,7 @@ func (a *Analyzer) closeHop(h *hop.Open) (Anomaly, bool) {
 		th := a.threads[id]
 		a.bursts.breakBefore(th, h.End, a.emit(th))
 		if u := th.segmenter.Open(h.End); u != nil && u.End > h.Start && !a.fresh(th) && !u.Cut {
-			h.Units.Add(u)
+			a.addUnit(h, u)
 		}
 		th.segmenter.Mark()
 		if a.episode == nil && th.lastSeen > h.Start {

@@ -119,31 +119,47 @@ func (w *wide) look(start int64, id int32) {
 	}
 }
 
-// services is how many are judged on one core, each once a hop.
-const services = 256
+const (
+	// services is how many are judged on one core, each once a hop.
+	services = 256
+	// inTurn is how many of them live here: what a processor's own caches hold of one is gone
+	// until it is judged again.
+	inTurn = 16
+)
 
-// BenchmarkHop judges a hop of a service with a thousand cells and a whole window of
-// past: ahead, and when it is over, with what is accounted of it then.
+// alive is a wide service and its analyzer.
+type alive struct {
+	*wide
+	a *Analyzer
+	// now is up to when it lived.
+	now int64
+}
+
+func (s *alive) live(seconds time.Duration) {
+	for range seconds {
+		s.wide.live(s.a, s.now)
+		s.now += second
+	}
+}
+
+// BenchmarkHop judges a hop of a service with a thousand cells, nine tenths of which are met
+// in it, and a whole window of past: ahead, and when it is over, with what is accounted of it then.
 func BenchmarkHop(b *testing.B) {
 	cfg := DefaultConfig()
-	now := epoch
-	w := newWide(b)
-	before := heap()
-	a := NewAnalyzer(cfg, "amd64")
-	live := func(seconds time.Duration) {
-		for range seconds {
-			w.live(a, now)
-			now += second
-		}
-	}
 	whole := cfg.Hop / time.Second
 	half := (whole + 1) / 2
-	for range cfg.Window / cfg.Hop {
-		live(whole)
-		a.Advance(now)
-	}
-	if cells := a.habit.index.Len(); cells < 1000 {
-		b.Fatalf("%d cells", cells)
+	before := heap()
+	list := make([]*alive, inTurn)
+	for i := range list {
+		s := &alive{wide: newWide(b), a: NewAnalyzer(cfg, "amd64"), now: epoch}
+		for range cfg.Window / cfg.Hop {
+			s.live(whole)
+			s.a.Advance(s.now)
+		}
+		if cells := s.a.habit.index.Len(); cells < 1000 {
+			b.Fatalf("%d cells", cells)
+		}
+		list[i] = s
 	}
 	held := heap() - before
 	runtime.LockOSThread()
@@ -156,27 +172,45 @@ func BenchmarkHop(b *testing.B) {
 		used += threadCPU(b) - from
 		b.StopTimer()
 	}
+	// Others live while one waits to be judged.
+	step := func(n int) {
+		list[n%inTurn].live(half)
+		if n >= inTurn/3 {
+			s := list[(n-inTurn/3)%inTurn]
+			timed(func() {
+				if found, ok := s.a.Ahead(s.now); ok {
+					b.Fatal("a steady load is abnormal: ", found.Summary)
+				}
+			})
+			s.live(whole - half)
+		}
+		if n >= 2*inTurn/3 {
+			s := list[(n-2*inTurn/3)%inTurn]
+			timed(func() {
+				if found := s.a.Advance(s.now); len(found) > 0 {
+					b.Fatal("a steady load is abnormal: ", found[0].Summary)
+				}
+				_ = s.a.Stats()
+			})
+		}
+	}
+	n := 0
+	for range inTurn {
+		step(n)
+		n++
+	}
+	used = 0
 	b.ReportAllocs()
+	b.StartTimer()
 	for b.Loop() {
 		b.StopTimer()
-		live(half)
-		timed(func() {
-			if found, ok := a.Ahead(now); ok {
-				b.Fatal("a steady load is abnormal: ", found.Summary)
-			}
-		})
-		live(whole - half)
-		timed(func() {
-			if found := a.Advance(now); len(found) > 0 {
-				b.Fatal("a steady load is abnormal: ", found[0].Summary)
-			}
-			_ = a.Stats()
-		})
+		step(n)
+		n++
 		b.StartTimer()
 	}
 	perHop := float64(used.Nanoseconds()) / float64(b.N)
 	b.ReportMetric(perHop/1e3, "cpu-us/hop")
-	b.ReportMetric(float64(held)/(1<<20), "MiB/service")
+	b.ReportMetric(float64(held)/inTurn/(1<<20), "MiB/service")
 	b.ReportMetric(100*services*perHop/float64(cfg.Hop), "%core/256services")
 }
 

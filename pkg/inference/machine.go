@@ -66,17 +66,16 @@ func (a *Analyzer) weighMachine(n *normal, v *verdict) {
 	if v.hop.Machine.Seconds == 0 {
 		return
 	}
-	past := make([]*hop.Closed, 0, n.past.Len())
-	for _, h := range n.past.Hops() {
-		past = append(past, h.Hop)
+	if n.machine == nil {
+		n.machine = cause.NewPast(n.hops())
 	}
 	a.machine.Evidence = a.cfg.decision().Evidence
 	v.usual = usualActivity(n.past, a.habit.index)
 	v.waits = a.waitsFor(v)
 	v.machine = a.machine.Compare(&cause.Case{
-		Hop: v.hop, Past: past, Work: v.Load.Work, CPUExcess: v.CPUExcess, WaitExcess: v.WaitExcess, Active: v.usual, Waits: v.waits,
-		Storage: func() float64 { return a.storageCalls(past, v) }, Moved: func() float64 { return a.moved(past, v) },
-		Sent: func() float64 { return a.sent(past, v) }, Syncs: func(h *hop.Closed) float64 { return a.syncTime(n, h, v.hop) },
+		Hop: v.hop, Past: n.machine, Work: v.Load.Work, CPUExcess: v.CPUExcess, WaitExcess: v.WaitExcess, Active: v.usual, Waits: v.waits,
+		Storage: func() float64 { return a.storageCalls(n.hops(), v) }, Moved: func() float64 { return a.moved(n.hops(), v) },
+		Sent: func() float64 { return a.sent(n.hops(), v) }, Syncs: func(h *hop.Closed) float64 { return a.syncTime(n, h, v.hop) },
 		Told: v.Effect >= 1,
 	})
 	a.addMachine(v)

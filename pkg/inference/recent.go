@@ -112,12 +112,11 @@ func (a *Analyzer) keepEpisode(e *episode, over Anomaly) {
 func (r *recent) bytes(past []*hop.Closed) int64 {
 	const perFigures, perCell, perSample = 96, 64, 72
 	n := perFigures * int64(cap(r.figures))
-	shared := make(map[int64]bool, len(past))
-	for _, c := range past {
-		shared[c.Start] = true
-	}
-	for _, c := range r.hops {
-		if !shared[c.Start] {
+	for _, c := range r.hops { // as those of the past in the order of time
+		for len(past) > 0 && past[0].Start < c.Start {
+			past = past[1:]
+		}
+		if len(past) == 0 || past[0].Start != c.Start {
 			n += perCell * int64(len(c.CPU)+len(c.Wait)+len(c.Calls)+len(c.Sites))
 		}
 	}

@@ -62,7 +62,7 @@ func (a *Analyzer) recognise(h *hop.Open, th *thread, stack uint32) {
 			th.known = th.known || a.habit.bearsIn(role) || a.inherits(role)
 		}
 	}
-	th.known = th.known || a.habit.familiar[a.stacks.Plain(stack)]
+	th.known = th.known || a.habit.familiar.has(a.stacks.Plain(stack))
 }
 
 // background is the part of a service's CPU time below which a thread does not
@@ -109,13 +109,25 @@ type habit struct {
 	hops    []*hop.Closed
 	learned int
 	// familiar has the stacks of the past hops.
-	familiar map[uint32]bool
+	familiar stackSet
 	vectors  learnedVectors
 	computed map[*hop.Closed]computed
 }
 
+// stackSet is a set of stacks, by their identifiers.
+type stackSet []bool
+
+func (s stackSet) has(stack uint32) bool { return int(stack) < len(s) && s[stack] }
+
+func (s *stackSet) add(stack uint32) {
+	if more := int(stack) + 1 - len(*s); more > 0 {
+		*s = append(*s, make([]bool, more)...)
+	}
+	(*s)[stack] = true
+}
+
 func newHabit(may baseline.MayIdle, index *baseline.Index, limit int) habit {
-	return habit{may: may, index: index, limit: limit, familiar: map[uint32]bool{}}
+	return habit{may: may, index: index, limit: limit}
 }
 
 // bearsIn reports whether threads of a role are always new.
@@ -185,14 +197,14 @@ func (b *habit) remember(c *hop.Closed) {
 
 func (b *habit) familiarise(c *hop.Closed) {
 	for stack := range c.CPU {
-		b.familiar[stack] = true
+		b.familiar.add(stack)
 	}
 	for at := range c.Wait {
-		b.familiar[b.may.Stacks.Plain(at.Stack)] = true
+		b.familiar.add(b.may.Stacks.Plain(at.Stack))
 	}
 	for at := range c.Fresh {
 		if b.may.At(at) {
-			b.familiar[b.may.Stacks.Plain(at.Stack)] = true
+			b.familiar.add(b.may.Stacks.Plain(at.Stack))
 		}
 	}
 }

@@ -30,7 +30,8 @@ func (l *learnedVectors) of(hops, remembered []*hop.Closed, views *baseline.View
 			v = views.Of(h, true).Learned()
 			kept[h] = v
 		}
-		vectors[i] = baseline.Vector{Entries: v.Entries, Hop: h, Load: 1}
+		vectors[i] = *v
+		vectors[i].Load = 1
 		list[i] = &vectors[i]
 	}
 	l.byHop = kept

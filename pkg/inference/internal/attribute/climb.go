@@ -38,6 +38,9 @@ func climb(t *tree, ranked []Suspect) []Suspect {
 		return ranked // to try again is the decision of who made the call
 	}
 	target, entries := t.climb(from)
+	if t.Beside && target == from {
+		target = t.parting(from)
+	}
 	first, whole := ranked[0], 1.0
 	if target != from {
 		// What comes through other callers is theirs.
@@ -138,6 +141,52 @@ func (t *tree) climb(from int32) (target int32, entries []int32) {
 		at = p
 	}
 	return target, entries
+}
+
+// parting is, of a function that waits, the highest of its callers that only slow requests come
+// to, below the one in which they part from the fast ones beside them. Both run the same code,
+// so that a function of the slow ones alone did not become slower: who calls it is why they
+// are slow. Where no part of the program is known to do the one thing and the other nothing
+// is known of who decides.
+func (t *tree) parting(from int32) int32 {
+	target, at, own := from, from, t.stacks.Function(from).Package()
+	if t.running[from] >= t.of[from].excess/2 || t.sightings(t.all.past) < fewSightings || !t.apart(from) {
+		return from
+	}
+	for range highest {
+		p, ok := t.caller(at, mostly)
+		if !ok {
+			break
+		}
+		switch fn := t.stacks.Function(p); {
+		case fn.Package() != own || fn.Nameless():
+		case !t.apart(p) || t.doesUsual(p, at):
+			return target
+		default:
+			target = p
+		}
+		at = p
+	}
+	return from
+}
+
+// apart reports whether a function has several times the share of the time that it has of the
+// past.
+func (t *tree) apart(f int32) bool {
+	n := t.of[f]
+	return ratio(n.now, t.all.now) >= ManyTimes*ratio(n.past, t.all.past)
+}
+
+// doesUsual reports whether a function also calls, beside one callee, a part of the program
+// that is called as much otherwise.
+func (t *tree) doesUsual(f, beside int32) bool {
+	own := t.stacks.Function(f).Package()
+	for edge := range t.next {
+		if edge[1] == f && edge[0] != beside && !t.apart(edge[0]) && t.stacks.Function(edge[0]).Package() == own {
+			return true
+		}
+	}
+	return false
 }
 
 // caller is the one through which most of a function's excess comes, at least a part of it.

@@ -298,6 +298,48 @@ func TestWhoSaysInWhichCallToWaitIsFirst(t *testing.T) {
 	}
 }
 
+// Slow requests and fast ones run the same code: a helper that only slow ones come to did not
+// become slower, whatever the fast ones spend in other parts of the program.
+func TestWhereSlowRequestsPartFromFastOnesIsFirst(t *testing.T) {
+	type seen struct {
+		stack     string
+		kind      Evidence
+		now, past float64
+	}
+	page := seen{"page show handle loop main", EvidenceOnCPU, 10e6, 20e6}
+	usual := seen{"page handle loop main", EvidenceOnCPU, 0, 40e6}
+	for _, tc := range []struct {
+		name   string
+		beside bool
+		seen   []seen
+		want   string
+	}{
+		{"a way of its own", true, []seen{{"ask fetch show handle loop main", EvidenceBlocked, 900e6, 0}, page, usual}, "fetch"},
+		{"some of it seems to be the fast ones'", true, []seen{{"ask fetch show handle loop main", EvidenceBlocked, 900e6, 8e6}, page, usual}, "fetch"},
+		{"the code may have become slower", false, []seen{{"ask fetch show handle loop main", EvidenceBlocked, 900e6, 0}, page, usual}, "ask"},
+		{"fast ones ask, too", true, []seen{{"ask fetch show handle loop main", EvidenceBlocked, 900e6, 60e6}, page, usual}, "ask"},
+		{"it computes", true, []seen{{"ask fetch show handle loop main", EvidenceOnCPU, 900e6, 0}, page, usual}, "ask"},
+		{"two callers have a part each", true, []seen{
+			{"ask fetch show handle loop main", EvidenceBlocked, 500e6, 0}, {"ask list show handle loop main", EvidenceBlocked, 400e6, 0}, page, usual,
+		}, "ask"},
+		{"no part of the program leads to both", true, []seen{{"ask fetch entry", EvidenceBlocked, 900e6, 0}, usual}, "ask"},
+		{"fast ones were hardly seen", true, []seen{{"ask fetch show handle loop main", EvidenceBlocked, 900e6, 0}, {"page show handle loop main", EvidenceOnCPU, 10e6, 0.1e6}}, "ask"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			stacks := frames.NewTable()
+			var times []Time
+			for _, x := range tc.seen {
+				times = append(times, Time{Stack: stacks.Intern(stack(x.stack)), Kind: x.kind, Now: x.now, Past: x.past, Excess: max(0, x.now-x.past), Beyond: max(0, x.now-x.past)})
+			}
+			s := scale
+			s.Beside = tc.beside
+			if got := Rank(stacks, times, s, 10); len(got) == 0 || got[0].Function != tc.want {
+				t.Errorf("%v, want %s first", names(got), tc.want)
+			}
+		})
+	}
+}
+
 // Several functions with names do what one without a name has them do: each has less than
 // that one, and says more.
 func TestTheNamesBelowAnAddressAreFirst(t *testing.T) {

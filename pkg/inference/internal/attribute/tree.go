@@ -10,6 +10,8 @@ type Scale struct {
 	// Waiters are the functions that wait for what others do, as a chain of waits tells:
 	// what it costs them to wait is no sign that they decide.
 	Waiters []int32
+	// Beside is set where the past is that of others at the same time, which run the same code.
+	Beside bool
 }
 
 // sightings is how many samples of all past hops a time at the present load is.
@@ -48,6 +50,7 @@ func (n node) and(t *Time, load float64, partial bool) node {
 type tree struct {
 	Scale
 	stacks *frames.Table
+	all    node
 	of     map[int32]node
 	// below is by function and any caller of it, next the excess by function and
 	// the next one.
@@ -110,6 +113,7 @@ func (t *tree) add(x *Time) {
 	if len(on) == 0 {
 		return
 	}
+	t.all = t.all.and(x, t.Load, stack.Partial)
 	t.addNamed(on, x.Excess)
 	for j, f := range on {
 		t.of[f] = t.of[f].and(x, t.Load, stack.Partial)

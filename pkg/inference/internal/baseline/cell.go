@@ -2,6 +2,7 @@ package baseline
 
 import (
 	"cmp"
+	"math/bits"
 
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 )
@@ -123,7 +124,7 @@ type Waited struct {
 	Longest int64
 }
 
-// Vector is a hop as cells, ordered by ID, at a load.
+// Vector is a hop as cells, ordered by ID, at a load. It is not safe for concurrent use.
 type Vector struct {
 	Entries []Entry
 	Hop     *hop.Closed
@@ -131,6 +132,14 @@ type Vector struct {
 	Load float64
 	// waits are those of the entries; a past does without.
 	waits []Waited
+	// blocks say where the entries are, once that is asked for.
+	blocks []block
+}
+
+// block is where the entries of 64 numbers are: which of them there are, and how many entries come before.
+type block struct {
+	has    uint64
+	before int
 }
 
 // Waited is how the wait of an entry was seen, the zero value of one that is no wait or of
@@ -143,44 +152,47 @@ func (v *Vector) Waited(e Entry) Waited {
 }
 
 // Learned is the vector as a past needs it.
-func (v *Vector) Learned() *Vector { return &Vector{Entries: v.Entries, Hop: v.Hop, Load: v.Load} }
+func (v *Vector) Learned() *Vector {
+	return &Vector{Entries: v.Entries, Hop: v.Hop, Load: v.Load, blocks: v.blocks}
+}
 
 // Time is that of a cell, zero when the hop has none.
 func (v *Vector) Time(id int32) float64 {
-	e, _ := v.find(id)
-	return e.Time
-}
-
-func (v *Vector) find(id int32) (Entry, bool) {
-	at, ok := v.search(id, 0)
+	at, ok := v.search(id)
 	if !ok {
-		return Entry{}, false
+		return 0
 	}
-	return v.Entries[at], true
+	return v.Entries[at].Time
 }
 
-// search is where a cell is among the entries, or would be; near is where it may be close to.
-func (v *Vector) search(id int32, near int) (at int, ok bool) {
-	n := len(v.Entries)
-	if n == 0 {
+// search is where a cell is among the entries: each cell of a past is looked for in all of its
+// hops.
+func (v *Vector) search(id int32) (at int, ok bool) {
+	if v.blocks == nil {
+		v.index()
+	}
+	n := int(id >> blockBits)
+	if n < 0 || n >= len(v.blocks) {
 		return 0, false
 	}
-	// Numbers do not repeat: as many entries are between two as numbers at most.
-	lo, hi := max(0, n-1-int(v.Entries[n-1].ID-id)), min(n, int(id-v.Entries[0].ID)+1)
-	if near < n {
-		if by := int(id - v.Entries[near].ID); by >= 0 {
-			lo, hi = max(lo, near), min(hi, near+by+1)
-		} else {
-			lo, hi = max(lo, near+by), min(hi, near)
-		}
+	b, bit := &v.blocks[n], uint64(1)<<(id&(1<<blockBits-1))
+	return b.before + bits.OnesCount64(b.has&(bit-1)), b.has&bit != 0
+}
+
+const blockBits = 6
+
+// index notes where the entries are.
+func (v *Vector) index() {
+	v.blocks = []block{}
+	if n := len(v.Entries); n > 0 {
+		v.blocks = make([]block, v.Entries[n-1].ID>>blockBits+1)
 	}
-	for lo < hi {
-		mid := int(uint(lo+hi) >> 1)
-		if v.Entries[mid].ID < id {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
+	for _, e := range v.Entries {
+		v.blocks[e.ID>>blockBits].has |= 1 << (e.ID & (1<<blockBits - 1))
 	}
-	return lo, lo < n && v.Entries[lo].ID == id
+	before := 0
+	for i := range v.blocks {
+		v.blocks[i].before = before
+		before += bits.OnesCount64(v.blocks[i].has)
+	}
 }

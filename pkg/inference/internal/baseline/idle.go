@@ -1,8 +1,6 @@
 package baseline
 
 import (
-	"slices"
-
 	"github.com/perfscope/perfscope/internal/frames"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
@@ -62,47 +60,57 @@ type Idling struct {
 // an interpreter.
 func NewIdling(hops []*hop.Closed, may MayIdle, interpreted bool) *Idling {
 	w := &Idling{may: may, interpreted: interpreted, shares: map[hop.Place]float64{}, idle: map[hop.Place]bool{}, homes: map[int32]bool{}, same: map[hop.Place]bool{}}
-	learnt := learntWaits(hops, may.Stacks)
-	most, homes := map[hop.Place][]float64{}, map[hop.Place][]float64{}
+	most, homes := map[hop.Place]*largest{}, map[hop.Place]*largest{}
 	for _, h := range hops {
-		for _, waits := range []map[hop.Place]hop.Wait{h.Wait, h.Fresh} {
-			for at, t := range waits {
-				if learnt(at) {
-					most[at] = append(most[at], t.Share())
-				}
+		for at, t := range h.Wait {
+			add(most, at, t.Share())
+		}
+	}
+	learnt := learntWaits(hops, may.Stacks, most)
+	for _, h := range hops {
+		for at, t := range h.Fresh {
+			if learnt(at) {
+				add(most, at, t.Share())
 			}
 		}
 		for id, home := range h.Homes {
 			w.homes[id] = true
 			if learnt(home.Place) {
-				homes[home.Place] = append(homes[home.Place], home.Share)
+				add(homes, home.Place, home.Share)
 			}
 		}
 	}
 	for at, shares := range most {
-		w.shares[at] = comesBack(shares)
+		w.shares[at] = shares.comesBack()
 	}
 	for at, shares := range homes {
-		if comesBack(shares) > 0 {
+		if shares.comesBack() > 0 {
 			w.idle[at] = true
 		}
 	}
 	return w
 }
 
+// largest are the two largest shares that a place had in a hop, zero where it was in none.
+type largest struct{ most, second float64 }
+
+func add(to map[hop.Place]*largest, at hop.Place, share float64) {
+	l := to[at]
+	if l == nil {
+		l = &largest{}
+		to[at] = l
+	}
+	l.most, l.second = max(l.most, share), max(l.second, min(l.most, share))
+}
+
 // comesBack is the share that a place had or exceeded in two hops. One alone may
 // have had a hiccup, unless it is all of the time: a place where threads idle is one
 // they come back to, or stay at.
-func comesBack(shares []float64) float64 {
-	slices.Sort(shares)
-	n := len(shares)
-	switch {
-	case shares[n-1] >= wholly:
-		return shares[n-1]
-	case n > 1:
-		return shares[n-2]
+func (l *largest) comesBack() float64 {
+	if l.most >= wholly {
+		return l.most
 	}
-	return 0
+	return l.second
 }
 
 // At reports whether threads at a place wait for something to do, or rest there all
@@ -152,25 +160,27 @@ func (w *Idling) Unasked(c *hop.Closed) func(hop.Place) bool {
 // be one of the service's.
 const leastHops = 6
 
-// learntWaits tells which waits of the past are the service's. A thread of a role
-// that others have becomes known while it still waits, as soon as it was seen at
-// work: its first wait is no habit before it has lasted.
-func learntWaits(hops []*hop.Closed, stacks *frames.Table) func(hop.Place) bool {
-	known, since := map[hop.Place]bool{}, map[hop.Place]int{}
+// learntWaits tells which waits of the past are the service's: those that are known, and others.
+// A thread of a role that others have becomes known while it still waits, as soon as it was seen
+// at work: its first wait is no habit before it has lasted.
+func learntWaits(hops []*hop.Closed, stacks *frames.Table, known map[hop.Place]*largest) func(hop.Place) bool {
 	roles := map[int32]bool{}
-	for _, h := range hops {
-		for at := range h.Wait {
-			known[at] = true
-			if role, ok := stacks.Role(at.Stack); ok {
-				roles[role] = true
-			}
+	for at := range known {
+		if role, ok := stacks.Role(at.Stack); ok {
+			roles[role] = true
 		}
+	}
+	since := map[hop.Place]int{}
+	for _, h := range hops {
 		for at := range h.Fresh {
 			since[at]++
 		}
 	}
 	return func(p hop.Place) bool {
+		if known[p] != nil {
+			return true
+		}
 		role, ok := stacks.Role(p.Stack)
-		return known[p] || !ok || !roles[role] || since[p] >= leastHops
+		return !ok || !roles[role] || since[p] >= leastHops
 	}
 }

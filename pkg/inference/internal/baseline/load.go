@@ -60,9 +60,14 @@ func (p *Past) Work(v *Vector, index *Index) float64 {
 
 func (p *Past) work(v *Vector, index *Index) (work float64, all []pool) {
 	all, grown := p.functions(v, index)
-	pools := p.pooled(all, grown)
-	least, most := p.functionLoad(pools, all, grown)
+	sum := asOne(all, grown)
+	most := sum.most()
 	work, known := p.workRatio(v.Hop)
+	if known && work >= 1 {
+		return min(work, max(1, most)), all // whatever it is at least
+	}
+	pools := p.pooled(all, grown)
+	least := p.least(pools, sum)
 	if !known {
 		// Of what chance may have made of the functions what is nearest to the usual.
 		byFunctions := min(max(1, least), most)
@@ -146,8 +151,6 @@ type usual struct {
 type scratch struct {
 	all, pools []pool
 	ratios     []float64
-	// at is where the last cell was found in each of the hops.
-	at []int
 }
 
 // usualFunctions are those of the past, by ID.
@@ -211,22 +214,30 @@ func (p *Past) pooled(functions []pool, without int) []pool {
 	return pools
 }
 
-// functionLoad is what the load is at least, by the lower median of the pools without
-// what chance may have added, and at most, by all functions but one together and what
-// chance may have left out.
-func (p *Past) functionLoad(pools, functions []pool, without int) (least, most float64) {
-	var all pool
+// asOne are functions together, without one of them.
+func asOne(functions []pool, without int) (all pool) {
 	for i, f := range functions {
 		if i != without {
 			all = pool{now: all.now + f.now, usual: all.usual + f.usual, grain: f.grain}
 		}
 	}
+	return all
+}
+
+// most is what the load is at most, by all functions but one together and what chance may
+// have left out.
+func (all pool) most() float64 {
 	if all.usual == 0 {
-		return 0, math.Inf(1)
+		return math.Inf(1)
 	}
-	most = (all.now + chance(all.now, all.grain)) / all.usual
-	if len(pools) == 0 {
-		return 0, most
+	return (all.now + chance(all.now, all.grain)) / all.usual
+}
+
+// least is what the load is at least, by the lower median of the pools without what chance
+// may have added.
+func (p *Past) least(pools []pool, all pool) float64 {
+	if all.usual == 0 || len(pools) == 0 {
+		return 0
 	}
 	ratios := p.scratch.ratios[:0]
 	for _, f := range pools {
@@ -234,7 +245,7 @@ func (p *Past) functionLoad(pools, functions []pool, without int) (least, most f
 	}
 	p.scratch.ratios = ratios
 	// Two standard errors of a median, which are 1.25 of those of a mean.
-	return middle(ratios) * max(0, 1-2*1.25*math.Sqrt(share(all.grain, all.now))), most
+	return middle(ratios) * max(0, 1-2*1.25*math.Sqrt(share(all.grain, all.now)))
 }
 
 // slowMachine is by how much nearly every function takes longer than the work

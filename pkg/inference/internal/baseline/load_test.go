@@ -158,3 +158,41 @@ func TestABurstWithoutARequestIsNoLessWork(t *testing.T) {
 		}
 	}
 }
+
+// More work that calls tell is the same whether or not it is known what the functions say it is at least.
+func TestWorkIsThatOfThePlainWay(t *testing.T) {
+	more, bounded := 0, 0
+	for seed := range uint64(20) {
+		s := newService(seed, 40)
+		alike := func(times float64) func(int) float64 { return func(int) float64 { return times } }
+		p := NewPast(nil)
+		for range 20 {
+			x := 0.7 + 0.6*s.rng.Float64()
+			p.Add(s.hop(8, alike(x), [5]float64{x, x, x, x, x}))
+		}
+		for range 50 {
+			x, y := 3*s.rng.Float64(), 3*s.rng.Float64()
+			v := s.hop(8, alike(x), [5]float64{y, y, y, y, y})
+			all, grown := p.functions(v, s.index)
+			sum := asOne(all, grown)
+			most, least := sum.most(), p.least(p.pooled(all, grown), sum)
+			work, known := p.workRatio(v.Hop)
+			if !known {
+				t.Fatal("calls do not tell the work")
+			}
+			want := min(max(work, min(1, least)), max(1, most))
+			if got := p.Work(v, s.index); got != want {
+				t.Fatalf("seed %d, %.2f times the CPU time and %.2f times the calls: %v, want %v", seed, x, y, got, want)
+			}
+			if work >= 1 {
+				more++
+			}
+			if want != work {
+				bounded++
+			}
+		}
+	}
+	if more < 100 || bounded < 100 {
+		t.Errorf("%d with more work, %d bounded: too few to tell", more, bounded)
+	}
+}

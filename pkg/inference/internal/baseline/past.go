@@ -24,43 +24,21 @@ type Past struct {
 	measures     []float64
 	traced       float64 // hops in which calls were recorded
 	changes      int     // hops put into the sums and taken out, for With
-	// usual, known, lengths (of calls, by number) and together are set once they are asked
-	// for.
-	usual    []usual
-	known    []known
-	lengths  map[int32]float64
-	together []float64
-	scratch  scratch
+	// usual, reached, dispersed (by ID), lengths (of calls, by number) and together are set
+	// once they are asked for.
+	usual     []usual
+	reached   []float64
+	dispersed []dispersed
+	lengths   map[int32]float64
+	together  []float64
+	scratch   scratch
 }
 
-// known is what was asked of a cell already: one past is compared with several hops, and
-// each figure takes a look at all of the past.
-type known struct {
-	isReached, isDispersed     bool
-	reached, grain, dispersion float64
-}
-
-// timeIn is the time of a cell in one of the hops, and whether that has it. Cells are mostly
-// asked for in the order of their numbers: the search goes on from where it was.
-func (p *Past) timeIn(hop int, id int32) (time float64, ok bool) {
-	if len(p.scratch.at) != len(p.hops) {
-		p.scratch.at = make([]int, len(p.hops))
-	}
-	v := p.hops[hop]
-	at, ok := v.search(id, p.scratch.at[hop])
-	p.scratch.at[hop] = at
-	if !ok {
-		return 0, false
-	}
-	return v.Entries[at].Time, true
-}
-
-// of is what is known of a cell of the past.
-func (p *Past) of(id int32) *known {
-	if p.known == nil {
-		p.known = make([]known, len(p.time))
-	}
-	return &p.known[id]
+// dispersed is the dispersion of a cell that was asked for: one past is compared with several
+// hops, and it takes a look at all of the past.
+type dispersed struct {
+	known        bool
+	grain, value float64
 }
 
 // NewPast sums up learned hops; they are not copied.
@@ -136,7 +114,7 @@ func (p *Past) Forget() {
 }
 
 func (p *Past) count(v *Vector, sign float64) {
-	p.usual, p.known, p.lengths, p.together = nil, nil, nil, nil
+	p.usual, p.reached, p.dispersed, p.lengths, p.together = nil, nil, nil, nil, nil
 	p.load += sign * max(v.Load, leastLoad)
 	for _, e := range v.Entries {
 		if int(e.ID) >= len(p.time) {
@@ -164,7 +142,7 @@ func (p *Past) count(v *Vector, sign float64) {
 
 // Reload takes the loads of the hops for what they are now.
 func (p *Past) Reload() {
-	p.load, p.usual, p.known, p.together = 0, nil, nil, nil
+	p.load, p.usual, p.dispersed, p.together = 0, nil, nil, nil
 	for _, v := range p.hops {
 		p.load += max(v.Load, leastLoad)
 	}
@@ -199,26 +177,51 @@ func (p *Past) Reached(id int32) float64 {
 	if int(id) >= len(p.time) || len(p.hops) < twice {
 		return 0
 	}
-	k := p.of(id)
-	if !k.isReached {
-		k.isReached, k.reached = true, p.reached(id)
+	if p.reached == nil {
+		p.reached = p.reach()
 	}
-	return k.reached
+	return p.reached[id]
 }
 
-func (p *Past) reached(id int32) float64 {
+// reach is what each cell reached, by ID. All of them are read off in the order of the hops: cell by
+// cell each would be looked for in each hop.
+func (p *Past) reach() []float64 {
 	rank := max(twice, int(math.Ceil(often*float64(len(p.hops)))))
-	if int(p.seen[id]) < rank {
-		return 0
-	}
-	times := p.scratch.ratios[:0]
-	for i := range p.hops {
-		if t, ok := p.timeIn(i, id); ok {
-			times = append(times, t)
+	// places has where the largest times of a cell are, ascending, in most.
+	places, cells := make([]int32, len(p.time)), int32(0)
+	for id, n := range p.seen {
+		if places[id] = -1; int(n) >= rank {
+			places[id] = cells
+			cells++
 		}
 	}
-	p.scratch.ratios = times
-	return ranked(times, len(times)-rank)
+	most := make([]float64, int(cells)*rank)
+	for i := range most {
+		most[i] = math.Inf(-1)
+	}
+	for _, v := range p.hops {
+		for _, e := range v.Entries {
+			if at := places[e.ID]; at >= 0 && e.Time > most[int(at)*rank] {
+				insert(most[int(at)*rank:int(at+1)*rank], e.Time)
+			}
+		}
+	}
+	reached := make([]float64, len(p.time))
+	for id, at := range places {
+		if at >= 0 {
+			reached[id] = most[int(at)*rank]
+		}
+	}
+	return reached
+}
+
+// insert puts a value among ascending ones in place of the smallest.
+func insert(ascending []float64, x float64) {
+	i := 1
+	for ; i < len(ascending) && ascending[i] < x; i++ {
+		ascending[i-1] = ascending[i]
+	}
+	ascending[i-1] = x
 }
 
 // LeastExpected is the largest time that a load lets expect of a cell of a service
@@ -278,19 +281,21 @@ func (p *Past) Dispersion(id int32, grain float64) float64 {
 	if mean == 0 || len(p.hops) < 2 {
 		return 0
 	}
-	k := p.of(id)
-	if !k.isDispersed || k.grain != grain {
-		k.isDispersed, k.grain, k.dispersion = true, grain, p.dispersion(id, mean, grain)
+	if p.dispersed == nil {
+		p.dispersed = make([]dispersed, len(p.time))
 	}
-	return k.dispersion
+	d := &p.dispersed[id]
+	if !d.known || d.grain != grain {
+		*d = dispersed{true, grain, p.dispersion(id, mean, grain)}
+	}
+	return d.value
 }
 
 func (p *Past) dispersion(id int32, mean, grain float64) float64 {
 	sum, largest := 0.0, 0.0
-	for i, v := range p.hops {
+	for _, v := range p.hops {
 		expected := mean * max(v.Load, leastLoad)
-		t, _ := p.timeIn(i, id)
-		d := t - expected
+		d := v.Time(id) - expected
 		// What is seen less than once a hop varies by chance alone.
 		least := max(expected, grain)
 		x := (d*d - expected*grain) / (least * least)

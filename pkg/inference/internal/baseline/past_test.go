@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/perfscope/perfscope/internal/unit"
@@ -196,5 +197,34 @@ func TestOneHiccupDoesNotHideWhatComes(t *testing.T) {
 	}
 	if got := p.Reached(0); got != 0.1e9 {
 		t.Errorf("after one hop of 4 s a second, %v is reached", got/1e9)
+	}
+}
+
+// What a cell reached is the one of its times that has the rank.
+func TestReachedIsThatOfSortedTimes(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for range 300 {
+		p, times := NewPast(nil), map[int32][]float64{}
+		for range rng.IntN(90) {
+			v := &Vector{Hop: &hop.Closed{}, Load: 1}
+			for id := range int32(20) {
+				if rng.IntN(20) < int(id) {
+					at := float64(rng.IntN(1 + rng.IntN(50))) // many are equal
+					v.Entries = append(v.Entries, Entry{ID: id, Time: at})
+					times[id] = append(times[id], at)
+				}
+			}
+			p.Add(v)
+		}
+		rank := max(twice, (p.Len()+9)/10)
+		for id := range int32(25) {
+			want, list := 0.0, slices.Sorted(slices.Values(times[id]))
+			if len(list) >= rank {
+				want = list[len(list)-rank]
+			}
+			if got := p.Reached(id); got != want {
+				t.Fatalf("cell %d of %d hops reached %v, not %v: %v", id, p.Len(), got, want, list)
+			}
+		}
 	}
 }

@@ -53,9 +53,10 @@ func (s *sums) addWait(id int32, time float64, w Waited) {
 
 // vector returns them, ordered, and begins anew.
 func (s *sums) vector() *Vector {
-	v := &Vector{Load: 1, Entries: make([]Entry, 0, s.count)}
+	v := &Vector{Load: 1, Entries: make([]Entry, 0, s.count), blocks: make([]block, len(s.known))}
 	for word, left := range s.known {
 		waits := s.waits[word]
+		v.blocks[word] = block{left, len(v.Entries)}
 		for ; left != 0; left &= left - 1 {
 			at := bits.TrailingZeros64(left)
 			id := int32(64*word + at) //nolint:gosec // bounded by MaxCells

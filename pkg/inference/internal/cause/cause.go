@@ -6,6 +6,7 @@ import (
 
 	"github.com/perfscope/perfscope/pkg/inference/internal/detect"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
+	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 // Kind is what time was lost to.
@@ -62,7 +63,7 @@ func (c Cause) Own() bool { return !c.External && (c.Kind == Memory || c.Kind ==
 // Case is a hop and what it is compared with.
 type Case struct {
 	Hop  *hop.Closed
-	Past []*hop.Closed
+	Past *Past
 	// Work is the load relative to the past. CPUExcess and WaitExcess are what the code
 	// has beyond the past, Active is the usual time of it on CPU or waiting amid work;
 	// nanoseconds per second.
@@ -169,11 +170,10 @@ func (t *Test) Reset() { t.sums = nil }
 // machine, now or in the past, there is no cause.
 func (t *Test) Compare(c *Case) Verdict {
 	v := Verdict{sums: map[sumKey]float64{}}
-	past := slices.DeleteFunc(slices.Clone(c.Past), func(h *hop.Closed) bool { return h.Machine.Seconds == 0 })
-	if len(past) < minPast || c.Hop.Machine.Seconds == 0 {
+	if len(c.Past.hops) < minPast || c.Hop.Machine.Seconds == 0 {
 		return v
 	}
-	f := finder{Case: c, past: past}
+	f := finder{Case: c, past: c.Past.hops}
 	f.stopped()
 	f.delayed()
 	f.storage()
@@ -208,6 +208,24 @@ func (t *Test) Compare(c *Case) Verdict {
 	return v
 }
 
+// Past has what the machine was like in some hops. Each resource is summed up once, however
+// many hops are compared with it. It is not safe for concurrent use.
+type Past struct {
+	hops    []*hop.Closed
+	figures map[hop.Resource]figure
+}
+
+// NewPast is that of hops, of those in which something is known of the machine.
+func NewPast(hops []*hop.Closed) *Past {
+	p := &Past{figures: map[hop.Resource]figure{}}
+	for _, h := range hops {
+		if h.Machine.Seconds > 0 {
+			p.hops = append(p.hops, h)
+		}
+	}
+	return p
+}
+
 // finder gathers the causes of one hop.
 type finder struct {
 	*Case
@@ -231,8 +249,17 @@ func (f *finder) of(value func(*hop.Closed) float64) (out figure) {
 
 // resource compares a figure of the machine.
 func (f *finder) resource(r hop.Resource) figure {
-	return f.of(func(h *hop.Closed) float64 { return h.Machine.Figures[r] })
+	x, known := f.Past.figures[r]
+	if !known {
+		x = f.of(func(h *hop.Closed) float64 { return h.Machine.Figures[r] })
+		f.Past.figures[r] = x
+	}
+	x.now = f.Hop.Machine.Figures[r]
+	return x
 }
+
+// measure compares one of which the service or the host has one.
+func (f *finder) measure(m threadtrace.Measure) figure { return f.resource(hop.Resource{Measure: m}) }
 
 func (x figure) grown() float64 { return max(0, x.now-x.mean) }
 

@@ -25,7 +25,7 @@ const (
 // stopped are threads that are stopped or frozen. What is lost is the service's usual
 // activity: most threads of a pool would have waited for work.
 func (f *finder) stopped() {
-	x := f.of(func(h *hop.Closed) float64 { return h.Machine.Of(threadtrace.MeasureStopped) })
+	x := f.measure(threadtrace.MeasureStopped)
 	if x.now == 0 {
 		return
 	}
@@ -59,7 +59,7 @@ func (f *finder) delayed() {
 		return max(0, h.Machine.Of(threadtrace.MeasureHostBusy)-h.CPUTotal)
 	})
 	othersGrew := others.grown()
-	steal := f.of(func(h *hop.Closed) float64 { return h.Machine.Of(threadtrace.MeasureSteal) })
+	steal := f.measure(threadtrace.MeasureSteal)
 	grew := max(own.grown(), f.CPUExcess)
 	if f.hostIsFull() && throttled == 0 && grew <= few*own.mean {
 		// Nobody can use more than all: who has the CPUs in its place has them, though,
@@ -103,7 +103,7 @@ func (f *finder) hostIsFull() bool {
 func (f *finder) peers() {
 	// A connection on which the peer speaks when it likes looks like one that waits: what
 	// neither a thread nor a client of the service waits for costs nobody anything.
-	clients := f.of(func(h *hop.Closed) float64 { return h.Machine.Of(threadtrace.MeasureClientWait) })
+	clients := f.measure(threadtrace.MeasureClientWait)
 	felt := f.Waits.Peer + f.Waits.Lock + clients.grown()
 	for _, name := range f.names(threadtrace.MeasurePeerWait) {
 		x := f.resource(hop.Resource{Measure: threadtrace.MeasurePeerWait, Name: name})

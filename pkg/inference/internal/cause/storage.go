@@ -11,6 +11,9 @@ import (
 // storage is the time in which threads waited in the kernel without being able to be
 // interrupted, for storage and for memory that has to be read back.
 func (f *finder) storage() {
+	if f.Hop.Machine.Of(threadtrace.MeasureUninterruptible) == 0 && f.Syncs(f.Hop) == 0 {
+		return // the past need not be looked at
+	}
 	// Snapshots see all such waits, but few of those that are short.
 	seen := f.storing(func(h *hop.Closed) float64 { return h.Machine.Of(threadtrace.MeasureUninterruptible) }, f.grain())
 	timed := f.storing(f.Syncs, slice)
@@ -75,7 +78,7 @@ func (f *finder) shortOfMemory(c *Cause) (short, dropped bool) {
 // be why it is short of it.
 func (f *finder) holdsMore() bool {
 	const grown, least = 1.1, 8 << 20
-	x := f.of(func(h *hop.Closed) float64 { return h.Machine.Of(threadtrace.MeasureResident) })
+	x := f.measure(threadtrace.MeasureResident)
 	return x.mean > 0 && x.now > grown*x.mean && x.grown() > least
 }
 
@@ -92,7 +95,7 @@ func (f *finder) slowDevice(c *Cause) bool {
 		moved := f.resource(hop.Resource{Measure: threadtrace.MeasureDiskBytes, Name: name})
 		if grown := time.grown(); grown > most && time.evidence(time.mean, 10e6) >= certain {
 			most, c.Kind, c.Resource = grown, Disk, name
-			own := f.of(func(h *hop.Closed) float64 { return h.Machine.Of(threadtrace.MeasureOwnDiskBytes) })
+			own := f.measure(threadtrace.MeasureOwnDiskBytes)
 			share = 0
 			if moved.grown() > 0 {
 				share = own.grown() / moved.grown()

@@ -135,7 +135,7 @@ func (h *Open) Close(classes *threadtrace.Classes) *Closed {
 	c := &Closed{
 		Start: h.Start, End: h.End, Seconds: seconds, CallSeconds: h.callSeconds(seconds),
 		CPU: make(map[uint32]float64, h.stacks), FreshCPU: map[uint32]float64{}, Wait: make(map[Place]Wait, h.places), Fresh: map[Place]Wait{}, Parked: map[Place]bool{},
-		Calls: map[unit.Key]Totals{}, Sites: map[Site]float64{}, TimedOut: map[int32]float64{},
+		Calls: map[unit.Key]Totals{}, Sites: make(map[Site]float64, len(h.sites)), TimedOut: make(map[int32]float64, len(h.timedOut)),
 		Units: h.Units.kept(), Functions: h.functions, Cells: h.cells, Born: h.Born, Refused: h.refused, Orders: h.Orders,
 		SamplePeriod: float64(h.sample) / seconds, SnapshotPeriod: float64(h.snapshot) / seconds,
 		CPUOutside: float64(h.cpuOutside) / seconds, RunDelay: float64(h.runDelay) / seconds, Machine: h.machine.perSecond(),
@@ -274,7 +274,7 @@ func share(part, whole float64) float64 {
 // DescribeThreads sets what the hop says of single threads. idle tells where a
 // thread can be waiting for work, share for which part of the hop makes it idle.
 func (c *Closed) DescribeThreads(idle func(Place) bool, idleShare float64) {
-	c.Homes, c.Spinning, c.ThreadCPU = map[int32]Home{}, map[int32]bool{}, map[int32]float64{}
+	c.Homes = map[int32]Home{}
 	type thread struct {
 		cpu         float64
 		ran, waited bool
@@ -302,6 +302,7 @@ func (c *Closed) DescribeThreads(idle func(Place) bool, idleShare float64) {
 		}
 	}
 	c.Threads = len(threads)
+	c.Spinning, c.ThreadCPU = make(map[int32]bool, len(threads)), make(map[int32]float64, len(threads))
 	for id, th := range threads {
 		if !th.ran {
 			continue

@@ -4,6 +4,8 @@ import (
 	"math"
 	"slices"
 
+	"gonum.org/v1/gonum/mat"
+
 	"github.com/perfscope/perfscope/internal/frames"
 	"github.com/perfscope/perfscope/pkg/inference/internal/attribute"
 	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
@@ -67,10 +69,8 @@ type View struct {
 
 // Contrasts compares the slow requests of each kind that has a tail with its fast ones.
 func (p *Pool) Contrasts(v View) (found []Contrast) {
-	inverse, index := p.inverse()
-	if inverse == nil {
-		return nil
-	}
+	var inverse *mat.SymDense
+	var index map[int]int
 	var cells map[baseline.Cell]*moments
 	for i, k := range p.kinds {
 		if !k.known || k.of[isSlow].known < fewSlow || k.of[isFast].known < fewSlow || k.of[isSlow].looked <= 0 || k.of[isFast].looked <= 0 {
@@ -78,6 +78,11 @@ func (p *Pool) Contrasts(v View) (found []Contrast) {
 		}
 		if !p.matters(k) || k.name == theRuntimes && p.hasOwn() {
 			continue
+		}
+		if index == nil { // most hops have nothing to tell
+			if inverse, index = p.inverse(); inverse == nil {
+				return nil
+			}
 		}
 		s, ok := index[classIndex(i, isSlow)]
 		f, also := index[classIndex(i, isFast)]
@@ -155,7 +160,8 @@ func (p *Pool) contrast(at int, cells map[baseline.Cell]*moments, v View, e esti
 	c.Same = p.same(at, cells, &verdict)
 	c.InCalls = p.inCalls(e)
 	c.Scale = attribute.Scale{
-		Grain: 1e9 * v.Period / k.of[isSlow].looked, Load: 1,
+		Beside: true,
+		Grain:  1e9 * v.Period / k.of[isSlow].looked, Load: 1,
 		Hops: k.of[isFast].looked / k.of[isSlow].looked * c.Long / c.Fast,
 	}
 	return c

@@ -20,6 +20,8 @@ type kind struct {
 	split split
 	known bool
 	sizes sizes
+	// sized is set once the size of a request was known.
+	sized bool
 	// median is that of the last durations, average their mean. chance adds up how likely
 	// it is to be kept.
 	median, average, chance float64
@@ -41,6 +43,7 @@ const (
 func (k *kind) add(r *Request, weight float64) {
 	t := took{time: r.duration(), own: r.took(true), first: r.first, weight: weight, class: classOf(r.Size), begun: !r.Part || r.Begun}
 	k.fresh++
+	k.sized = k.sized || t.class > 0
 	if t.begun {
 		k.past.add(t.by(k.split.served)/k.costs(t.class), r.End)
 	}
@@ -83,7 +86,8 @@ func (k *kind) resplit(w *workspace) (changed bool) {
 	}
 	k.fresh = 0
 	all, times, own := 0.0, 0.0, 0.0
-	for _, t := range k.recent {
+	for i := range k.recent {
+		t := &k.recent[i]
 		all, times, own = all+t.weight, times+t.weight*t.time, own+t.weight*t.own
 	}
 	k.average = share(times, all)
@@ -115,31 +119,29 @@ func (k *kind) resplit(w *workspace) (changed bool) {
 // comes does not know who is there. So they tell where the border is; of units it is always
 // known.
 func (k *kind) border(w *workspace, served bool) (split, bool) {
-	d := w.took[:0]
-	for _, t := range k.recent {
-		if !served || t.first || !k.spans {
-			t.time = t.by(served)
-			d = append(d, t)
+	sizes, was := k.sizesOf(served), 0.0
+	w.took = w.took[:0]
+	for i := range k.recent {
+		if t := &k.recent[i]; k.tells(t, served) {
+			w.took = append(w.took, timed{t.by(served) / sizes[t.class], t.weight})
 		}
 	}
-	w.took = d
-	if len(d) == 0 {
+	if len(w.took) == 0 {
 		return split{}, false
-	}
-	sizes, was := sizesOf(d), 0.0
-	for i, t := range d {
-		d[i].time = t.time / sizes[t.class]
 	}
 	if k.split.served == served {
 		was = k.split.threshold
 	}
-	now, ok := w.findSplit(d, was)
+	now, ok := findSplit(w.took, was)
 	now.served = served
 	if ok || !served {
-		k.sizes, k.median = sizes, quantile(d, 0.5)
+		k.sizes, k.median = sizes, now.median
 	}
 	return now, ok
 }
+
+// tells reports whether it is known of a request how long it took, or was served.
+func (k *kind) tells(t *took, served bool) bool { return !served || t.first || !k.spans }
 
 // count counts how many of the last requests are slow and fast.
 func (k *kind) count() {

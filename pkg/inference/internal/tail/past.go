@@ -56,8 +56,23 @@ func lengthOf(duration float64) int {
 	if duration <= shortest {
 		return 0
 	}
-	return min(lengths-1, int(lengthsPer*math.Log2(duration/shortest)))
+	half, doublings := math.Frexp(duration / shortest) // at least a half, and below one
+	n := lengthsPer * (doublings - 1)
+	for _, limit := range parts {
+		if half >= limit {
+			n++
+		}
+	}
+	return min(lengths-1, n)
 }
+
+// parts are where the classes from a half to one begin, but for the first.
+var parts = func() (p [lengthsPer - 1]float64) {
+	for i := range p {
+		p[i] = math.Exp2(float64(i+1)/lengthsPer) / 2
+	}
+	return p
+}()
 
 func (p *past) add(duration float64, at int64) {
 	if p.until == 0 {

@@ -1,6 +1,7 @@
 package tail
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 )
@@ -54,5 +55,15 @@ func TestWhatLeavesThePastOfSlowRequests(t *testing.T) {
 				t.Errorf("told under %d of %d seeds, want %d to %d", told, seeds, tc.least, tc.most)
 			}
 		})
+	}
+}
+
+// A class is a quarter of a doubling.
+func TestLengthOf(t *testing.T) {
+	for duration := 0.5 * shortest; duration < 1e13; duration *= 1.0007 {
+		want := min(lengths-1, max(0, int(lengthsPer*math.Log2(duration/shortest))))
+		if got := lengthOf(duration); got != want {
+			t.Fatalf("%.3f us are of class %d, want %d", duration/1e3, got, want)
+		}
 	}
 }

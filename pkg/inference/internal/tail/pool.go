@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"math"
+	"math/bits"
 	"slices"
 )
 
@@ -58,6 +59,9 @@ type Pool struct {
 	last, followed int64
 	variants       variants
 	work           workspace
+	// order and ends are what inOrderOfStart works in.
+	order []begin
+	ends  []int
 	// leaves is what queue works in.
 	leaves []int64
 	// Lock reports whether a stack takes a lock.
@@ -251,18 +255,44 @@ func (p *Pool) Sweep(until int64, seen Seen) {
 }
 
 // inOrderOfStart are the places of the pending requests by when they began, of those of one
-// instant as they came. Requests are large, and stay where they are.
+// instant as they came. Requests are large, and stay where they are. They come thread by thread,
+// and began at about any time: in as many parts of it as there are of them each part has few
+// (bucket sort).
 func (p *Pool) inOrderOfStart() []begin {
-	order := make([]begin, len(p.pending))
-	for i := range p.pending {
-		order[i] = begin{p.pending[i].Start, i}
+	n := len(p.pending)
+	order := slices.Grow(p.order[:0], n)[:n]
+	if p.order = order; n == 0 {
+		return order
 	}
-	slices.SortFunc(order, func(a, b begin) int {
-		if a.at != b.at {
-			return cmp.Compare(a.at, b.at)
-		}
-		return a.request - b.request
-	})
+	first, last := p.pending[0].Start, p.pending[0].Start
+	for i := range p.pending {
+		first, last = min(first, p.pending[i].Start), max(last, p.pending[i].Start)
+	}
+	since := func(at int64) uint64 { return uint64(at) - uint64(first) } //nolint:gosec // their distance, whatever their signs
+	width := bits.Len(uint(n))
+	shift := max(0, bits.Len64(since(last))-width)
+	ends := slices.Grow(p.ends[:0], 1<<width)[:1<<width]
+	p.ends = ends
+	clear(ends)
+	for i := range p.pending {
+		ends[since(p.pending[i].Start)>>shift]++
+	}
+	before := 0
+	for part, many := range ends {
+		ends[part] = before
+		before += many
+	}
+	for i := range p.pending {
+		at := p.pending[i].Start
+		end := &ends[since(at)>>shift]
+		order[*end] = begin{at, i}
+		*end++
+	}
+	from := 0
+	for _, to := range ends {
+		slices.SortFunc(order[from:to], func(a, b begin) int { return cmp.Or(cmp.Compare(a.at, b.at), a.request-b.request) })
+		from = to
+	}
 	return order
 }
 
@@ -303,7 +333,7 @@ func (p *Pool) classify(order []begin, until int64, recorded float64) []item {
 			continue
 		}
 		work = append(work, p.item(r, k, until, recorded))
-		if id, of, ok := p.variants.variant(r); ok {
+		if id, of, ok := r.variant(); ok {
 			if k, ok := p.kindOf(r, id, of); ok {
 				work = append(work, p.item(r, k, until, recorded))
 			}
@@ -344,7 +374,9 @@ func (p *Pool) fade(by float64) {
 		for c := range m.time {
 			m.time[c] *= f
 			m.square[c] *= f
-			left = max(left, m.time[c])
+			if m.time[c] > left {
+				left = m.time[c]
+			}
 		}
 		if left < faded {
 			delete(p.places, at)
@@ -370,7 +402,7 @@ func (p *Pool) Kinds() int { return len(p.kinds) }
 
 // Bytes estimates the memory held.
 func (p *Pool) Bytes() int64 {
-	const perSighting, perRequest, perSeen, perTook, perPlace, perSpell = 40, 128, 24, 40, 320, 2*lengths + 8
+	const perSighting, perRequest, perSeen, perTook, perPlace, perSpell = 40, 152, 24, 40, 320, 2*lengths + 8
 	n := perSighting*int64(cap(p.sightings)) + perRequest*int64(cap(p.pending))
 	for _, k := range p.kinds {
 		n += perTook*int64(cap(k.recent)) + perSpell*int64(cap(k.past.spells)+1)
@@ -379,10 +411,7 @@ func (p *Pool) Bytes() int64 {
 	for i := range p.pending {
 		n += perSeen * int64(cap(p.pending[i].Seen))
 	}
-	for _, m := range p.places {
-		n += perPlace + 16*int64(cap(m.time))
-	}
-	return n
+	return n + int64(len(p.places))*(perPlace+16*int64(2+2*len(p.kinds))) // as if each was seen in each class
 }
 
 func (p *Pool) inOrder() []place {

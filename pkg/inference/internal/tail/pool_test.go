@@ -1,7 +1,11 @@
 package tail
 
 import (
+	"cmp"
 	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -183,5 +187,35 @@ func BenchmarkSweep(b *testing.B) {
 		at += 5 * second
 		p.Sweep(at, Seen{Seconds: 5})
 		p.Contrasts(v)
+	}
+}
+
+// Requests are in the order in which they began and came, however far apart they are.
+func TestRequestsAreInOrder(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 8))
+	for _, starts := range []func() int64{
+		func() int64 { return 1e18 + rng.Int64N(50) },
+		func() int64 { return 1e18 + rng.Int64N(3600*second) },
+		func() int64 { return -rng.Int64N(10) },
+		func() int64 { return []int64{math.MinInt64, 0, 1, math.MaxInt64}[rng.IntN(4)] },
+		func() int64 { return rng.Int64N(1<<51 + 100) },
+	} {
+		for _, n := range []int{0, 1, 300, maxPending} {
+			var p Pool
+			for i := range n {
+				p.pending = append(p.pending, Request{Start: starts(), Size: float64(i)})
+			}
+			want := slices.Clone(p.pending)
+			slices.SortStableFunc(want, func(a, b Request) int { return cmp.Compare(a.Start, b.Start) })
+			order := p.inOrderOfStart()
+			if len(order) != n {
+				t.Fatalf("%d of %d", len(order), n)
+			}
+			for i, b := range order {
+				if got := p.pending[b.request]; got.Size != want[i].Size || b.at != want[i].Start {
+					t.Fatalf("%d of %d: the %.0fth, begun at %d, want the %.0fth, at %d", i, n, got.Size, b.at, want[i].Size, want[i].Start)
+				}
+			}
+		}
 	}
 }

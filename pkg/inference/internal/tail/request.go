@@ -1,9 +1,9 @@
 package tail
 
 import (
+	"cmp"
 	"math"
 	"slices"
-	"sort"
 
 	"github.com/perfscope/perfscope/internal/unit"
 )
@@ -38,6 +38,8 @@ type Request struct {
 	// long a unit waited for locks, in nanoseconds; first is set when it found nobody.
 	served, waited int64
 	first          bool
+	// set is the units of its role that make the same calls, nil where that is not known.
+	set *set
 }
 
 func (r *Request) duration() float64 { return r.took(false) }
@@ -93,95 +95,155 @@ type split struct {
 // was pooled on both sides of another one is lost.
 const stays = 0.7
 
+// timed is how long a request took, and for how many it stands.
+type timed struct{ time, weight float64 }
+
 // workspace is what a split is found in, one after the other.
-type workspace struct {
-	took                  []took
-	weights, roots, times []float64
+type workspace struct{ took []timed }
+
+// sums are those over some requests: of their weights, of the square roots of their durations,
+// and of these.
+type sums struct{ weight, root, time float64 }
+
+func (s *sums) add(t timed) {
+	s.weight, s.root, s.time = s.weight+t.weight, s.root+t.weight*math.Sqrt(t.time), s.time+t.weight*t.time
 }
 
-// sumsOf are the sums of what is before the i-th of some requests: of their weights, of the
-// square roots of their durations, and of these.
-func (w *workspace) sumsOf(d []took) (weights, roots, times []float64) {
-	weight, root, time := 0.0, 0.0, 0.0
-	w.weights, w.roots, w.times = append(w.weights[:0], 0), append(w.roots[:0], 0), append(w.times[:0], 0)
-	for _, x := range d {
-		weight, root, time = weight+x.weight, root+x.weight*math.Sqrt(x.time), time+x.weight*x.time
-		w.weights, w.roots, w.times = append(w.weights, weight), append(w.roots, root), append(w.times, time)
+// borders is where a border may be among requests that take as long as all of them, of which
+// long ones take longer times usual.
+type borders struct {
+	all           sums
+	usual, longer float64
+}
+
+// contrast is that of a border with some requests below and as many as are given above; zero
+// where slow ones do not matter.
+func (b *borders) contrast(fast sums, above int) float64 {
+	slow, long := b.all.weight-fast.weight, b.all.time-fast.time
+	if above < fewSlow || long < b.longer*b.usual*slow || long-b.usual*slow < mattering*b.all.time {
+		return 0
 	}
-	return w.weights, w.roots, w.times
+	between := (b.all.root-fast.root)/slow - fast.root/fast.weight
+	return fast.weight * slow * between * between
 }
 
 // findSplit splits durations where both sides are most alike within (Otsu, IEEE Trans.
 // Systems, Man and Cybernetics 1979), in the upper part of the distribution; false when
 // there is no tail. Of several tails that with much time is meant: it is the square
-// roots that are split. was is the border so far, zero without one. It sorts d.
-func (w *workspace) findSplit(d []took, was float64) (split, bool) {
-	slices.SortFunc(d, func(a, b took) int {
-		switch { // no duration is NaN, which cmp.Compare looks for
-		case a.time < b.time:
-			return -1
-		case a.time > b.time:
-			return 1
-		}
-		return 0
-	})
-	n := len(d)
-	weights, roots, times := w.sumsOf(d)
-	all := weights[n]
-	if n < fewRequests || all < fewWhole {
-		return split{}, false
+// roots that are split. was is the border so far, zero without one. The median is always
+// set. It puts d in another order: only those that may be slow are put in theirs.
+func findSplit(d []timed, was float64) (split, bool) {
+	all := 0.0
+	for _, t := range d {
+		all += t.weight
 	}
-	upper := min(n-1, sort.Search(n, func(i int) bool { return weights[i+1] > body*all }))
-	median := quantile(d, 0.5)
+	most, upTo := quantile(d, body*all)
+	median, half := quantile(d[:upTo], 0.5*all)
+	none := split{median: median}
+	if len(d) < fewRequests || all < fewWhole {
+		return none, false
+	}
 	// Where two fifths take several times as long as the half, slow is what is far beyond
 	// that, too.
-	usual, longer := median, longer
-	if most := d[upper].time; most >= shortestSlow*median || median >= shortestSlow*quantile(d, middle) {
-		usual, longer = most, far
+	b := borders{usual: median, longer: longer}
+	border, _ := quantile(d[:half], middle*all)
+	if most >= shortestSlow*median || median >= shortestSlow*border {
+		b.usual, b.longer = most, far
 	}
-	if d[n-1].time < shortestSlow*usual {
-		return split{}, false
+	fast, slow := parted(d, upTo, shortestSlow*b.usual)
+	if len(slow) == 0 {
+		return none, false
 	}
-	// contrast is that of a border before the i-th, zero where slow ones do not matter.
-	contrast := func(i int) float64 {
-		fast, slow, long := weights[i], all-weights[i], times[n]-times[i]
-		if n-i < fewSlow || long < longer*usual*slow || long-usual*slow < mattering*times[n] {
-			return 0
+	slices.SortFunc(slow, func(x, y timed) int { return cmp.Compare(x.time, y.time) })
+	var below sums
+	before := 0.0 // the longest of those below
+	for _, t := range fast {
+		below.add(t)
+		before = max(before, t.time)
+	}
+	b.all = below
+	for _, t := range slow {
+		b.all.add(t)
+	}
+	best, at := 0.0, 0.0
+	for i, t := range slow {
+		if t.time > before {
+			if q := b.contrast(below, len(slow)-i); q > best {
+				best, at = q, math.Sqrt(before*t.time)
+			}
 		}
-		between := (roots[n]-roots[i])/slow - roots[i]/fast
-		return fast * slow * between * between
+		below.add(t)
+		before = t.time
 	}
-	best, at := 0.0, -1
-	for i := upper; i <= n-fewSlow; i++ {
-		if d[i].time < shortestSlow*usual || d[i].time == d[i-1].time {
-			continue
-		}
-		if q := contrast(i); q > best {
-			best, at = q, i
-		}
+	if at == 0 {
+		return none, false
 	}
-	if at < 0 {
-		return split{}, false
+	if was > 0 && b.stays(d, was, best) {
+		at = was
 	}
-	i := sort.Search(n, func(i int) bool { return d[i].time >= was })
-	if was > 0 && i >= upper && contrast(i) >= stays*best {
-		return split{threshold: was, median: median}, true
-	}
-	return split{threshold: math.Sqrt(d[at-1].time * d[at].time), median: median}, true
+	return split{threshold: at, median: median}, true
 }
 
-// quantile is what a share of requests, in their order, take at most.
-func quantile(d []took, q float64) float64 {
-	left := 0.0
+// stays reports whether the border so far is nearly as good as the best one.
+func (b *borders) stays(d []timed, was, best float64) bool {
+	var below sums
+	above, next := 0, timed{time: math.Inf(1)}
 	for _, t := range d {
-		left += q * t.weight
-	}
-	for _, t := range d {
-		if left -= t.weight; left < 0 {
-			return t.time
+		if t.time < was {
+			below.add(t)
+			continue
+		}
+		if above++; t.time < next.time {
+			next = t
 		}
 	}
-	return d[len(d)-1].time
+	return below.weight+next.weight > body*b.all.weight && b.contrast(below, above) >= stays*best
+}
+
+// quantile is what requests take of which there is no more than a weight with shorter ones,
+// and how many take no longer; those come first in d then (quickselect, Hoare 1961).
+func quantile(d []timed, weight float64) (time float64, upTo int) {
+	lo, hi := 0, len(d)
+	for {
+		pivot := d[lo+(hi-lo)/2].time
+		shorter, longer, i := lo, hi, lo
+		less, same := 0.0, 0.0
+		for i < longer {
+			switch t := d[i]; {
+			case t.time < pivot:
+				less += t.weight
+				d[i], d[shorter] = d[shorter], t
+				i, shorter = i+1, shorter+1
+			case t.time > pivot:
+				longer--
+				d[i], d[longer] = d[longer], t
+			default:
+				same += t.weight
+				i++
+			}
+		}
+		switch {
+		case weight < less && shorter > lo:
+			hi = shorter
+		case weight < less+same || longer == hi:
+			return pivot, longer
+		default:
+			weight -= less + same
+			lo = longer
+		}
+	}
+}
+
+// parted puts those that take at least a time behind the others; from is where they may be.
+func parted(d []timed, from int, time float64) (below, above []timed) {
+	at := from
+	for i := from; i < len(d); i++ {
+		if d[i].time < time {
+			d[i], d[at] = d[at], d[i]
+			at++
+		}
+	}
+	return d[:at], d[at:]
 }
 
 // took is what a request of some size took, and for how many it stands: one that is met
@@ -216,32 +278,39 @@ func classOf(size float64) int {
 	return min(sizeClasses-1, 1+int(math.Log2(1+size)))
 }
 
-// sizesOf reads it off recent requests.
-func sizesOf(recent []took) (s sizes) {
+// sizesOf reads it off recent requests, of those that tell it.
+func (k *kind) sizesOf(served bool) (s sizes) {
+	for c := range s {
+		s[c] = 1
+	}
+	if !k.sized {
+		return s
+	}
 	var of [sizeClasses]int
-	for _, r := range recent {
-		of[r.class]++
+	for i := range k.recent {
+		if t := &k.recent[i]; k.tells(t, served) {
+			of[t.class]++
+		}
 	}
 	median := 0.0
 	for c := range of {
-		s[c] = 1
 		if c == 0 || of[c] < sameSize {
 			continue
 		}
 		if median == 0 {
-			median = medianOf(recent, func(took) bool { return true })
+			median = k.medianOf(served, func(*took) bool { return true })
 		}
-		s[c] = max(1, medianOf(recent, func(r took) bool { return r.class == c })/median)
+		s[c] = max(1, k.medianOf(served, func(t *took) bool { return t.class == c })/median)
 	}
 	return s
 }
 
 // medianOf is the upper median of what some of the requests take.
-func medianOf(recent []took, some func(took) bool) float64 {
+func (k *kind) medianOf(served bool, some func(*took) bool) float64 {
 	var times []float64
-	for _, r := range recent {
-		if some(r) {
-			times = append(times, r.time)
+	for i := range k.recent {
+		if t := &k.recent[i]; k.tells(t, served) && some(t) {
+			times = append(times, t.by(served))
 		}
 	}
 	slices.Sort(times)

@@ -3,6 +3,8 @@ package tail
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
+	"sort"
 	"testing"
 )
 
@@ -38,7 +40,7 @@ func TestSplit(t *testing.T) {
 					slow++
 				}
 			}
-			s, ok := new(workspace).findSplit(alike(d), 0)
+			s, ok := findSplit(alike(d), 0)
 			if ok != tc.want {
 				t.Fatalf("a tail: %v, want %v (%+v)", ok, tc.want, s)
 			}
@@ -58,10 +60,10 @@ func TestSplit(t *testing.T) {
 	}
 }
 
-func alike(durations []float64) []took {
-	d := make([]took, len(durations))
+func alike(durations []float64) []timed {
+	d := make([]timed, len(durations))
 	for i, x := range durations {
-		d[i] = took{time: x, weight: 1}
+		d[i] = timed{time: x, weight: 1}
 	}
 	return d
 }
@@ -83,12 +85,12 @@ func TestSplitOfWhatIsMetAllTheTime(t *testing.T) {
 			d[i].time = 4e6 + float64(i)
 		}
 		for i := range tc.recorded {
-			d = append(d, took{time: 60e6 + float64(i), weight: 1})
+			d = append(d, timed{time: 60e6 + float64(i), weight: 1})
 		}
 		for i := range tc.met {
-			d = append(d, took{time: 50e6 + float64(i), weight: 0.1})
+			d = append(d, timed{time: 50e6 + float64(i), weight: 0.1})
 		}
-		if s, ok := new(workspace).findSplit(d, 0); ok != tc.want || ok && (s.threshold < 4.1e6 || s.threshold > 50e6) {
+		if s, ok := findSplit(d, 0); ok != tc.want || ok && (s.threshold < 4.1e6 || s.threshold > 50e6) {
 			t.Errorf("%s: a tail: %v, from %.1f ms on", tc.name, ok, s.threshold/1e6)
 		}
 	}
@@ -98,9 +100,9 @@ func TestSplitOfWhatIsMetAllTheTime(t *testing.T) {
 		d[i].time = 4e6 + float64(i)
 	}
 	for i := range 100 {
-		d = append(d, took{time: 50e6 + float64(i), weight: 0.1})
+		d = append(d, timed{time: 50e6 + float64(i), weight: 0.1})
 	}
-	if s, ok := new(workspace).findSplit(d, 0); !ok || s.median > 4.1e6 {
+	if s, ok := findSplit(d, 0); !ok || s.median > 4.1e6 {
 		t.Errorf("a tail: %v, beyond a median of %.1f ms", ok, s.median/1e6)
 	}
 }
@@ -123,7 +125,7 @@ func TestSplitBeyondWhatIsNotAlike(t *testing.T) {
 			}
 			d[i] += float64(i) // no two are the same
 		}
-		if s, ok := new(workspace).findSplit(alike(d), 0); ok != tc.want || ok && (s.threshold < 8.1e6 || s.threshold > tc.slow) {
+		if s, ok := findSplit(alike(d), 0); ok != tc.want || ok && (s.threshold < 8.1e6 || s.threshold > tc.slow) {
 			t.Errorf("%.0f ms: a tail: %v, from %.1f ms on", tc.slow/1e6, ok, s.threshold/1e6)
 		}
 	}
@@ -178,5 +180,90 @@ func TestSizeIsTakenOut(t *testing.T) {
 	k.fresh = 1
 	if k.resplit(new(workspace)); !k.known {
 		t.Error("slow ones are not seen without their size")
+	}
+}
+
+// plainSplit is findSplit in the plain way: all requests are put in order, and each border in the upper
+// part is tried.
+func plainSplit(d []timed, was float64) (split, bool) {
+	d = slices.Clone(d)
+	sort.SliceStable(d, func(i, j int) bool { return d[i].time < d[j].time })
+	n := len(d)
+	below := make([]sums, n+1)
+	for i, t := range d {
+		below[i+1] = below[i]
+		below[i+1].add(t)
+	}
+	all := below[n]
+	at := func(share float64) int {
+		return min(n-1, sort.Search(n, func(i int) bool { return below[i+1].weight > share*all.weight }))
+	}
+	upper, median := at(body), d[at(0.5)].time
+	none := split{median: median}
+	if n < fewRequests || all.weight < fewWhole {
+		return none, false
+	}
+	b := borders{all: all, usual: median, longer: longer}
+	if d[upper].time >= shortestSlow*median || median >= shortestSlow*d[at(middle)].time {
+		b.usual, b.longer = d[upper].time, far
+	}
+	contrast := func(i int) float64 { return b.contrast(below[i], n-i) }
+	best, border := 0.0, 0
+	for i := upper; i < n; i++ {
+		if i > 0 && d[i].time >= shortestSlow*b.usual && d[i].time != d[i-1].time && contrast(i) > best {
+			best, border = contrast(i), i
+		}
+	}
+	if border == 0 {
+		return none, false
+	}
+	if i := sort.Search(n, func(i int) bool { return d[i].time >= was }); was > 0 && i >= upper && contrast(i) >= stays*best {
+		return split{threshold: was, median: median}, true
+	}
+	return split{threshold: math.Sqrt(d[border-1].time * d[border].time), median: median}, true
+}
+
+// What is found without an order is what is found with one.
+func TestSplitIsThatOfThePlainWay(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	found, stayed := 0, 0
+	for range 3000 {
+		d := make([]timed, 1+rng.IntN(400))
+		share, times := 0.5*rng.Float64()*rng.Float64(), 1+30*rng.Float64()
+		grain := []float64{1, 1e5, 2e6}[rng.IntN(3)] // large ones have many that take as long
+		for i := range d {
+			x := 4e6 * math.Exp((0.2+rng.Float64())*rng.NormFloat64())
+			if rng.Float64() < share {
+				x *= times
+			}
+			d[i] = timed{time: grain * math.Ceil(x/grain), weight: 1}
+		}
+		if rng.IntN(2) == 0 {
+			weights := map[float64]float64{} // those that take as long have one weight: their order is nobody's
+			for i := range d {
+				if weights[d[i].time] == 0 {
+					weights[d[i].time] = 0.1 + 3*rng.Float64()
+				}
+				d[i].weight = weights[d[i].time]
+			}
+		}
+		was := 0.0
+		if rng.IntN(2) == 0 {
+			was = d[rng.IntN(len(d))].time * []float64{1, 0.97}[rng.IntN(2)]
+		}
+		want, ok := plainSplit(d, was)
+		got, also := findSplit(d, was)
+		if got != want || ok != also {
+			t.Fatalf("of %d requests, and a border of %.2f ms: %+v %v, want %+v %v", len(d), was/1e6, got, also, want, ok)
+		}
+		if ok {
+			found++
+		}
+		if ok && got.threshold == was {
+			stayed++
+		}
+	}
+	if found < 500 || stayed < 100 {
+		t.Errorf("%d have a tail, the border of %d stays: too few to tell", found, stayed)
 	}
 }

@@ -26,11 +26,22 @@ type variants map[string]*role
 
 type role struct {
 	tracker cluster.Tracker
-	// units has how many have a set of calls, fading; of is the cluster of each set.
-	units map[string]float64
-	of    map[string]int
-	// found are the clusters that are variants.
-	found map[int]Variant
+	// sets are the units by their calls, known the same in the order of those.
+	sets  map[string]*set
+	known []*set
+	// news is set when one of them has no cluster yet.
+	news bool
+}
+
+// set is the units of a role that make some calls.
+type set struct {
+	packed string
+	calls  []int32
+	// units is how many there are, fading; cluster is that of the set.
+	units   float64
+	cluster int
+	// variant is what its cluster is, nil when that is no variant.
+	variant *Variant
 }
 
 // Variant is one of several kinds of units of a role.
@@ -45,31 +56,23 @@ type Variant struct {
 // take counts units, of which by is what is left of earlier ones.
 func (v variants) take(pending []Request, until int64, by float64) {
 	for _, r := range v {
-		for set := range r.units {
-			if r.units[set] *= by; r.units[set] < 0.1 {
-				delete(r.units, set)
-			}
-		}
+		r.fade(by)
 	}
+	kind, of := "", (*role)(nil) // of the last unit: they come thread by thread
 	for i := range pending {
 		p := &pending[i]
 		if p.Calls == "" || p.End > until {
 			continue
 		}
-		r := v[p.Kind]
-		if r == nil {
-			if len(v) >= maxKinds {
-				continue
-			}
-			r = &role{units: map[string]float64{}}
-			v[p.Kind] = r
+		if of == nil || p.Kind != kind {
+			kind, of = p.Kind, v.role(p.Kind)
 		}
-		if _, known := r.units[p.Calls]; known || len(r.units) < maxAppearances {
-			r.units[p.Calls]++
+		if of != nil {
+			p.set = of.take(p.Calls)
 		}
 	}
 	for name, r := range v {
-		if len(r.units) == 0 {
+		if len(r.known) == 0 {
 			delete(v, name)
 			continue
 		}
@@ -77,72 +80,122 @@ func (v variants) take(pending []Request, until int64, by float64) {
 	}
 }
 
-func (r *role) cluster(name string) {
-	sets := slices.Sorted(maps.Keys(r.units))
-	vectors := make([]cluster.Vector, len(sets))
-	for i, set := range sets {
-		vectors[i] = cluster.Vector{Appearance: set, Weight: r.units[set]}
+// role is that of a name, nil when there is no room for it.
+func (v variants) role(name string) *role {
+	r := v[name]
+	if r == nil && len(v) < maxKinds {
+		r = &role{sets: map[string]*set{}}
+		v[name] = r
 	}
-	ids := r.tracker.Assign(vectors)
-	r.of = make(map[string]int, len(sets))
-	units, calls, all := map[int]float64{}, map[int]map[int32]float64{}, 0.0
-	for i, set := range sets {
-		id, n := ids[i], r.units[set]
-		r.of[set] = id
-		units[id], all = units[id]+n, all+n
-		if calls[id] == nil {
-			calls[id] = map[int32]float64{}
+	return r
+}
+
+func (r *role) fade(by float64) {
+	r.known = slices.DeleteFunc(r.known, func(s *set) bool {
+		s.units *= by
+		if s.units >= 0.1 {
+			return false
 		}
-		for _, call := range unpack(set) {
-			calls[id][call] += n
+		delete(r.sets, s.packed)
+		return true
+	})
+}
+
+// take counts a unit, and returns its set, nil when there is no room for it.
+func (r *role) take(calls string) *set {
+	s := r.sets[calls]
+	if s == nil {
+		if len(r.known) >= maxAppearances {
+			return nil
 		}
+		s = &set{packed: calls, calls: unpack(calls)}
+		r.sets[calls], r.news = s, true
+		at, _ := slices.BinarySearchFunc(r.known, calls, func(s *set, packed string) int { return cmp.Compare(s.packed, packed) })
+		r.known = slices.Insert(r.known, at, s)
+	}
+	s.units++
+	return s
+}
+
+// assign gives sets their clusters. Those of sets that are known stay as they are until there is
+// a new one.
+func (r *role) assign() {
+	if !r.news {
+		return
+	}
+	r.news = false
+	vectors := make([]cluster.Vector, len(r.known))
+	for i, s := range r.known {
+		vectors[i] = cluster.Vector{Appearance: s.packed, Weight: s.units}
+	}
+	for i, id := range r.tracker.Assign(vectors) {
+		r.known[i].cluster = id
+	}
+}
+
+// cluster finds the clusters that are variants.
+func (r *role) cluster(name string) {
+	r.assign()
+	units, all := map[int]float64{}, 0.0
+	for _, s := range r.known {
+		s.variant = nil
+		units[s.cluster], all = units[s.cluster]+s.units, all+s.units
 	}
 	heavy := slices.SortedFunc(maps.Keys(units), func(a, b int) int { return cmp.Or(cmp.Compare(units[b], units[a]), cmp.Compare(a, b)) })
 	heavy = slices.DeleteFunc(heavy, func(id int) bool { return units[id] < max(fewUnits, leastVariant*all) })
 	heavy = heavy[:min(maxVariants, len(heavy))]
-	r.found = map[int]Variant{}
 	if len(heavy) < 2 {
 		return
 	}
-	for _, id := range heavy {
-		found := Variant{Role: name}
-		for _, call := range slices.Sorted(maps.Keys(union(calls))) {
-			here, elsewhere, everywhere := 2*calls[id][call] > units[id], false, true
-			for _, other := range heavy {
-				if other != id {
-					makes := 2*calls[other][call] > units[other]
-					elsewhere, everywhere = elsewhere || makes, everywhere && makes
-				}
+	// calls has of each how many units of each of them make it. What only others make tells
+	// none of them apart.
+	calls := map[int32]*[maxVariants]float64{}
+	for _, s := range r.known {
+		at := slices.Index(heavy, s.cluster)
+		if at < 0 {
+			continue
+		}
+		for _, call := range s.calls {
+			if calls[call] == nil {
+				calls[call] = new([maxVariants]float64)
 			}
+			calls[call][at] += s.units
+		}
+	}
+	found := make([]Variant, len(heavy))
+	for i := range found {
+		found[i].Role = name
+	}
+	for _, call := range slices.Sorted(maps.Keys(calls)) {
+		var makes [maxVariants]bool
+		makers := 0
+		for i, id := range heavy {
+			if makes[i] = 2*calls[call][i] > units[id]; makes[i] {
+				makers++
+			}
+		}
+		for i := range heavy {
 			switch {
-			case here && !elsewhere:
-				found.With = append(found.With, call)
-			case !here && everywhere:
-				found.Without = append(found.Without, call)
+			case makes[i] && makers == 1:
+				found[i].With = append(found[i].With, call)
+			case !makes[i] && makers == len(heavy)-1:
+				found[i].Without = append(found[i].Without, call)
 			}
 		}
-		r.found[id] = found
 	}
-}
-
-func union(of map[int]map[int32]float64) map[int32]bool {
-	all := map[int32]bool{}
-	for _, calls := range of {
-		for call := range calls {
-			all[call] = true
+	for _, s := range r.known {
+		if at := slices.Index(heavy, s.cluster); at >= 0 {
+			s.variant = &found[at]
 		}
 	}
-	return all
 }
 
 // variant is that of a unit, false where its role has none.
-func (v variants) variant(r *Request) (id int, of Variant, ok bool) {
-	if r.Calls == "" || v[r.Kind] == nil {
+func (r *Request) variant() (id int, of Variant, ok bool) {
+	if r.set == nil || r.set.variant == nil {
 		return 0, Variant{}, false
 	}
-	id = v[r.Kind].of[r.Calls]
-	of, ok = v[r.Kind].found[id]
-	return id, of, ok
+	return r.set.cluster, *r.set.variant, true
 }
 
 // appearances makes sets of calls appearance vectors, of which there are few: it keeps up to
@@ -189,9 +242,9 @@ func (k *work) makes(call int32) {
 }
 
 func (v variants) bytes() (n int64) {
-	const perSet = 160
+	const perSet = 256
 	for _, r := range v {
-		n += perSet * int64(len(r.units))
+		n += perSet * int64(len(r.known))
 	}
 	return n
 }
