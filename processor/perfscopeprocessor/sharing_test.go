@@ -144,13 +144,16 @@ func TestAFullQueueMakesTheSenderWait(t *testing.T) {
 	release := make(chan struct{})
 	p.logs.sink.Next, _ = consumer.NewLogs(func(context.Context, plog.Logs) error { <-release; return nil })
 	p.start(t)
-	short, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
-	defer cancel()
+	send := func(at int64) error {
+		p.setClock(at)
+		patient, cancel := context.WithTimeout(ctx, time.Second) // longer than any that does not wait
+		defer cancel()
+		return p.logs.ConsumeLogs(patient, secondOf("redis", 100, at))
+	}
 	var err error
 	delivered := 0
-	for s := int64(0); err == nil; s++ {
-		p.setClock(epoch + s*sec)
-		if err = p.logs.ConsumeLogs(short, secondOf("redis", 100, epoch+s*sec)); err == nil {
+	for at := int64(epoch); err == nil; at += sec {
+		if err = send(at); err == nil {
 			delivered++
 		}
 	}
