@@ -85,7 +85,13 @@ func TestValidate(t *testing.T) {
 // startRedis starts the demo's redis with its load.
 func startRedis(t *testing.T) scenario.Workload {
 	t.Helper()
-	w, err := scenario.Demo().Start(t.Context())
+	return startScenario(t, scenario.Demo())
+}
+
+// startScenario starts the server of a scenario under its load.
+func startScenario(t *testing.T, sc scenario.Scenario) scenario.Workload {
+	t.Helper()
+	w, err := sc.Start(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

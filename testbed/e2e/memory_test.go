@@ -15,6 +15,7 @@ import (
 
 	"github.com/perfscope/perfscope/internal/evidence"
 	"github.com/perfscope/perfscope/testbed/agent"
+	"github.com/perfscope/perfscope/testbed/scenario"
 )
 
 // raisedAfter is the first anomaly of a process that is raised after an instant; it waits
@@ -42,7 +43,9 @@ func anomalyAfter(t *testing.T, a *agent.Agent, pid int, since time.Time, patien
 // is restarted keeps its past.
 func TestMemory(t *testing.T) {
 	needRoot(t)
-	w := startRedis(t)
+	// What the demo's fault costs is up to the disk; this one computes.
+	all := scenario.All()
+	w := startScenario(t, all[slices.IndexFunc(all, func(sc scenario.Scenario) bool { return sc.Name == "redis-keys" })])
 	out := t.TempDir()
 	start := func() *agent.Agent {
 		a, err := agent.Start(t.Context(), agent.Config{Binary: binary, File: config, Out: out, Remember: true})
