@@ -63,7 +63,7 @@ if [ "${1:-}" = all ]; then
 		/usr/lib/nginx/modules/ngx_http_xslt_filter_module.so:libnginx-mod-http-xslt-filter /usr/share/java/h2.jar:libh2-java /usr/share/java/logback-classic.jar:liblogback-java \
 		/usr/lib/python3/dist-packages/gevent:python3-gevent /usr/lib/python3/dist-packages/aiosmtpd:python3-aiosmtpd /usr/lib/python3/dist-packages/dns:python3-dnspython \
 		/usr/lib/python3/dist-packages/pygments:python3-pygments /usr/share/doc/ruby-sinatra:ruby-sinatra /usr/share/doc/ruby-activerecord:ruby-activerecord /usr/share/doc/ruby-sqlite3:ruby-sqlite3 \
-		/usr/share/doc/librust-regex-dev:librust-regex-dev /usr/share/doc/librust-tokio-dev:librust-tokio-dev; do
+		/usr/share/doc/librust-regex-dev:librust-regex-dev /usr/share/doc/librust-aho-corasick-dev:librust-aho-corasick-dev /usr/share/doc/librust-tokio-dev:librust-tokio-dev; do
 		[ -e "${pair%%:*}" ] || missing+=("${pair##*:}")
 	done
 fi

@@ -214,11 +214,13 @@ func h2Customers() Scenario {
 		// org/h2/command/query/Select.java has the rows of a group looked at, and
 		// table/TableFilter.java goes on to the next, which mvstore/Cursor.java finds.
 		Truth: []string{
-			"org.h2.command.query.Select.queryGroup", "org.h2.command.query.Select.processGroupResult", "org.h2.command.query.Select.queryWithoutCache",
+			"org.h2.command.query.Select.queryGroup", "org.h2.command.query.Select.queryWithoutCache",
 			"org.h2.command.query.Select.gatherGroup", "org.h2.command.query.Select.queryGroupWindow", "org.h2.command.query.Select.isConditionMet",
 			"org.h2.command.query.Select$LazyResultGroupSorted.fetchNextRow",
 			"org.h2.table.TableFilter.next", "org.h2.index.IndexCursor.next", "org.h2.mvstore.db.MVPrimaryIndex$MVStoreCursor.next",
 			"org.h2.mvstore.Cursor.hasNext", "org.h2.mvstore.Cursor.next", "org.h2.mvstore.tx.TransactionMap$TMIterator.fetchNext",
+			"org.h2.mvstore.tx.TransactionMap$CommittedIterator.fetchNext", "org.h2.mvstore.tx.TransactionMap$UncommittedIterator.fetchNext",
+			"org.h2.mvstore.tx.TransactionMap$RepeatableIterator.fetchNext",
 		},
 		Patterns: []string{"long_computation"},
 		Start: func(ctx context.Context) (Workload, error) {

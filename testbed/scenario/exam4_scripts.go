@@ -133,7 +133,7 @@ func postroomOrigins() Scenario {
 		// resolver.py, query.py are what it calls.
 		Truth: []string{
 			"Porter.handle_MAIL", "handle_MAIL", "Origins.welcome", "welcome", "Resolver.resolve", "resolve",
-			"Do53Nameserver.query", "udp", "send_udp", "receive_udp", "_udp_recv", "_wait_for",
+			"udp", "send_udp", "receive_udp", "_udp_recv", "_wait_for",
 		},
 		Patterns: []string{"blocked_io", "stuck_call"},
 		Start: func(ctx context.Context) (Workload, error) {
