@@ -112,7 +112,7 @@ func snippetsQuote() Scenario {
 				}),
 				Fault: func(ctx context.Context) (func(), error) {
 					return pesterMany(ctx, 2, 300*time.Millisecond, func() (*http.Request, error) {
-						return add("smithy", "// it\n'tis"+strings.Repeat("\n", 20)+fmt.Sprintf("%d", rand.IntN(1000)))
+						return add("smithy", "// it\n'tis"+strings.Repeat("\n", 17)+fmt.Sprintf("%d", rand.IntN(1000)))
 					}), nil
 				},
 			}, nil
