@@ -36,9 +36,10 @@ func (a *Analyzer) describe(e *episode, v *verdict) Anomaly {
 		most = waits.graph.Follow(waits.amid)
 	}
 	times = a.alongChain(times, chained, whole.Load.Waits)
-	found.Suspects = attribute.Rank(a.stacks, times, attribute.Scale{
+	scale := attribute.Scale{
 		Grain: e.merged.SamplePeriod, Hops: float64(whole.past.Len()), Load: whole.Load.Work * whole.Load.Slow, Waiters: waiters(most),
-	}, a.cfg.MaxSuspects)
+	}
+	found.Suspects = attribute.Rank(a.stacks, times, scale, a.cfg.MaxSuspects)
 	if chained == nil {
 		chained = a.chainTo(waits, found.Suspects)
 	}
@@ -72,6 +73,7 @@ func (a *Analyzer) describe(e *episode, v *verdict) Anomaly {
 			found.Scope = float64(len(found.Suspects)) / float64(v.hop.Functions)
 		}
 	}
+	a.addPackage(&found, &c, times, scale)
 	say.Chain = sayChain(found.Chain)
 	blame(&found, &whole, v, a.cfg.decision(), &say)
 	if len(found.Suspects) == 0 && v.leavesUnanswered() {
