@@ -65,13 +65,28 @@ func misconfigurations() []Scenario {
 		{
 			// ext/session/mod_files.c has no names: 0x1cd6c0 is ps_files_cleanup_dir, 0x1cd880
 			// ps_gc_files (8.2.*-1~deb12u1).
-			Name: "php-session-gc", Service: "php-fpm", Start: startSessionsGC, Dial: askScript("cart.php", "cart.php"),
+			Name: "php-session-gc", Service: "php-fpm", Start: startSessionsGCOf("<?php\nsession_start();\necho count($_SESSION), \"\\n\";\n"), Dial: askScript("cart.php", "cart.php"),
 			Truth: []string{"php-fpm8.2+0x1cd6c0", "php-fpm8.2+0x1cd880", "php_session_start", "session_start"},
 		},
 		{
 			// src/persist_write.c at 2.0.11: all is written after every so many changes.
 			Name: "mosquitto-autosave", Service: "mosquitto", Start: startSensors, Dial: askSensors,
 			Truth: []string{"persist__backup", "persist__chunk_message_store_write_v6", "persist__chunk_retain_write_v6"},
+		},
+		{
+			// main/fopen_wrappers.c and Zend/zend_virtual_cwd.c at 8.2: with open_basedir there
+			// is no cache of paths.
+			Name: "php-open-basedir", Service: "php-fpm", Start: startConfined, Dial: askScript("front.php", "catalogue.php"),
+			Truth: []string{
+				"php_check_open_basedir", "php_check_open_basedir_ex", "php_check_specific_open_basedir", "php_resolve_path", "zend_resolve_path",
+				"expand_filepath", "expand_filepath_ex", "expand_filepath_with_mode", "virtual_file_ex", "tsrm_realpath",
+			},
+		},
+		{
+			// As php-session-gc, of a program that has functions.
+			Name: "php-session-gc-function", Service: "php-fpm", Start: startSessionsGCOf("<?php\nfunction open_cart(): array {\n  session_start();\n  return $_SESSION;\n}\n" +
+				"function show_cart(array $cart): void { echo count($cart), \"\\n\"; }\nshow_cart(open_cart());\n"), Dial: askScript("cart.php", "cart.php"),
+			Truth: []string{"php-fpm8.2+0x1cd6c0", "php-fpm8.2+0x1cd880", "php_session_start", "session_start"},
 		},
 	}
 	for i := range list {
@@ -269,19 +284,37 @@ func startUncached(ctx context.Context, _ server.SlowWay) (*server.Server, error
 	}, "php_admin_flag[opcache.enable] = off")
 }
 
-// startSessionsGC starts PHP with as many old sessions as nobody removes beside it.
-func startSessionsGC(ctx context.Context, w server.SlowWay) (*server.Server, error) {
-	s, err := server.StartPHP(ctx, map[string]string{"cart.php": "<?php\nsession_start();\necho count($_SESSION), \"\\n\";\n"},
-		"php_admin_value[session.gc_probability] = 1", fmt.Sprintf("php_admin_value[session.gc_divisor] = %d", 1000/max(1, w.Permille)),
-		"php_admin_value[session.use_cookies] = 0", "php_admin_value[session.use_only_cookies] = 0")
-	if err != nil {
-		return nil, err
+// startConfined starts PHP with a catalogue of many files, each of which it may read only after
+// a look at its path.
+func startConfined(ctx context.Context, _ server.SlowWay) (*server.Server, error) {
+	scripts := map[string]string{"front.php": "<?php\necho '<h1>', date('H:i'), \"</h1>\\n\";\n"}
+	var all strings.Builder
+	all.WriteString("<?php\n")
+	for i := range 600 {
+		name := fmt.Sprintf("article_%d.php", i)
+		scripts[name] = fmt.Sprintf("<?php\n$articles[%d] = 'article %d';\n", i, i)
+		fmt.Fprintf(&all, "require __DIR__ . '/%s';\n", name)
 	}
-	for i := range 15000 {
-		name := filepath.Join(s.Dir, "own", fmt.Sprintf("sess_%026x", uint64(i)*2654435761))
-		err = cmp.Or(err, os.WriteFile(name, []byte("user|i:7;"), 0o600))
+	all.WriteString("echo count($articles), \"\\n\";\n")
+	scripts["catalogue.php"] = all.String()
+	return server.StartPHP(ctx, scripts, "php_admin_value[open_basedir] = /var/tmp:/usr/share/php")
+}
+
+// startSessionsGCOf starts PHP with a script and as many old sessions as nobody removes beside it.
+func startSessionsGCOf(cart string) func(context.Context, server.SlowWay) (*server.Server, error) {
+	return func(ctx context.Context, w server.SlowWay) (*server.Server, error) {
+		s, err := server.StartPHP(ctx, map[string]string{"cart.php": cart},
+			"php_admin_value[session.gc_probability] = 1", fmt.Sprintf("php_admin_value[session.gc_divisor] = %d", 1000/max(1, w.Permille)),
+			"php_admin_value[session.use_cookies] = 0", "php_admin_value[session.use_only_cookies] = 0")
+		if err != nil {
+			return nil, err
+		}
+		for i := range 15000 {
+			name := filepath.Join(s.Dir, "own", fmt.Sprintf("sess_%026x", uint64(i)*2654435761))
+			err = cmp.Or(err, os.WriteFile(name, []byte("user|i:7;"), 0o600))
+		}
+		return started(s, err)
 	}
-	return started(s, err)
 }
 
 // askScript asks for one script, slowly for another one.
