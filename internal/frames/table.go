@@ -189,8 +189,11 @@ func (t *Table) Intern(stack *threadtrace.Stack) uint32 {
 		return 0
 	}
 	s := t.application(stack)
-	if !t.named(s.Frames) {
+	switch {
+	case !t.named(s.Frames):
 		t.platform(stack, &s)
+	case t.scripts(s.Frames):
+		t.called(stack, &s)
 	}
 	if t.Len() >= t.mostStacks && len(s.Frames) > 1 {
 		s.Frames = s.Frames[:1]

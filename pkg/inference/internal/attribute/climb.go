@@ -79,18 +79,20 @@ func (t *tree) yieldBelow(ranked []Suspect, f int32, most float64) {
 
 // namesFirst has functions that are known by their address only yield to those of their
 // module with a name that they call, where those have their excess: they are the better place
-// to look, also where each of several has a part of it.
+// to look, also where each of several has a part of it. So does a script's own code, which says
+// which script it is, to all that has a name.
 func (t *tree) namesFirst(ranked []Suspect) {
 	for i := range ranked {
 		s := &ranked[i]
 		f, ok := t.stacks.Lookup(s.Function, s.Module)
-		if !ok || !t.stacks.Function(f).Nameless() || t.named[f] < mostly*t.of[f].excess {
+		if !ok || t.named[f] <= 0 || t.named[f] < mostly*t.of[f].excess {
 			continue
 		}
+		script := t.stacks.Function(f).Script()
 		most := 0.0
 		for _, other := range ranked {
 			g, ok := t.stacks.Lookup(other.Function, other.Module)
-			if below := t.below[[2]int32{g, f}].excess; ok && other.Module == s.Module && !t.stacks.Function(g).Nameless() && below >= mostly*t.of[g].excess {
+			if below := t.below[[2]int32{g, f}].excess; ok && (script || other.Module == s.Module) && t.stacks.Function(g).Tells() && below >= mostly*t.of[g].excess {
 				most = max(most, other.Score)
 			}
 		}

@@ -401,3 +401,37 @@ func TestTheNamesBelowAnAddressAreFirst(t *testing.T) {
 		})
 	}
 }
+
+// A script's own code says which script it is: what it calls has names.
+func TestAScriptYieldsToWhatHasAName(t *testing.T) {
+	scale := Scale{Grain: 5e6, Hops: 8, Load: 1, Beside: true}
+	for _, tc := range []struct {
+		name, script string
+		own          float64
+		want         string
+	}{
+		{"all that has a name has its excess", "{main}", 0, "compile"},
+		{"in another language", "<module>", 0, "compile"},
+		{"it does most by itself", "{main}", 700e6, "{main}"},
+		{"a function of the program", "show", 0, "show"},
+	} {
+		stacks := frames.NewTable()
+		at := func(functions ...string) uint32 {
+			s := &threadtrace.Stack{Complete: true}
+			for _, f := range functions {
+				s.Frames = append(s.Frames, threadtrace.Frame{Function: f, Module: "php", Origin: threadtrace.OriginRuntime})
+			}
+			s.Frames = append(s.Frames, threadtrace.Frame{Function: tc.script, Module: "invoice.php"})
+			return stacks.Intern(s)
+		}
+		times := []Time{
+			{Stack: at("lex", "parse", "compile"), Kind: EvidenceOnCPU, Now: 320e6, Excess: 320e6},
+			{Stack: at("reduce", "parse", "compile"), Kind: EvidenceOnCPU, Now: 300e6, Excess: 300e6},
+			{Stack: at("emit", "compile"), Kind: EvidenceOnCPU, Now: 280e6, Excess: 280e6},
+			{Stack: at(), Kind: EvidenceOnCPU, Now: tc.own, Excess: tc.own},
+		}
+		if got := Rank(stacks, times, scale, 5); len(got) == 0 || got[0].Function != tc.want {
+			t.Errorf("%s: %v", tc.name, names(got))
+		}
+	}
+}

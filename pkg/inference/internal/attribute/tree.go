@@ -141,14 +141,15 @@ func (t *tree) add(x *Time) {
 	}
 }
 
-// addNamed notes excess of functions without a name that is below one with a name.
+// addNamed notes excess of functions without a name that is below one with a name, for a
+// script's own code of any module.
 func (t *tree) addNamed(on []int32, excess float64) {
 	named := ""
 	for _, f := range on {
 		switch fn := t.stacks.Function(f); {
-		case !fn.Nameless():
+		case fn.Tells():
 			named = fn.Module
-		case fn.Module == named:
+		case fn.Module == named, named != "" && fn.Script():
 			t.named[f] += excess
 		}
 	}
