@@ -109,10 +109,11 @@ func (p *Pool) merge(edges []edge, tied map[int32][]item, from, to int64) {
 			break
 		}
 		step(s.Time)
-		m := p.see(place{s.Stack, s.Number, s.Waiting})
-		if m == nil {
+		at := p.see(place{s.Stack, s.Number, s.Waiting})
+		if at < 0 {
 			continue
 		}
+		m := &p.places.list[at]
 		m.by(s.Thread)
 		if c, ok := p.tiedTo(tied[s.Thread], s.Time); ok {
 			m.add(c, 1, float64(s.Duration))
@@ -127,7 +128,7 @@ func (p *Pool) merge(edges []edge, tied map[int32][]item, from, to int64) {
 		}
 		for k, of := range p.kinds {
 			if of.spans {
-				m.beside[k][beside(under[classIndex(k, isSlow)])] += float64(s.Duration)
+				m.addBeside(k, beside(under[classIndex(k, isSlow)]), float64(s.Duration))
 			}
 		}
 	}
@@ -166,23 +167,24 @@ func (p *Pool) tiedTo(of []item, at int64) (int, bool) {
 // own pools where the goroutine of a request waited: it was under way then.
 func (p *Pool) own(w item, class int) {
 	for _, t := range w.Seen {
-		m := p.see(place{t.Stack, t.Number, t.Waiting})
-		if m == nil {
+		at := p.see(place{t.Stack, t.Number, t.Waiting})
+		if at < 0 {
 			continue
 		}
+		m := &p.places.list[at]
 		m.add(nobody, 1, float64(t.Time))
 		m.add(classIndex(w.kind, class), 1, float64(t.Time))
-		m.beside[w.kind][class] += float64(t.Time)
+		m.addBeside(w.kind, class, float64(t.Time))
 	}
 }
 
 // placesSeen is where a request was seen: one that is of a kind and of a variant is pooled twice.
 type placesSeen struct {
 	of *Request
-	at []*moments
+	at []int32
 }
 
-func (p *Pool) placesOf(s *placesSeen, r *Request) []*moments {
+func (p *Pool) placesOf(s *placesSeen, r *Request) []int32 {
 	if s.of != r {
 		s.of, s.at = r, s.at[:0]
 		for _, t := range r.Seen {
@@ -193,14 +195,14 @@ func (p *Pool) placesOf(s *placesSeen, r *Request) []*moments {
 }
 
 // unit pools an execution unit with what was seen inside it, at some places.
-func (p *Pool) unit(w item, class int, at []*moments) {
+func (p *Pool) unit(w item, class int, at []int32) {
 	served := p.kinds[w.kind].split.served
 	took := w.took(served)
 	p.kinds[w.kind].of[class-classIndex(w.kind, isFast)].looked += took
 	p.gram[class][class] += took
 	for i, t := range w.Seen {
-		if m := at[i]; m != nil && !(served && p.inLine(&t)) {
-			m.add(class, 1, float64(t.Time))
+		if at[i] >= 0 && !(served && p.inLine(&t)) {
+			p.places.list[at[i]].add(class, 1, float64(t.Time))
 		}
 	}
 }
