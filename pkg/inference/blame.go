@@ -6,6 +6,7 @@ import (
 
 	"github.com/perfscope/perfscope/internal/explain"
 	"github.com/perfscope/perfscope/pkg/inference/internal/cause"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/detect"
 )
 
@@ -23,9 +24,6 @@ func (v *verdict) ofMachine() float64 {
 	return 1 - code/all
 }
 
-// leastTold is the share of the time lost from which a cause is told.
-const leastTold = 0.1
-
 // causes shares the time lost between the code and the machine, the largest part first.
 // Without figures of the machine there are none.
 func (v *verdict) causes() []Cause {
@@ -38,12 +36,12 @@ func (v *verdict) causes() []Cause {
 		sum += v.machine.Doubts[i].Lost
 	}
 	var out []Cause
-	if code := 1 - machine; code >= leastTold {
+	if code := 1 - machine; code >= criteria.Little {
 		out = append(out, Cause{Kind: CauseCode, Share: Round(code)})
 	}
 	for i := range v.machine.Doubts {
 		c := &v.machine.Doubts[i]
-		if share := machine * c.Lost / sum; share >= leastTold {
+		if share := machine * c.Lost / sum; share >= criteria.Little {
 			out = append(out, Cause{Kind: c.Kind, Share: Round(share), Resource: c.Resource, Users: c.Users})
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/perfscope/perfscope/pkg/inference/internal/attribute"
 	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
 	"github.com/perfscope/perfscope/pkg/inference/internal/chain"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 	"github.com/perfscope/perfscope/pkg/inference/thin"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
@@ -126,7 +127,7 @@ func (a *Analyzer) waitChain(c *attribute.Case, w *waiting) []chain.Link {
 		return links
 	}
 	links := w.graph.Follow(w.amid)
-	if longer := a.longer(w.amid, links); certain(links) && longer >= leastTold*(c.Verdict.CPUExcess+c.Verdict.WaitExcess+longer) {
+	if longer := a.longer(w.amid, links); certain(links) && longer >= criteria.Little*(c.Verdict.CPUExcess+c.Verdict.WaitExcess+longer) {
 		return links
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"github.com/perfscope/perfscope/internal/unit"
 	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
 	"github.com/perfscope/perfscope/pkg/inference/internal/cause"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/detect"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 )
@@ -165,15 +166,11 @@ func (a *Analyzer) views(idling *baseline.Idling) baseline.Views {
 
 // works reports whether the service was asked for something in a hop.
 func works(c *hop.Closed) bool {
-	const (
-		fewPerSecond = 2.0
-		onePercent   = 1e7
-	)
 	if !c.Traced() {
-		return c.CPUTotal >= onePercent
+		return c.CPUTotal >= leastCPU
 	}
 	for _, m := range hop.WorkMeasures {
-		if c.Measures[m.Count] >= fewPerSecond {
+		if c.Measures[m.Count] >= criteria.Seldom {
 			return true
 		}
 	}
@@ -252,7 +249,7 @@ func (a *Analyzer) compareCode(n *normal, c *hop.Closed) verdict {
 		return a.compareThreads(n, c, true, true)
 	}
 	v := a.compareThreads(n, c, false, false)
-	if slower := v.Score() >= 1; len(c.Fresh)+len(c.FreshCPU) > 0 && (v.Load.Work < baseline.LessWork || slower) {
+	if slower := v.Score() >= 1; len(c.Fresh)+len(c.FreshCPU) > 0 && (v.Load.Less() || slower) {
 		v = a.compareThreads(n, c, true, slower)
 	}
 	return v
@@ -275,7 +272,7 @@ func (a *Analyzer) compareThreads(n *normal, c *hop.Closed, fresh, slower bool) 
 	v := verdict{hop: c, fresh: fresh, idle: views.Idle, plain: c == of && len(c.Fresh)+len(c.FreshCPU) == 0}
 	vector := views.Of(c, fresh)
 	load := n.load(vector, a.habit.index)
-	if load.Work < baseline.LessWork {
+	if load.Less() {
 		views.Idle = n.idling.Unasked(c)
 		v.idle, v.plain = views.Idle, false
 		vector = views.Of(c, fresh)

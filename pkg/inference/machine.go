@@ -3,6 +3,7 @@ package inference
 import (
 	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
 	"github.com/perfscope/perfscope/pkg/inference/internal/cause"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
@@ -187,7 +188,7 @@ type use struct {
 }
 
 var (
-	callCount = use{func(t hop.Totals) float64 { return t.N }, 1}
+	callCount = use{func(t hop.Totals) float64 { return t.N }, criteria.Seldom}
 	callBytes = use{func(t hop.Totals) float64 { return t.Bytes }, 64 << 10}
 )
 

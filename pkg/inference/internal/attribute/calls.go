@@ -5,14 +5,12 @@ import (
 	"slices"
 
 	"github.com/perfscope/perfscope/internal/unit"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 const (
-	// ManyTimes is how often more a call must occur to be a symptom: half a decimal
-	// order, beyond what a doubled load or a changed mix of requests brings.
-	ManyTimes = 3.0
 	// NotRare is the rate, in calls per second, below which a call cannot fill a
 	// core or be noticed by a request.
 	NotRare = 20.0
@@ -97,7 +95,7 @@ func (c *Case) moreCalls() (excess map[unit.Key]float64, failing float64) {
 	for _, k := range hop.Keys(c.Hop.Calls) {
 		t, was := c.Hop.Calls[k], c.Past.Calls[k]
 		x := t.N - max(1, c.Verdict.Load.Work)*was.N
-		if x < NotRare || t.N < ManyTimes*was.N {
+		if x < NotRare || t.N < criteria.ManyTimes*was.N {
 			continue
 		}
 		excess[k] = x

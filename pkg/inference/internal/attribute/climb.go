@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/perfscope/perfscope/internal/frames"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 )
 
 const (
@@ -20,8 +21,6 @@ const (
 	// alike is how far what a caller does beside a callee must have grown, of how far
 	// the callee grew, for both to have one reason.
 	alike = 0.5
-	// fewSightings are too few to say how a function grew.
-	fewSightings = 5.0
 	// seldom is the rate of calls, per second, below which who made them in the past
 	// is not known.
 	seldom = 0.5
@@ -150,7 +149,7 @@ func (t *tree) climb(from int32) (target int32, entries []int32) {
 // is known of who decides.
 func (t *tree) parting(from int32) int32 {
 	target, at, own := from, from, t.stacks.Function(from).Package()
-	if t.running[from] >= t.of[from].excess/2 || t.sightings(t.all.past) < fewSightings || !t.apart(from) {
+	if t.running[from] >= t.of[from].excess/2 || t.sightings(t.all.past) < criteria.FewSightings || !t.apart(from) {
 		return from
 	}
 	for range highest {
@@ -174,7 +173,7 @@ func (t *tree) parting(from int32) int32 {
 // past.
 func (t *tree) apart(f int32) bool {
 	n := t.of[f]
-	return ratio(n.now, t.all.now) >= ManyTimes*ratio(n.past, t.all.past)
+	return ratio(n.now, t.all.now) >= criteria.ManyTimes*ratio(n.past, t.all.past)
 }
 
 // doesUsual reports whether a function also calls, beside one callee, a part of the program
@@ -215,14 +214,14 @@ func (t *tree) decides(caller, at, from int32) bool {
 	}
 	// What it waits for beside that, others do.
 	rest := node{now: p.computes - via.computes, past: p.computed - via.computed}
-	if t.sightings(p.past) < fewSightings {
+	if t.sightings(p.past) < criteria.FewSightings {
 		return t.helps(at, caller, false)
 	}
-	least := max(fewSightings*t.Grain/2, passes*t.of[at].excess)
+	least := max(criteria.FewSightings*t.Grain/2, passes*t.of[at].excess)
 	if own := t.self[caller]; own.now-own.past >= least && own.now >= 2*own.past {
 		return true
 	}
-	if t.sightings(rest.past) < fewSightings || rest.now-rest.past < least {
+	if t.sightings(rest.past) < criteria.FewSightings || rest.now-rest.past < least {
 		return false
 	}
 	grew := t.below[[2]int32{from, caller}]
@@ -253,7 +252,7 @@ func (t *tree) isTold(f int32) bool {
 func (t *tree) callsMore(f, caller int32) bool {
 	edge := [2]int32{f, caller}
 	past := t.callsVia[edge]
-	return past < seldom || t.callsNow[edge] >= ManyTimes*past
+	return past < seldom || t.callsNow[edge] >= criteria.ManyTimes*past
 }
 
 // helps reports whether a function served others than the caller before: of what it
@@ -269,7 +268,7 @@ func (t *tree) helps(f, caller int32, waiting bool) bool {
 	if waiting {
 		past, theirs = all.waited, via.waited
 	}
-	if t.sightings(past) >= fewSightings && theirs < past/2 {
+	if t.sightings(past) >= criteria.FewSightings && theirs < past/2 {
 		return true
 	}
 	return t.calls[f] >= seldom && t.callsVia[edge] < t.calls[f]/2

@@ -7,6 +7,7 @@ import (
 	"gonum.org/v1/gonum/stat"
 
 	"github.com/perfscope/perfscope/internal/unit"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 )
 
@@ -164,13 +165,10 @@ func (p *Past) PerLoad(id int32) float64 {
 	return max(0, p.time[id]) / p.load
 }
 
-// often is the share of the past hops that must have reached a figure for it to be
-// usual at any load, and twice is how many at the least: one may hold a hiccup, or the
-// beginning of something abnormal that was not yet seen as such.
-const (
-	often = 0.1
-	twice = 2
-)
+// twice is how many past hops at the least must have reached a figure for it to be usual at
+// any load: one may hold a hiccup, or the beginning of something abnormal that was not yet
+// seen as such.
+const twice = 2
 
 // Reached is the time that a cell reached or exceeded in one hop of ten, and in two.
 func (p *Past) Reached(id int32) float64 {
@@ -186,7 +184,7 @@ func (p *Past) Reached(id int32) float64 {
 // reach is what each cell reached, by ID. All of them are read off in the order of the hops: cell by
 // cell each would be looked for in each hop.
 func (p *Past) reach() []float64 {
-	rank := max(twice, int(math.Ceil(often*float64(len(p.hops)))))
+	rank := max(twice, int(math.Ceil(criteria.Little*float64(len(p.hops)))))
 	// places has where the largest times of a cell are, ascending, in most.
 	places, cells := make([]int32, len(p.time)), int32(0)
 	for id, n := range p.seen {
@@ -240,17 +238,10 @@ func (p *Past) Expected(id int32, load float64) float64 {
 	return max(mean*load, p.Reached(id))
 }
 
-// PriorHops is how many hops the prior of a cell's class is worth.
-const PriorHops = 12
-
-// worstAtMost bounds how much one learned hop may lift what is expected: a past
-// that holds more than a doubling is no habit.
-const worstAtMost = 2.0
-
 // AtMost is the largest time that a load lets expect of the service as a whole: less
 // with less work, unlike that of a cell, which may be of any kind of request. Single
 // hops may be far above the mean: by as much as the second worst learned hop was above
-// its own, since a hiccup that happened once must not hide all that comes.
+// its own, since a hiccup that happened once must not hide all that comes, and not by any amount.
 func (p *Past) AtMost(id int32, load float64) float64 {
 	mean := p.PerLoad(id)
 	if mean == 0 {
@@ -266,7 +257,7 @@ func (p *Past) AtMost(id int32, load float64) float64 {
 	if load < 1 {
 		return reached * cost(max(0, load))
 	}
-	return max(mean*load*min(second, worstAtMost), reached)
+	return max(mean*load*min(second, criteria.ManyTimes), reached)
 }
 
 // cost is how much time a load takes, relative to that of load 1: a server that is asked
@@ -354,8 +345,10 @@ func share(part, whole float64) float64 {
 }
 
 // chance is what sampling may have left out of a time: the upper limit of the mean of
-// a Poisson count of grains, with two standard deviations.
-func chance(time, grain float64) float64 { return 2*math.Sqrt((max(0, time)+grain)*grain) + grain }
+// a Poisson count of grains.
+func chance(time, grain float64) float64 {
+	return criteria.StandardErrors*math.Sqrt((max(0, time)+grain)*grain) + grain
+}
 
 // Median is the median of values, zero of none; their order is kept.
 func Median(values []float64) float64 {

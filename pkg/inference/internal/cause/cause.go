@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/detect"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
@@ -152,13 +153,8 @@ type Test struct {
 	sums     map[sumKey]float64
 }
 
-const (
-	// inDoubt is the fraction of the evidence from which a hop is not learned.
-	inDoubt = 0.25
-	// minPast is how many hops of the machine's figures make a past.
-	minPast   = 6
-	maxDoubts = 256
-)
+// maxDoubts bounds the resources in doubt.
+const maxDoubts = 256
 
 // Commit takes the sums of a verdict as those of the hops so far; Reset forgets them.
 func (t *Test) Commit(v *Verdict) { t.sums = v.sums }
@@ -170,7 +166,7 @@ func (t *Test) Reset() { t.sums = nil }
 // machine, now or in the past, there is no cause.
 func (t *Test) Compare(c *Case) Verdict {
 	v := Verdict{sums: map[sumKey]float64{}}
-	if len(c.Past.hops) < minPast || c.Hop.Machine.Seconds == 0 {
+	if len(c.Past.hops) < criteria.MinPast || c.Hop.Machine.Seconds == 0 {
 		return v
 	}
 	f := finder{Case: c, past: c.Past.hops}
@@ -194,7 +190,7 @@ func (t *Test) Compare(c *Case) Verdict {
 		if found.Evidence >= t.Evidence {
 			v.Causes = append(v.Causes, *found)
 		}
-		if found.Evidence >= inDoubt*t.Evidence {
+		if found.Evidence >= criteria.InDoubt*t.Evidence {
 			v.Doubts = append(v.Doubts, *found)
 		}
 	}
@@ -263,9 +259,6 @@ func (f *finder) measure(m threadtrace.Measure) figure { return f.resource(hop.R
 
 func (x figure) grown() float64 { return max(0, x.now-x.mean) }
 
-// priorHops is how many hops it is worth that what a machine lacks varies as waits do.
-const priorHops = 6
-
 // evidence is that of a figure being beyond what is expected of it, of which one
 // sighting stands for grain.
 func (x figure) evidence(expected, grain float64) float64 {
@@ -282,8 +275,6 @@ func (x figure) evidenceWith(expected, grain, dispersion float64) float64 {
 	if x.mean > 0 {
 		own = variance / (x.mean * x.mean)
 	}
-	// A figure that is mostly zero varies by chance alone.
-	own = min(own, 4)
-	d := (x.hops*own + priorHops*dispersion) / (x.hops + priorHops)
+	d := (x.hops*own + criteria.PriorHops*dispersion) / (x.hops + criteria.PriorHops)
 	return detect.LogLikelihoodRatio(k, mean, d)
 }

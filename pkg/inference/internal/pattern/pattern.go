@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/perfscope/perfscope/pkg/inference/internal/attribute"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
@@ -58,11 +59,6 @@ const (
 	// instant is the time in nanoseconds within which a wait has not slept,
 	// and in which a loop that does not sleep comes round.
 	instant = 100e3
-
-	// faultIn is the share of the excess on CPU that calls which change the memory
-	// map must take to be behind it: a fifth with the faults that follow, which
-	// are no calls and cost as much again.
-	faultIn = 0.1
 
 	// perConnection is how many calls a new connection takes, from socket over
 	// options and registrations to close: about ten in event loops and runtimes.
@@ -132,7 +128,7 @@ func (f *Features) onCPU() string {
 	var more, failing, readiness, connections, memory, mapping, lookups, moving float64
 	var bytesNow, bytesPast, movingPast float64
 	for _, c := range f.Calls {
-		excess := c.Now - attribute.ManyTimes*c.Past
+		excess := c.Now - criteria.ManyTimes*c.Past
 		if c.Errno == 0 && f.Classes.Is(c.Number, threadtrace.ClassInput|threadtrace.ClassOutput) {
 			moving += c.Now
 			movingPast += c.Past
@@ -172,9 +168,9 @@ func (f *Features) onCPU() string {
 		return ConnectionChurn
 	case readiness > fifth:
 		return PollWithoutSleep
-	case memory > fifth && mapping > faultIn*f.CPU:
+	case memory > fifth && mapping > criteria.Little*f.CPU:
 		return MemoryMapChurn
-	case moving > attribute.ManyTimes*movingPast && bytesNow*movingPast < bytesPast*moving/attribute.ManyTimes:
+	case moving > criteria.ManyTimes*movingPast && bytesNow*movingPast < bytesPast*moving/criteria.ManyTimes:
 		return TinyIO
 	case lookups > more/2:
 		return TinyIO
@@ -202,13 +198,13 @@ func (f *Features) triesAgain() bool {
 		}
 	}
 	tries := max(begun, ended)
-	return tries > attribute.NotRare && tries > attribute.ManyTimes*past && tries > reads
+	return tries > attribute.NotRare && tries > criteria.ManyTimes*past && tries > reads
 }
 
 func (f *Features) failing(errnos ...int32) bool {
 	for _, c := range f.Calls {
 		for _, e := range errnos {
-			if c.Errno == e && c.Now > 1 && c.Now > attribute.ManyTimes*c.Past {
+			if c.Errno == e && c.Now > 1 && c.Now > criteria.ManyTimes*c.Past {
 				return true
 			}
 		}

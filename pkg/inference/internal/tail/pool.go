@@ -356,8 +356,9 @@ func (p *Pool) fade(by float64) {
 	for k, b := range p.beside {
 		p.beside[k] = besides{f * b[isFast], f * b[isSlow]}
 	}
-	for i := range p.gram {
-		for j := range p.gram[i] {
+	used := classIndex(len(p.kinds), 0)
+	for i := range p.gram[:used] {
+		for j := range p.gram[i][:used] {
 			p.gram[i][j] *= f
 		}
 	}
