@@ -112,7 +112,7 @@ func (v *verdict) elsewhere() elsewhere {
 // leastHops is how long it must last to be told. What others do to a machine is often over
 // in a moment: a neighbour's burst, a cron job, a backup, for which nobody gets up.
 func (e elsewhere) leastHops() int {
-	return [...]int{here: 1, besidesCode: 2, notTheCode: 4}[e]
+	return [...]int{here: 1, besidesCode: criteria.Repeated, notTheCode: 4}[e]
 }
 
 // leavesUnanswered reports whether clients wait that nothing of the service works for.
@@ -121,11 +121,10 @@ func (v *verdict) leavesUnanswered() bool {
 }
 
 // innocent reports whether most of the time is lost for reasons that are known to lie
-// outside of the service, and less than a third to what can be nothing but the code. To
+// outside of the service, and less than half to what can be nothing but the code. To
 // excuse it takes as much evidence as to accuse.
 func (v *verdict) innocent() bool {
-	const most, little = 1.0 / 2, 1.0 / 3
-	return v.external(v.machine.Causes) > most && v.CPUExcess+v.waits.None < little*v.lost()
+	return 2*v.external(v.machine.Causes) > 1 && 2*(v.CPUExcess+v.waits.None) < v.lost()
 }
 
 // blame says what an anomaly's time was lost to. When most of it is known to be for

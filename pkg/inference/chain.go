@@ -88,18 +88,13 @@ type Link struct {
 	Share float64
 }
 
-const (
-	// certainShare is the part of waits, and certainWaits their number, from which the end
-	// of a chain is what they are for.
-	certainShare, certainWaits = 0.5, 8
-)
-
+// certain reports whether the end of a chain is what most of its waits are for.
 func certain(links []chain.Link) bool {
 	if len(links) < 2 {
 		return false
 	}
 	end := &links[len(links)-1]
-	return end.Share >= certainShare && end.Waits >= certainWaits
+	return 2*end.Share >= 1 && end.Waits >= criteria.FewSightings
 }
 
 // recorded reports whether the end of a chain is certain and was recorded: who holds a lock

@@ -57,7 +57,7 @@ const leastCPU = 0.02e9
 // decision are the thresholds. Evidence is a logarithm: e times as much makes a false
 // alarm e times as rare.
 func (c Config) decision() detect.Config {
-	return detect.Config{Evidence: max(3, evidence-math.Log(30*c.FalseAlarms)), Share: 0.2, Least: leastCPU, Refusals: criteria.Seldom}
+	return detect.Config{Evidence: max(3, evidence-math.Log(30*c.FalseAlarms)), Share: criteria.Matters, Least: leastCPU, Refusals: criteria.Seldom}
 }
 
 const (

@@ -9,8 +9,6 @@ import (
 )
 
 const (
-	// quietHops end an episode.
-	quietHops = 2
 	// doubtful is the effect from which a hop is not learned while it is not certain
 	// that it is normal.
 	doubtful = 0.5
@@ -347,7 +345,7 @@ func (a *Analyzer) goesOn(v *verdict) bool {
 
 // settle counts a normal hop of an episode, and tells when it is over.
 func (a *Analyzer) settle(e *episode, c *hop.Closed) (Anomaly, bool) {
-	if e.quiet++; e.quiet < quietHops && e.reported > 0 {
+	if e.quiet++; e.quiet < criteria.Repeated && e.reported > 0 {
 		return Anomaly{}, false
 	}
 	// What did not cost enough to be told is part of the habit.

@@ -8,9 +8,6 @@ import (
 )
 
 const (
-	// mostly is the share of a function's excess that must come through one caller
-	// for the caller to be answerable for it.
-	mostly = 0.8
 	// half is that where the callers say what the function does.
 	half = 0.5
 	// passes is the share of a function's time beside one callee below which it only
@@ -21,9 +18,6 @@ const (
 	// alike is how far what a caller does beside a callee must have grown, of how far
 	// the callee grew, for both to have one reason.
 	alike = 0.5
-	// seldom is the rate of calls, per second, below which who made them in the past
-	// is not known.
-	seldom = 0.5
 )
 
 // climb gives the first place to the caller that decides, where the first suspect
@@ -69,7 +63,7 @@ func (t *tree) yieldBelow(ranked []Suspect, f int32, most float64) {
 	for i := range ranked {
 		s := &ranked[i]
 		id, ok := t.stacks.Lookup(s.Function, s.Module)
-		if below := t.below[[2]int32{id, f}].excess; ok && below > 0 && below >= mostly*t.of[id].excess {
+		if below := t.below[[2]int32{id, f}].excess; ok && below > 0 && below >= criteria.NearlyAll*t.of[id].excess {
 			s.Score = min(s.Score, Round(most))
 		}
 	}
@@ -82,13 +76,13 @@ func (t *tree) namesFirst(ranked []Suspect) {
 	for i := range ranked {
 		s := &ranked[i]
 		f, ok := t.stacks.Lookup(s.Function, s.Module)
-		if !ok || !t.stacks.Function(f).Nameless() || t.named[f] < mostly*t.of[f].excess {
+		if !ok || !t.stacks.Function(f).Nameless() || t.named[f] < criteria.NearlyAll*t.of[f].excess {
 			continue
 		}
 		most := 0.0
 		for _, other := range ranked {
 			g, ok := t.stacks.Lookup(other.Function, other.Module)
-			if below := t.below[[2]int32{g, f}].excess; ok && other.Module == s.Module && !t.stacks.Function(g).Nameless() && below >= mostly*t.of[g].excess {
+			if below := t.below[[2]int32{g, f}].excess; ok && other.Module == s.Module && !t.stacks.Function(g).Nameless() && below >= criteria.NearlyAll*t.of[g].excess {
 				most = max(most, other.Score)
 			}
 		}
@@ -119,7 +113,7 @@ func (t *tree) climb(from int32) (target int32, entries []int32) {
 	target = from
 	at, fresh := from, true
 	for range highest {
-		told, least := at == from && t.isTold(at), mostly
+		told, least := at == from && t.isTold(at), criteria.NearlyAll
 		if told {
 			least = half
 		}
@@ -153,7 +147,7 @@ func (t *tree) parting(from int32) int32 {
 		return from
 	}
 	for range highest {
-		p, ok := t.caller(at, mostly)
+		p, ok := t.caller(at, criteria.NearlyAll)
 		if !ok {
 			break
 		}
@@ -252,7 +246,7 @@ func (t *tree) isTold(f int32) bool {
 func (t *tree) callsMore(f, caller int32) bool {
 	edge := [2]int32{f, caller}
 	past := t.callsVia[edge]
-	return past < seldom || t.callsNow[edge] >= criteria.ManyTimes*past
+	return past < criteria.Seldom || t.callsNow[edge] >= criteria.ManyTimes*past
 }
 
 // helps reports whether a function served others than the caller before: of what it
@@ -271,5 +265,5 @@ func (t *tree) helps(f, caller int32, waiting bool) bool {
 	if t.sightings(past) >= criteria.FewSightings && theirs < past/2 {
 		return true
 	}
-	return t.calls[f] >= seldom && t.callsVia[edge] < t.calls[f]/2
+	return t.calls[f] >= criteria.Seldom && t.callsVia[edge] < t.calls[f]/2
 }

@@ -7,11 +7,6 @@ import (
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
-const (
-	// present is the share of a thread's time that makes a place known.
-	present = 0.02
-)
-
 // MayIdle tells where a thread can be waiting for something to do: in a call that
 // can mean that, without a lock above it.
 type MayIdle struct {
@@ -148,7 +143,7 @@ func (w *Idling) Unasked(c *hop.Closed) func(hop.Place) bool {
 		}
 	}
 	return func(p hop.Place) bool {
-		return w.At(p) || w.may.At(p) && w.shares[p] >= present && 2*homeless[p] >= c.Wait[p].Threads
+		return w.At(p) || w.may.At(p) && w.shares[p] >= criteria.Little && 2*homeless[p] >= c.Wait[p].Threads
 	}
 }
 

@@ -7,11 +7,9 @@ import (
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 )
 
-const (
-	// callsTogether is how many calls come together, as those of a request do, before
-	// the past says it.
-	callsTogether = 10.0
-)
+// callsTogether is how many calls come together, as those of a request do, before the past
+// says it.
+const callsTogether = 10.0
 
 // Load is what a hop is relative to the usual one.
 type Load struct {
@@ -252,7 +250,7 @@ func (p *Past) slowMachine(functions []pool, work float64) float64 {
 	}
 	ratios := p.scratch.ratios[:0]
 	for _, f := range pools {
-		ratios = append(ratios, f.now/(f.usual*max(work, leastLoad)))
+		ratios = append(ratios, f.now/(f.usual*max(work, criteria.Little)))
 	}
 	p.scratch.ratios = ratios
 	return min(criteria.ManyTimes, max(1, ranked(ratios, len(ratios)/4)))

@@ -11,9 +11,6 @@ import (
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 )
 
-// leastLoad is the load below which a hop says nothing about cost per load.
-const leastLoad = 0.25
-
 // Past is what the learned hops say. Its zero value has learned nothing.
 type Past struct {
 	hops []*Vector
@@ -116,7 +113,7 @@ func (p *Past) Forget() {
 
 func (p *Past) count(v *Vector, sign float64) {
 	p.usual, p.reached, p.dispersed, p.lengths, p.together = nil, nil, nil, nil, nil
-	p.load += sign * max(v.Load, leastLoad)
+	p.load += sign * max(v.Load, criteria.Little)
 	for _, e := range v.Entries {
 		if int(e.ID) >= len(p.time) {
 			more := make([]float64, int(e.ID)+1-len(p.time)+64)
@@ -145,7 +142,7 @@ func (p *Past) count(v *Vector, sign float64) {
 func (p *Past) Reload() {
 	p.load, p.usual, p.dispersed, p.together = 0, nil, nil, nil
 	for _, v := range p.hops {
-		p.load += max(v.Load, leastLoad)
+		p.load += max(v.Load, criteria.Little)
 	}
 }
 
@@ -165,14 +162,10 @@ func (p *Past) PerLoad(id int32) float64 {
 	return max(0, p.time[id]) / p.load
 }
 
-// twice is how many past hops at the least must have reached a figure for it to be usual at
-// any load: one may hold a hiccup, or the beginning of something abnormal that was not yet
-// seen as such.
-const twice = 2
-
-// Reached is the time that a cell reached or exceeded in one hop of ten, and in two.
+// Reached is the time that a cell reached or exceeded in one hop of ten, and in two: one may
+// hold a hiccup, or the beginning of something abnormal that was not yet seen as such.
 func (p *Past) Reached(id int32) float64 {
-	if int(id) >= len(p.time) || len(p.hops) < twice {
+	if int(id) >= len(p.time) || len(p.hops) < criteria.Repeated {
 		return 0
 	}
 	if p.reached == nil {
@@ -184,7 +177,7 @@ func (p *Past) Reached(id int32) float64 {
 // reach is what each cell reached, by ID. All of them are read off in the order of the hops: cell by
 // cell each would be looked for in each hop.
 func (p *Past) reach() []float64 {
-	rank := max(twice, int(math.Ceil(criteria.Little*float64(len(p.hops)))))
+	rank := max(criteria.Repeated, int(math.Ceil(criteria.Little*float64(len(p.hops)))))
 	// places has where the largest times of a cell are, ascending, in most.
 	places, cells := make([]int32, len(p.time)), int32(0)
 	for id, n := range p.seen {
@@ -249,7 +242,7 @@ func (p *Past) AtMost(id int32, load float64) float64 {
 	}
 	worst, second := 1.0, 1.0
 	for _, v := range p.hops {
-		r := v.Time(id) / (mean * max(cost(v.Load), leastLoad))
+		r := v.Time(id) / (mean * max(cost(v.Load), criteria.Little))
 		second = max(second, min(worst, r))
 		worst = max(worst, r)
 	}
@@ -285,7 +278,7 @@ func (p *Past) Dispersion(id int32, grain float64) float64 {
 func (p *Past) dispersion(id int32, mean, grain float64) float64 {
 	sum, largest := 0.0, 0.0
 	for _, v := range p.hops {
-		expected := mean * max(v.Load, leastLoad)
+		expected := mean * max(v.Load, criteria.Little)
 		d := v.Time(id) - expected
 		// What is seen less than once a hop varies by chance alone.
 		least := max(expected, grain)

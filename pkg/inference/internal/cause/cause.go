@@ -275,6 +275,6 @@ func (x figure) evidenceWith(expected, grain, dispersion float64) float64 {
 	if x.mean > 0 {
 		own = variance / (x.mean * x.mean)
 	}
-	d := (x.hops*own + criteria.PriorHops*dispersion) / (x.hops + criteria.PriorHops)
+	d := (x.hops*own + criteria.MinPast*dispersion) / (x.hops + criteria.MinPast)
 	return detect.LogLikelihoodRatio(k, mean, d)
 }

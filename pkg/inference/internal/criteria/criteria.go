@@ -20,6 +20,10 @@ const (
 	MinPast = 6
 	// PriorHops is how many hops what is known beforehand is worth: a minute.
 	PriorHops = 2 * MinPast
+	// Repeated is how often something must be seen not to be a hiccup: in so many hops.
+	Repeated = 2
+	// Matters is the share of a whole from which it matters.
+	Matters = 0.2
 	// StandardErrors is how many of them an estimate may be off by chance.
 	StandardErrors = 2.0
 	// Seldom is the rate, per second, below which calls say nothing.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/perfscope/perfscope/pkg/inference/internal/attribute"
 	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
+	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
@@ -56,10 +57,6 @@ type CallRate struct {
 }
 
 const (
-	// instant is the time in nanoseconds within which a wait has not slept,
-	// and in which a loop that does not sleep comes round.
-	instant = 100e3
-
 	// perConnection is how many calls a new connection takes, from socket over
 	// options and registrations to close: about ten in event loops and runtimes.
 	perConnection = 10.0
@@ -144,7 +141,7 @@ func (f *Features) onCPU() string {
 			connections += excess
 		case attribute.Fails(c.Number, c.Errno, f.Classes):
 			failing += excess
-		case f.Classes.Is(c.Number, threadtrace.ClassReadiness) && c.Mean < instant:
+		case f.Classes.Is(c.Number, threadtrace.ClassReadiness) && c.Mean < hop.LongCall:
 			readiness += excess
 		case f.Classes.Is(c.Number, threadtrace.ClassMemory):
 			memory += excess
@@ -153,22 +150,22 @@ func (f *Features) onCPU() string {
 			lookups += excess
 		}
 	}
-	// A loop around calls turns in less than a tenth of a millisecond; user
+	// A loop around calls turns in less time than a call that waits; user
 	// code with fewer new calls than that is no such loop.
-	computes := f.CPUOutsideCalls > 0.7*f.CPU
-	if loops := more*instant > f.CPU/2; !loops && computes {
+	computes := 2*f.CPUOutsideCalls > f.CPU
+	if loops := more*hop.LongCall > f.CPU/2; !loops && computes {
 		return LongComputation
 	}
-	switch fifth := more / 5; {
+	switch much := criteria.Matters * more; {
 	case more == 0:
 		return LongComputation
-	case failing > fifth:
+	case failing > much:
 		return BusyFailingCall
 	case connections*perConnection > more/2:
 		return ConnectionChurn
-	case readiness > fifth:
+	case readiness > much:
 		return PollWithoutSleep
-	case memory > fifth && mapping > criteria.Little*f.CPU:
+	case memory > much && mapping > criteria.Little*f.CPU:
 		return MemoryMapChurn
 	case moving > criteria.ManyTimes*movingPast && bytesNow*movingPast < bytesPast*moving/criteria.ManyTimes:
 		return TinyIO
