@@ -169,7 +169,7 @@ func (t *Test) Compare(c *Case) Verdict {
 	if len(c.Past.hops) < criteria.MinPast || c.Hop.Machine.Seconds == 0 {
 		return v
 	}
-	f := finder{Case: c, past: c.Past.hops}
+	f := finder{Case: c, past: c.Past.hops, certain: t.Evidence / 2}
 	f.stopped()
 	f.delayed()
 	f.storage()
@@ -225,8 +225,11 @@ func NewPast(hops []*hop.Closed) *Past {
 // finder gathers the causes of one hop.
 type finder struct {
 	*Case
-	past  []*hop.Closed
-	found []Cause
+	past []*hop.Closed
+	// certain is the evidence of one hop from which a figure that only tells which resource
+	// it was counts as grown.
+	certain float64
+	found   []Cause
 }
 
 // figure is one of the machine beside its past.

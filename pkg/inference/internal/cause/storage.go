@@ -29,7 +29,7 @@ func (f *finder) storage() {
 		return // it asks for more
 	}
 	// Who waits for what it wrote to be on the device does not wait for memory.
-	syncs := timed.Evidence >= certain && 2*timed.Lost >= seen.Lost
+	syncs := timed.Evidence >= f.certain && 2*timed.Lost >= seen.Lost
 	device := syncs && f.slowDevice(&c)
 	short, dropped := false, false
 	if !device {
@@ -63,7 +63,7 @@ func (f *finder) shortOfMemory(c *Cause) (short, dropped bool) {
 			x := f.resource(hop.Resource{Measure: m, Name: name})
 			const onePerSecond = 1.0
 			e := x.evidence(x.mean*max(1, f.Work), onePerSecond)
-			if e < certain {
+			if e < f.certain {
 				continue
 			}
 			short, dropped = true, dropped || m != threadtrace.MeasureMajorFaults
@@ -82,10 +82,6 @@ func (f *finder) holdsMore() bool {
 	return x.mean > 0 && x.grown() > criteria.Little*x.mean
 }
 
-// certain is the evidence of one hop from which a figure that only tells which resource
-// it was counts as grown.
-const certain = 5.0
-
 // slowDevice finds the device whose operations take longer than in the past, or that the
 // control group may use less of.
 func (f *finder) slowDevice(c *Cause) bool {
@@ -93,7 +89,7 @@ func (f *finder) slowDevice(c *Cause) bool {
 	for _, name := range f.names(threadtrace.MeasureDiskTime) {
 		time := f.resource(hop.Resource{Measure: threadtrace.MeasureDiskTime, Name: name})
 		moved := f.resource(hop.Resource{Measure: threadtrace.MeasureDiskBytes, Name: name})
-		if grown := time.grown(); grown > most && time.evidence(time.mean, 10e6) >= certain {
+		if grown := time.grown(); grown > most && time.evidence(time.mean, 10e6) >= f.certain {
 			most, c.Kind, c.Resource = grown, Disk, name
 			own := f.measure(threadtrace.MeasureOwnDiskBytes)
 			share = 0

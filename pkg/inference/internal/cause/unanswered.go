@@ -25,7 +25,7 @@ func (f *finder) unanswered() {
 		if c.Kind == Stopped {
 			held = c.Lost / max(f.Active, 1) // its loss is that part of what the service does
 		}
-		if c.Evidence >= certain && held >= criteria.Little {
+		if c.Evidence >= f.certain && held >= criteria.Little {
 			return
 		}
 	}
