@@ -2,6 +2,7 @@ package explain
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 )
 
@@ -81,6 +82,9 @@ func (c *Cause) says() string {
 	case "network":
 		return "the network to " + c.Resource + " takes longer"
 	case "peer":
+		if at, err := netip.ParseAddrPort(c.Resource); err == nil && !at.Addr().IsLoopback() {
+			return "its peer " + c.Resource + ", or the network to it, takes longer"
+		}
 		return "its peer " + c.Resource + " takes longer"
 	case "stopped":
 		return "it is stopped, by a signal, a debugger or the freezer"

@@ -118,6 +118,20 @@ func startedElsewhere(a, b []int32) bool {
 	return n >= inner && len(a) <= 1 && len(b) <= 1
 }
 
+// Same reports whether a stack may be of the same place as an earlier one, both by their
+// identifiers: as Stack.Same has it, or, where not one function has a name, as while the
+// symbols of a program are read anew, it is of the same module.
+func (t *Table) Same(id, earlier uint32) bool {
+	s, e := &t.stacks[id], &t.stacks[earlier]
+	if s.Same(e) {
+		return true
+	}
+	if len(s.Frames) != 1 || len(e.Frames) == 0 || !t.functions[s.Frames[0]].Unknown() {
+		return false
+	}
+	return t.functions[s.Frames[0]].Module == t.functions[e.Frames[0]].Module
+}
+
 // Same reports whether a stack may be of the same place as an earlier one:
 // equal, or, where functions are missing, it has those of the earlier and
 // more, up to the same innermost, since callers got names meanwhile; or some of

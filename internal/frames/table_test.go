@@ -78,6 +78,34 @@ func TestTheSamePlaceWithNamesMissing(t *testing.T) {
 	}
 }
 
+func TestThePlaceOfAProgramWithoutNames(t *testing.T) {
+	stacks := NewTable()
+	nameless := func(modules ...string) uint32 {
+		s := &threadtrace.Stack{}
+		for _, m := range modules {
+			s.Frames = append(s.Frames, threadtrace.Frame{Module: m, Origin: threadtrace.OriginUnknown})
+		}
+		return stacks.Intern(s)
+	}
+	named := stacks.Intern(stack("take poll run")) // of the module server
+	for name, tc := range map[string]struct {
+		now  uint32
+		same bool
+	}{
+		"its symbols are being read": {nameless("server", "server"), true},
+		"another program":            {nameless("[jit]", "server"), false},
+		"another place":              {stacks.Intern(stack("give poll run")), false},
+		"no stack":                   {0, false},
+	} {
+		if got := stacks.Same(tc.now, named); got != tc.same {
+			t.Errorf("%s: the same place: %v", name, got)
+		}
+	}
+	if stacks.Same(named, nameless("server")) {
+		t.Error("a place that has names now is one that had none")
+	}
+}
+
 func TestALibraryIsTheOneThatIsCalled(t *testing.T) {
 	library := threadtrace.OriginLibrary
 	of := func(frames ...threadtrace.Frame) int32 {

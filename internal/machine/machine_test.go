@@ -144,7 +144,7 @@ func TestWhichConnectionsWaitForTheirPeer(t *testing.T) {
 	at := netip.MustParseAddrPort
 	all := []socket{
 		{inode: 1, local: at("10.0.0.1:80"), listening: true},
-		{inode: 2, local: at("10.0.0.1:80"), remote: at("10.0.0.9:5000"), sent: 5, received: 900, busy: 100, receiverLimited: 70},
+		{inode: 2, local: at("10.0.0.1:80"), remote: at("10.0.0.9:5000"), sent: 5, received: 900, busy: 100, receiverLimited: 70, onTheWay: 30},
 		{inode: 3, local: at("10.0.0.1:4000"), remote: at("10.0.0.2:5432"), sent: 300, received: 400, segments: 12},
 		{inode: 4, local: at("10.0.0.1:4001"), remote: at("10.0.0.2:5432"), sent: 400, received: 300},             // has its answer
 		{inode: 5, local: at("10.0.0.1:4002"), remote: at("10.0.0.2:5432"), sent: 300, received: 400, unacked: 1}, // the network has it
@@ -209,6 +209,48 @@ func TestWhoAnswersLateIsAskedAgainWithinATick(t *testing.T) {
 		if got := inward[0].seemsToOwe(); got != look.late {
 			t.Errorf("look %d: owes an answer: %v", i, got)
 		}
+	}
+}
+
+// A question is acknowledged with its answer, or 40 ms later: until then it counts as under way.
+func TestWhatTheNetworkHas(t *testing.T) {
+	const ms = 1000
+	for name, tc := range map[string]struct {
+		was, now socket
+		want     uint64
+	}{
+		"answers after 12 ms, acknowledged with them": {
+			socket{segments: 10, answers: 10, busy: 5 * ms}, socket{segments: 50, answers: 50, busy: 485 * ms}, 0,
+		},
+		"an answer after 115 ms, acknowledged after 40": {
+			socket{segments: 10, answers: 10}, socket{segments: 11, answers: 11, busy: 44 * ms}, 0,
+		},
+		"a question that has no answer yet": {socket{segments: 10, answers: 10}, socket{segments: 10, answers: 11, busy: 44 * ms}, 0},
+		"questions that take 100 ms to arrive": {
+			socket{segments: 10, answers: 10, busy: 5 * ms}, socket{segments: 19, answers: 19, busy: 905 * ms}, 900 * ms,
+		},
+		"a large answer over a narrow link": {
+			socket{segments: 10, answers: 900}, socket{segments: 11, answers: 1000, busy: 300 * ms}, 300 * ms,
+		},
+		"an upload without a word in between": {
+			socket{segments: 10, answers: 900}, socket{segments: 10, answers: 1000, busy: 900 * ms, unacked: 10}, 900 * ms,
+		},
+		"a peer that does not take it": {
+			socket{segments: 10, answers: 900}, socket{segments: 10, answers: 1000, busy: 900 * ms, receiverLimited: 880 * ms}, 0,
+		},
+		"lost, and sent again": {socket{segments: 10, answers: 10}, socket{segments: 50, answers: 50, busy: 485 * ms, retransmits: 2}, 485 * ms},
+		"another connection of the same number": {
+			socket{segments: 10, answers: 10, busy: 900 * ms}, socket{segments: 2, answers: 2, busy: 4 * ms}, 0,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			looks := []socket{tc.now}
+			tc.was.onTheWay = 7
+			compare(looks, map[uint32]socket{0: tc.was})
+			if got := looks[0].onTheWay; got != 7+tc.want {
+				t.Errorf("%d µs, want %d", got, 7+tc.want)
+			}
+		})
 	}
 }
 

@@ -28,8 +28,8 @@ type socket struct {
 	// is the same of what came.
 	peerLate, ownLate bool
 	// busy is for how long data was under way, receiverLimited the part of it in which
-	// the peer did not take it (us).
-	busy, receiverLimited uint64
+	// the peer did not take it; onTheWay is what of the rest the network took (us).
+	busy, receiverLimited, onTheWay uint64
 }
 
 // awaits reports whether a connection that the service made waits for an answer: it
@@ -77,6 +77,10 @@ const ackDelay = 10
 // slowestAck is how many ms a peer that has something takes to acknowledge it.
 const slowestAck = 200
 
+// putOff is for how long (us) a peer puts off the acknowledgement of a question, to send it
+// with the answer: 40 ms (TCP_ATO_MIN) and a tick of the kernel.
+const putOff = 50_000
+
 // maxSockets bounds the connections looked at, of all services.
 const maxSockets = 8192
 
@@ -94,6 +98,7 @@ func compare(all []socket, before map[uint32]socket) (now map[uint32]socket) {
 			was = socket{acksIn: handshake, acksOut: handshake}
 		}
 		s.peerLate, s.ownLate = was.peerLate, was.ownLate
+		s.onTheWay = was.onTheWay + s.delayed(&was)
 		if s.segments != was.segments || s.answers != was.answers {
 			s.peerLate = apart(s.acksIn, was.acksIn, s.answers-was.answers)
 			s.ownLate = apart(s.acksOut, was.acksOut, s.segments-was.segments)
@@ -101,6 +106,20 @@ func compare(all []socket, before map[uint32]socket) (now map[uint32]socket) {
 		now[s.inode] = *s
 	}
 	return now
+}
+
+// delayed is for how long (us) the network had data since the look before. A question counts as
+// under way until it is acknowledged, which may be with its answer: only what was sent
+// again, or was under way for longer than that, is known to be the network's.
+func (s *socket) delayed(was *socket) uint64 {
+	under := s.busy - min(s.busy, s.receiverLimited)
+	under -= min(under, was.busy-min(was.busy, was.receiverLimited))
+	open := func(s *socket) uint64 { return uint64(min(s.unacked, 1)) }
+	questions := min(uint64(s.answers-was.answers)+open(was), uint64(s.segments-was.segments)+open(s))
+	if s.retransmits == was.retransmits && under <= max(1, questions)*putOff {
+		return 0
+	}
+	return under
 }
 
 // apart reports whether there are acknowledgements, one for every second segment at least:
@@ -153,7 +172,7 @@ func connections(all []socket, owner func(inode uint32) int, stands int64, put f
 		if s.remote.Addr().IsLoopback() || s.remote.Addr() == s.local.Addr() {
 			continue // there is no network between them
 		}
-		put(service, threadtrace.MeasureNetworkLimited, peer, micro(int64(min(s.busy-min(s.busy, s.receiverLimited), 1<<50))), id)
+		put(service, threadtrace.MeasureNetworkLimited, peer, micro(int64(min(s.onTheWay, 1<<50))), id)
 		put(service, threadtrace.MeasureRetransmits, peer, int64(s.retransmits), id)
 	}
 }

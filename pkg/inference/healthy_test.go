@@ -269,6 +269,39 @@ func TestACheckpointIsNoHang(t *testing.T) {
 	}
 }
 
+// A thread that a pool starts rests between its tasks where none has rested, and longer each
+// time, until it has none left.
+func TestANewThreadOfAPoolRests(t *testing.T) {
+	overSeeds(t, seeds, func(s *server) error {
+		for i := range 140 {
+			s.run(1, pool(8))
+			if i >= 70 {
+				s.computeOne("run_task worker", 90, 1)
+				s.holdOne("@futex wait_for_tasks get_task worker", 90, min(5, (i-70)/5))
+			}
+		}
+		return s.silent()
+	})
+}
+
+// A fault that begins while a thread in the background spreads its work is not laid to that.
+func TestAFaultBesideACheckpoint(t *testing.T) {
+	overSeeds(t, seeds, func(s *server) error {
+		for i := range 90 {
+			s.run(1, pool(8))
+			if i < 70 {
+				s.holdOne("@epoll_wait wait_for_next checkpointer", 90, 5)
+				continue
+			}
+			s.holdOne("@epoll_wait write_delay write_pages checkpointer", 90, 5)
+			if i > 70 {
+				s.stall(2, 2)
+			}
+		}
+		return s.told(s.now-20*second, 20*time.Second, "wait_for_commit")
+	})
+}
+
 // A collection of garbage gives memory back in thousands of calls, and no function of the
 // program asks for it: it is told when it goes on.
 func TestMemoryThatARuntimeGivesBack(t *testing.T) {

@@ -246,11 +246,11 @@ func (a *Analyzer) commit(v *verdict) {
 // slower, too.
 func (a *Analyzer) compareCode(n *normal, c *hop.Closed) verdict {
 	if !a.cfg.follows(RuleFreshApart) {
-		return a.compareThreads(n, c, true, true)
+		return a.compareThreads(n, c, true)
 	}
-	v := a.compareThreads(n, c, false, false)
-	if slower := v.Score() >= 1; len(c.Fresh)+len(c.FreshCPU) > 0 && (v.Load.Less() || slower) {
-		v = a.compareThreads(n, c, true, slower)
+	v := a.compareThreads(n, c, false)
+	if len(c.Fresh)+len(c.FreshCPU) > 0 && (v.Load.Less() || v.Score() >= 1) {
+		v = a.compareThreads(n, c, true)
 	}
 	return v
 }
@@ -265,7 +265,7 @@ func (n *normal) load(v *baseline.Vector, index *baseline.Index) baseline.Load {
 	return load
 }
 
-func (a *Analyzer) compareThreads(n *normal, c *hop.Closed, fresh, slower bool) verdict {
+func (a *Analyzer) compareThreads(n *normal, c *hop.Closed, fresh bool) verdict {
 	views := n.views
 	of := c
 	c = n.asRestedBefore(n.asSeenBefore(c), a.habit.may.At)
@@ -278,12 +278,11 @@ func (a *Analyzer) compareThreads(n *normal, c *hop.Closed, fresh, slower bool) 
 		vector = views.Of(c, fresh)
 	}
 	if fresh {
-		// What may be the idling of threads without a past is no wait amid work. One
-		// that has a past may hold up the others, if they are slower.
+		// What may be the idling of threads without a past is no wait amid work.
 		idle := views.Idle
 		views.Idle = func(p hop.Place) bool {
 			_, known := c.Wait[p]
-			return idle(p) || !known && !(slower && c.Parked[p]) && a.habit.may.At(p)
+			return idle(p) || !known && a.habit.may.At(p)
 		}
 		v.idle, v.plain = views.Idle, false
 		vector = views.Of(c, fresh)

@@ -171,7 +171,7 @@ func (a *Analyzer) newTrial(n *normal, other []*hop.Closed) *trial {
 func (a *Analyzer) compareState(t *trial, past *verdict, c *hop.Closed) verdict {
 	detector, machine := a.detector, a.machine
 	a.detector, a.machine = t.detector, t.machine
-	state := a.compareThreads(t.normal, c, past.fresh, past.fresh)
+	state := a.compareThreads(t.normal, c, past.fresh)
 	v := *past
 	v.plain = false
 	least := a.detector.Beside(&past.Verdict, &state.Verdict)

@@ -1,6 +1,8 @@
 package inference
 
 import (
+	"slices"
+
 	"github.com/perfscope/perfscope/internal/signature"
 	"github.com/perfscope/perfscope/internal/unit"
 	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
@@ -71,7 +73,8 @@ func (a *Analyzer) recognise(h *hop.Open, th *thread, stack uint32) {
 // work. A connection's thread that a cache keeps for the next one has worked at
 // places that are known, and now waits where none has waited before; a background
 // thread that mostly idles (a checkpoint that spreads its writes) does so at another
-// place for a while. Where a call hangs there is soon a second thread, or a lock, or
+// place for a while. One that was started since the service is known goes on to rest where it
+// rested at first. Where a call hangs there is soon a second thread, or a lock, or
 // less is done.
 func (a *Analyzer) setParkedApart(c *hop.Closed) {
 	if a.habit.learned < minPast {
@@ -87,12 +90,11 @@ func (a *Analyzer) setParkedApart(c *hop.Closed) {
 			continue
 		}
 		th := a.threads[cell.Thread]
-		late := th != nil && th.hops < minPast
+		late := th != nil && (th.hops <= minPast || th.hops < a.habit.learned && a.habit.restsApart(at))
 		if !late && (w.Longest >= hop.StuckAfter || a.habit.workOf(cell.Thread) >= criteria.Little || !a.habit.mostlyIdles(cell.Thread)) {
 			continue
 		}
 		c.Fresh[at] = c.Fresh[at].And(w)
-		c.Parked[at] = true
 		delete(c.Wait, at)
 	}
 }
@@ -164,6 +166,14 @@ func (b *habit) workOf(thread int32) float64 {
 		return 0
 	}
 	return own / all
+}
+
+// restsApart reports whether threads without a past wait at a place in the past.
+func (b *habit) restsApart(at hop.Place) bool {
+	return slices.ContainsFunc(b.hops, func(c *hop.Closed) bool {
+		_, ok := c.Fresh[at]
+		return ok
+	})
 }
 
 // mostlyIdles reports whether a thread idled in at least half of the past hops.

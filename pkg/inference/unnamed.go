@@ -36,7 +36,8 @@ func (n *normal) restsUnnamed() map[int32]int32 {
 // asRestedBefore is a hop in which threads that rested in a call without a known stack, and
 // do so where it is known now, have none: on a machine that is short of CPU the first stack
 // of a thread that waits comes late, and the place that it tells is not where the thread has
-// gone to.
+// gone to. Where that is most of a place's time it is where threads rest, and others rest
+// there, too: a cached thread that was given a connection.
 func (n *normal) asRestedBefore(c *hop.Closed, mayIdle func(hop.Place) bool) *hop.Closed {
 	resting := n.restsUnnamed()
 	if len(resting) == 0 {
@@ -58,7 +59,11 @@ func (n *normal) asRestedBefore(c *hop.Closed, mayIdle func(hop.Place) bool) *ho
 	for _, at := range slices.SortedFunc(maps.Keys(named), func(a, b hop.Place) int {
 		return cmp.Or(cmp.Compare(a.Number, b.Number), cmp.Compare(a.Stack, b.Stack))
 	}) {
-		unname(&rested, at, float64(named[at])/c.Seconds)
+		by, all := float64(named[at])/c.Seconds, c.Wait[at].Time+c.Fresh[at].Time
+		if 2*by > all {
+			by = all
+		}
+		unname(&rested, at, by)
 	}
 	return &rested
 }

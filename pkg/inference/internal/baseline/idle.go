@@ -120,9 +120,9 @@ func (w *Idling) At(p hop.Place) bool {
 	if !ok {
 		// The place may have had fewer names, or more, while it was learned. Who idles
 		// until somebody connects does so in a child that is started later, too.
-		stack, accepts := w.may.Stacks.Get(p.Stack), w.may.Classes.Is(p.Number, threadtrace.ClassAccept)
+		accepts := w.may.Classes.Is(p.Number, threadtrace.ClassAccept)
 		for was := range w.idle {
-			if was.Number == p.Number && (accepts || stack.Same(w.may.Stacks.Get(was.Stack))) {
+			if was.Number == p.Number && (accepts || w.may.Stacks.Same(p.Stack, was.Stack)) {
 				known = true
 				break
 			}

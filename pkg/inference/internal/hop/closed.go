@@ -46,8 +46,6 @@ type Closed struct {
 	// FreshCPU and Fresh those of threads without one.
 	CPU, FreshCPU map[uint32]float64
 	Wait, Fresh   map[Place]Wait
-	// Parked are the places of Fresh at which a thread with a past waits alone.
-	Parked map[Place]bool
 	// CPUTotal is the exact CPU time, CPUOutside the sampled part of it in user
 	// code, RunDelay the time in which threads were runnable and had no CPU.
 	CPUTotal, CPUOutside, RunDelay float64
@@ -132,7 +130,7 @@ func (h *Open) Close(classes *threadtrace.Classes) *Closed {
 	seconds := float64(covered) / 1e9
 	c := &Closed{
 		Start: h.Start, End: h.End, Seconds: seconds, CallSeconds: h.callSeconds(seconds),
-		CPU: make(map[uint32]float64, h.stacks), FreshCPU: map[uint32]float64{}, Wait: make(map[Place]Wait, h.places), Fresh: map[Place]Wait{}, Parked: map[Place]bool{},
+		CPU: make(map[uint32]float64, h.stacks), FreshCPU: map[uint32]float64{}, Wait: make(map[Place]Wait, h.places), Fresh: map[Place]Wait{},
 		Calls: map[unit.Key]Totals{}, Sites: make(map[Site]float64, len(h.sites)), TimedOut: make(map[int32]float64, len(h.timedOut)),
 		Units: h.Units.kept(), Functions: h.functions, Cells: h.cells, Born: h.Born, Refused: h.refused, Orders: h.Orders,
 		SamplePeriod: float64(h.sample) / seconds, SnapshotPeriod: float64(h.snapshot) / seconds,

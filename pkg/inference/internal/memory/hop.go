@@ -46,7 +46,7 @@ type Wait struct {
 	Time, Longest int64
 	Threads       int64
 	Moments       uint64
-	Exact, Parked bool
+	Exact         bool
 }
 
 // Call sums up a call with one errno.
@@ -87,7 +87,7 @@ func Save(s *frames.Saver, c *hop.Closed) Hop {
 		Start: c.Start, End: c.End, Seconds: c.Seconds, CallSeconds: c.CallSeconds, CPUTotal: c.CPUTotal, CPUOutside: c.CPUOutside,
 		RunDelay: c.RunDelay, Lost: c.Lost, SamplePeriod: c.SamplePeriod, SnapshotPeriod: c.SnapshotPeriod, Holey: c.Holey, Starved: c.Starved,
 		Threads: int64(c.Threads), Functions: int64(c.Functions), Measures: slices.Clone(c.Measures),
-		CPU: saveStacks(s, c.CPU), FreshCPU: saveStacks(s, c.FreshCPU), Wait: saveWaits(s, c.Wait, nil), Fresh: saveWaits(s, c.Fresh, c.Parked),
+		CPU: saveStacks(s, c.CPU), FreshCPU: saveStacks(s, c.FreshCPU), Wait: saveWaits(s, c.Wait), Fresh: saveWaits(s, c.Fresh),
 		Spinning: saveSet(c.Spinning, nil), Born: saveSet(c.Born, s.Function), Machine: saveMachine(&c.Machine),
 	}
 	for _, k := range hop.Keys(c.Calls) {
@@ -121,12 +121,12 @@ func saveStacks(s *frames.Saver, times map[uint32]float64) (list []OfStack) {
 	return list
 }
 
-func saveWaits(s *frames.Saver, waits map[hop.Place]hop.Wait, parked map[hop.Place]bool) (list []Wait) {
+func saveWaits(s *frames.Saver, waits map[hop.Place]hop.Wait) (list []Wait) {
 	for _, at := range slices.SortedFunc(maps.Keys(waits), func(a, b hop.Place) int {
 		return cmp.Or(cmp.Compare(a.Stack, b.Stack), cmp.Compare(a.Number, b.Number))
 	}) {
 		w := waits[at]
-		list = append(list, Wait{s.Stack(at.Stack), at.Number, int64(w.Time), w.Longest, int64(w.Threads), w.Moments, w.Exact, parked[at]})
+		list = append(list, Wait{s.Stack(at.Stack), at.Number, int64(w.Time), w.Longest, int64(w.Threads), w.Moments, w.Exact})
 	}
 	return list
 }
@@ -150,12 +150,12 @@ func (h *Hop) Restore(r frames.Restored) *hop.Closed {
 		RunDelay: h.RunDelay, Lost: h.Lost, SamplePeriod: h.SamplePeriod, SnapshotPeriod: h.SnapshotPeriod, Holey: h.Holey, Starved: h.Starved,
 		Threads: int(h.Threads), Functions: int(h.Functions), Measures: slices.Clone(h.Measures),
 		CPU: restoreStacks(h.CPU, r), FreshCPU: restoreStacks(h.FreshCPU, r), Wait: map[hop.Place]hop.Wait{}, Fresh: map[hop.Place]hop.Wait{},
-		Parked: map[hop.Place]bool{}, Calls: map[unit.Key]hop.Totals{}, Sites: map[hop.Site]float64{}, TimedOut: map[int32]float64{},
+		Calls: map[unit.Key]hop.Totals{}, Sites: map[hop.Site]float64{}, TimedOut: map[int32]float64{},
 		ThreadCPU: map[int32]float64{}, Homes: map[int32]hop.Home{}, Spinning: map[int32]bool{}, Born: map[int32]bool{},
 		Machine: h.Machine.restore(),
 	}
-	restoreWaits(h.Wait, r, c.Wait, c.Parked)
-	restoreWaits(h.Fresh, r, c.Fresh, c.Parked)
+	restoreWaits(h.Wait, r, c.Wait)
+	restoreWaits(h.Fresh, r, c.Fresh)
 	for _, x := range h.Calls {
 		c.Calls[unit.Key{Number: x.Number, Errno: x.Errno}] = hop.Totals{N: x.N, Time: x.Time, Bytes: x.Bytes}
 	}
@@ -188,13 +188,10 @@ func restoreStacks(list []OfStack, r frames.Restored) map[uint32]float64 {
 	return times
 }
 
-func restoreWaits(list []Wait, r frames.Restored, waits map[hop.Place]hop.Wait, parked map[hop.Place]bool) {
+func restoreWaits(list []Wait, r frames.Restored, waits map[hop.Place]hop.Wait) {
 	for _, x := range list {
 		at := hop.Place{Stack: r.Stacks[x.Stack], Number: x.Number}
 		waits[at] = waits[at].And(hop.Wait{Time: float64(x.Time), Threads: int(x.Threads), Longest: x.Longest, Exact: x.Exact, Moments: x.Moments})
-		if x.Parked {
-			parked[at] = true
-		}
 	}
 }
 
