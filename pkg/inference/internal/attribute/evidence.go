@@ -235,8 +235,10 @@ func (c *Case) callMore(times []Time) (growth []float64, grown map[int32]float64
 		if t.Kind != EvidenceOnCPU || s.Library == 0 || s.Tier != frames.Application || idle[libraryCall(s)] {
 			continue
 		}
+		// One standard error is enough, since what the library does shows that
+		// somebody calls it.
 		expected := load * t.Past
-		if by := t.Now - expected; by > criteria.StandardErrors*(math.Sqrt(expected*c.Hop.SamplePeriod)+c.Hop.SamplePeriod) {
+		if by := t.Now - expected; by > math.Sqrt(expected*c.Hop.SamplePeriod)+c.Hop.SamplePeriod {
 			growth[i] = by
 			grown[s.Library] += by
 		}

@@ -152,7 +152,7 @@ func (f *Features) onCPU() string {
 	}
 	// A loop around calls turns in less time than a call that waits; user
 	// code with fewer new calls than that is no such loop.
-	computes := 2*f.CPUOutsideCalls > f.CPU
+	computes := f.CPUOutsideCalls > 0.7*f.CPU
 	if loops := more*hop.LongCall > f.CPU/2; !loops && computes {
 		return LongComputation
 	}
