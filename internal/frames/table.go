@@ -102,14 +102,21 @@ type Table struct {
 	runtimes  []bool
 	libraries map[string]int32
 	names     int // bytes of the functions
-	key       []byte
-	frames    []int32
-	place     []placeFrame
+	// mostStacks and mostNames bound the two, as MaxStacks and maxNames do.
+	mostStacks, mostNames int
+	key                   []byte
+	frames                []int32
+	place                 []placeFrame
 }
 
 // NewTable returns an empty table.
-func NewTable() *Table {
-	return &Table{byKey: map[string]uint32{}, stacks: make([]Stack, 1), byName: map[[2]string]int32{}, libraries: map[string]int32{}}
+func NewTable() *Table { return newTable(MaxStacks, maxNames) }
+
+func newTable(stacks, names int) *Table {
+	return &Table{
+		byKey: map[string]uint32{}, stacks: make([]Stack, 1), byName: map[[2]string]int32{}, libraries: map[string]int32{},
+		mostStacks: stacks, mostNames: names,
+	}
 }
 
 // Frozen returns a table to read from while this one grows: it has the stacks and
@@ -185,7 +192,7 @@ func (t *Table) Intern(stack *threadtrace.Stack) uint32 {
 	if !t.named(s.Frames) {
 		t.platform(stack, &s)
 	}
-	if t.Len() >= MaxStacks && len(s.Frames) > 1 {
+	if t.Len() >= t.mostStacks && len(s.Frames) > 1 {
 		s.Frames = s.Frames[:1]
 	}
 	return t.put(s)
@@ -283,7 +290,7 @@ func (t *Table) add(f *threadtrace.Frame) {
 // where a thread waits.
 func (t *Table) InternPlace(stack *threadtrace.Stack) uint32 {
 	id := t.Intern(stack)
-	if id == 0 || t.Len() >= MaxStacks {
+	if id == 0 || t.Len() >= t.mostStacks {
 		return id
 	}
 	place := t.placeOf(stack)
@@ -298,7 +305,7 @@ func (t *Table) InternPlace(stack *threadtrace.Stack) uint32 {
 // Infer returns the identifier of a stack of functions that were told by calls,
 // innermost first; zero when there are none, or no room.
 func (t *Table) Infer(functions []Function, doubt float64) uint32 {
-	if len(functions) == 0 || t.Len() >= MaxStacks {
+	if len(functions) == 0 || t.Len() >= t.mostStacks {
 		return 0
 	}
 	t.frames = t.frames[:0]
@@ -314,10 +321,10 @@ func (t *Table) put(s Stack) uint32 {
 	if id, ok := t.byKey[string(t.key)]; ok {
 		return id
 	}
-	if t.Len() >= 2*MaxStacks {
+	if t.Len() >= 2*t.mostStacks {
 		return 0
 	}
-	id := uint32(len(t.stacks)) //nolint:gosec // bounded by 2*MaxStacks
+	id := uint32(len(t.stacks)) //nolint:gosec // bounded above
 	s.Frames = append([]int32(nil), s.Frames...)
 	s.place = slices.Clone(s.place)
 	t.stacks = append(t.stacks, s)
@@ -406,7 +413,7 @@ func (t *Table) functionNamed(name, module, file string, line int32) int32 {
 	}
 	file = cut(file, cleantext.MaxPath)
 	size := functionSize + len(key[0]) + len(key[1]) + len(file)
-	if t.names+size > maxNames {
+	if t.names+size > t.mostNames {
 		key, file, line = [2]string{"", unknown}, "", 0
 		if id, ok := t.byName[key]; ok {
 			return id

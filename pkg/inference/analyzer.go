@@ -42,8 +42,10 @@ type Analyzer struct {
 	arch    string
 	classes *threadtrace.Classes
 	stacks  *frames.Table
-	threads threads
-	open    []*hop.Open
+	// packages has what is called of packages below those stacks.
+	packages *frames.Packages
+	threads  threads
+	open     []*hop.Open
 	// lastClosed is the end of the newest hop that is over.
 	lastClosed int64
 	// aheadOf is the start of the open hop that was judged ahead.
@@ -82,7 +84,7 @@ func NewAnalyzer(cfg Config, arch string) *Analyzer {
 	classes, stacks, index := threadtrace.NewClasses(arch), frames.NewTable(), baseline.NewIndex()
 	may := baseline.MayIdle{Classes: classes, Stacks: stacks}
 	return &Analyzer{
-		cfg: cfg, arch: arch, classes: classes, stacks: stacks,
+		cfg: cfg, arch: arch, classes: classes, stacks: stacks, packages: frames.NewPackages(),
 		threads:  threads{},
 		habit:    newHabit(may, index, int(cfg.Window/cfg.Hop)),
 		detector: detect.New(cfg.decision(), classes, index),
@@ -116,9 +118,12 @@ func (a *Analyzer) AddCoverage(c threadtrace.Coverage) {
 	}
 }
 
-// interned is the identifiers of a stack of a batch: its own, and that of the place,
-// zero until something waits there.
-type interned struct{ stack, place uint32 }
+// interned is the identifiers of a stack of a batch: its own, that of the place, zero
+// until something waits there, and, once asked for, that of the packages below.
+type interned struct {
+	stack, place, packages uint32
+	asked                  bool
+}
 
 // AddBatch folds the events of one thread into their hops. It keeps nothing of
 // the batch.
@@ -139,19 +144,19 @@ func (a *Analyzer) AddBatch(b *threadtrace.Batch) {
 	}
 	var h *hop.Open
 	emit := a.emit(th)
-	var place uint32 // the stack of e, as that of a wait
+	var place, packages uint32 // the stack of e, as that of a wait, and what is below it
 	for i := range b.Events {
 		e := b.Events[i]
 		e.Duration, e.Elapsed, e.Delay = max(0, e.Duration), max(0, e.Elapsed), max(0, e.Delay)
 		if e.Stack != 0 && int(e.Stack) <= len(a.interned) {
 			at := e.Stack - 1
 			e.Stack = a.identify(&b.Stacks[at], &a.interned[at], e.Kind)
-			place = e.Stack
+			place, packages = e.Stack, a.below(&b.Stacks[at], &a.interned[at], e.Kind)
 			if e.Kind == threadtrace.KindCall || e.Kind == threadtrace.KindInFlight {
 				place = a.identify(&b.Stacks[at], &a.interned[at], threadtrace.KindBlocked)
 			}
 		} else {
-			e.Stack, place = 0, 0
+			e.Stack, place, packages = 0, 0, 0
 		}
 		if at := e.End(); h == nil || at < h.Start || at >= h.End {
 			h = a.hopAt(at)
@@ -167,7 +172,7 @@ func (a *Analyzer) AddBatch(b *threadtrace.Batch) {
 		if th != nil && e.Kind == threadtrace.KindCall {
 			a.stats.CallsNamed += a.names.name(a, h, th, &e)
 		}
-		a.fold(h, th, b.ThreadID, &e)
+		a.fold(h, th, b.ThreadID, &e, packages)
 		h.Chains.Event(b.ThreadID, &e, place, a.classes.Of(e.Number))
 		if th != nil {
 			th.lastSeen = max(th.lastSeen, e.End())
@@ -186,6 +191,18 @@ func (a *Analyzer) identify(stack *threadtrace.Stack, id *interned, kind threadt
 		id.place = a.stacks.InternPlace(stack)
 	}
 	return id.place
+}
+
+// below is the identifier of what the program calls of packages on the stack of an event;
+// zero for an event that says nothing of time.
+func (a *Analyzer) below(stack *threadtrace.Stack, id *interned, kind threadtrace.Kind) uint32 {
+	if kind != threadtrace.KindSample && kind != threadtrace.KindBlocked {
+		return 0
+	}
+	if !id.asked {
+		id.asked, id.packages = true, a.packages.Below(stack)
+	}
+	return id.packages
 }
 
 // emit takes the units of a thread. A unit is known to have ended when the wait
@@ -210,7 +227,7 @@ func (a *Analyzer) addUnit(h *hop.Open, u *unit.Unit) {
 	h.Units.Add(u)
 }
 
-func (a *Analyzer) fold(h *hop.Open, th *thread, tid int32, e *threadtrace.Event) {
+func (a *Analyzer) fold(h *hop.Open, th *thread, tid int32, e *threadtrace.Event, packages uint32) {
 	switch e.Kind {
 	case threadtrace.KindCall:
 		h.Call(e, a.classes.Of(e.Number))
@@ -223,13 +240,17 @@ func (a *Analyzer) fold(h *hop.Open, th *thread, tid int32, e *threadtrace.Event
 		}
 	case threadtrace.KindSample:
 		a.recognise(h, th, e.Stack)
-		h.Sample(hop.Cell{Thread: tid, Stack: e.Stack, Fresh: a.fresh(th)}, e)
+		at := hop.Cell{Thread: tid, Stack: e.Stack, Fresh: a.fresh(th)}
+		h.Sample(at, e)
+		h.CallsPackages(at, packages, e.Duration)
 	case threadtrace.KindBlocked:
 		if a.classes.Is(e.Number, threadtrace.ClassYield) {
 			return // it waits for a CPU
 		}
 		a.recognise(h, th, e.Stack)
-		h.Blocked(hop.Cell{Thread: tid, Stack: e.Stack, Number: e.Number, Waiting: true, Fresh: a.fresh(th)}, e)
+		at := hop.Cell{Thread: tid, Stack: e.Stack, Number: e.Number, Waiting: true, Fresh: a.fresh(th)}
+		h.Blocked(at, e)
+		h.CallsPackages(at, packages, e.Duration)
 	}
 }
 
@@ -334,19 +355,19 @@ func (a *Analyzer) Stats() Stats {
 	cells := 0
 	for _, c := range closed {
 		st.Units += len(c.Units)
-		cells += len(c.CPU) + len(c.Wait) + len(c.Calls) + len(c.Sites)
+		cells += len(c.CPU) + len(c.Wait) + len(c.Below) + len(c.Calls) + len(c.Sites)
 		st.Bytes += perUnit*int64(len(c.Units)) + perCount*int64(c.UnitCounts)
 	}
 	for _, h := range a.open {
 		cells += h.Len()
 	}
 	for _, c := range a.outside() {
-		cells += len(c.CPU) + len(c.Wait) + len(c.Calls) + len(c.Sites)
+		cells += len(c.CPU) + len(c.Wait) + len(c.Below) + len(c.Calls) + len(c.Sites)
 	}
 	st.Bytes += a.recent.bytes(closed) + a.slow.bytes() + int64(len(a.outline.encoded))
 	for _, v := range a.habit.vectors.byHop {
 		st.Bytes += perEntry * int64(len(v.Entries))
 	}
-	st.Bytes += int64(a.stacks.FunctionBytes()) + int64(cells)*perCell + int64(st.Stacks)*perStack + int64(len(a.threads))*perThread
+	st.Bytes += int64(a.stacks.FunctionBytes()+a.packages.FunctionBytes()) + int64(cells)*perCell + int64(st.Stacks+a.packages.Len())*perStack + int64(len(a.threads))*perThread
 	return st
 }

@@ -25,7 +25,7 @@ func (a *Analyzer) describe(e *episode, v *verdict) Anomaly {
 	whole := a.compare(e.normal, e.merged)
 	c := a.caseOf(e, &whole)
 	onlyRefusals := whole.onlyRefuses()
-	times := a.findSuspects(&found, e, &whole, &c)
+	times, scale := a.findSuspects(&found, e, &whole, &c)
 	doing := attribute.DoingOf(a.stacks, times, found.Suspects)
 	if 2*doing.Stuck > doing.CPU+doing.Waiting {
 		found.Kind = KindSilence
@@ -52,6 +52,7 @@ func (a *Analyzer) describe(e *episode, v *verdict) Anomaly {
 			found.Scope = float64(len(found.Suspects)) / float64(v.hop.Functions)
 		}
 	}
+	a.addPackage(&found, &c, times, scale)
 	say.Chain = sayChain(found.Chain)
 	blame(&found, &whole, v, a.cfg.decision(), &say)
 	if len(found.Suspects) == 0 && v.leavesUnanswered() {
@@ -62,8 +63,8 @@ func (a *Analyzer) describe(e *episode, v *verdict) Anomaly {
 }
 
 // findSuspects ranks the functions, and follows the wait that they are behind to its end. It
-// returns the evidence.
-func (a *Analyzer) findSuspects(found *Anomaly, e *episode, whole *verdict, c *attribute.Case) []attribute.Time {
+// returns the evidence, and by what that is known.
+func (a *Analyzer) findSuspects(found *Anomaly, e *episode, whole *verdict, c *attribute.Case) ([]attribute.Time, attribute.Scale) {
 	times := c.RefusalTimes()
 	if !whole.onlyRefuses() {
 		times = c.Evidence()
@@ -75,9 +76,10 @@ func (a *Analyzer) findSuspects(found *Anomaly, e *episode, whole *verdict, c *a
 		most = waits.graph.Follow(waits.amid)
 	}
 	times = a.alongChain(times, chained, whole.Load.Waits)
-	found.Suspects = attribute.Rank(a.stacks, times, attribute.Scale{
+	scale := attribute.Scale{
 		Grain: e.merged.SamplePeriod, Hops: float64(whole.past.Len()), Load: whole.Load.Work * whole.Load.Slow, Waiters: waiters(most),
-	}, a.cfg.MaxSuspects)
+	}
+	found.Suspects = attribute.Rank(a.stacks, times, scale, a.cfg.MaxSuspects)
 	if chained == nil {
 		chained = a.chainTo(waits, found.Suspects)
 	}
@@ -85,7 +87,7 @@ func (a *Analyzer) findSuspects(found *Anomaly, e *episode, whole *verdict, c *a
 		chained = a.chainOfOne(c, waits)
 	}
 	found.Chain = a.describeChain(chained)
-	return times
+	return times, scale
 }
 
 // gainOf is the gain of a suspect in the hops after the first one, in which the episode

@@ -1,6 +1,8 @@
 package inference
 
 import (
+	"slices"
+
 	"github.com/perfscope/perfscope/pkg/inference/internal/attribute"
 	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
 	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
@@ -26,7 +28,9 @@ type episode struct {
 	normal   *normal
 	// merged is all of its hops, later those after the first one.
 	merged, later *hop.Closed
-	pending       []*hop.Closed
+	// other is the last hop if it is of another matter than those before.
+	other   *hop.Closed
+	pending []*hop.Closed
 	// partial is the part of the present hop that was told, if it was; wasPartial is set
 	// when what was told last was a part of a hop.
 	partial    *partial
@@ -113,6 +117,7 @@ func (a *Analyzer) judgeEpisode(e *episode, c *hop.Closed) (Anomaly, bool) {
 	if e.innocent && (v.onlyRefuses() || v.codeMatters(a.cfg.decision())) {
 		e.merged, e.later = nil, nil // what was told so far is of the machine: it says nothing of the code
 	}
+	e.turn(c, a.another(e, &v))
 	e.merge(c)
 	e.elsewhere = v.elsewhere()
 	e.charge(v.toll(), 1)
@@ -141,6 +146,34 @@ func (a *Analyzer) judgeEpisode(e *episode, c *hop.Closed) (Anomaly, bool) {
 		return over, true
 	}
 	return a.tell(e, &v), true
+}
+
+// turn leaves what was before out of what is told, at the second hop in a row that is of
+// another matter: it began before the first one was over.
+func (e *episode) turn(c *hop.Closed, another bool) {
+	switch {
+	case !another:
+		e.other = nil
+	case e.other == nil:
+		e.other = c
+	default:
+		e.merged, e.later, e.other = e.other, nil, nil
+	}
+}
+
+// another reports whether a hop that matters has suspects by itself, and what was told first
+// so far is none of them.
+func (a *Analyzer) another(e *episode, v *verdict) bool {
+	if e.reported == 0 || len(e.last.Suspects) == 0 || v.Score() < 1 || v.onlyRefuses() {
+		return false
+	}
+	c := a.caseOf(e, v)
+	suspects := attribute.Rank(a.stacks, c.Evidence(), attribute.Scale{
+		Grain: v.hop.SamplePeriod, Hops: float64(v.past.Len()), Load: v.Load.Work * v.Load.Slow,
+	}, a.cfg.MaxSuspects)
+	return len(suspects) > 0 && !slices.ContainsFunc(suspects, func(s Suspect) bool {
+		return s.Function == e.last.Suspects[0].Function && s.Module == e.last.Suspects[0].Module
+	})
 }
 
 // tell says what is abnormal.

@@ -25,6 +25,26 @@ func TestASingleStallIsNotToldAndManyAre(t *testing.T) {
 	})
 }
 
+// A second fault that begins before the first one is over is told by its own function.
+func TestAnotherMatterBeforeTheFirstIsOver(t *testing.T) {
+	computing := func(where string) load {
+		return with(steady(1), func(l *load) {
+			l.busy[where+" handle loop main"] = 0.5
+			l.waits[0].share -= 0.5
+		})
+	}
+	overSeeds(t, seeds, func(s *server) error {
+		s.run(60, steady(1))
+		s.run(30, computing("match_rules"))
+		s.run(20, computing("sort_rows"))
+		last := s.found[len(s.found)-1]
+		if len(last.Suspects) == 0 || last.Suspects[0].Function != "sort_rows" || last.ID != s.found[0].ID {
+			return fmt.Errorf("the last is %s", last.Summary)
+		}
+		return nil
+	})
+}
+
 // That hardly a look meets one of many short waits does not make them a single stall.
 func TestManyShortWaitsAreNoStall(t *testing.T) {
 	t.Skip("the few looks that meet a wait timed by its calls miss the end of the hop: told after 10 s, of the second hop, in 4 of 5 runs")

@@ -151,7 +151,7 @@ func number(t testing.TB, name string) int32 {
 }
 
 // stackOf reads a stack, innermost first: @ marks functions of the C library, % of
-// another library in the program, ~ what a JIT compiler compiled, ? what it has not
+// another library in the program, # of a package that was installed, ~ what a JIT compiler compiled, ? what it has not
 // compiled yet.
 func stackOf(text string) threadtrace.Stack {
 	var s threadtrace.Stack
@@ -162,6 +162,8 @@ func stackOf(text string) threadtrace.Stack {
 			frame.Module, frame.Origin = "libc.so.6", threadtrace.OriginLibrary
 		case '%':
 			frame.Module, frame.Origin = "server", threadtrace.OriginLibrary
+		case '#':
+			frame.Module, frame.Origin = "markup/parser.py", threadtrace.OriginLibrary
 		case '~':
 		case '?':
 			frame.Function, frame.Origin = "Interpreter", threadtrace.OriginRuntime

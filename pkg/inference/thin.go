@@ -85,7 +85,11 @@ func (a *Analyzer) addCell(h *hop.Open, i *thin.Interval, c *thin.Cell) {
 	part := (i.End - i.Start) / thin.Parts
 	seen.First = i.Start + int64(bits.TrailingZeros64(c.Moments)%thin.Parts)*part
 	seen.Last = i.Start + int64(bits.Len64(c.Moments))*part
-	h.AddCell(hop.Cell{Thread: c.Thread, Stack: stack, Number: c.Number, Waiting: c.Waiting, Fresh: a.fresh(th)}, seen)
+	at := hop.Cell{Thread: c.Thread, Stack: stack, Number: c.Number, Waiting: c.Waiting, Fresh: a.fresh(th)}
+	h.AddCell(at, seen)
+	if stack != 0 {
+		h.CallsPackages(at, a.below(&i.Stacks[c.Stack-1], &a.dictionary[c.Stack-1], kind), c.Time)
+	}
 }
 
 // stackOf is the identifier of a stack of the interval's dictionary.

@@ -19,6 +19,7 @@ import (
 type Means struct {
 	CPU   map[uint32]float64
 	Wait  map[hop.Place]float64
+	Below map[hop.Below]float64
 	Sites map[hop.Site]float64
 	Calls map[unit.Key]hop.Totals
 	// TimedOut is the time in waits whose time was over, by call.
@@ -29,7 +30,7 @@ type Means struct {
 
 // MeansOf sums up learned hops.
 func MeansOf(p *baseline.Past) Means {
-	m := Means{CPU: map[uint32]float64{}, Wait: map[hop.Place]float64{}, Sites: map[hop.Site]float64{}, TimedOut: map[int32]float64{}}
+	m := Means{CPU: map[uint32]float64{}, Wait: map[hop.Place]float64{}, Below: belowMean(p), Sites: map[hop.Site]float64{}, TimedOut: map[int32]float64{}}
 	n, traced := float64(p.Len()), 0.0
 	for _, v := range p.Hops() {
 		if v.Hop.Traced() {
@@ -63,6 +64,7 @@ func MeansOf(p *baseline.Past) Means {
 func (m *Means) Raise(others Means) {
 	raise(m.CPU, others.CPU)
 	raise(m.Wait, others.Wait)
+	raise(m.Below, others.Below)
 	raise(m.Sites, others.Sites)
 	raise(m.TimedOut, others.TimedOut)
 	m.RunDelay = max(m.RunDelay, others.RunDelay)

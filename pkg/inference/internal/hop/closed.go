@@ -46,6 +46,9 @@ type Closed struct {
 	// FreshCPU and Fresh those of threads without one.
 	CPU, FreshCPU map[uint32]float64
 	Wait, Fresh   map[Place]Wait
+	// Below has the part of those with functions of packages below, in nanoseconds per
+	// second; nil when that is not known.
+	Below map[Below]float64
 	// CPUTotal is the exact CPU time, CPUOutside the sampled part of it in user
 	// code, RunDelay the time in which threads were runnable and had no CPU.
 	CPUTotal, CPUOutside, RunDelay float64
@@ -132,12 +135,15 @@ func (h *Open) Close(classes *threadtrace.Classes) *Closed {
 		Start: h.Start, End: h.End, Seconds: seconds, CallSeconds: h.callSeconds(seconds),
 		CPU: make(map[uint32]float64, h.stacks), FreshCPU: map[uint32]float64{}, Wait: make(map[Place]Wait, h.places), Fresh: map[Place]Wait{},
 		Calls: map[unit.Key]Totals{}, Sites: make(map[Site]float64, len(h.sites)), TimedOut: make(map[int32]float64, len(h.timedOut)),
-		Units: h.Units.kept(), Functions: h.functions, Cells: h.cells, Born: h.Born, Refused: h.refused, Orders: h.Orders,
+		Below: make(map[Below]float64, len(h.below)), Units: h.Units.kept(), Functions: h.functions, Cells: h.cells, Born: h.Born, Refused: h.refused, Orders: h.Orders,
 		SamplePeriod: float64(h.sample) / seconds, SnapshotPeriod: float64(h.snapshot) / seconds,
 		CPUOutside: float64(h.cpuOutside) / seconds, RunDelay: float64(h.runDelay) / seconds, Machine: h.machine.perSecond(),
 		Starved: h.gaps > starvedGap*h.looks*h.snapshot, chains: chain.NewPending(h.flows, h.Chains, h.Start),
 	}
 	sampled := c.addCells(seconds)
+	for at, t := range h.below {
+		c.Below[at] = math.Round(float64(t) / seconds)
+	}
 	c.CPUTotal = h.exactCPU(sampled, covered)
 	if c.Traced() {
 		c.countCalls(h)

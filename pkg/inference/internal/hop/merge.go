@@ -1,6 +1,7 @@
 package hop
 
 import (
+	"cmp"
 	"maps"
 	"math"
 	"slices"
@@ -18,7 +19,7 @@ func Merge(m, c *Closed) *Closed {
 		m.CPU, m.Wait = maps.Clone(c.CPU), maps.Clone(c.Wait)
 		m.FreshCPU, m.Fresh = maps.Clone(c.FreshCPU), maps.Clone(c.Fresh)
 		m.Calls, m.Sites, m.TimedOut = maps.Clone(c.Calls), maps.Clone(c.Sites), maps.Clone(c.TimedOut)
-		m.Measures = slices.Clone(c.Measures)
+		m.Below, m.Measures = maps.Clone(c.Below), slices.Clone(c.Measures)
 		m.Units = nil
 		return m
 	}
@@ -31,6 +32,7 @@ func Merge(m, c *Closed) *Closed {
 	meanCalls := func(a, b float64) float64 { return a*(1-wc) + b*wc }
 	mix(m.CPU, c.CPU, meanTime)
 	mix(m.FreshCPU, c.FreshCPU, meanTime)
+	mixBelow(m, c, meanTime)
 	mix(m.Sites, c.Sites, meanCalls)
 	mix(m.TimedOut, c.TimedOut, func(a, b float64) float64 { return math.Round(meanCalls(a, b)) })
 	mixWaits(m.Wait, c.Wait, meanTime)
@@ -67,6 +69,36 @@ func mix[K comparable](a, b map[K]float64, mean func(a, b float64) float64) {
 	for k := range union(a, b) {
 		a[k] = mean(a[k], b[k])
 	}
+}
+
+// mostMerged is how many times as many Below several hops may have as one.
+const mostMerged = 4
+
+// mixBelow keeps the longest.
+func mixBelow(m, c *Closed, mean func(a, b float64) float64) {
+	if m.Below == nil || c.Below == nil {
+		m.Below = nil // of a part of the time it is not known
+		return
+	}
+	below := m.Below
+	if mix(below, c.Below, mean); len(below) <= mostMerged*maxBelow {
+		return
+	}
+	longest := slices.SortedFunc(maps.Keys(below), func(a, b Below) int { return cmp.Or(cmp.Compare(below[b], below[a]), a.Compare(b)) })
+	for _, at := range longest[mostMerged*maxBelow:] {
+		delete(below, at)
+	}
+}
+
+// Compare orders them.
+func (b Below) Compare(o Below) int {
+	waits := func(x Below) int {
+		if x.Waiting {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(cmp.Compare(b.Stack, o.Stack), cmp.Compare(b.Number, o.Number), cmp.Compare(waits(b), waits(o)), cmp.Compare(b.Packages, o.Packages))
 }
 
 func union[K comparable, V any](a, b map[K]V) map[K]struct{} {

@@ -14,6 +14,8 @@ const (
 	maxCells = 16384
 	// maxSites bounds the distinct (call, stack) of one hop.
 	maxSites = 4096
+	// maxBelow bounds the distinct Below of one hop; of more nothing is kept.
+	maxBelow = 1024
 	// maxRefused bounds the distinct refusals of one hop.
 	maxRefused = 32
 	// maxThreads bounds the threads kept with a refusal.
@@ -32,6 +34,14 @@ type Cell struct {
 	Waiting bool
 	// Fresh is set on what a thread does that has no past yet.
 	Fresh bool
+}
+
+// Below is what the functions of a place were seen to call of packages; Packages is of a
+// frames.Packages.
+type Below struct {
+	Place
+	Packages uint32
+	Waiting  bool
 }
 
 // Seen is what was seen of a cell.
@@ -96,6 +106,7 @@ type Open struct {
 	functions   int
 	dropped     uint64
 	cells       map[Cell]Seen
+	below       map[Below]int64
 	cpuOutside  int64
 	succeeded   [512]Totals
 	failed      map[unit.Key]Totals
@@ -116,14 +127,14 @@ func NewOpen(start, end int64, maxUnits int) *Open {
 		Start: start, End: end, longest: end - start,
 		Units: newUnitSample(maxUnits, uint64(start)), //nolint:gosec // a seed
 		Born:  map[int32]bool{}, Orders: map[Order]uint32{},
-		cells: map[Cell]Seen{}, failed: map[unit.Key]Totals{}, sites: map[Site]uint32{},
+		cells: map[Cell]Seen{}, below: map[Below]int64{}, failed: map[unit.Key]Totals{}, sites: map[Site]uint32{},
 		timedOut: map[int32]float64{}, refused: map[unit.Key]map[int32]Span{},
 	}
 }
 
 // Len is the number of entries held, for an estimate of the memory.
 func (h *Open) Len() int {
-	return len(h.cells) + len(h.sites) + len(h.failed) + len(h.succeeded) + len(h.flows) + h.Chains.Len()
+	return len(h.cells) + len(h.below) + len(h.sites) + len(h.failed) + len(h.succeeded) + len(h.flows) + h.Chains.Len()
 }
 
 // Drop counts events that are known to be lost.
@@ -163,6 +174,15 @@ func (h *Open) see(c Cell, e *threadtrace.Event) {
 	t.Population = max(t.Population, e.Population)
 	t.Moments |= 1 << min(Moments-1, max(0, (e.Time-h.Start)*Moments/(h.End-h.Start)))
 	h.cells[c] = t
+}
+
+// CallsPackages takes for how long (nanoseconds) a cell was seen with functions of packages below
+// those of its stack.
+func (h *Open) CallsPackages(c Cell, packages uint32, duration int64) {
+	at := Below{Place{c.Stack, c.Number}, packages, c.Waiting}
+	if _, ok := h.below[at]; (ok || len(h.below) < maxBelow) && packages != 0 {
+		h.below[at] += max(0, duration)
+	}
 }
 
 // Call counts a call that has returned. The time in which the thread was
