@@ -7,7 +7,6 @@ import (
 	"github.com/perfscope/perfscope/internal/unit"
 	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
 	"github.com/perfscope/perfscope/pkg/inference/internal/cause"
-	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/detect"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 )
@@ -166,11 +165,12 @@ func (a *Analyzer) views(idling *baseline.Idling) baseline.Views {
 
 // works reports whether the service was asked for something in a hop.
 func works(c *hop.Closed) bool {
+	const fewPerSecond = 2.0 // a health check
 	if !c.Traced() {
 		return c.CPUTotal >= leastCPU
 	}
 	for _, m := range hop.WorkMeasures {
-		if c.Measures[m.Count] >= criteria.Seldom {
+		if c.Measures[m.Count] >= fewPerSecond {
 			return true
 		}
 	}
