@@ -121,10 +121,10 @@ func (v *verdict) leavesUnanswered() bool {
 }
 
 // innocent reports whether most of the time is lost for reasons that are known to lie
-// outside of the service, and less than half to what can be nothing but the code. To
+// outside of the service, and less than a third to what can be nothing but the code. To
 // excuse it takes as much evidence as to accuse.
 func (v *verdict) innocent() bool {
-	return 2*v.external(v.machine.Causes) > 1 && 2*(v.CPUExcess+v.waits.None) < v.lost()
+	return 2*v.external(v.machine.Causes) > 1 && 3*(v.CPUExcess+v.waits.None) < v.lost()
 }
 
 // blame says what an anomaly's time was lost to. When most of it is known to be for
