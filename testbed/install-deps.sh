@@ -26,7 +26,7 @@ if [ "${1:-}" = all ]; then
 		prometheus-alertmanager:prometheus-alertmanager prometheus-pushgateway:prometheus-pushgateway
 		chromium:chromium rclone:rclone radicale:radicale
 		uwsgi-core:uwsgi-core uwsgi_python3:uwsgi-plugin-python3
-		erlc:erlang-base rustc:rustc ruby:ruby puma:puma beanstalkd:beanstalkd rsyslogd:rsyslog starman:starman snmpd:snmpd privoxy:privoxy influxd:influxdb unicorn:unicorn ngircd:ngircd tarantool:tarantool h2o:h2o stunnel4:stunnel4 ocamlopt:ocaml-nox php8.2:php8.2-cli c++:g++ freeradius:freeradius activemq:activemq rabbitmq-server:rabbitmq-server
+		erlc:erlang-base rustc:rustc ruby:ruby puma:puma beanstalkd:beanstalkd rsyslogd:rsyslog starman:starman snmpd:snmpd privoxy:privoxy influxd:influxdb unicorn:unicorn ngircd:ngircd tarantool:tarantool h2o:h2o stunnel4:stunnel4 ocamlopt:ocaml-nox dnsmasq:dnsmasq-base gearmand:gearman-job-server cargo:cargo php8.2:php8.2-cli c++:g++ freeradius:freeradius activemq:activemq rabbitmq-server:rabbitmq-server
 	)
 fi
 # What only the tests on other kernels need.
@@ -59,7 +59,11 @@ if [ "${1:-}" = all ]; then
 		/usr/lib/python3/dist-packages/aiohttp:python3-aiohttp /usr/lib/python3/dist-packages/flask:python3-flask /usr/lib/python3/dist-packages/django:python3-django \
 		/usr/lib/python3/dist-packages/gunicorn:python3-gunicorn /usr/lib/python3/dist-packages/requests:python3-requests /usr/lib/python3/dist-packages/yaml:python3-yaml \
 		/usr/lib/python3/dist-packages/tornado:python3-tornado /usr/lib/python3/dist-packages/cachetools:python3-cachetools /usr/lib/python3/dist-packages/sqlalchemy:python3-sqlalchemy \
-		/usr/lib/python3/dist-packages/fastapi:python3-fastapi /usr/lib/python3/dist-packages/uvicorn:python3-uvicorn /usr/share/rubygems-integration/all/gems/webrick-1.8.1:ruby-webrick; do
+		/usr/lib/python3/dist-packages/fastapi:python3-fastapi /usr/lib/python3/dist-packages/uvicorn:python3-uvicorn /usr/share/rubygems-integration/all/gems/webrick-1.8.1:ruby-webrick \
+		/usr/lib/nginx/modules/ngx_http_xslt_filter_module.so:libnginx-mod-http-xslt-filter /usr/share/java/h2.jar:libh2-java /usr/share/java/logback-classic.jar:liblogback-java \
+		/usr/lib/python3/dist-packages/gevent:python3-gevent /usr/lib/python3/dist-packages/aiosmtpd:python3-aiosmtpd /usr/lib/python3/dist-packages/dns:python3-dnspython \
+		/usr/lib/python3/dist-packages/pygments:python3-pygments /usr/share/doc/ruby-sinatra:ruby-sinatra /usr/share/doc/ruby-activerecord:ruby-activerecord /usr/share/doc/ruby-sqlite3:ruby-sqlite3 \
+		/usr/share/doc/librust-regex-dev:librust-regex-dev /usr/share/doc/librust-aho-corasick-dev:librust-aho-corasick-dev /usr/share/doc/librust-tokio-dev:librust-tokio-dev; do
 		[ -e "${pair%%:*}" ] || missing+=("${pair##*:}")
 	done
 fi

@@ -103,7 +103,7 @@ func (v *verdict) elsewhere() elsewhere {
 		return besidesCode
 	case machine && v.codeEffect < 1:
 		return notTheCode
-	case v.external(v.machine.Doubts) > 0.5:
+	case v.external(v.machine.Doubts) > 0.5, v.queues:
 		return besidesCode
 	}
 	return here

@@ -17,9 +17,10 @@ import (
 // do more for those to be only larger.
 const sameWay = 0.25
 
-// describeTail says what tells the slow requests of a kind from its fast ones.
-func (a *Analyzer) describeTail(c *tail.Contrast, h *hop.Closed) Tail {
-	t := Tail{
+// describeTail says what tells the slow requests of a kind from its fast ones, and whether it
+// is certain which function is the first suspect.
+func (a *Analyzer) describeTail(c *tail.Contrast, h *hop.Closed, k *slowKind) (t Tail, certain bool) {
+	t = Tail{
 		Kind: a.kindOf(c), Spans: c.Spans, Start: h.Start, End: h.End,
 		Requests: c.Requests, Share: Round(ratio(c.Slow, c.Requests)),
 		Threshold: time.Duration(c.Threshold), Fast: time.Duration(c.Fast), Slow: time.Duration(c.Long), Served: c.Served,
@@ -38,6 +39,7 @@ func (a *Analyzer) describeTail(c *tail.Contrast, h *hop.Closed) Tail {
 	if c.Explained >= explains {
 		t.Suspects = attribute.Rank(a.stacks, c.Times, c.Scale, a.cfg.MaxSuspects)
 	}
+	t.Suspects, certain = k.settle(t.Suspects)
 	if len(t.Suspects) > 0 {
 		t.Within = timesIn(a.stacks, c, t.Suspects)
 		t.Difference = DifferencePath
@@ -61,7 +63,7 @@ func (a *Analyzer) describeTail(c *tail.Contrast, h *hop.Closed) Tail {
 		say.Larger = t.Difference == DifferenceSame
 	}
 	t.Summary = explain.SlowRequests(&say)
-	return t
+	return t, certain
 }
 
 // kindOf is what the requests are called. Of the calls that tell a variant from others a

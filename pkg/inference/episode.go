@@ -164,15 +164,24 @@ func (e *episode) turn(c *hop.Closed, another bool) {
 // another reports whether a hop that matters has suspects by itself, and what was told first
 // so far is none of them.
 func (a *Analyzer) another(e *episode, v *verdict) bool {
-	if e.reported == 0 || len(e.last.Suspects) == 0 || v.Score() < 1 || v.onlyRefuses() {
+	if e.reported == 0 || v.Score() < 1 || v.onlyRefuses() {
 		return false
 	}
+	// A package's function is named by its caller's time: it is none of the ranking here.
+	was := slices.IndexFunc(e.last.Suspects, func(s Suspect) bool {
+		_, ok := a.stacks.Lookup(s.Function, s.Module)
+		return ok
+	})
+	if was < 0 {
+		return false
+	}
+	first := e.last.Suspects[was]
 	c := a.caseOf(e, v)
 	suspects := attribute.Rank(a.stacks, c.Evidence(), attribute.Scale{
 		Grain: v.hop.SamplePeriod, Hops: float64(v.past.Len()), Load: v.Load.Work * v.Load.Slow,
 	}, a.cfg.MaxSuspects)
 	return len(suspects) > 0 && !slices.ContainsFunc(suspects, func(s Suspect) bool {
-		return s.Function == e.last.Suspects[0].Function && s.Module == e.last.Suspects[0].Module
+		return s.Function == first.Function && s.Module == first.Module
 	})
 }
 

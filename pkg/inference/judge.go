@@ -211,10 +211,12 @@ type verdict struct {
 	usual   float64
 	// codeEffect is the effect without what the machine adds to it.
 	codeEffect float64
-	// waits shares the waits in excess by what their calls can wait for.
-	waits cause.Waits
-	fresh bool
-	idle  func(hop.Place) bool
+	// waits shares the waits in excess by what their calls can wait for. queues is set when
+	// they matter only with the time for which the threads queue for a CPU after them.
+	waits  cause.Waits
+	queues bool
+	fresh  bool
+	idle   func(hop.Place) bool
 	// plain is set when its vector is what it will be in the past: of all threads, with
 	// the idling of the past.
 	plain bool

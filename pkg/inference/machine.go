@@ -1,9 +1,14 @@
 package inference
 
 import (
+	"slices"
+
+	"github.com/perfscope/perfscope/internal/unit"
+	"github.com/perfscope/perfscope/pkg/inference/internal/attribute"
 	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
 	"github.com/perfscope/perfscope/pkg/inference/internal/cause"
 	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
+	"github.com/perfscope/perfscope/pkg/inference/internal/detect"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
@@ -77,9 +82,37 @@ func (a *Analyzer) weighMachine(n *normal, v *verdict) {
 		Hop: v.hop, Past: n.machine, Work: v.Load.Work, CPUExcess: v.CPUExcess, WaitExcess: v.WaitExcess, Active: v.usual, Waits: v.waits,
 		Storage: func() float64 { return a.storageCalls(n.hops(), v) }, Moved: func() float64 { return a.moved(n.hops(), v) },
 		Sent: func() float64 { return a.sent(n.hops(), v) }, Syncs: func(h *hop.Closed) float64 { return a.syncTime(n, h, v.hop) },
-		Told: v.Effect >= 1,
+		Told: v.Effect >= 1, Oftener: a.waitsOftener(n, v),
 	})
+	a.addRequeued(v)
 	a.addMachine(v)
+}
+
+// waitsOftener reports whether waits in excess are in calls that the service makes many times
+// as often as its load lets expect.
+func (a *Analyzer) waitsOftener(n *normal, v *verdict) bool {
+	return slices.ContainsFunc(v.Cells, func(f detect.Finding) bool {
+		calls := v.hop.Calls[unit.Key{Number: f.Cell.Number}].N
+		return f.Cell.State == baseline.Waiting && calls >= attribute.NotRare &&
+			calls >= criteria.ManyTimes*max(1, v.Load.Work)*n.past.CallRate(f.Cell.Number)
+	})
+}
+
+// addRequeued adds to what the code waits the time in which it could go on after its waits and
+// had no CPU: who waits at every step queues at every step, and on a busy host that is the
+// longer part.
+func (a *Analyzer) addRequeued(v *verdict) {
+	requeued := v.machine.Requeued
+	if requeued == 0 || v.hop.Starved {
+		return
+	}
+	d := a.cfg.decision()
+	v.WaitExcess += requeued
+	v.Active += requeued
+	effect := (v.CPUExcess + v.WaitExcess) / max(d.Least, d.Share*v.Active)
+	v.queues = v.Effect < 1 && effect >= 1
+	v.Effect = max(v.Effect, effect)
+	v.codeEffect, v.Doubt = v.Effect, max(v.Doubt, v.Effect)
 }
 
 // addMachine adds what is lost for want of the machine to what the code has in excess.

@@ -254,6 +254,14 @@ func TestWhatTheTimeIsLostTo(t *testing.T) {
 				users: []threadtrace.User{{Of: threadtrace.MeasureHostBusy, Name: "database", PID: 7, Value: 1e9}},
 			},
 		},
+		{
+			name: "short waits at each step, with a queue for CPUs after each", want: CauseCode, blamed: "write_line",
+			fault: with(steady(1), func(l *load) {
+				l.calls = append(l.calls, calls{"fsync", 80, 140 * time.Microsecond, 0, "@fsync write_line reply handle loop main"})
+			}),
+			usual:   surroundings{delay: 30 * time.Millisecond, readings: []threadtrace.Reading{{Measure: threadtrace.MeasureHostBusy, Value: 2e9}}},
+			machine: surroundings{delay: 600 * time.Millisecond, readings: []threadtrace.Reading{{Measure: threadtrace.MeasureHostBusy, Value: 2e9}}},
+		},
 		{name: "code on a quiet machine", fault: computing, want: CauseCode, blamed: "scan"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

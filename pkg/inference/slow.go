@@ -141,12 +141,6 @@ type slowRequests struct {
 	now   []Tail
 }
 
-// slowKind is what was said of a kind, and what would be said if it is said again.
-type slowKind struct {
-	told, next string
-	changed    TailChange
-}
-
 func newSlowRequests(cfg Config, stacks *frames.Table, classes *threadtrace.Classes) slowRequests {
 	if !cfg.SlowRequests {
 		return slowRequests{}
@@ -354,7 +348,11 @@ func (s *slowRequests) judge(a *Analyzer, c *hop.Closed) {
 		if c := &found[i]; whole && !c.Spans && !c.Goroutines {
 			continue
 		}
-		t := a.describeTail(&found[i], c)
+		k := s.kind(a.kindOf(&found[i]))
+		if k == nil {
+			continue
+		}
+		t, certain := a.describeTail(&found[i], c, k)
 		of := found[i].Variant.Role
 		switch {
 		case of != "" && (len(t.Suspects) == 0 || t.Suspects[0].Function == first[of]):
@@ -362,7 +360,7 @@ func (s *slowRequests) judge(a *Analyzer, c *hop.Closed) {
 		case len(t.Suspects) > 0:
 			first[t.Kind] = t.Suspects[0].Function
 		}
-		if s.say(&t, found[i].Slow) {
+		if k.say(&t, found[i].Slow, certain) {
 			s.now = append(s.now, t)
 		}
 	}
@@ -380,41 +378,6 @@ func (a *Analyzer) resting() func(hop.Place) bool {
 	}
 	return a.habit.may.Parks
 }
-
-// say decides whether a tail is spoken of, and whether that is news: an explanation is
-// one when it is the same in two hops in a row.
-func (s *slowRequests) say(t *Tail, slow float64) bool {
-	k := s.kinds[t.Kind]
-	if k == nil {
-		if len(s.kinds) >= maxTailKinds {
-			return false
-		}
-		k = &slowKind{}
-		s.kinds[t.Kind] = k
-	}
-	what := string(t.Difference)
-	if len(t.Suspects) > 0 {
-		what += " " + t.Suspects[0].Function
-	}
-	again := what == k.next
-	k.next = what
-	if t.Difference == DifferenceUnexplained {
-		if k.told == "" && slow >= patienceSlow && again {
-			k.told, t.News = what, true
-			return true
-		}
-		return k.told == what
-	}
-	if k.told != what && !again {
-		return false
-	}
-	t.News = k.told != what || t.Change != k.changed && t.Change != ""
-	k.told, k.changed = what, t.Change
-	return true
-}
-
-// maxTailKinds bounds the kinds of which it is known what was said.
-const maxTailKinds = 64
 
 func (s *slowRequests) bytes() int64 {
 	if s.pool == nil {

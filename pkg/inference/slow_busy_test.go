@@ -54,6 +54,37 @@ func TestTheFunctionBehindSlowRequestsOfABusyServer(t *testing.T) {
 	}
 }
 
+// Each of several workers has a line of its own, and spans say which thread worked for them:
+// that a request in another line leaves earlier does not say that there is no line.
+func TestTheFunctionBehindSlowRequestsOfBusyWorkers(t *testing.T) {
+	right := 0
+	var said []string
+	for seed := range uint64(seeds) {
+		s := newShop(t, seed, 4)
+		s.lines, s.lanes, s.tied = 1, true, true
+		s.run(90, 160, func(key int) []step {
+			fast := step{stack: "hash seal answer serve start", took: 4 * ms}
+			if key < 150 {
+				return []step{{stack: "match rule answer serve start", took: 80 * ms}, fast}
+			}
+			return []step{fast}
+		})
+		if len(s.told) == 0 {
+			said = append(said, "nothing")
+			continue
+		}
+		last := s.told[len(s.told)-1]
+		said = append(said, last.Summary)
+		f := functionsOf(last.Suspects)
+		if len(f) > 0 && f[0] == "match" && last.Difference == DifferencePath && last.Served && near(last.Slow, 84*ms, 10*ms) {
+			right++
+		}
+	}
+	if right < seeds-1 {
+		t.Errorf("right under %d of %d seeds: %q", right, seeds, said)
+	}
+}
+
 // Requests that come together, are served beside one another and leave together are in no
 // line: nobody finds nobody and is faster.
 func TestNothingIsSaidOfRequestsThatComeTogether(t *testing.T) {

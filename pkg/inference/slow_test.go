@@ -30,6 +30,8 @@ type shop struct {
 	// each thread find its own. line is when those that wait came.
 	lines int
 	line  []int64
+	// lanes has each thread have a line of its own, at which a request comes by chance.
+	lanes bool
 	// grows is when three times as many come.
 	grows int64
 	// holder has the lock.
@@ -55,6 +57,7 @@ type clerk struct {
 	left  int64
 	start int64
 	key   int
+	line  []int64
 	// since is when it began to wait for a request, or its step.
 	since  int64
 	events []threadtrace.Event
@@ -74,7 +77,11 @@ func (s *shop) run(seconds int64, rate float64, of way) {
 	for at := epoch; at < epoch+seconds*second; at += moment {
 		s.at = at
 		if s.lines > 0 && s.rng.Float64() < rate/1000 && (at >= s.grows || s.rng.IntN(3) == 0) {
-			s.line = append(s.line, slices.Repeat([]int64{at}, s.lines)...)
+			to := &s.line
+			if s.lanes {
+				to = &s.threads[s.rng.IntN(len(s.threads))].line
+			}
+			*to = append(*to, slices.Repeat([]int64{at}, s.lines)...)
 		}
 		for _, c := range s.threads {
 			st := step{stack: idleStack, call: "recvfrom"}
@@ -112,9 +119,13 @@ func (s *shop) run(seconds int64, rate float64, of way) {
 func (s *shop) work(c *clerk, at int64, rate float64, of way) {
 	if len(c.steps) == 0 {
 		c.start = at
+		line := &s.line
+		if s.lanes {
+			line = &c.line
+		}
 		switch {
-		case s.lines > 0 && len(s.line) > 0:
-			c.start, s.line = s.line[0], s.line[1:]
+		case s.lines > 0 && len(*line) > 0:
+			c.start, *line = (*line)[0], (*line)[1:]
 		case s.lines > 0 || s.rng.Float64() > rate/1000:
 			return
 		}

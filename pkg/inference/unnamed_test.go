@@ -63,3 +63,48 @@ func TestStacksThatComeLate(t *testing.T) {
 		})
 	}
 }
+
+// TestACachedThreadRestsWhereTheOthersDo: of connections that wait for their clients no stack was
+// known. Once theirs are, a cached thread that is given a connection waits at the same place.
+func TestACachedThreadRestsWhereTheOthersDo(t *testing.T) {
+	const connections, cached = 3, 99
+	rest := func(s *server, thread int32, place, call string, known bool) {
+		b := &threadtrace.Batch{ThreadID: thread, ThreadName: "connection", Stacks: []threadtrace.Stack{stackOf(place)}}
+		for n := range int64(5) {
+			e := threadtrace.Event{Kind: threadtrace.KindBlocked, Time: s.now - second + n*tick, Duration: tick, Elapsed: 60 * second, Number: number(t, call)}
+			if known {
+				e.Stack = 1
+			}
+			b.Events = append(b.Events, e)
+		}
+		s.analyzer.AddBatch(b)
+	}
+	const ofClients, inCache = "@poll read_packet do_command handle_connection", "@futex wait_in_cache handle_connection"
+	for name, tc := range map[string]struct {
+		known bool // the stacks of the connections are, from the onset on
+		told  bool
+	}{
+		"beside the others":   {true, false},
+		"where nobody is met": {false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			overSeeds(t, seeds, func(s *server) error {
+				for i := range 95 {
+					s.run(1, pool(8))
+					for id := range int32(connections) {
+						rest(s, 90+id, ofClients, "poll", i >= 75 && tc.known)
+					}
+					if i < 75 {
+						rest(s, cached, inCache, "futex", true)
+					} else {
+						rest(s, cached, ofClients, "poll", true)
+					}
+				}
+				if told := len(s.found) > 0; told != tc.told {
+					return fmt.Errorf("told is %v: %+v", told, s.found)
+				}
+				return nil
+			})
+		})
+	}
+}

@@ -16,17 +16,23 @@ const maxMessage = 16 << 20
 // Postgres is a connection to a PostgreSQL server that trusts the account;
 // not safe for concurrent use.
 type Postgres struct {
-	conn net.Conn
-	r    *bufio.Reader
+	conn     net.Conn
+	r        *bufio.Reader
+	password string
 }
 
 // DialPostgres connects to host:port as an account that needs no password.
 func DialPostgres(addr, account, database string) (*Postgres, error) {
+	return DialPostgresWith(addr, account, "", database)
+}
+
+// DialPostgresWith is DialPostgres with a password, which the server may ask for in clear text.
+func DialPostgresWith(addr, account, password, database string) (*Postgres, error) {
 	conn, err := net.DialTimeout("tcp", addr, timeout)
 	if err != nil {
 		return nil, err
 	}
-	c := &Postgres{conn: conn, r: bufio.NewReader(conn)}
+	c := &Postgres{conn: conn, r: bufio.NewReader(conn), password: password}
 	body := binary.BigEndian.AppendUint32(nil, 3<<16) // protocol 3.0
 	for _, s := range []string{"user", account, "database", database} {
 		body = append(append(body, s...), 0)
@@ -92,11 +98,27 @@ func (c *Postgres) untilReady() error {
 		case 'E':
 			failed = fmt.Errorf("postgres: %s", errorText(body))
 		case 'R':
-			if len(body) < 4 || binary.BigEndian.Uint32(body) != 0 {
-				return fmt.Errorf("postgres: wants a password")
+			if err := c.authenticate(body); err != nil {
+				return err
 			}
 		}
 	}
+}
+
+// authenticate answers what a server asks of who connects: nothing, or a password in clear text.
+func (c *Postgres) authenticate(asked []byte) error {
+	const nothing, clearText = 0, 3
+	if len(asked) < 4 {
+		return fmt.Errorf("postgres: asks with %d bytes who connects", len(asked))
+	}
+	switch kind := binary.BigEndian.Uint32(asked); {
+	case kind == nothing:
+		return nil
+	case kind == clearText && c.password != "":
+		message := binary.BigEndian.AppendUint32([]byte{'p'}, uint32(len(c.password)+5))
+		return c.send(append(append(message, c.password...), 0))
+	}
+	return fmt.Errorf("postgres: wants a password")
 }
 
 // errorText takes the message field out of an ErrorResponse.

@@ -50,7 +50,7 @@ var shares = map[string]share{
 }
 
 // Fleet draws n servers from all that the testbed can start: one of each kind
-// first, light ones more often after that, each with the next of its scenarios.
+// first, as far as n goes, light ones more often after that, each with the next of its scenarios.
 // It depends on its arguments alone. There may be fewer than n.
 func Fleet(seed uint64, n int) []Member {
 	r := rand.New(rand.NewPCG(seed, 1))
@@ -68,6 +68,9 @@ func Fleet(seed uint64, n int) []Member {
 		s := byServer[name]
 		r.Shuffle(len(s), func(i, j int) { s[i], s[j] = s[j], s[i] })
 	}
+	// Those that production has most of first, of the others each seed draws its own.
+	r.Shuffle(len(servers), func(i, j int) { servers[i], servers[j] = servers[j], servers[i] })
+	slices.SortStableFunc(servers, func(a, b string) int { return shares[b].weight - shares[a].weight })
 	var members []Member
 	count := map[string]int{}
 	add := func(server string) {

@@ -101,11 +101,12 @@ func (n *nameServer) serve() {
 			continue
 		}
 		m.Response, m.Additionals = true, nil
-		if m.Questions[0].Type == dnsmessage.TypeA {
-			m.Answers = []dnsmessage.Resource{{
-				Header: dnsmessage.ResourceHeader{Name: m.Questions[0].Name, Class: dnsmessage.ClassINET, TTL: 60},
-				Body:   &dnsmessage.AResource{A: [4]byte{127, 0, 0, 1}},
-			}}
+		header := dnsmessage.ResourceHeader{Name: m.Questions[0].Name, Class: dnsmessage.ClassINET, TTL: 60}
+		switch m.Questions[0].Type {
+		case dnsmessage.TypeA:
+			m.Answers = []dnsmessage.Resource{{Header: header, Body: &dnsmessage.AResource{A: [4]byte{127, 0, 0, 1}}}}
+		case dnsmessage.TypeMX: // its mail goes to itself
+			m.Answers = []dnsmessage.Resource{{Header: header, Body: &dnsmessage.MXResource{Pref: 10, MX: header.Name}}}
 		}
 		if answer, err := m.Pack(); err == nil {
 			time.AfterFunc(time.Duration(n.takes.Load()), func() { _, _ = n.conn.WriteTo(answer, from) })

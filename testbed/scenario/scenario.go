@@ -152,7 +152,7 @@ func All() []Scenario {
 		redis(), nginx(), postgres(),
 		apache(), lighttpd(), haproxy(), memcached(), mariadb(),
 		ownC(), goServers(), javaServers(), nodeServers(),
-		unseen(), publicCases(), generalCauses(), languageFaults(), embeddedFaults(), exam(), secondExam(), thirdExam(),
+		unseen(), publicCases(), generalCauses(), languageFaults(), embeddedFaults(), exam(), secondExam(), thirdExam(), fourthExam(),
 	)
 }
 

@@ -1,6 +1,7 @@
 package attribute
 
 import (
+	"math"
 	"slices"
 
 	"github.com/perfscope/perfscope/internal/frames"
@@ -118,6 +119,9 @@ func (t *tree) climb(from int32) (target int32, entries []int32) {
 			least = half
 		}
 		p, ok := t.caller(at, least)
+		if !ok && t.Beside {
+			p, ok = t.meeting(at)
+		}
 		if !ok {
 			break
 		}
@@ -193,6 +197,24 @@ func (t *tree) caller(f int32, least float64) (int32, bool) {
 	return best, most > 0 && most >= least*t.of[f].excess
 }
 
+// meeting is the nearest of the functions through which most of a function's excess comes,
+// where it comes through several callers.
+func (t *tree) meeting(f int32) (nearest int32, ok bool) {
+	most := criteria.NearlyAll * t.of[f].excess
+	for key, n := range t.below {
+		p := key[1]
+		if key[0] != f || p == f || n.excess < most || n.excess <= 0 {
+			continue
+		}
+		nearer := t.below[[2]int32{p, nearest}].excess >= most
+		further := t.below[[2]int32{nearest, p}].excess >= most
+		if !ok || nearer && !further || nearer == further && p < nearest {
+			nearest, ok = p, true
+		}
+	}
+	return nearest, ok
+}
+
 // decides reports whether a caller, and not the function from below it, is the reason
 // for that one's excess; at is the callee through which it comes. A cause has all that
 // is done below it grow alike (the ripple effect of HotSpot, Sun et al., IEEE Access
@@ -218,8 +240,20 @@ func (t *tree) decides(caller, at, from int32) bool {
 	if t.sightings(rest.past) < criteria.FewSightings || rest.now-rest.past < least {
 		return false
 	}
+	return t.grewAlike(from, caller, rest)
+}
+
+// grewAlike reports whether the rest of what is done below a caller grew as far as a function
+// below it did, or half as far. What several call did not become slower for one of them beside
+// fast requests: there a rest that grew many times is as telling as a function that grew a hundred
+// times since fast ones hardly come to it, so that logarithms are compared.
+func (t *tree) grewAlike(from, caller int32, rest node) bool {
 	grew := t.below[[2]int32{from, caller}]
-	return rest.now/rest.past-1 >= alike*(grew.now/max(grew.past, t.least())-1)
+	part, whole := rest.now/rest.past, grew.now/max(grew.past, t.least())
+	if _, single := t.caller(from, criteria.NearlyAll); t.Beside && !single {
+		return math.Log(part) >= alike*math.Log(whole)
+	}
+	return part-1 >= alike*(whole-1)
 }
 
 // isTold reports whether a function waits in different calls for different callers, which

@@ -340,6 +340,40 @@ func TestWhereSlowRequestsPartFromFastOnesIsFirst(t *testing.T) {
 	}
 }
 
+// A cursor by which several functions of a search read did not become slower beside fast requests,
+// nor did any of those: the search does more of all. In code of two times the cursor may have.
+func TestWhatSeveralCallIsAskedForWhereTheyMeet(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		beside bool
+		filter float64 // of slow requests, 4e6 of fast ones
+		want   string
+	}{
+		{"all grew", true, 120e6, "search"},
+		{"the rest did not", true, 4e6, "read_cursor"},
+		{"the rest grew little", true, 8e6, "read_cursor"},
+		{"another time", false, 120e6, "read_cursor"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			stacks := frames.NewTable()
+			at := func(s string, now, past float64) Time {
+				return Time{Stack: stacks.Intern(stack(s)), Kind: EvidenceOnCPU, Now: now, Past: past, Excess: max(0, now-past), Beyond: max(0, now-past)}
+			}
+			times := []Time{
+				at("read_cursor read_entry search serve loop main", 300e6, 1e6),
+				at("read_cursor read_name search serve loop main", 300e6, 1e6),
+				at("filter search serve loop main", tc.filter, 4e6),
+				at("parse serve loop main", 40e6, 40e6),
+			}
+			s := scale
+			s.Beside = tc.beside
+			if got := Rank(stacks, times, s, 10); len(got) == 0 || got[0].Function != tc.want {
+				t.Errorf("%v, want %s first", names(got), tc.want)
+			}
+		})
+	}
+}
+
 // Several functions with names do what one without a name has them do: each has less than
 // that one, and says more.
 func TestTheNamesBelowAnAddressAreFirst(t *testing.T) {

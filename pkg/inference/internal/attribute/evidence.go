@@ -172,6 +172,7 @@ func (c *Case) Times() []Time {
 	c.toCallers(onCPU, onCPU)
 	waiting := c.bySites(c.waiting())
 	c.explainWaits(waiting, onCPU)
+	waiting = c.toRead(waiting, onCPU)
 	c.asOneThread(waiting)
 	times := append(onCPU, waiting...)
 	c.onBehalf(times)

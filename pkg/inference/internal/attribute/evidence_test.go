@@ -308,6 +308,43 @@ func TestWhatAnInterpreterRunsUnreadIsNobodys(t *testing.T) {
 	}
 }
 
+// A wait that is over before the interpreter's frames are read is that of what it was seen to
+// run in the same call, or of what it runs more than ever.
+func TestAShortWaitIsThatOfWhatAnInterpreterRuns(t *testing.T) {
+	for _, tt := range []struct {
+		name, loop, want string
+		met              bool // a stack that was read waits in the same call
+	}{
+		{"by what is computed", "execute_ex", "enter", false},
+		{"by a wait that was met", "execute_ex", "save", true},
+		{"a thread of a library", "thread_of_a_pool", "stream_sync", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newService(t)
+			of := func(frames ...threadtrace.Frame) uint32 { return s.stacks.Intern(&threadtrace.Stack{Frames: frames}) }
+			script := func(name string) threadtrace.Frame { return threadtrace.Frame{Function: name, Module: "app.php"} }
+			sync := threadtrace.Frame{Function: "stream_sync", Module: "php8.2", Origin: threadtrace.OriginLibrary}
+			loop := threadtrace.Frame{Function: tt.loop, Module: "php8.2", Origin: threadtrace.OriginRuntime}
+			fsync := s.place("fsync", "@fsync").Number
+			c := s.judge(s.hop(func(c *hop.Closed) {
+				c.CPU[of(script("enter"), script("main"))] = 60e6
+				c.Wait[hop.Place{Stack: of(sync, loop), Number: fsync}] = hop.Wait{Time: 0.8e9, Threads: 1, Moments: allMoments}
+				if tt.met {
+					c.Wait[hop.Place{Stack: of(script("save"), script("main")), Number: fsync}] = hop.Wait{Time: 0.1e9, Threads: 1, Moments: allMoments}
+				}
+			}))
+			times := c.Times()
+			ranked := Rank(s.stacks, times, Scale{}, 10)
+			if len(ranked) == 0 || ranked[0].Function != tt.want {
+				t.Errorf("%v", names(ranked))
+			}
+			if doing := DoingOf(s.stacks, times, nil); doing.ByCall[fsync] < 0.9*doing.Waiting || doing.Waiting < 0.35e9 {
+				t.Errorf("%+v", doing)
+			}
+		})
+	}
+}
+
 func TestAWaitWhoseStackWasCutShortIsThatOfTheWholeOne(t *testing.T) {
 	s := newService(t)
 	at := func(frames ...threadtrace.Frame) hop.Place {
@@ -396,5 +433,23 @@ func TestAGoroutineIsWaitedForByWhoStartedIt(t *testing.T) {
 				t.Errorf("%v of %v is waited in read", waited, doing.Waiting)
 			}
 		})
+	}
+}
+
+// A goroutine without a past that waits for a closure at work does not idle, though it waits
+// as those do that have nothing to do.
+func TestWhoWaitsForAClosureAtWorkDoesNotIdle(t *testing.T) {
+	for closure, told := range map[string]bool{"rpc.connect.func4": true, "rpc.serve.func4": false} {
+		s := newService(t)
+		waits := s.place("futex", "@futex rpc.connect rpc.reach rpc.resolve.func1")
+		s.idle[waits] = true
+		c := s.judge(s.hop(func(c *hop.Closed) {
+			c.Wait[waits] = hop.Wait{Time: 0.8e9, Threads: 1, Moments: allMoments}
+			c.Wait[s.place("read", "@read rpc.readPreface rpc.read "+closure)] = hop.Wait{Time: 0.8e9, Threads: 1, Moments: allMoments}
+		}))
+		ranked := Rank(s.stacks, c.Times(), Scale{}, 10)
+		if len(ranked) == 0 || (ranked[0].Function == "rpc.connect") != told {
+			t.Errorf("%s: %v", closure, names(ranked))
+		}
 	}
 }

@@ -68,7 +68,7 @@ func (c *Case) toMakers(waiting []Time) map[int32]reason {
 	makers := map[int32]float64{} // the excess of waits for others, by who waits
 	for _, t := range waiting {
 		if f, ok := c.Stacks.Leaf(t.Stack); ok && c.forOthers(t) {
-			makers[f] += t.Excess
+			makers[f] += waitsAmidWork(t)
 		}
 	}
 	by, most, known := map[int32]float64{}, map[int32]float64{}, map[int32]reason{}
@@ -85,7 +85,23 @@ func (c *Case) toMakers(waiting []Time) map[int32]reason {
 		t.Now -= math.Round(t.Beyond * (1 - left))
 		t.Excess, t.Beyond = math.Round(t.Excess*left), math.Round(t.Beyond*left)
 	})
+	for i := range waiting {
+		t := &waiting[i]
+		if f, ok := c.Stacks.Leaf(t.Stack); ok && t.Idle && by[f] > 0 && c.forOthers(*t) {
+			t.Excess = math.Round(waitsAmidWork(*t) * known[f].share)
+			t.Beyond, t.Idle = t.Excess, t.Excess == 0
+		}
+	}
 	return known
+}
+
+// waitsAmidWork is the excess of a wait for others, or all of one that is taken for idling only
+// because nothing is known of the thread's past: who waits for a closure at work is at work.
+func waitsAmidWork(t Time) float64 {
+	if t.Idle && t.Past == 0 {
+		return t.Now
+	}
+	return t.Excess
 }
 
 // closures calls do for what closures wait for that is no wait for others, where the

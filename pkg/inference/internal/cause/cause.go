@@ -77,9 +77,11 @@ type Case struct {
 	// wait for a disk, in a hop of which calls were recorded, ns per second.
 	// They are looked at where it matters.
 	Storage, Moved, Sent func() float64
-	// Told is set when the code by itself, its refusals included, is told anyway.
-	Told  bool
-	Syncs func(*hop.Closed) float64
+	// Told is set when the code by itself, its refusals included, is told anyway. Oftener
+	// is set when it waits more than ever in calls that it makes many times as often: after
+	// each it has to queue for a CPU again.
+	Told, Oftener bool
+	Syncs         func(*hop.Closed) float64
 }
 
 // Waits are parts of the waits in excess, in nanoseconds per second. A read can be for
@@ -95,7 +97,10 @@ type Verdict struct {
 	// Causes are those with enough evidence to tell of them alone, the largest loss first,
 	// Doubts those with a quarter of it, which is enough to explain what is told anyway.
 	Causes, Doubts []Cause
-	sums           map[sumKey]float64
+	// Requeued is the time beyond the past in which threads could run and had no CPU that is
+	// due to what the service does oftener, in nanoseconds per second.
+	Requeued float64
+	sums     map[sumKey]float64
 }
 
 type sumKey struct {
@@ -175,6 +180,7 @@ func (t *Test) Compare(c *Case) Verdict {
 	f.storage()
 	f.peers()
 	f.unanswered()
+	v.Requeued = f.requeued
 	for i := range f.found {
 		found := &f.found[i]
 		k := sumKey{found.Kind, found.Resource}
@@ -228,8 +234,9 @@ type finder struct {
 	past []*hop.Closed
 	// certain is the evidence of one hop from which a figure that only tells which resource
 	// it was counts as grown.
-	certain float64
-	found   []Cause
+	certain  float64
+	found    []Cause
+	requeued float64 // see Verdict
 }
 
 // figure is one of the machine beside its past.

@@ -57,16 +57,13 @@ func (f *finder) delayed() {
 	othersGrew := others.grown()
 	steal := f.measure(threadtrace.MeasureSteal)
 	grew := max(own.grown(), f.CPUExcess)
-	if f.hostIsFull() && throttled == 0 && grew <= criteria.Little*own.mean {
+	if f.hostIsFull() && throttled == 0 && grew <= criteria.Little*own.mean && !f.Oftener {
 		// Nobody can use more than all: who has the CPUs in its place has them, though,
-		// when it does not use more itself.
+		// when it does not use more itself, nor asks for them more often.
 		othersGrew = max(othersGrew, excess)
 	}
 	all := throttled + othersGrew + steal.grown() + grew
-	if all <= 0 {
-		return
-	}
-	part := func(grown float64) float64 { return excess * grown / all }
+	part := func(grown float64) float64 { return excess * ratio(grown, all) }
 	// Who has a CPU for a time keeps as many threads from it for that time as are ready.
 	keeps := func(grown float64) float64 { return min(part(grown), grown*(1+x.now/1e9)) }
 	if throttled > 0 {
@@ -78,6 +75,16 @@ func (f *finder) delayed() {
 	if steal.grown() > 0 {
 		f.add(Cause{Kind: CPUContention, Resource: "hypervisor", Lost: keeps(steal.grown()), Evidence: evidence, External: true})
 	}
+	if f.Oftener && evidence > 0 {
+		f.requeued = max(0, excess-part(throttled)-keeps(othersGrew)-keeps(steal.grown()))
+	}
+}
+
+func ratio(part, whole float64) float64 {
+	if whole <= 0 {
+		return 0
+	}
+	return part / whole
 }
 
 // hostIsFull reports whether all CPUs are in use.

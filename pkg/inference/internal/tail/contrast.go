@@ -157,7 +157,7 @@ func (p *Pool) contrast(at int, cells map[baseline.Cell]*moments, v View, e esti
 	c.Explained = min(1, max((verdict.CPUExcess+verdict.WaitExcess)/extra, delayed*max(held[false], held[true]), waits))
 	of := attribute.Case{Stacks: v.Stacks, Classes: v.Classes, Idle: v.Idle, Hop: closed, Verdict: &verdict, Past: past}
 	c.Times = of.Times()
-	c.Same = p.same(at, cells, &verdict)
+	c.Same = p.same(at, cells, &verdict, e)
 	c.InCalls = p.inCalls(e)
 	c.Scale = attribute.Scale{
 		Beside: true,
@@ -275,49 +275,53 @@ func (p *Pool) chance(kind int, m *moments) float64 {
 	return (within - all*part) / math.Sqrt(all*each*part*(1-part))
 }
 
-// same is the share of the time of fast requests in the functions that were found:
-// where no thread is known, of the time while no slow one was under way. It is negative
-// when too little was seen of that.
-func (p *Pool) same(kind int, cells map[baseline.Cell]*moments, v *detect.Verdict) float64 {
+// same is the share of the time of fast requests in the functions that were found. It is
+// negative when too little was seen of what fast ones do.
+func (p *Pool) same(kind int, cells map[baseline.Cell]*moments, v *detect.Verdict, e estimate) float64 {
 	const (
 		few     = 10  // sightings
 		notMuch = 0.2 // of what is most is no answer to what slow ones do
 	)
-	tied := true
-	for _, m := range cells {
-		tied = tied && m.beside[kind].all() == 0
-	}
-	usual := func(m *moments) (time, sightings float64) {
-		class := nobody
-		if tied {
-			class = classIndex(kind, isFast)
-		}
-		t, square := m.at(class)
-		if time = t; !tied {
-			time = m.beside[kind][isFast]
-		}
-		return time, time * share(t, square)
-	}
 	found, all, seen, most := 0.0, 0.0, 0.0, 0.0
 	for _, f := range v.Cells {
 		most = max(most, f.Excess)
 	}
 	for _, f := range v.Cells {
 		if f.Excess >= notMuch*most {
-			t, _ := usual(cells[f.Cell])
-			found += t
+			found += p.fast(kind, cells[f.Cell], e)
 		}
 	}
 	for cell, m := range cells {
 		if !cell.Inclusive {
-			t, n := usual(m)
-			all, seen = all+t, seen+n
+			all += p.fast(kind, m, e)
+			seen += p.besideFast(kind, m)
 		}
 	}
 	if seen < few {
 		return -1
 	}
 	return share(found, all)
+}
+
+// fast is the time of a fast request: none of it what was never seen but while a slow one was
+// under way.
+func (p *Pool) fast(kind int, m *moments, e estimate) float64 {
+	if b := m.beside[kind]; b[isSlow] > 0 && b[isFast] == 0 {
+		return 0
+	}
+	_, fast, _, _ := e.of(m)
+	return fast
+}
+
+// besideFast is how many sightings there are in fast requests, or, where it is not known in
+// which, while no slow one was under way.
+func (p *Pool) besideFast(kind int, m *moments) float64 {
+	if b := m.beside[kind]; b.all() > 0 {
+		t, square := m.at(nobody)
+		return b[isFast] * share(t, square)
+	}
+	t, square := m.at(classIndex(kind, isFast))
+	return t * share(t, square)
 }
 
 // inCalls is the share of the time of slow requests on CPU in each call, by stack.

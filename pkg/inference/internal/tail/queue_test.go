@@ -42,6 +42,24 @@ func TestSinceWhenARequestIsServed(t *testing.T) {
 	}
 }
 
+// Threads that work for one request at a time have a line each: who is in another one says
+// nothing of how long it is waited in this one.
+func TestEachWorkerHasALineOfItsOwn(t *testing.T) {
+	p := NewPool(300 * second)
+	for _, s := range []struct {
+		start, end int64
+		thread     int32
+	}{{10, 110, 7}, {20, 22, 8}, {30, 112, 7}, {40, 42, 8}, {50, 114, 7}} {
+		p.Add(Request{Kind: "GET /", Start: s.start, End: s.end, Thread: s.thread})
+	}
+	p.queue(p.inOrderOfStart())
+	for i, want := range []int64{10, 20, 110, 40, 112} {
+		if got := p.pending[i].since(true); got != want {
+			t.Errorf("%d: served since %d instead of %d", i, got, want)
+		}
+	}
+}
+
 // What is known of a line does not depend on in how many parts it is looked at.
 func TestALineIsTheSameInParts(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))

@@ -170,10 +170,10 @@ func (p *Pool) spanless() bool {
 }
 
 // tiedTo is the class of the request that a thread worked for at an instant: of nested
-// ones the innermost.
+// ones the innermost, of several in a line the one that is served.
 func (p *Pool) tiedTo(of []item, at int64) (int, bool) {
 	for i := len(of) - 1; i >= 0; i-- {
-		if of[i].Start <= at && at < of[i].End {
+		if of[i].since(p.kinds[of[i].kind].split.served) <= at && at < of[i].End {
 			return classIndex(of[i].kind, p.kinds[of[i].kind].class(of[i].Request)), true
 		}
 	}
