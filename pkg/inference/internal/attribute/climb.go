@@ -64,7 +64,7 @@ func (t *tree) yieldBelow(ranked []Suspect, f int32, most float64) {
 	for i := range ranked {
 		s := &ranked[i]
 		id, ok := t.stacks.Lookup(s.Function, s.Module)
-		if below := t.below[[2]int32{id, f}].excess; ok && below > 0 && below >= criteria.NearlyAll*t.of[id].excess {
+		if below := t.below[[2]int32{id, f}].excess; ok && below > 0 && below >= criteria.Mostly*t.of[id].excess {
 			s.Score = min(s.Score, Round(most))
 		}
 	}
@@ -77,13 +77,13 @@ func (t *tree) namesFirst(ranked []Suspect) {
 	for i := range ranked {
 		s := &ranked[i]
 		f, ok := t.stacks.Lookup(s.Function, s.Module)
-		if !ok || !t.stacks.Function(f).Nameless() || t.named[f] < criteria.NearlyAll*t.of[f].excess {
+		if !ok || !t.stacks.Function(f).Nameless() || t.named[f] < criteria.Mostly*t.of[f].excess {
 			continue
 		}
 		most := 0.0
 		for _, other := range ranked {
 			g, ok := t.stacks.Lookup(other.Function, other.Module)
-			if below := t.below[[2]int32{g, f}].excess; ok && other.Module == s.Module && !t.stacks.Function(g).Nameless() && below >= criteria.NearlyAll*t.of[g].excess {
+			if below := t.below[[2]int32{g, f}].excess; ok && other.Module == s.Module && !t.stacks.Function(g).Nameless() && below >= criteria.Mostly*t.of[g].excess {
 				most = max(most, other.Score)
 			}
 		}
@@ -114,7 +114,7 @@ func (t *tree) climb(from int32) (target int32, entries []int32) {
 	target = from
 	at, fresh := from, true
 	for range highest {
-		told, least := at == from && t.isTold(at), criteria.NearlyAll
+		told, least := at == from && t.isTold(at), criteria.Mostly
 		if told {
 			least = half
 		}
@@ -151,7 +151,7 @@ func (t *tree) parting(from int32) int32 {
 		return from
 	}
 	for range highest {
-		p, ok := t.caller(at, criteria.NearlyAll)
+		p, ok := t.caller(at, criteria.Mostly)
 		if !ok {
 			break
 		}
@@ -200,7 +200,7 @@ func (t *tree) caller(f int32, least float64) (int32, bool) {
 // meeting is the nearest of the functions through which most of a function's excess comes,
 // where it comes through several callers.
 func (t *tree) meeting(f int32) (nearest int32, ok bool) {
-	most := criteria.NearlyAll * t.of[f].excess
+	most := criteria.Mostly * t.of[f].excess
 	for key, n := range t.below {
 		p := key[1]
 		if key[0] != f || p == f || n.excess < most || n.excess <= 0 {
@@ -250,7 +250,7 @@ func (t *tree) decides(caller, at, from int32) bool {
 func (t *tree) grewAlike(from, caller int32, rest node) bool {
 	grew := t.below[[2]int32{from, caller}]
 	part, whole := rest.now/rest.past, grew.now/max(grew.past, t.least())
-	if _, single := t.caller(from, criteria.NearlyAll); t.Beside && !single {
+	if _, single := t.caller(from, criteria.Mostly); t.Beside && !single {
 		return math.Log(part) >= alike*math.Log(whole)
 	}
 	return part-1 >= alike*(whole-1)

@@ -171,7 +171,7 @@ func costlier(packages *frames.Packages, below []Time, p Suspect, scale Scale) (
 	least := max(criteria.FewSightings*scale.Grain/2, passes*own.excess)
 	loops := caller.computes-caller.computed >= least && caller.computes >= 2*caller.computed
 	seen := func(past float64) bool { return scale.sightings(past) >= criteria.FewSightings }
-	if !installed || part < criteria.NearlyAll || 2*own.computes < own.now || loops || !seen(rest.computed) || !seen(entered[entry].past) {
+	if !installed || part < criteria.Mostly || 2*own.computes < own.now || loops || !seen(rest.computed) || !seen(entered[entry].past) {
 		return false, part
 	}
 	return rest.computes/rest.computed-1 < alike*(own.computes/max(own.computed, scale.least())-1), part

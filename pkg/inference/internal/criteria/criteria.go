@@ -22,8 +22,10 @@ const (
 	PriorHops = 2 * MinPast
 	// Repeated is how often something must be seen not to be a hiccup: in so many hops.
 	Repeated = 2
-	// Matters is the share of a whole from which it matters.
+	// Matters is the share of a whole from which it matters, Mostly the one from which the rest
+	// does not.
 	Matters = 0.2
+	Mostly  = 1 - Matters
 	// StandardErrors is how many of them an estimate may be off by chance.
 	StandardErrors = 2.0
 	// Seldom is the rate, per second, below which calls say nothing.
