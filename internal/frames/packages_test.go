@@ -74,3 +74,30 @@ func TestPackagesAreBounded(t *testing.T) {
 		t.Errorf("%d stacks, %d functions of %d bytes are kept", p.Len(), len(p.Functions()), p.FunctionBytes())
 	}
 }
+
+// BenchmarkPackages takes stacks of a Python program with packages inside it, as many as are
+// kept apart: "program" is what each costs without them, for comparison.
+func BenchmarkPackages(b *testing.B) {
+	stacks := make([]threadtrace.Stack, MaxPackageStacks)
+	for i := range stacks {
+		frames := []threadtrace.Frame{library("read", "libc.so.6", ""), {Function: "_PyEval_EvalFrameDefault", Module: "libpython3.11.so.1.0", Origin: threadtrace.OriginRuntime}}
+		for j := range 12 {
+			module := fmt.Sprintf("sqlalchemy/orm/part%d.py", (i+j)%40)
+			frames = append(frames, library(fmt.Sprintf("step%d", (i>>j)%100), module, "/usr/lib/python3/dist-packages/"+module))
+		}
+		for j := range 6 {
+			frames = append(frames, threadtrace.Frame{Function: fmt.Sprintf("handle%d", (i+j)%20), Module: "app.py", File: "/srv/app.py"})
+		}
+		stacks[i].Frames = frames
+	}
+	for name, intern := range map[string]func(*threadtrace.Stack) uint32{"program": NewTable().Intern, "packages": NewPackages().Below} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				if intern(&stacks[i%len(stacks)]) == 0 {
+					b.Fatal("there was no room for a stack")
+				}
+			}
+		})
+	}
+}

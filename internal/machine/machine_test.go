@@ -239,6 +239,9 @@ func TestWhatTheNetworkHas(t *testing.T) {
 			socket{segments: 10, answers: 900}, socket{segments: 10, answers: 1000, busy: 900 * ms, receiverLimited: 880 * ms}, 0,
 		},
 		"lost, and sent again": {socket{segments: 10, answers: 10}, socket{segments: 50, answers: 50, busy: 485 * ms, retransmits: 2}, 485 * ms},
+		"probed while the answer takes long, though it had arrived": {
+			socket{segments: 10, answers: 10, retransmits: 3, duplicates: 3}, socket{segments: 27, answers: 42, busy: 332 * ms, retransmits: 5, duplicates: 5}, 0,
+		},
 		"another connection of the same number": {
 			socket{segments: 10, answers: 10, busy: 900 * ms}, socket{segments: 2, answers: 2, busy: 4 * ms}, 0,
 		},

@@ -18,8 +18,9 @@ type socket struct {
 	// acknowledgement; unacked is what was sent and is not acknowledged, unsent what is
 	// not even sent.
 	sent, received, acked, unacked, unsent uint32
-	// segments with data came in, answers went out, retransmits once more.
-	segments, answers, retransmits uint32
+	// segments with data came in, answers went out, retransmits once more; of duplicates the
+	// peer said that it had them already (D-SACK, RFC 2883).
+	segments, answers, retransmits, duplicates uint32
 	// acksIn and acksOut are the segments without data: acknowledgements that came and went
 	// apart from data.
 	acksIn, acksOut uint32
@@ -109,18 +110,22 @@ func compare(all []socket, before map[uint32]socket) (now map[uint32]socket) {
 }
 
 // delayed is for how long (us) the network had data since the look before. A question counts as
-// under way until it is acknowledged, which may be with its answer: only what was sent
-// again, or was under way for longer than that, is known to be the network's.
+// under way until it is acknowledged, which may be with its answer: only what was lost, or was
+// under way for longer than that, is known to be the network's.
 func (s *socket) delayed(was *socket) uint64 {
 	under := s.busy - min(s.busy, s.receiverLimited)
 	under -= min(under, was.busy-min(was.busy, was.receiverLimited))
 	open := func(s *socket) uint64 { return uint64(min(s.unacked, 1)) }
 	questions := min(uint64(s.answers-was.answers)+open(was), uint64(s.segments-was.segments)+open(s))
-	if s.retransmits == was.retransmits && under <= max(1, questions)*putOff {
+	if s.lost() <= was.lost() && under <= max(1, questions)*putOff {
 		return 0
 	}
 	return under
 }
+
+// lost is how many segments were sent again because the network lost them. What had arrived
+// was sent again as a probe (RFC 8985), since its acknowledgement was put off.
+func (s *socket) lost() uint32 { return s.retransmits - min(s.retransmits, s.duplicates) }
 
 // apart reports whether there are acknowledgements, one for every second segment at least:
 // a peer does not put off more.

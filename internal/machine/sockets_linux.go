@@ -115,7 +115,7 @@ func (s *socket) describe(b []byte) {
 	whole := unsafe.Slice((*byte)(unsafe.Pointer(&info)), unsafe.Sizeof(info)) //nolint:gosec // plain numbers
 	copy(whole, b)
 	s.sent, s.received, s.acked, s.unacked, s.unsent = info.Last_data_sent, info.Last_data_recv, info.Last_ack_recv, info.Unacked, info.Notsent_bytes
-	s.segments, s.answers, s.retransmits = info.Data_segs_in, info.Data_segs_out, info.Total_retrans
+	s.segments, s.answers, s.retransmits, s.duplicates = info.Data_segs_in, info.Data_segs_out, info.Total_retrans, info.Dsack_dups
 	s.acksIn, s.acksOut = info.Segs_in-min(info.Segs_in, info.Data_segs_in), info.Segs_out-min(info.Segs_out, info.Data_segs_out)
 	s.busy, s.receiverLimited = info.Busy_time, info.Rwnd_limited
 }

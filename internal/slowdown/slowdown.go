@@ -24,7 +24,7 @@ const (
 	// happen once in a thousand times.
 	significant = 3
 	// leastSlowed is which part of the spans an anomaly must slow down: the
-	// quantiles are known from 64 samples, and off by half of it.
+	// quantiles are known from 256 samples, and off by a fifth of it.
 	leastSlowed = 0.1
 	// A kind whose slow spans take less than a hundredth of the time of those of
 	// the most slowed kind is not what the anomaly slows: processors that are
@@ -36,10 +36,10 @@ const (
 	littleLost = 0.01
 	// fewSpans of a kind say nothing of all.
 	fewSpans = 10
-	// maxHabits bounds the kinds of span whose usual time is held: 1 kB each.
+	// maxHabits bounds the kinds of span whose usual time is held: 2 kB each.
 	maxHabits = 8192
-	// maxTimes bounds the latest times of a kind within an episode: the healthy
-	// ones that they are compared with are a quarter as many.
+	// maxTimes bounds the latest times of a kind within an episode: as many as the
+	// healthy ones that they are compared with.
 	maxTimes = 256
 	// maxSlowing bounds the episodes of which it is known, maxKinds the kinds
 	// of spans of each.
@@ -146,25 +146,40 @@ func (t *tally) slowed() bool {
 }
 
 // separate is the time from which on a span of a kind within an episode is one
-// of those slowed: the one below which there are most of the healthy spans and
-// fewest of the others (Youden's index), but for those that lost next to nothing.
+// of those slowed: the one that tells most of them right, but for those that lost
+// next to nothing.
 func (d *Detector[T]) separate(kind string, t *tally) int64 {
 	if t.limit != 0 {
 		return t.limit
 	}
 	times := slices.Clone(t.times)
 	slices.Sort(times)
-	best := -1.0
-	for i, ns := range times {
-		healthy, _ := d.habits.Below(kind, ns)
-		if apart := healthy - float64(i)/float64(len(times)); apart > best {
-			best, t.limit = apart, max(1, ns)
-		}
+	// The others are as many as there are below the time that sets both apart best
+	// (Youden's index).
+	at := d.apart(kind, times, 1)
+	others, below := 1.0, float64(at)/float64(len(times))
+	if healthy, _ := d.habits.Below(kind, times[at]); healthy > 0 {
+		others = min(1, below/healthy)
 	}
+	// Each slowed span above counts as much as each of the others below (Bayes).
+	t.limit = max(1, times[d.apart(kind, times, 2*others)])
 	if usual, known := d.habits.Usual(kind, 0.5); known {
 		t.limit = max(t.limit, leastLost(times, usual))
 	}
 	return t.limit
+}
+
+// apart is the index of the time, of those in order, below which there are most of the
+// healthy spans, which count so much, and fewest of the others.
+func (d *Detector[T]) apart(kind string, times []int64, healthyCount float64) (at int) {
+	best := math.Inf(-1)
+	for i, ns := range times {
+		healthy, _ := d.habits.Below(kind, ns)
+		if apart := healthyCount*healthy - float64(i)/float64(len(times)); apart > best {
+			best, at = apart, i
+		}
+	}
+	return at
 }
 
 // leastLost is the shortest of the times, which are in order, that is no part of

@@ -150,14 +150,23 @@ func blame(found *Anomaly, whole, present *verdict, d detect.Config, say *explai
 	case whole.innocent():
 		// The code's part may still be larger than each of the machine's.
 		found.codeFirst(false)
-		found.Hit, found.Suspects, found.Path, found.Order, found.Pattern, found.Scope = found.Suspects, nil, nil, nil, "", 0
-		found.Gain = 0
+		found.Hit = found.acquit()
 	case whole.ofMachine() > 0.5:
 		found.codeFirst(false)
+		if found.Gain < criteria.Little*found.Impact { // what else is new costs next to nothing
+			found.acquit()
+		}
 	case found.Causes[0].Kind == CauseCode && len(found.Suspects) == 0:
 		found.Causes[0].Kind = CauseUnknown
 	}
 	sayCauses(found, say)
+}
+
+// acquit takes the suspects out, and returns them.
+func (a *Anomaly) acquit() (suspects []Suspect) {
+	suspects = a.Suspects
+	a.Suspects, a.Path, a.Order, a.Pattern, a.Scope, a.Gain = nil, nil, nil, "", 0, 0
+	return suspects
 }
 
 // codeFirst moves the code to the front of the causes, or to their end.

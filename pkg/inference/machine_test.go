@@ -153,6 +153,14 @@ func TestWhatTheTimeIsLostTo(t *testing.T) {
 			}},
 		},
 		{
+			name: "a peer that is slow, and new code that costs next to nothing", want: CausePeer, resource: "10.0.0.2:5432",
+			fault: with(asking(), func(l *load) { l.busy["hang_up handle loop main"] = 0.02 }),
+			machine: surroundings{readings: []threadtrace.Reading{
+				{Measure: threadtrace.MeasurePeerWait, Resource: "10.0.0.2:5432", Value: 18e8}, {Measure: threadtrace.MeasurePeerSegments, Resource: "10.0.0.2:5432", Value: 100},
+				{Measure: threadtrace.MeasureClientWait, Value: 18e8},
+			}},
+		},
+		{
 			name: "a peer that is asked two hundred times as often", fault: waitingForPeer(), want: CauseCode, blamed: "ask_peer",
 			machine: surroundings{readings: []threadtrace.Reading{
 				{Measure: threadtrace.MeasurePeerWait, Resource: "10.0.0.2:5432", Value: 12e8}, {Measure: threadtrace.MeasurePeerSegments, Resource: "10.0.0.2:5432", Value: 60000},

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// maxHabits bounds the kinds of request whose usual time is held: 1 kB each.
+	// maxHabits bounds the kinds of request whose usual time is held: 2 kB each.
 	maxHabits = 8192
 	// traceLife is for how many times span_wait::timeout the spans of a trace
 	// are remembered from its first on: late ones of its groups are let go

@@ -17,7 +17,7 @@ type Prior struct {
 }
 
 var (
-	onCPU = Prior{Dispersion: 0.05, Margin: 0.25}
+	onCPU = Prior{Dispersion: 0.05, Margin: criteria.Matters}
 	// Waiting is that of waits for peers and threads, and of what a machine lacks.
 	Waiting = Prior{Dispersion: 0.25, Margin: 0.25}
 	// Storing is that of waits for storage: a disk has other users, and clients that write

@@ -192,9 +192,10 @@ func (p *Pool) times(v View, e estimate, kind int, delayed float64) (*hop.Closed
 		SamplePeriod: v.Period, SnapshotPeriod: v.Period,
 	}
 	past := attribute.Means{CPU: map[uint32]float64{}, Wait: map[hop.Place]float64{}}
-	for at, m := range p.places {
+	for i := range p.places.list {
+		at, m := p.places.list[i].place, &p.places.list[i].moments
 		slow, fast, _, _ := e.of(m)
-		if b := m.beside[kind]; b[isSlow] > 0 && b[isFast] == 0 {
+		if b := m.beside(kind); b[isSlow] > 0 && b[isFast] == 0 {
 			fast = 0
 		}
 		if !at.waiting {
@@ -221,11 +222,11 @@ func (p *Pool) cells(v View) map[baseline.Cell]*moments {
 		}
 		cells[c].and(m)
 	}
-	for _, at := range p.inOrder() {
+	for _, at := range p.places.inOrder() {
 		if at.waiting && v.Idle(hop.Place{Stack: at.stack, Number: at.number}) {
 			continue
 		}
-		m := p.places[at]
+		m := &at.moments
 		number := at.number
 		if !at.waiting {
 			number = 0
@@ -243,7 +244,7 @@ func (p *Pool) cells(v View) map[baseline.Cell]*moments {
 // held is the share of the time in which slow requests of a kind are under way that a
 // function runs, beyond what it runs without them.
 func (p *Pool) held(kind int, m *moments) float64 {
-	length, seen := p.beside[kind], m.beside[kind]
+	length, seen := p.beside[kind], m.beside(kind)
 	return share(seen[isSlow], length[isSlow]) - share(seen[isFast], length[isFast])
 }
 
@@ -261,7 +262,7 @@ func (p *Pool) chance(kind int, m *moments) float64 {
 	s, square := m.at(classIndex(kind, isSlow))
 	f, _ := m.at(classIndex(kind, isFast))
 	within, all, part := s, s+f, share(of[isSlow].looked, of[isSlow].looked+of[isFast].looked)
-	if b := m.beside[kind]; b.all() > 0 {
+	if b := m.beside(kind); b.all() > 0 {
 		within, all, part = b[isSlow], b.all(), share(p.beside[kind][isSlow], p.beside[kind].all())
 		// What every request does is done by the slow ones, too.
 		own := share(of[isSlow].n, of[isSlow].n+of[isFast].n)
@@ -306,7 +307,7 @@ func (p *Pool) same(kind int, cells map[baseline.Cell]*moments, v *detect.Verdic
 // fast is the time of a fast request: none of it what was never seen but while a slow one was
 // under way.
 func (p *Pool) fast(kind int, m *moments, e estimate) float64 {
-	if b := m.beside[kind]; b[isSlow] > 0 && b[isFast] == 0 {
+	if b := m.beside(kind); b[isSlow] > 0 && b[isFast] == 0 {
 		return 0
 	}
 	_, fast, _, _ := e.of(m)
@@ -316,7 +317,7 @@ func (p *Pool) fast(kind int, m *moments, e estimate) float64 {
 // besideFast is how many sightings there are in fast requests, or, where it is not known in
 // which, while no slow one was under way.
 func (p *Pool) besideFast(kind int, m *moments) float64 {
-	if b := m.beside[kind]; b.all() > 0 {
+	if b := m.beside(kind); b.all() > 0 {
 		t, square := m.at(nobody)
 		return b[isFast] * share(t, square)
 	}
@@ -327,11 +328,12 @@ func (p *Pool) besideFast(kind int, m *moments) float64 {
 // inCalls is the share of the time of slow requests on CPU in each call, by stack.
 func (p *Pool) inCalls(e estimate) map[uint32]map[int32]float64 {
 	all, in := map[uint32]float64{}, map[uint32]map[int32]float64{}
-	for at, m := range p.places {
+	for i := range p.places.list {
+		at := &p.places.list[i]
 		if at.waiting {
 			continue
 		}
-		slow, _, _, _ := e.of(m)
+		slow, _, _, _ := e.of(&at.moments)
 		all[at.stack] += slow
 		if at.number == threadtrace.NoCall {
 			continue

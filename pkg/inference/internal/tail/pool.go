@@ -2,7 +2,6 @@ package tail
 
 import (
 	"cmp"
-	"maps"
 	"math"
 	"math/bits"
 	"slices"
@@ -15,18 +14,7 @@ const (
 	// maxUnits bounds the execution units that are taken in a hop: each is looked at by
 	// itself, so that those that are left out cost evidence and nothing else.
 	maxUnits = 1024
-	// maxPlaces bounds the places at which threads were seen.
-	maxPlaces = 2048
-	// faded is the weight below which a place is forgotten, in nanoseconds.
-	faded = 1e6
 )
-
-// place is where a thread was seen.
-type place struct {
-	stack   uint32
-	number  int32
-	waiting bool
-}
 
 // Pool gathers what was seen of a service while it worked on requests, by their kind
 // and by whether they were slow. A sighting on a thread that worked for one request
@@ -49,7 +37,7 @@ type Pool struct {
 	// gram is the sum of the products of how many requests of two classes were under
 	// way, times the time.
 	gram   [classes][classes]float64
-	places map[place]*moments
+	places places
 	// beside is for how long, by kind, was looked at threads that work for nobody in
 	// particular.
 	beside [maxKinds]besides
@@ -78,7 +66,7 @@ type Pool struct {
 
 // NewPool returns one that fades over a window in nanoseconds.
 func NewPool(window int64) *Pool {
-	return &Pool{window: float64(window), cut: math.MaxInt64, places: map[place]*moments{}, variants: variants{}}
+	return &Pool{window: float64(window), cut: math.MaxInt64, places: places{index: map[place]int32{}}, variants: variants{}}
 }
 
 // HasSpans reports whether spans came within a window before an instant.
@@ -195,16 +183,9 @@ func (p *Pool) forget(kind int) {
 		for i := range p.gram {
 			p.gram[i][c], p.gram[c][i] = 0, 0
 		}
-		for _, m := range p.places {
-			if c < len(m.time) {
-				m.time[c], m.square[c] = 0, 0
-			}
-		}
 	}
 	p.beside[kind] = besides{}
-	for _, m := range p.places {
-		m.beside[kind] = besides{}
-	}
+	p.places.forget(kind)
 	p.kinds[kind].of = [2]pooled{}
 }
 
@@ -367,35 +348,16 @@ func (p *Pool) fade(by float64) {
 			k.of[c] = pooled{f * k.of[c].n, f * k.of[c].known, f * k.of[c].time, f * k.of[c].looked}
 		}
 	}
-	for at, m := range p.places {
-		for k, b := range m.beside[:len(p.kinds)] {
-			m.beside[k] = besides{f * b[isFast], f * b[isSlow]}
-		}
-		left := 0.0
-		for c := range m.time {
-			m.time[c] *= f
-			m.square[c] *= f
-			if m.time[c] > left {
-				left = m.time[c]
-			}
-		}
-		if left < faded {
-			delete(p.places, at)
-		}
-	}
+	p.places.fade(f)
 }
 
-func (p *Pool) see(at place) *moments {
-	m := p.places[at]
-	if m == nil {
-		if len(p.places) >= maxPlaces {
-			p.LeftOut++
-			return nil
-		}
-		m = &moments{}
-		p.places[at] = m
+// see is where a place is in the list; negative when there is no room for it.
+func (p *Pool) see(at place) int32 {
+	i := p.places.find(at)
+	if i < 0 {
+		p.LeftOut++
 	}
-	return m
+	return i
 }
 
 // Kinds is how many kinds are known, Len how much is held, for an estimate of memory.
@@ -403,7 +365,7 @@ func (p *Pool) Kinds() int { return len(p.kinds) }
 
 // Bytes estimates the memory held.
 func (p *Pool) Bytes() int64 {
-	const perSighting, perRequest, perSeen, perTook, perPlace, perSpell = 40, 152, 24, 40, 320, 2*lengths + 8
+	const perSighting, perRequest, perSeen, perTook, perPlace, perSpell = 40, 152, 24, 40, 96, 2*lengths + 8
 	n := perSighting*int64(cap(p.sightings)) + perRequest*int64(cap(p.pending))
 	for _, k := range p.kinds {
 		n += perTook*int64(cap(k.recent)) + perSpell*int64(cap(k.past.spells)+1)
@@ -412,19 +374,5 @@ func (p *Pool) Bytes() int64 {
 	for i := range p.pending {
 		n += perSeen * int64(cap(p.pending[i].Seen))
 	}
-	return n + int64(len(p.places))*(perPlace+16*int64(2+2*len(p.kinds))) // as if each was seen in each class
-}
-
-func (p *Pool) inOrder() []place {
-	return slices.SortedFunc(maps.Keys(p.places), func(a, b place) int {
-		waits := 0
-		switch {
-		case a.waiting == b.waiting:
-		case b.waiting:
-			waits = -1
-		default:
-			waits = 1
-		}
-		return cmp.Or(cmp.Compare(a.stack, b.stack), cmp.Compare(a.number, b.number), waits)
-	})
+	return n + int64(cap(p.places.list))*perPlace + 16*int64(len(p.places.list)*(2+3*len(p.kinds))) // as if each was seen in each class
 }

@@ -33,8 +33,8 @@ func TestPoolIsBounded(t *testing.T) {
 		}
 		at += 5 * second
 		p.Sweep(at, Seen{Seconds: 5})
-		if len(p.kinds) > maxKinds || len(p.places) > maxPlaces {
-			t.Fatalf("%d kinds and %d places are held", len(p.kinds), len(p.places))
+		if len(p.kinds) > maxKinds || len(p.places.list) > maxPlaces {
+			t.Fatalf("%d kinds and %d places are held", len(p.kinds), len(p.places.list))
 		}
 		if p.LeftOut == 0 {
 			t.Fatalf("hop %d: nothing was left out", hop)

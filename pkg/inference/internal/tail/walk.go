@@ -129,10 +129,11 @@ func (u *underWay) pass(until int64) {
 
 // pool pools a sighting of a thread that worked for some requests.
 func (u *underWay) pool(s *Sighting, tied []item) {
-	m := u.see(place{s.Stack, s.Number, s.Waiting})
-	if m == nil {
+	at := u.see(place{s.Stack, s.Number, s.Waiting})
+	if at < 0 {
 		return
 	}
+	m := &u.places.list[at]
 	m.by(s.Thread)
 	if c, ok := u.tiedTo(tied, s.Time); ok {
 		m.add(c, 1, float64(s.Duration))
@@ -147,7 +148,7 @@ func (u *underWay) pool(s *Sighting, tied []item) {
 	}
 	for k, of := range u.kinds {
 		if of.spans {
-			m.beside[k][u.besides(k)] += float64(s.Duration)
+			m.addBeside(k, u.besides(k), float64(s.Duration))
 		}
 	}
 }
@@ -183,23 +184,24 @@ func (p *Pool) tiedTo(of []item, at int64) (int, bool) {
 // own pools where the goroutine of a request waited: it was under way then.
 func (p *Pool) own(w item, class int) {
 	for _, t := range w.Seen {
-		m := p.see(place{t.Stack, t.Number, t.Waiting})
-		if m == nil {
+		at := p.see(place{t.Stack, t.Number, t.Waiting})
+		if at < 0 {
 			continue
 		}
+		m := &p.places.list[at]
 		m.add(nobody, 1, float64(t.Time))
 		m.add(classIndex(w.kind, class), 1, float64(t.Time))
-		m.beside[w.kind][class] += float64(t.Time)
+		m.addBeside(w.kind, class, float64(t.Time))
 	}
 }
 
 // placesSeen is where a request was seen: one that is of a kind and of a variant is pooled twice.
 type placesSeen struct {
 	of *Request
-	at []*moments
+	at []int32
 }
 
-func (p *Pool) placesOf(s *placesSeen, r *Request) []*moments {
+func (p *Pool) placesOf(s *placesSeen, r *Request) []int32 {
 	if s.of != r {
 		s.of, s.at = r, s.at[:0]
 		for _, t := range r.Seen {
@@ -210,14 +212,14 @@ func (p *Pool) placesOf(s *placesSeen, r *Request) []*moments {
 }
 
 // unit pools an execution unit with what was seen inside it, at some places.
-func (p *Pool) unit(w item, class int, at []*moments) {
+func (p *Pool) unit(w item, class int, at []int32) {
 	served := p.kinds[w.kind].split.served
 	took := w.took(served)
 	p.kinds[w.kind].of[class-classIndex(w.kind, isFast)].looked += took
 	p.gram[class][class] += took
 	for i, t := range w.Seen {
-		if m := at[i]; m != nil && !(served && p.inLine(&t)) {
-			m.add(class, 1, float64(t.Time))
+		if at[i] >= 0 && !(served && p.inLine(&t)) {
+			p.places.list[at[i]].add(class, 1, float64(t.Time))
 		}
 	}
 }
