@@ -10,6 +10,7 @@ import (
 	"github.com/perfscope/perfscope/internal/unit"
 	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
 	"github.com/perfscope/perfscope/pkg/inference/internal/cause"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/detect"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 	"github.com/perfscope/perfscope/pkg/inference/internal/tail"
@@ -301,7 +302,7 @@ func (a *Analyzer) closeHop(h *hop.Open) (Anomaly, bool) {
 		}
 		th.segmenter.Mark()
 		if a.episode == nil && th.lastSeen > h.Start {
-			if th.hops++; th.hops > enoughHops {
+			if th.hops++; th.hops > criteria.PriorHops { // it has a past of its own, whatever it does
 				th.known = true
 			}
 		}
@@ -337,7 +338,7 @@ func (a *Analyzer) closeHop(h *hop.Open) (Anomaly, bool) {
 func (a *Analyzer) describeHop(c *hop.Closed) {
 	a.names.dropInferred(a.stacks, c.Sites)
 	c.WaitExactly(a.classes)
-	c.DescribeThreads(a.habit.may.At, baseline.IdleShare)
+	c.DescribeThreads(a.habit.may.At)
 	if a.cfg.follows(RuleParkedApart) {
 		a.setParkedApart(c)
 	}

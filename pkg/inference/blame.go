@@ -6,6 +6,7 @@ import (
 
 	"github.com/perfscope/perfscope/internal/explain"
 	"github.com/perfscope/perfscope/pkg/inference/internal/cause"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/detect"
 )
 
@@ -23,9 +24,6 @@ func (v *verdict) ofMachine() float64 {
 	return 1 - code/all
 }
 
-// leastTold is the share of the time lost from which a cause is told.
-const leastTold = 0.1
-
 // causes shares the time lost between the code and the machine, the largest part first.
 // Without figures of the machine there are none.
 func (v *verdict) causes() []Cause {
@@ -38,12 +36,12 @@ func (v *verdict) causes() []Cause {
 		sum += v.machine.Doubts[i].Lost
 	}
 	var out []Cause
-	if code := 1 - machine; code >= leastTold {
+	if code := 1 - machine; code >= criteria.Little {
 		out = append(out, Cause{Kind: CauseCode, Share: Round(code)})
 	}
 	for i := range v.machine.Doubts {
 		c := &v.machine.Doubts[i]
-		if share := machine * c.Lost / sum; share >= leastTold {
+		if share := machine * c.Lost / sum; share >= criteria.Little {
 			out = append(out, Cause{Kind: c.Kind, Share: Round(share), Resource: c.Resource, Users: c.Users})
 		}
 	}
@@ -114,7 +112,7 @@ func (v *verdict) elsewhere() elsewhere {
 // leastHops is how long it must last to be told. What others do to a machine is often over
 // in a moment: a neighbour's burst, a cron job, a backup, for which nobody gets up.
 func (e elsewhere) leastHops() int {
-	return [...]int{here: 1, besidesCode: 2, notTheCode: 4}[e]
+	return [...]int{here: 1, besidesCode: criteria.Repeated, notTheCode: 4}[e]
 }
 
 // leavesUnanswered reports whether clients wait that nothing of the service works for.
@@ -126,8 +124,7 @@ func (v *verdict) leavesUnanswered() bool {
 // outside of the service, and less than a third to what can be nothing but the code. To
 // excuse it takes as much evidence as to accuse.
 func (v *verdict) innocent() bool {
-	const most, little = 1.0 / 2, 1.0 / 3
-	return v.external(v.machine.Causes) > most && v.CPUExcess+v.waits.None < little*v.lost()
+	return 2*v.external(v.machine.Causes) > 1 && 3*(v.CPUExcess+v.waits.None) < v.lost()
 }
 
 // blame says what an anomaly's time was lost to. When most of it is known to be for
@@ -156,7 +153,7 @@ func blame(found *Anomaly, whole, present *verdict, d detect.Config, say *explai
 		found.Hit = found.acquit()
 	case whole.ofMachine() > 0.5:
 		found.codeFirst(false)
-		if found.Gain < leastTold*found.Impact { // what else is new costs next to nothing
+		if found.Gain < criteria.Little*found.Impact { // what else is new costs next to nothing
 			found.acquit()
 		}
 	case found.Causes[0].Kind == CauseCode && len(found.Suspects) == 0:

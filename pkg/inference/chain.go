@@ -8,6 +8,7 @@ import (
 	"github.com/perfscope/perfscope/pkg/inference/internal/attribute"
 	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
 	"github.com/perfscope/perfscope/pkg/inference/internal/chain"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 	"github.com/perfscope/perfscope/pkg/inference/thin"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
@@ -87,18 +88,13 @@ type Link struct {
 	Share float64
 }
 
-const (
-	// certainShare is the part of waits, and certainWaits their number, from which the end
-	// of a chain is what they are for.
-	certainShare, certainWaits = 0.5, 8
-)
-
+// certain reports whether the end of a chain is what most of its waits are for.
 func certain(links []chain.Link) bool {
 	if len(links) < 2 {
 		return false
 	}
 	end := &links[len(links)-1]
-	return end.Share >= certainShare && end.Waits >= certainWaits
+	return 2*end.Share >= 1 && end.Waits >= criteria.FewSightings
 }
 
 // recorded reports whether the end of a chain is certain and was recorded: who holds a lock
@@ -126,7 +122,7 @@ func (a *Analyzer) waitChain(c *attribute.Case, w *waiting) []chain.Link {
 		return links
 	}
 	links := w.graph.Follow(w.amid)
-	if longer := a.longer(w.amid, links); certain(links) && longer >= leastTold*(c.Verdict.CPUExcess+c.Verdict.WaitExcess+longer) {
+	if longer := a.longer(w.amid, links); certain(links) && longer >= criteria.Little*(c.Verdict.CPUExcess+c.Verdict.WaitExcess+longer) {
 		return links
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/detect"
 )
 
@@ -50,19 +51,18 @@ func (c Config) Validate() error {
 // thirty days of a service, on the healthy life that the scoreboard judges.
 const evidence = 10
 
+// leastCPU is the CPU time, in nanoseconds per second, below which nothing matters.
+const leastCPU = 0.02e9
+
 // decision are the thresholds. Evidence is a logarithm: e times as much makes a false
 // alarm e times as rare.
 func (c Config) decision() detect.Config {
-	return detect.Config{Evidence: max(3, evidence-math.Log(30*c.FalseAlarms)), Share: 0.2, Least: 0.02e9, Refusals: 1}
+	return detect.Config{Evidence: max(3, evidence-math.Log(30*c.FalseAlarms)), Share: criteria.Matters, Least: leastCPU, Refusals: criteria.Seldom}
 }
 
 const (
-	// minPast is the number of hops without which there is no past: the median of
-	// six is the first that two odd hops cannot move.
-	minPast = 6
-	// enoughHops is in how many hops a thread must have been seen to have a past of
-	// its own, whatever it does.
-	enoughHops = 2 * minPast
+	// minPast is the number of hops without which there is no past.
+	minPast = criteria.MinPast
 	// maxOpen bounds the hops that wait for their last events.
 	maxOpen = 8
 	// maxThreads bounds the threads whose units are followed; those beyond are

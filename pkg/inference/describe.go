@@ -25,28 +25,7 @@ func (a *Analyzer) describe(e *episode, v *verdict) Anomaly {
 	whole := a.compare(e.normal, e.merged)
 	c := a.caseOf(e, &whole)
 	onlyRefusals := whole.onlyRefuses()
-	times := c.RefusalTimes()
-	if !onlyRefusals {
-		times = c.Evidence()
-	}
-	waits := a.waitingOf(&c)
-	chained := a.waitChain(&c, waits)
-	most := chained // a wait that is no part of what is lost costs its function CPU time, too
-	if most == nil {
-		most = waits.graph.Follow(waits.amid)
-	}
-	times = a.alongChain(times, chained, whole.Load.Waits)
-	scale := attribute.Scale{
-		Grain: e.merged.SamplePeriod, Hops: float64(whole.past.Len()), Load: whole.Load.Work * whole.Load.Slow, Waiters: waiters(most),
-	}
-	found.Suspects = attribute.Rank(a.stacks, times, scale, a.cfg.MaxSuspects)
-	if chained == nil {
-		chained = a.chainTo(waits, found.Suspects)
-	}
-	if chained == nil {
-		chained = a.chainOfOne(&c, waits)
-	}
-	found.Chain = a.describeChain(chained)
+	times, scale := a.findSuspects(&found, e, &whole, &c)
 	doing := attribute.DoingOf(a.stacks, times, found.Suspects)
 	if 2*doing.Stuck > doing.CPU+doing.Waiting {
 		found.Kind = KindSilence
@@ -81,6 +60,34 @@ func (a *Analyzer) describe(e *episode, v *verdict) Anomaly {
 	}
 	found.Summary = sentence(&found, say)
 	return found
+}
+
+// findSuspects ranks the functions, and follows the wait that they are behind to its end. It
+// returns the evidence, and by what that is known.
+func (a *Analyzer) findSuspects(found *Anomaly, e *episode, whole *verdict, c *attribute.Case) ([]attribute.Time, attribute.Scale) {
+	times := c.RefusalTimes()
+	if !whole.onlyRefuses() {
+		times = c.Evidence()
+	}
+	waits := a.waitingOf(c)
+	chained := a.waitChain(c, waits)
+	most := chained // a wait that is no part of what is lost costs its function CPU time, too
+	if most == nil {
+		most = waits.graph.Follow(waits.amid)
+	}
+	times = a.alongChain(times, chained, whole.Load.Waits)
+	scale := attribute.Scale{
+		Grain: e.merged.SamplePeriod, Hops: float64(whole.past.Len()), Load: whole.Load.Work * whole.Load.Slow, Waiters: waiters(most),
+	}
+	found.Suspects = attribute.Rank(a.stacks, times, scale, a.cfg.MaxSuspects)
+	if chained == nil {
+		chained = a.chainTo(waits, found.Suspects)
+	}
+	if chained == nil {
+		chained = a.chainOfOne(c, waits)
+	}
+	found.Chain = a.describeChain(chained)
+	return times, scale
 }
 
 // gainOf is the gain of a suspect in the hops after the first one, in which the episode

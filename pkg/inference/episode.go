@@ -5,20 +5,17 @@ import (
 
 	"github.com/perfscope/perfscope/pkg/inference/internal/attribute"
 	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 const (
-	// quietHops end an episode.
-	quietHops = 2
 	// doubtful is the effect from which a hop is not learned while it is not certain
 	// that it is normal.
 	doubtful = 0.5
 	// lasting is the sum of effects that matters.
 	lasting = 1
-	// patience is how many hops an episode may take to become certain.
-	patience = 12
 )
 
 // episode is a service away from its past, from the first hop in doubt until two
@@ -127,7 +124,7 @@ func (a *Analyzer) judgeEpisode(e *episode, c *hop.Closed) (Anomaly, bool) {
 	e.until = c.End
 	if e.reported == 0 && !a.certain(e, &v) {
 		e.pending = append(e.pending, c)
-		if len(e.pending) >= patience {
+		if len(e.pending) >= criteria.PriorHops {
 			a.giveUp(e)
 		}
 		return Anomaly{}, false
@@ -337,10 +334,6 @@ func (a *Analyzer) manages(c baseline.Cell) bool {
 	return c.State == baseline.OnCPU && !nameless && a.stacks.IsRuntime(c.Function)
 }
 
-// interpreter is the share of what a service computes that is in a runtime from
-// which it is an interpreted program; a virtual machine leaves more to its code.
-const interpreter = 0.9
-
 // computed is the CPU time of a hop and how much of it was in a runtime, in nanoseconds
 // per second.
 type computed struct{ runtime, all float64 }
@@ -355,7 +348,8 @@ func (a *Analyzer) computed(h *hop.Closed) (c computed) {
 	return c
 }
 
-// interprets reports whether most of what a service computed was in a runtime.
+// interprets reports whether nearly all of what a service computed was in a runtime: a
+// virtual machine leaves more to its code.
 func (a *Analyzer) interprets(hops []*hop.Closed) bool {
 	known := make(map[*hop.Closed]computed, len(hops))
 	var sum computed
@@ -368,7 +362,7 @@ func (a *Analyzer) interprets(hops []*hop.Closed) bool {
 		sum = computed{sum.runtime + c.runtime, sum.all + c.all}
 	}
 	a.habit.computed = known
-	return sum.runtime > interpreter*sum.all
+	return sum.runtime > criteria.NearlyAll*sum.all
 }
 
 // goesOn reports whether what was found was still seen at the end of the hop: a
@@ -393,7 +387,7 @@ func (a *Analyzer) goesOn(v *verdict) bool {
 
 // settle counts a normal hop of an episode, and tells when it is over.
 func (a *Analyzer) settle(e *episode, c *hop.Closed) (Anomaly, bool) {
-	if e.quiet++; e.quiet < quietHops && e.reported > 0 {
+	if e.quiet++; e.quiet < criteria.Repeated && e.reported > 0 {
 		return Anomaly{}, false
 	}
 	// What did not cost enough to be told is part of the habit.
@@ -418,7 +412,7 @@ func (a *Analyzer) giveUp(e *episode) {
 	}
 	// A hop in which others had the machine says nothing of what the service is like, nor
 	// does one in doubt beside a state.
-	if e.normal.beside == nil && (e.outside.hops < e.hops || e.hops >= patience) {
+	if e.normal.beside == nil && (e.outside.hops < e.hops || e.hops >= criteria.PriorHops) {
 		for _, h := range e.pending {
 			a.remember(h)
 		}

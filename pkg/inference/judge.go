@@ -165,12 +165,9 @@ func (a *Analyzer) views(idling *baseline.Idling) baseline.Views {
 
 // works reports whether the service was asked for something in a hop.
 func works(c *hop.Closed) bool {
-	const (
-		fewPerSecond = 2.0
-		onePercent   = 1e7
-	)
+	const fewPerSecond = 2.0 // a health check
 	if !c.Traced() {
-		return c.CPUTotal >= onePercent
+		return c.CPUTotal >= leastCPU
 	}
 	for _, m := range hop.WorkMeasures {
 		if c.Measures[m.Count] >= fewPerSecond {
@@ -254,7 +251,7 @@ func (a *Analyzer) compareCode(n *normal, c *hop.Closed) verdict {
 		return a.compareThreads(n, c, true)
 	}
 	v := a.compareThreads(n, c, false)
-	if len(c.Fresh)+len(c.FreshCPU) > 0 && (v.Load.Work < baseline.LessWork || v.Score() >= 1) {
+	if len(c.Fresh)+len(c.FreshCPU) > 0 && (v.Load.Less() || v.Score() >= 1) {
 		v = a.compareThreads(n, c, true)
 	}
 	return v
@@ -277,7 +274,7 @@ func (a *Analyzer) compareThreads(n *normal, c *hop.Closed, fresh bool) verdict 
 	v := verdict{hop: c, fresh: fresh, idle: views.Idle, plain: c == of && len(c.Fresh)+len(c.FreshCPU) == 0}
 	vector := views.Of(c, fresh)
 	load := n.load(vector, a.habit.index)
-	if load.Work < baseline.LessWork {
+	if load.Less() {
 		views.Idle = n.idling.Unasked(c)
 		v.idle, v.plain = views.Idle, false
 		vector = views.Of(c, fresh)

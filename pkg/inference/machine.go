@@ -7,6 +7,7 @@ import (
 	"github.com/perfscope/perfscope/pkg/inference/internal/attribute"
 	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
 	"github.com/perfscope/perfscope/pkg/inference/internal/cause"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/detect"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
@@ -93,7 +94,7 @@ func (a *Analyzer) waitsOftener(n *normal, v *verdict) bool {
 	return slices.ContainsFunc(v.Cells, func(f detect.Finding) bool {
 		calls := v.hop.Calls[unit.Key{Number: f.Cell.Number}].N
 		return f.Cell.State == baseline.Waiting && calls >= attribute.NotRare &&
-			calls >= attribute.ManyTimes*max(1, v.Load.Work)*n.past.CallRate(f.Cell.Number)
+			calls >= criteria.ManyTimes*max(1, v.Load.Work)*n.past.CallRate(f.Cell.Number)
 	})
 }
 
@@ -220,7 +221,7 @@ type use struct {
 }
 
 var (
-	callCount = use{func(t hop.Totals) float64 { return t.N }, 1}
+	callCount = use{func(t hop.Totals) float64 { return t.N }, criteria.Seldom}
 	callBytes = use{func(t hop.Totals) float64 { return t.Bytes }, 64 << 10}
 )
 

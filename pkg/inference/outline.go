@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/perfscope/perfscope/internal/frames"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 	"github.com/perfscope/perfscope/pkg/inference/internal/memory"
 )
@@ -21,8 +22,6 @@ const (
 	week = 7 * 24
 	// outlineEvery is how often an outline is encoded.
 	outlineEvery = 10 * time.Minute
-	// accepted is for how many hops a service must be as its weeks are to be learned.
-	accepted = 2 * minPast
 )
 
 // outline is what the service did in its weeks: of each hour of the week the busiest hop
@@ -235,7 +234,7 @@ func (a *Analyzer) isOfItsWeeks(e *episode, v *verdict, c *hop.Closed) bool {
 	}
 	e.until = c.End
 	a.outline.note(c, a.habit.may.At)
-	if r.hops = append(r.hops, c); len(r.hops) >= accepted {
+	if r.hops = append(r.hops, c); len(r.hops) >= criteria.PriorHops {
 		for _, h := range r.hops {
 			a.remember(h)
 		}

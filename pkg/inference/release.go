@@ -7,6 +7,7 @@ import (
 
 	"github.com/perfscope/perfscope/internal/frames"
 	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 	"github.com/perfscope/perfscope/pkg/inference/internal/memory"
 	"github.com/perfscope/perfscope/pkg/inference/internal/release"
@@ -71,7 +72,7 @@ type succession struct {
 // compared with it. Call it after Recall, and Release after Advance.
 func (a *Analyzer) Succeed() {
 	if len(a.habit.hops) >= minPast {
-		a.succession = &succession{before: slices.Clone(a.habit.hops), next: 2 * minPast}
+		a.succession = &succession{before: slices.Clone(a.habit.hops), next: criteria.PriorHops}
 	}
 }
 

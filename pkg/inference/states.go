@@ -6,6 +6,7 @@ import (
 
 	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
 	"github.com/perfscope/perfscope/pkg/inference/internal/cause"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/detect"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 	"github.com/perfscope/perfscope/pkg/inference/internal/memory"
@@ -221,7 +222,7 @@ func (a *Analyzer) isKnown(e *episode, v *verdict, c *hop.Closed) bool {
 	}
 	// What lasts much longer than ever is something else.
 	lasts := c.End-e.onset > longer*max(r.state.longest, int64(time.Minute))
-	r.known = r.unlike < quietHops && !lasts
+	r.known = r.unlike < criteria.Repeated && !lasts
 	switch {
 	case r.known:
 		e.until = c.End

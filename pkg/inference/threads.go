@@ -6,6 +6,7 @@ import (
 	"github.com/perfscope/perfscope/internal/signature"
 	"github.com/perfscope/perfscope/internal/unit"
 	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
@@ -67,10 +68,6 @@ func (a *Analyzer) recognise(h *hop.Open, th *thread, stack uint32) {
 	th.known = th.known || a.habit.familiar.has(a.stacks.Plain(stack))
 }
 
-// background is the part of a service's CPU time below which a thread does not
-// serve its requests: of ten threads that share the work evenly each has more.
-const background = 0.1
-
 // setParkedApart counts the wait of one thread alone among those of threads without
 // a past, if it could be waiting for something to do and does none of the service's
 // work. A connection's thread that a cache keeps for the next one has worked at
@@ -94,7 +91,7 @@ func (a *Analyzer) setParkedApart(c *hop.Closed) {
 		}
 		th := a.threads[cell.Thread]
 		late := th != nil && (th.hops <= minPast || th.hops < a.habit.learned && a.habit.restsApart(at))
-		if !late && (w.Longest >= hop.StuckAfter || a.habit.workOf(cell.Thread) >= background || !a.habit.mostlyIdles(cell.Thread)) {
+		if !late && (w.Longest >= hop.StuckAfter || a.habit.workOf(cell.Thread) >= criteria.Little || !a.habit.mostlyIdles(cell.Thread)) {
 			continue
 		}
 		c.Fresh[at] = c.Fresh[at].And(w)

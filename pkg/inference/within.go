@@ -4,12 +4,9 @@ import (
 	"math/bits"
 
 	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 )
-
-// novel is the share of what a function takes now below which what it took in the past
-// makes it a new one: not a habit, and hardly seen by chance.
-const novel = 0.1
 
 // sighting is when something was seen within a hop, and for how long.
 type sighting struct {
@@ -32,7 +29,7 @@ func (a *Analyzer) within(v *verdict) (from, to int64) {
 	fresh, theirs, all := map[baseline.Cell]bool{}, 0.0, 0.0
 	for _, f := range v.Cells {
 		all += f.Excess
-		if v.past.Mean(f.ID) <= novel*f.Time {
+		if v.past.Mean(f.ID) <= criteria.Little*f.Time {
 			fresh[f.Cell] = true
 			theirs += f.Excess
 		}

@@ -5,25 +5,15 @@ import (
 	"slices"
 
 	"github.com/perfscope/perfscope/internal/unit"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
 const (
-	// ManyTimes is how often more a call must occur to be a symptom: half a decimal
-	// order, beyond what a doubled load or a changed mix of requests brings.
-	ManyTimes = 3.0
 	// NotRare is the rate, in calls per second, below which a call cannot fill a
 	// core or be noticed by a request.
 	NotRare = 20.0
-	// oftenFails is the share of the additional calls from which failing ones are
-	// taken for the reason of all: a loop around a failing call makes fewer than
-	// fifty others a turn.
-	oftenFails = 0.02
-	// turn is the time in nanoseconds that one failing call at most stands for: a
-	// loop around it that burns CPU turns in microseconds, while callers that fail
-	// because they were kept waiting do so now and then.
-	turn = 1e6
 
 	enoent, einprogress = 2, 115
 )
@@ -55,7 +45,9 @@ func (c *Case) CallTimes() []Time {
 			calls := c.Hop.Calls[site.Key]
 			cost := min(x*calls.Time/calls.N, half)
 			if t.Failing && failing > 0 {
-				cost = max(cost, min(half*x/failing, x*turn))
+				// A loop around it that burns CPU turns in microseconds, while callers that
+				// fail because they were kept waiting do so now and then.
+				cost = max(cost, min(half*x/failing, x*hop.LongCall))
 			}
 			t.Excess = cost * n / perKey[site.Key]
 		}
@@ -90,24 +82,19 @@ func (c *Case) callsOnBehalf(times []Time) {
 func (c *Case) fails(k unit.Key) bool { return Fails(k.Number, k.Errno, c.Classes) }
 
 // moreCalls are the calls that became more, by how many per second, and the sum of
-// the failing ones, zero when they are too few to be the reason of the others.
+// the failing ones.
 func (c *Case) moreCalls() (excess map[unit.Key]float64, failing float64) {
 	excess = map[unit.Key]float64{}
-	more := 0.0
 	for _, k := range hop.Keys(c.Hop.Calls) {
 		t, was := c.Hop.Calls[k], c.Past.Calls[k]
 		x := t.N - max(1, c.Verdict.Load.Work)*was.N
-		if x < NotRare || t.N < ManyTimes*was.N {
+		if x < NotRare || t.N < criteria.ManyTimes*was.N {
 			continue
 		}
 		excess[k] = x
-		more += x
 		if c.fails(k) {
 			failing += x
 		}
-	}
-	if failing <= oftenFails*more {
-		failing = 0
 	}
 	return excess, failing
 }

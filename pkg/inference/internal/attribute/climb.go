@@ -5,12 +5,10 @@ import (
 	"slices"
 
 	"github.com/perfscope/perfscope/internal/frames"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 )
 
 const (
-	// mostly is the share of a function's excess that must come through one caller
-	// for the caller to be answerable for it.
-	mostly = 0.8
 	// half is that where the callers say what the function does.
 	half = 0.5
 	// passes is the share of a function's time beside one callee below which it only
@@ -21,11 +19,6 @@ const (
 	// alike is how far what a caller does beside a callee must have grown, of how far
 	// the callee grew, for both to have one reason.
 	alike = 0.5
-	// fewSightings are too few to say how a function grew.
-	fewSightings = 5.0
-	// seldom is the rate of calls, per second, below which who made them in the past
-	// is not known.
-	seldom = 0.5
 )
 
 // climb gives the first place to the caller that decides, where the first suspect
@@ -71,7 +64,7 @@ func (t *tree) yieldBelow(ranked []Suspect, f int32, most float64) {
 	for i := range ranked {
 		s := &ranked[i]
 		id, ok := t.stacks.Lookup(s.Function, s.Module)
-		if below := t.below[[2]int32{id, f}].excess; ok && below > 0 && below >= mostly*t.of[id].excess {
+		if below := t.below[[2]int32{id, f}].excess; ok && below > 0 && below >= criteria.Mostly*t.of[id].excess {
 			s.Score = min(s.Score, Round(most))
 		}
 	}
@@ -85,14 +78,14 @@ func (t *tree) namesFirst(ranked []Suspect) {
 	for i := range ranked {
 		s := &ranked[i]
 		f, ok := t.stacks.Lookup(s.Function, s.Module)
-		if !ok || t.named[f] <= 0 || t.named[f] < mostly*t.of[f].excess {
+		if !ok || t.named[f] <= 0 || t.named[f] < criteria.Mostly*t.of[f].excess {
 			continue
 		}
 		script := t.stacks.Function(f).Script()
 		most := 0.0
 		for _, other := range ranked {
 			g, ok := t.stacks.Lookup(other.Function, other.Module)
-			if below := t.below[[2]int32{g, f}].excess; ok && (script || other.Module == s.Module) && t.stacks.Function(g).Tells() && below >= mostly*t.of[g].excess {
+			if below := t.below[[2]int32{g, f}].excess; ok && (script || other.Module == s.Module) && t.stacks.Function(g).Tells() && below >= criteria.Mostly*t.of[g].excess {
 				most = max(most, other.Score)
 			}
 		}
@@ -123,7 +116,7 @@ func (t *tree) climb(from int32) (target int32, entries []int32) {
 	target = from
 	at, fresh := from, true
 	for range highest {
-		told, least := at == from && t.isTold(at), mostly
+		told, least := at == from && t.isTold(at), criteria.Mostly
 		if told {
 			least = half
 		}
@@ -156,11 +149,11 @@ func (t *tree) climb(from int32) (target int32, entries []int32) {
 // is known of who decides.
 func (t *tree) parting(from int32) int32 {
 	target, at, own := from, from, t.stacks.Function(from).Package()
-	if t.running[from] >= t.of[from].excess/2 || t.sightings(t.all.past) < fewSightings || !t.apart(from) {
+	if t.running[from] >= t.of[from].excess/2 || t.sightings(t.all.past) < criteria.FewSightings || !t.apart(from) {
 		return from
 	}
 	for range highest {
-		p, ok := t.caller(at, mostly)
+		p, ok := t.caller(at, criteria.Mostly)
 		if !ok {
 			break
 		}
@@ -180,7 +173,7 @@ func (t *tree) parting(from int32) int32 {
 // past.
 func (t *tree) apart(f int32) bool {
 	n := t.of[f]
-	return ratio(n.now, t.all.now) >= ManyTimes*ratio(n.past, t.all.past)
+	return ratio(n.now, t.all.now) >= criteria.ManyTimes*ratio(n.past, t.all.past)
 }
 
 // doesUsual reports whether a function also calls, beside one callee, a part of the program
@@ -209,7 +202,7 @@ func (t *tree) caller(f int32, least float64) (int32, bool) {
 // meeting is the nearest of the functions through which most of a function's excess comes,
 // where it comes through several callers.
 func (t *tree) meeting(f int32) (nearest int32, ok bool) {
-	most := mostly * t.of[f].excess
+	most := criteria.Mostly * t.of[f].excess
 	for key, n := range t.below {
 		p := key[1]
 		if key[0] != f || p == f || n.excess < most || n.excess <= 0 {
@@ -239,14 +232,14 @@ func (t *tree) decides(caller, at, from int32) bool {
 	}
 	// What it waits for beside that, others do.
 	rest := node{now: p.computes - via.computes, past: p.computed - via.computed}
-	if t.sightings(p.past) < fewSightings {
+	if t.sightings(p.past) < criteria.FewSightings {
 		return t.helps(at, caller, false)
 	}
-	least := max(fewSightings*t.Grain/2, passes*t.of[at].excess)
+	least := max(criteria.FewSightings*t.Grain/2, passes*t.of[at].excess)
 	if own := t.self[caller]; own.now-own.past >= least && own.now >= 2*own.past {
 		return true
 	}
-	if t.sightings(rest.past) < fewSightings || rest.now-rest.past < least {
+	if t.sightings(rest.past) < criteria.FewSightings || rest.now-rest.past < least {
 		return false
 	}
 	return t.grewAlike(from, caller, rest)
@@ -259,7 +252,7 @@ func (t *tree) decides(caller, at, from int32) bool {
 func (t *tree) grewAlike(from, caller int32, rest node) bool {
 	grew := t.below[[2]int32{from, caller}]
 	part, whole := rest.now/rest.past, grew.now/max(grew.past, t.least())
-	if _, single := t.caller(from, mostly); t.Beside && !single {
+	if _, single := t.caller(from, criteria.Mostly); t.Beside && !single {
 		return math.Log(part) >= alike*math.Log(whole)
 	}
 	return part-1 >= alike*(whole-1)
@@ -289,7 +282,7 @@ func (t *tree) isTold(f int32) bool {
 func (t *tree) callsMore(f, caller int32) bool {
 	edge := [2]int32{f, caller}
 	past := t.callsVia[edge]
-	return past < seldom || t.callsNow[edge] >= ManyTimes*past
+	return past < criteria.Seldom || t.callsNow[edge] >= criteria.ManyTimes*past
 }
 
 // helps reports whether a function served others than the caller before: of what it
@@ -305,8 +298,8 @@ func (t *tree) helps(f, caller int32, waiting bool) bool {
 	if waiting {
 		past, theirs = all.waited, via.waited
 	}
-	if t.sightings(past) >= fewSightings && theirs < past/2 {
+	if t.sightings(past) >= criteria.FewSightings && theirs < past/2 {
 		return true
 	}
-	return t.calls[f] >= seldom && t.callsVia[edge] < t.calls[f]/2
+	return t.calls[f] >= criteria.Seldom && t.callsVia[edge] < t.calls[f]/2
 }

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/perfscope/perfscope/internal/frames"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 )
 
 // decay is the credit a caller has of its callee's: a function is answerable for
@@ -178,10 +179,6 @@ func ownGrowth(stacks *frames.Table, times []Time) map[seenIn]float64 {
 	return growth
 }
 
-// leads is the share of all time on CPU in the past from which a function is one that
-// leads to everything: main, the event loop.
-const leads = 0.9
-
 // far is how many functions without a name in a row nobody answers for that compute, or
 // make calls: which of them decided the next name does not tell. Those that wait do no
 // more than that.
@@ -201,7 +198,7 @@ func (g *growth) answered(stacks *frames.Table, on []int32, kind Evidence) bool 
 		case fn.Module != module:
 			return false
 		case fn.Nameless():
-		case g.share(f, EvidenceOnCPU).past < leads:
+		case g.share(f, EvidenceOnCPU).past < criteria.NearlyAll:
 			return i < far || kind == EvidenceBlocked
 		default:
 			lead = true
@@ -216,7 +213,7 @@ func (g *growth) answered(stacks *frames.Table, on []int32, kind Evidence) bool 
 func (g *growth) decides(callers []int32, stacks *frames.Table) bool {
 	for _, f := range callers {
 		if !stacks.Function(f).Nameless() {
-			return g.share(f, EvidenceOnCPU).past < leads
+			return g.share(f, EvidenceOnCPU).past < criteria.NearlyAll
 		}
 	}
 	return true

@@ -9,6 +9,7 @@ import (
 	"github.com/perfscope/perfscope/internal/frames"
 	"github.com/perfscope/perfscope/internal/unit"
 	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/detect"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
@@ -264,10 +265,6 @@ func (c *Case) idleCalls() map[call]bool {
 	return idle
 }
 
-// behalf is the share of a runtime's own excess that the application's must come to
-// for the runtime to be working for it.
-const behalf = 0.1
-
 // onBehalf takes away what a runtime does for the application: it collects garbage,
 // compiles and schedules because of what that does. Where the application does no more than
 // ever, the runtime itself is what there is.
@@ -284,7 +281,7 @@ func (c *Case) onBehalf(times []Time) {
 			others += t.Excess
 		}
 	}
-	if others < behalf*own {
+	if others < criteria.Little*own {
 		return
 	}
 	for i, t := range times {

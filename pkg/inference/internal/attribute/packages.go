@@ -6,6 +6,7 @@ import (
 
 	"github.com/perfscope/perfscope/internal/frames"
 	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 )
 
@@ -167,10 +168,10 @@ func costlier(packages *frames.Packages, below []Time, p Suspect, scale Scale) (
 		}
 	}
 	part := ratio(own.excess, all.excess)
-	least := max(fewSightings*scale.Grain/2, passes*own.excess)
+	least := max(criteria.FewSightings*scale.Grain/2, passes*own.excess)
 	loops := caller.computes-caller.computed >= least && caller.computes >= 2*caller.computed
-	seen := func(past float64) bool { return scale.sightings(past) >= fewSightings }
-	if !installed || part < mostly || 2*own.computes < own.now || loops || !seen(rest.computed) || !seen(entered[entry].past) {
+	seen := func(past float64) bool { return scale.sightings(past) >= criteria.FewSightings }
+	if !installed || part < criteria.Mostly || 2*own.computes < own.now || loops || !seen(rest.computed) || !seen(entered[entry].past) {
 		return false, part
 	}
 	return rest.computes/rest.computed-1 < alike*(own.computes/max(own.computed, scale.least())-1), part

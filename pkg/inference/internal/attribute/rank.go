@@ -54,10 +54,6 @@ type Time struct {
 	Failing bool
 }
 
-// minScore is the share of the excess below which a function is no suspect:
-// one part in two hundred is a stray sample.
-const minScore = 0.005
-
 // Rank names the functions behind the excess, at most limit, first the one that
 // decides. A score is the share of all excess that is credited to a function (see
 // credit), where a caller that answers for a callee (see decides) takes the callee's.
@@ -113,7 +109,7 @@ func (s *sum) add(f int32, kind Evidence, credit float64) {
 func (s *sum) rank(stacks *frames.Table) []Suspect {
 	ranked := make([]Suspect, 0, len(s.credits))
 	for _, f := range s.met {
-		if one := suspect(stacks.Function(f), s.credits[f], s.total); one.Score >= minScore {
+		if one := suspect(stacks.Function(f), s.credits[f], s.total); one.Score > 0 {
 			ranked = append(ranked, one)
 		}
 	}

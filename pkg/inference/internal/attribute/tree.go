@@ -1,6 +1,9 @@
 package attribute
 
-import "github.com/perfscope/perfscope/internal/frames"
+import (
+	"github.com/perfscope/perfscope/internal/frames"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
+)
 
 // Scale is what the times are known by: Grain is what one sample of a hop stands for
 // in nanoseconds per second, Hops how many past ones there are, Load the work of the
@@ -157,7 +160,7 @@ func (t *tree) addNamed(on []int32, excess float64) {
 
 // fresh reports whether a function did nothing in the past.
 func (t *tree) fresh(f int32) bool {
-	return t.sightings(t.of[f].past) < 1 && t.calls[f] < seldom && !t.idled[f]
+	return t.sightings(t.of[f].past) < 1 && t.calls[f] < criteria.Seldom && !t.idled[f]
 }
 
 func (t *tree) call(on []int32, x *Time) {

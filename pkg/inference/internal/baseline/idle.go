@@ -2,18 +2,9 @@ package baseline
 
 import (
 	"github.com/perfscope/perfscope/internal/frames"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
-)
-
-const (
-	// IdleShare is the share of its threads' time above which a place where threads
-	// may wait for work is one where they do.
-	IdleShare = 0.25
-	// present is the share of a thread's time that makes a place known.
-	present = 0.02
-	// wholly is the share of a thread's time that is all of it.
-	wholly = 0.9
 )
 
 // MayIdle tells where a thread can be waiting for something to do: in a call that
@@ -107,7 +98,7 @@ func add(to map[hop.Place]*largest, at hop.Place, share float64) {
 // have had a hiccup, unless it is all of the time: a place where threads idle is one
 // they come back to, or stay at.
 func (l *largest) comesBack() float64 {
-	if l.most >= wholly {
+	if l.most >= criteria.NearlyAll {
 		return l.most
 	}
 	return l.second
@@ -116,7 +107,7 @@ func (l *largest) comesBack() float64 {
 // At reports whether threads at a place wait for something to do, or rest there all
 // of their time: a main thread that joins the others.
 func (w *Idling) At(p hop.Place) bool {
-	if w.shares[p] >= wholly || w.may.Parks(p) && !(w.interpreted && w.may.Classes.Is(p.Number, threadtrace.ClassSleep)) {
+	if w.shares[p] >= criteria.NearlyAll || w.may.Parks(p) && !(w.interpreted && w.may.Classes.Is(p.Number, threadtrace.ClassSleep)) {
 		return true
 	}
 	if !w.may.At(p) {
@@ -152,13 +143,9 @@ func (w *Idling) Unasked(c *hop.Closed) func(hop.Place) bool {
 		}
 	}
 	return func(p hop.Place) bool {
-		return w.At(p) || w.may.At(p) && w.shares[p] >= present && 2*homeless[p] >= c.Wait[p].Threads
+		return w.At(p) || w.may.At(p) && w.shares[p] >= criteria.Little && 2*homeless[p] >= c.Wait[p].Threads
 	}
 }
-
-// leastHops is in how many hops a wait of a thread without a past must be seen to
-// be one of the service's.
-const leastHops = 6
 
 // learntWaits tells which waits of the past are the service's: those that are known, and others.
 // A thread of a role that others have becomes known while it still waits, as soon as it was seen
@@ -181,6 +168,6 @@ func learntWaits(hops []*hop.Closed, stacks *frames.Table, known map[hop.Place]*
 			return true
 		}
 		role, ok := stacks.Role(p.Stack)
-		return !ok || !roles[role] || since[p] >= leastHops
+		return !ok || !roles[role] || since[p] >= criteria.MinPast
 	}
 }

@@ -55,7 +55,7 @@ func (r *rests) hop(all ...rest) *hop.Closed {
 		c.Cells[hop.Cell{Thread: w.thread, Stack: w.at.Stack, Number: w.at.Number, Waiting: true}] = hop.Seen{Time: int64(w.share * 5e9)}
 		c.Wait[w.at] = c.Wait[w.at].And(hop.Wait{Time: w.share * 1e9, Threads: 1})
 	}
-	c.DescribeThreads(r.may.At, IdleShare)
+	c.DescribeThreads(r.may.At)
 	return c
 }
 

@@ -3,25 +3,13 @@ package baseline
 import (
 	"math"
 
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 )
 
-const (
-	// fewSamples is how many samples a function, or several small ones together, must
-	// be expected to have in a hop to say something about the load; and how many times
-	// as many calls of a measure as come together.
-	fewSamples = 5.0
-	// callsTogether is how many calls come together, as those of a request do, before
-	// the past says it.
-	callsTogether = 10.0
-	// slowestMachine is how much longer everything takes at the most when others
-	// use the same cores and caches: two threads on one core double each other's
-	// time.
-	slowestMachine = 2.0
-	// LessWork is the load below which less is done than ever: more waiting at known
-	// places is expected, and who asks may wait for what is not done.
-	LessWork = 0.7
-)
+// callsTogether is how many calls come together, as those of a request do, before the past
+// says it.
+const callsTogether = 10.0
 
 // Load is what a hop is relative to the usual one.
 type Load struct {
@@ -37,6 +25,13 @@ type Load struct {
 	Slow float64
 }
 
+// Less reports whether less is done than ever: more waiting at known places is expected then,
+// and who asks may wait for what is not done.
+func (l Load) Less() bool { return LessWork(l.Work) }
+
+// LessWork is Load.Less of work alone.
+func LessWork(work float64) bool { return work < criteria.NearlyAll }
+
 // Load estimates the load of a hop as a median of ratios, so that a fault which
 // moves a few figures does not move it (the size factor of Anders and Huber,
 // Genome Biology 2010): the lower median over the measures of work. More work must
@@ -48,7 +43,7 @@ func (p *Past) Load(v *Vector, index *Index) Load {
 	work, all := p.work(v, index)
 	return Load{
 		Work: work, Slow: p.slowMachine(all, work),
-		Waits: max(work, p.moreThreads(v)), Busy: work < 1 && p.cpuRatio(v, index) >= busy,
+		Waits: max(work, p.moreThreads(v)), Busy: work < 1 && p.cpuRatio(v, index) >= criteria.NearlyAll,
 	}
 }
 
@@ -79,9 +74,6 @@ func (p *Past) work(v *Vector, index *Index) (work float64, all []pool) {
 	}
 	return min(max(work, min(1, least)), max(1, most)), all
 }
-
-// busy is the part of the usual CPU time from which a service is as busy as ever.
-const busy = 0.9
 
 // moreThreads is how many times as many threads there are as usual.
 func (p *Past) moreThreads(v *Vector) float64 {
@@ -123,7 +115,7 @@ func (p *Past) workRatio(c *hop.Closed) (ratio float64, known bool) {
 				r = max(r, c.Measures[m.Bytes]/bytes)
 			}
 		}
-		if expected*c.CallSeconds >= fewSamples*together[i] {
+		if expected*c.CallSeconds >= criteria.FewSightings*together[i] {
 			ratios = append(ratios, r)
 		} else {
 			few = append(few, r)
@@ -205,7 +197,7 @@ func (p *Past) pooled(functions []pool, without int) []pool {
 			continue
 		}
 		rest = pool{now: rest.now + f.now, usual: rest.usual + f.usual, grain: f.grain}
-		if rest.usual >= fewSamples*rest.grain {
+		if rest.usual >= criteria.FewSightings*rest.grain {
 			pools = append(pools, rest)
 			rest = pool{}
 		}
@@ -244,8 +236,8 @@ func (p *Past) least(pools []pool, all pool) float64 {
 		ratios = append(ratios, f.now/f.usual)
 	}
 	p.scratch.ratios = ratios
-	// Two standard errors of a median, which are 1.25 of those of a mean.
-	return middle(ratios) * max(0, 1-2*1.25*math.Sqrt(share(all.grain, all.now)))
+	// Standard errors of a median are 1.25 of those of a mean.
+	return middle(ratios) * max(0, 1-criteria.StandardErrors*1.25*math.Sqrt(share(all.grain, all.now)))
 }
 
 // slowMachine is by how much nearly every function takes longer than the work
@@ -258,8 +250,8 @@ func (p *Past) slowMachine(functions []pool, work float64) float64 {
 	}
 	ratios := p.scratch.ratios[:0]
 	for _, f := range pools {
-		ratios = append(ratios, f.now/(f.usual*max(work, leastLoad)))
+		ratios = append(ratios, f.now/(f.usual*max(work, criteria.Little)))
 	}
 	p.scratch.ratios = ratios
-	return min(slowestMachine, max(1, ranked(ratios, len(ratios)/4)))
+	return min(criteria.ManyTimes, max(1, ranked(ratios, len(ratios)/4)))
 }

@@ -7,11 +7,9 @@ import (
 	"gonum.org/v1/gonum/stat"
 
 	"github.com/perfscope/perfscope/internal/unit"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 )
-
-// leastLoad is the load below which a hop says nothing about cost per load.
-const leastLoad = 0.25
 
 // Past is what the learned hops say. Its zero value has learned nothing.
 type Past struct {
@@ -115,7 +113,7 @@ func (p *Past) Forget() {
 
 func (p *Past) count(v *Vector, sign float64) {
 	p.usual, p.reached, p.dispersed, p.lengths, p.together = nil, nil, nil, nil, nil
-	p.load += sign * max(v.Load, leastLoad)
+	p.load += sign * max(v.Load, criteria.Little)
 	for _, e := range v.Entries {
 		if int(e.ID) >= len(p.time) {
 			more := make([]float64, int(e.ID)+1-len(p.time)+64)
@@ -144,7 +142,7 @@ func (p *Past) count(v *Vector, sign float64) {
 func (p *Past) Reload() {
 	p.load, p.usual, p.dispersed, p.together = 0, nil, nil, nil
 	for _, v := range p.hops {
-		p.load += max(v.Load, leastLoad)
+		p.load += max(v.Load, criteria.Little)
 	}
 }
 
@@ -164,17 +162,10 @@ func (p *Past) PerLoad(id int32) float64 {
 	return max(0, p.time[id]) / p.load
 }
 
-// often is the share of the past hops that must have reached a figure for it to be
-// usual at any load, and twice is how many at the least: one may hold a hiccup, or the
-// beginning of something abnormal that was not yet seen as such.
-const (
-	often = 0.1
-	twice = 2
-)
-
-// Reached is the time that a cell reached or exceeded in one hop of ten, and in two.
+// Reached is the time that a cell reached or exceeded in one hop of ten, and in two: one may
+// hold a hiccup, or the beginning of something abnormal that was not yet seen as such.
 func (p *Past) Reached(id int32) float64 {
-	if int(id) >= len(p.time) || len(p.hops) < twice {
+	if int(id) >= len(p.time) || len(p.hops) < criteria.Repeated {
 		return 0
 	}
 	if p.reached == nil {
@@ -186,7 +177,7 @@ func (p *Past) Reached(id int32) float64 {
 // reach is what each cell reached, by ID. All of them are read off in the order of the hops: cell by
 // cell each would be looked for in each hop.
 func (p *Past) reach() []float64 {
-	rank := max(twice, int(math.Ceil(often*float64(len(p.hops)))))
+	rank := max(criteria.Repeated, int(math.Ceil(criteria.Little*float64(len(p.hops)))))
 	// places has where the largest times of a cell are, ascending, in most.
 	places, cells := make([]int32, len(p.time)), int32(0)
 	for id, n := range p.seen {
@@ -240,17 +231,10 @@ func (p *Past) Expected(id int32, load float64) float64 {
 	return max(mean*load, p.Reached(id))
 }
 
-// PriorHops is how many hops the prior of a cell's class is worth.
-const PriorHops = 12
-
-// worstAtMost bounds how much one learned hop may lift what is expected: a past
-// that holds more than a doubling is no habit.
-const worstAtMost = 2.0
-
 // AtMost is the largest time that a load lets expect of the service as a whole: less
 // with less work, unlike that of a cell, which may be of any kind of request. Single
 // hops may be far above the mean: by as much as the second worst learned hop was above
-// its own, since a hiccup that happened once must not hide all that comes.
+// its own, since a hiccup that happened once must not hide all that comes, and not by any amount.
 func (p *Past) AtMost(id int32, load float64) float64 {
 	mean := p.PerLoad(id)
 	if mean == 0 {
@@ -258,7 +242,7 @@ func (p *Past) AtMost(id int32, load float64) float64 {
 	}
 	worst, second := 1.0, 1.0
 	for _, v := range p.hops {
-		r := v.Time(id) / (mean * max(cost(v.Load), leastLoad))
+		r := v.Time(id) / (mean * max(cost(v.Load), criteria.Little))
 		second = max(second, min(worst, r))
 		worst = max(worst, r)
 	}
@@ -266,7 +250,7 @@ func (p *Past) AtMost(id int32, load float64) float64 {
 	if load < 1 {
 		return reached * cost(max(0, load))
 	}
-	return max(mean*load*min(second, worstAtMost), reached)
+	return max(mean*load*min(second, criteria.ManyTimes), reached)
 }
 
 // cost is how much time a load takes, relative to that of load 1: a server that is asked
@@ -294,7 +278,7 @@ func (p *Past) Dispersion(id int32, grain float64) float64 {
 func (p *Past) dispersion(id int32, mean, grain float64) float64 {
 	sum, largest := 0.0, 0.0
 	for _, v := range p.hops {
-		expected := mean * max(v.Load, leastLoad)
+		expected := mean * max(v.Load, criteria.Little)
 		d := v.Time(id) - expected
 		// What is seen less than once a hop varies by chance alone.
 		least := max(expected, grain)
@@ -354,8 +338,10 @@ func share(part, whole float64) float64 {
 }
 
 // chance is what sampling may have left out of a time: the upper limit of the mean of
-// a Poisson count of grains, with two standard deviations.
-func chance(time, grain float64) float64 { return 2*math.Sqrt((max(0, time)+grain)*grain) + grain }
+// a Poisson count of grains.
+func chance(time, grain float64) float64 {
+	return criteria.StandardErrors*math.Sqrt((max(0, time)+grain)*grain) + grain
+}
 
 // Median is the median of values, zero of none; their order is kept.
 func Median(values []float64) float64 {

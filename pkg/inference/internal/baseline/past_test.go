@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/perfscope/perfscope/internal/unit"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 )
 
@@ -216,7 +217,7 @@ func TestReachedIsThatOfSortedTimes(t *testing.T) {
 			}
 			p.Add(v)
 		}
-		rank := max(twice, (p.Len()+9)/10)
+		rank := max(criteria.Repeated, (p.Len()+9)/10)
 		for id := range int32(25) {
 			want, list := 0.0, slices.Sorted(slices.Values(times[id]))
 			if len(list) >= rank {

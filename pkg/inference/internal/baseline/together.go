@@ -1,6 +1,9 @@
 package baseline
 
-import "github.com/perfscope/perfscope/pkg/inference/internal/hop"
+import (
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
+	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
+)
 
 // callsTogether is how many calls of each measure of work come together, one after the
 // other in the order of hop.WorkMeasures: their index of dispersion, the variance of how
@@ -15,7 +18,7 @@ func (p *Past) callsTogether() []float64 {
 			steady := p.dispersionOfCalls(m.Count, func(*hop.Closed) float64 { return 1 })
 			followed := p.dispersionOfCalls(m.Count, func(c *hop.Closed) float64 { return c.CPUTotal })
 			n := p.traced
-			p.together[i] = max(1, (n*min(steady, followed)+PriorHops*callsTogether)/(n+PriorHops))
+			p.together[i] = max(1, (n*min(steady, followed)+criteria.PriorHops*callsTogether)/(n+criteria.PriorHops))
 		}
 	}
 	return p.together

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/detect"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
@@ -157,13 +158,8 @@ type Test struct {
 	sums     map[sumKey]float64
 }
 
-const (
-	// inDoubt is the fraction of the evidence from which a hop is not learned.
-	inDoubt = 0.25
-	// minPast is how many hops of the machine's figures make a past.
-	minPast   = 6
-	maxDoubts = 256
-)
+// maxDoubts bounds the resources in doubt.
+const maxDoubts = 256
 
 // Commit takes the sums of a verdict as those of the hops so far; Reset forgets them.
 func (t *Test) Commit(v *Verdict) { t.sums = v.sums }
@@ -175,10 +171,10 @@ func (t *Test) Reset() { t.sums = nil }
 // machine, now or in the past, there is no cause.
 func (t *Test) Compare(c *Case) Verdict {
 	v := Verdict{sums: map[sumKey]float64{}}
-	if len(c.Past.hops) < minPast || c.Hop.Machine.Seconds == 0 {
+	if len(c.Past.hops) < criteria.MinPast || c.Hop.Machine.Seconds == 0 {
 		return v
 	}
-	f := finder{Case: c, past: c.Past.hops}
+	f := finder{Case: c, past: c.Past.hops, certain: t.Evidence / 2}
 	f.stopped()
 	f.delayed()
 	f.storage()
@@ -200,7 +196,7 @@ func (t *Test) Compare(c *Case) Verdict {
 		if found.Evidence >= t.Evidence {
 			v.Causes = append(v.Causes, *found)
 		}
-		if found.Evidence >= inDoubt*t.Evidence {
+		if found.Evidence >= criteria.InDoubt*t.Evidence {
 			v.Doubts = append(v.Doubts, *found)
 		}
 	}
@@ -235,7 +231,10 @@ func NewPast(hops []*hop.Closed) *Past {
 // finder gathers the causes of one hop.
 type finder struct {
 	*Case
-	past     []*hop.Closed
+	past []*hop.Closed
+	// certain is the evidence of one hop from which a figure that only tells which resource
+	// it was counts as grown.
+	certain  float64
 	found    []Cause
 	requeued float64 // see Verdict
 }
@@ -270,9 +269,6 @@ func (f *finder) measure(m threadtrace.Measure) figure { return f.resource(hop.R
 
 func (x figure) grown() float64 { return max(0, x.now-x.mean) }
 
-// priorHops is how many hops it is worth that what a machine lacks varies as waits do.
-const priorHops = 6
-
 // evidence is that of a figure being beyond what is expected of it, of which one
 // sighting stands for grain.
 func (x figure) evidence(expected, grain float64) float64 {
@@ -289,8 +285,6 @@ func (x figure) evidenceWith(expected, grain, dispersion float64) float64 {
 	if x.mean > 0 {
 		own = variance / (x.mean * x.mean)
 	}
-	// A figure that is mostly zero varies by chance alone.
-	own = min(own, 4)
-	d := (x.hops*own + priorHops*dispersion) / (x.hops + priorHops)
+	d := (x.hops*own + criteria.MinPast*dispersion) / (x.hops + criteria.MinPast)
 	return detect.LogLikelihoodRatio(k, mean, d)
 }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
@@ -15,11 +16,6 @@ const (
 	slice = 5e6
 	// look is what one look at the connections stands for, in ns per second.
 	look = 0.2e9
-	// many is how many times as often, or for how many times as much, storage or a peer
-	// must be asked for the service to be why it waits longer.
-	many = 2.0
-	// ownMost is the part of what a device moves more from which that is the service's own.
-	ownMost = 0.5
 )
 
 // stopped are threads that are stopped or frozen. What is lost is the service's usual
@@ -61,7 +57,7 @@ func (f *finder) delayed() {
 	othersGrew := others.grown()
 	steal := f.measure(threadtrace.MeasureSteal)
 	grew := max(own.grown(), f.CPUExcess)
-	if f.hostIsFull() && throttled == 0 && grew <= few*own.mean && !f.Oftener {
+	if f.hostIsFull() && throttled == 0 && grew <= criteria.Little*own.mean && !f.Oftener {
 		// Nobody can use more than all: who has the CPUs in its place has them, though,
 		// when it does not use more itself, nor asks for them more often.
 		othersGrew = max(othersGrew, excess)
@@ -91,18 +87,11 @@ func ratio(part, whole float64) float64 {
 	return part / whole
 }
 
-const (
-	// few is the part of the CPU time of a service that is no growth.
-	few = 0.1
-	// full is the part of the CPU time of a host from which nothing is left.
-	full = 0.95
-)
-
 // hostIsFull reports whether all CPUs are in use.
 func (f *finder) hostIsFull() bool {
 	m := &f.Hop.Machine
 	cpus := m.Of(threadtrace.MeasureCPUs)
-	return cpus > 0 && m.Of(threadtrace.MeasureHostBusy) >= full*cpus*1e9
+	return cpus > 0 && m.Of(threadtrace.MeasureHostBusy) >= criteria.NearlyAll*cpus*1e9
 }
 
 // peers are those that take longer to answer than in the past, or that do not take what
@@ -131,7 +120,7 @@ func (f *finder) peers() {
 
 func (f *finder) limited(m threadtrace.Measure, kind Kind) {
 	names := f.names(m)
-	if len(names) == 0 || f.Sent() >= many {
+	if len(names) == 0 || f.Sent() >= criteria.ManyTimes {
 		return // there is more to send
 	}
 	for _, name := range names {
@@ -162,7 +151,7 @@ func (f *finder) largest(m threadtrace.Measure) (name string, grown float64) {
 
 // users are the neighbours that use more of a resource than they did, the largest first.
 func (f *finder) users(of threadtrace.Measure) (users []User) {
-	const listed, least = 3, 0.1
+	const listed = 3
 	type who struct {
 		name string
 		pid  int32
@@ -188,7 +177,7 @@ func (f *finder) users(of threadtrace.Measure) (users []User) {
 	for _, w := range slices.SortedFunc(maps.Keys(grown), func(a, b who) int {
 		return cmp.Or(cmp.Compare(grown[b], grown[a]), cmp.Compare(a.name, b.name), cmp.Compare(a.pid, b.pid))
 	}) {
-		if share := grown[w] / all; share >= least && len(users) < listed {
+		if share := grown[w] / all; share >= criteria.Little && len(users) < listed {
 			users = append(users, User{Name: w.name, PID: w.pid, Share: share})
 		}
 	}

@@ -3,6 +3,7 @@ package cause
 import (
 	"cmp"
 
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/detect"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
@@ -24,11 +25,11 @@ func (f *finder) storage() {
 	if c.Lost <= 0 {
 		return
 	}
-	if f.Storage() >= many {
+	if f.Storage() >= criteria.ManyTimes {
 		return // it asks for more
 	}
 	// Who waits for what it wrote to be on the device does not wait for memory.
-	syncs := timed.Evidence >= certain && 2*timed.Lost >= seen.Lost
+	syncs := timed.Evidence >= f.certain && 2*timed.Lost >= seen.Lost
 	device := syncs && f.slowDevice(&c)
 	short, dropped := false, false
 	if !device {
@@ -37,9 +38,9 @@ func (f *finder) storage() {
 	switch {
 	case short:
 		// What it reads for the first time has not been dropped before.
-		c.External = dropped && f.Moved() < many && !f.holdsMore()
+		c.External = dropped && f.Moved() < criteria.ManyTimes && !f.holdsMore()
 	case device || f.slowDevice(&c):
-		c.External = f.Moved() < many
+		c.External = f.Moved() < criteria.ManyTimes
 	default:
 		return
 	}
@@ -62,7 +63,7 @@ func (f *finder) shortOfMemory(c *Cause) (short, dropped bool) {
 			x := f.resource(hop.Resource{Measure: m, Name: name})
 			const onePerSecond = 1.0
 			e := x.evidence(x.mean*max(1, f.Work), onePerSecond)
-			if e < certain {
+			if e < f.certain {
 				continue
 			}
 			short, dropped = true, dropped || m != threadtrace.MeasureMajorFaults
@@ -77,14 +78,9 @@ func (f *finder) shortOfMemory(c *Cause) (short, dropped bool) {
 // holdsMore reports whether the service itself holds more memory than it did: then it may
 // be why it is short of it.
 func (f *finder) holdsMore() bool {
-	const grown, least = 1.1, 8 << 20
 	x := f.measure(threadtrace.MeasureResident)
-	return x.mean > 0 && x.now > grown*x.mean && x.grown() > least
+	return x.mean > 0 && x.grown() > criteria.Little*x.mean
 }
-
-// certain is the evidence of one hop from which a figure that only tells which resource
-// it was counts as grown.
-const certain = 5.0
 
 // slowDevice finds the device whose operations take longer than in the past, or that the
 // control group may use less of.
@@ -93,7 +89,7 @@ func (f *finder) slowDevice(c *Cause) bool {
 	for _, name := range f.names(threadtrace.MeasureDiskTime) {
 		time := f.resource(hop.Resource{Measure: threadtrace.MeasureDiskTime, Name: name})
 		moved := f.resource(hop.Resource{Measure: threadtrace.MeasureDiskBytes, Name: name})
-		if grown := time.grown(); grown > most && time.evidence(time.mean, 10e6) >= certain {
+		if grown := time.grown(); grown > most && time.evidence(time.mean, 10e6) >= f.certain {
 			most, c.Kind, c.Resource = grown, Disk, name
 			own := f.measure(threadtrace.MeasureOwnDiskBytes)
 			share = 0
@@ -102,7 +98,7 @@ func (f *finder) slowDevice(c *Cause) bool {
 			}
 		}
 	}
-	if c.Kind == Disk && share < ownMost {
+	if c.Kind == Disk && 2*share < 1 {
 		c.Users = f.users(threadtrace.MeasureDiskBytes)
 		return true
 	}
@@ -118,10 +114,9 @@ func (f *finder) slowDevice(c *Cause) bool {
 
 // lowered reports whether a limit is new, or lower than in the past.
 func (f *finder) lowered(limit hop.Resource) bool {
-	const same = 0.9
 	now := f.Hop.Machine.Figures[limit]
 	for _, h := range f.past {
-		if was, known := h.Machine.Figures[limit]; known && now >= same*was {
+		if was, known := h.Machine.Figures[limit]; known && now >= criteria.NearlyAll*was {
 			return false
 		}
 	}

@@ -2,19 +2,9 @@ package cause
 
 import (
 	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
-)
-
-const (
-	// nearlyAll is how many times as many of the connections at rest must have their
-	// answer in the past, and must not have it now.
-	nearlyAll = 4.0
-	// fewRests is how many looks at connections at rest must have shown that.
-	fewRests = 20
-	// forMoments is the part of the time in which something else may hold the service up
-	// without being why it does less.
-	forMoments = 0.1
 )
 
 // unanswered are clients whose requests nothing of the service works on any more: a pool
@@ -26,7 +16,7 @@ const (
 // without; nearly all must lack it now, or it would be those few consumers; and less must
 // be done than ever. Whatever else explains the time lost comes first.
 func (f *finder) unanswered() {
-	if f.Work >= baseline.LessWork || f.Told {
+	if !baseline.LessWork(f.Work) || f.Told {
 		return
 	}
 	for i := range f.found {
@@ -35,7 +25,7 @@ func (f *finder) unanswered() {
 		if c.Kind == Stopped {
 			held = c.Lost / max(f.Active, 1) // its loss is that part of what the service does
 		}
-		if c.Evidence >= certain && held >= forMoments {
+		if c.Evidence >= f.certain && held >= criteria.Little {
 			return
 		}
 	}
@@ -43,7 +33,7 @@ func (f *finder) unanswered() {
 		lacking := f.resource(hop.Resource{Measure: threadtrace.MeasureUnanswered, Name: port})
 		having := f.resource(hop.Resource{Measure: threadtrace.MeasureAnswered, Name: port})
 		rests := having.mean / look * having.hops
-		if rests < fewRests || having.mean < nearlyAll*lacking.mean || lacking.now < nearlyAll*having.now {
+		if rests < criteria.FewSightings || having.mean < criteria.ManyTimes*lacking.mean || lacking.now < criteria.ManyTimes*having.now {
 			continue
 		}
 		f.add(Cause{Kind: Unanswered, Resource: port, Lost: lacking.grown(), Evidence: lacking.evidence(lacking.mean, look)})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/perfscope/perfscope/internal/unit"
 	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
@@ -132,7 +133,7 @@ func (d *Detector) Compare(p *baseline.Past, v *baseline.Vector, load baseline.L
 		if f.Excess > 0 && f.Evidence >= d.cfg.Evidence {
 			out.add(f)
 		}
-		if f.Excess > 0 && f.Evidence >= d.cfg.Evidence*inDoubt {
+		if f.Excess > 0 && f.Evidence >= d.cfg.Evidence*criteria.InDoubt {
 			doubt.add(f)
 		}
 	}
@@ -143,9 +144,6 @@ func (d *Detector) Compare(p *baseline.Past, v *baseline.Vector, load baseline.L
 	out.Doubt, out.doubts = doubt.Score(), doubt
 	return out
 }
-
-// inDoubt is the fraction of the evidence from which a hop is not learned.
-const inDoubt = 0.25
 
 func (v *Verdict) add(f Finding) {
 	switch {
@@ -218,14 +216,14 @@ func (t *test) expected(slow float64, busy bool) float64 {
 // only: its upper limit with Jeffreys' prior.
 func (t *test) limit(mean float64) float64 {
 	n := float64(t.past.Len())
-	return (1 + t.prior.Margin) * (mean + (0.5+unsure*math.Sqrt(mean*n+0.5))/n)
+	return (1 + t.prior.Margin) * (mean + (0.5+criteria.StandardErrors*math.Sqrt(mean*n+0.5))/n)
 }
 
 // evidence is that of this hop alone against a time that is expected.
 func (t *test) evidence(expected float64) float64 {
 	n := float64(t.past.Len())
 	k, mean := t.entry.Time/t.grain, t.limit(expected/t.grain)
-	dispersion := (n*t.past.Dispersion(t.entry.ID, t.grain) + baseline.PriorHops*t.prior.Dispersion) / (n + baseline.PriorHops)
+	dispersion := (n*t.past.Dispersion(t.entry.ID, t.grain) + criteria.PriorHops*t.prior.Dispersion) / (n + criteria.PriorHops)
 	if t.cell.State != baseline.Waiting || t.waited.Exact {
 		return LogLikelihoodRatio(k, mean, dispersion)
 	}

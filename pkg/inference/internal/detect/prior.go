@@ -3,6 +3,7 @@ package detect
 import (
 	"github.com/perfscope/perfscope/internal/unit"
 	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
@@ -16,17 +17,14 @@ type Prior struct {
 }
 
 var (
-	onCPU   = Prior{Dispersion: 0.05, Margin: 0.15}
-	refused = Prior{Dispersion: 0.25, Margin: 1}
+	onCPU = Prior{Dispersion: 0.05, Margin: criteria.Matters}
 	// Waiting is that of waits for peers and threads, and of what a machine lacks.
 	Waiting = Prior{Dispersion: 0.25, Margin: 0.25}
 	// Storing is that of waits for storage: a disk has other users, and clients that write
-	// more do not show in a load of reads and writes.
+	// more do not show in a load of reads and writes. It is that of refusals, too, which some
+	// programs live with.
 	Storing = Prior{Dispersion: 1, Margin: 1}
 )
-
-// unsure is how many standard errors above its estimate the mean of a cell may be.
-const unsure = 1.5
 
 // independent is how far apart two looks at a wait must be to be independent
 // evidence, in nanoseconds: closer ones meet the same wait.
@@ -36,9 +34,7 @@ func priorOf(c baseline.Cell, classes *threadtrace.Classes) Prior {
 	switch {
 	case c.State == baseline.OnCPU:
 		return onCPU
-	case c.State == baseline.Refused:
-		return refused
-	case stores(c, classes):
+	case c.State == baseline.Refused, stores(c, classes):
 		return Storing
 	}
 	return Waiting
@@ -51,22 +47,15 @@ func stores(c baseline.Cell, classes *threadtrace.Classes) bool {
 		threadtrace.ClassConnect|threadtrace.ClassFutex|threadtrace.ClassFileLock|threadtrace.ClassSleep)
 }
 
-// slowestDisk is by how much longer syncs take at the most when others use the disk,
-// and the service is not to blame.
-const slowestDisk = 8.0
-
-// slowDisk is by how much longer than usual the syncs with a number take.
+// slowDisk is by how much longer than usual the syncs with a number take, as far as others
+// that use the disk may be to blame.
 func slowDisk(p *baseline.Past, c *hop.Closed, number int32) float64 {
 	t, usual := c.Calls[unit.Key{Number: number}], p.UsualLength(number)
 	if t.N*c.CallSeconds < 1 || usual <= 0 {
 		return 1
 	}
-	return min(slowestDisk, max(1, t.Time/t.N/usual))
+	return min(criteria.ManyTimes, max(1, t.Time/t.N/usual))
 }
-
-// manyTimes is how often more a call must be made for its caller to be why more is
-// waited in it.
-const manyTimes = 3.0
 
 // onlyTheDisk reports whether a wait for storage that is no sync says nothing of the
 // service: a call that is answered from memory takes a thousand times as long when it
@@ -75,5 +64,5 @@ func (d *Detector) onlyTheDisk(p *baseline.Past, c *hop.Closed, cell baseline.Ce
 	if !stores(cell, d.classes) || d.classes.Is(cell.Number, threadtrace.ClassSync) || w.Longest >= hop.StuckAfter {
 		return false
 	}
-	return c.Calls[unit.Key{Number: cell.Number}].N <= manyTimes*p.CallRate(cell.Number)
+	return c.Calls[unit.Key{Number: cell.Number}].N <= criteria.ManyTimes*p.CallRate(cell.Number)
 }

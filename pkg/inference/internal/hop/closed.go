@@ -5,6 +5,7 @@ import (
 
 	"github.com/perfscope/perfscope/internal/unit"
 	"github.com/perfscope/perfscope/pkg/inference/internal/chain"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
@@ -98,9 +99,6 @@ const (
 	// on a machine that is short of CPU for what runs at once, the collector too:
 	// everybody waits longer there.
 	starvedGap = 2
-	// wholly is the traced share of a hop from which calls count as recorded all
-	// the time: the clocks of the flushes and of the hooks differ a little.
-	wholly = 0.9
 	// leastTraced is the traced time of a hop, in seconds, below which its calls
 	// say nothing: requests come in waves, and fifty milliseconds are shorter than
 	// many a wave.
@@ -113,7 +111,7 @@ func (c *Closed) Traced() bool { return c.CallSeconds > 0 }
 // callSeconds is for how many of the seconds of a hop every call was recorded.
 func (h *Open) callSeconds(seconds float64) float64 {
 	switch part := share(float64(h.traced), float64(h.looked)); {
-	case part >= wholly:
+	case part >= criteria.NearlyAll: // the clocks of the flushes and of the hooks differ a little
 		return seconds
 	case seconds*part >= leastTraced:
 		return seconds * part
@@ -276,8 +274,8 @@ func share(part, whole float64) float64 {
 }
 
 // DescribeThreads sets what the hop says of single threads. idle tells where a
-// thread can be waiting for work, share for which part of the hop makes it idle.
-func (c *Closed) DescribeThreads(idle func(Place) bool, idleShare float64) {
+// thread can be waiting for work: it idles where it is for half of the hop.
+func (c *Closed) DescribeThreads(idle func(Place) bool) {
 	c.Homes = map[int32]Home{}
 	type thread struct {
 		cpu         float64
@@ -298,7 +296,7 @@ func (c *Closed) DescribeThreads(idle func(Place) bool, idleShare float64) {
 		}
 		th.waited = true
 		h := Home{Place{cell.Stack, cell.Number}, perSecond / 1e9 / float64(max(1, t.Population))}
-		if h.Share < idleShare || !idle(h.Place) {
+		if 2*h.Share < 1 || !idle(h.Place) {
 			continue
 		}
 		if was := c.Homes[cell.Thread]; h.Share > was.Share || h.Share == was.Share && h.Stack < was.Stack {

@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	// longCall is the mean duration, in nanoseconds, from which a call is taken to
+	// LongCall is the mean duration, in nanoseconds, from which a call is taken to
 	// wait: work in the kernel takes less than a tenth of it.
-	longCall = 100e3
+	LongCall = 100e3
 	// StuckAfter is how long a single wait amid work must have lasted, in
 	// nanoseconds, to be called stuck: what people call a hang, and from when the
 	// receiver reports a call as in flight.
@@ -53,7 +53,7 @@ func (c *Closed) WaitExactly(classes *threadtrace.Classes) {
 	}
 	for number, t := range took {
 		switch {
-		case stuck[number], t.N == 0, t.Time/t.N < longCall, c.sampledBetter(t.Time / t.N):
+		case stuck[number], t.N == 0, t.Time/t.N < LongCall, c.sampledBetter(t.Time / t.N):
 		case sampled[number] > 0:
 			c.scaleWaits(number, t.Time/sampled[number])
 		default:

@@ -286,7 +286,7 @@ func TestGoroutinesShareOneThread(t *testing.T) {
 	if w.Threads != 20 || w.Share() < 0.2 || w.Share() > 0.3 || w.Time < 4.5e9 || w.Time > 5e9 {
 		t.Errorf("five of twenty are %+v, a share of %v", w, w.Share())
 	}
-	c.DescribeThreads(func(p Place) bool { return p.Number == idle.Number }, 0.25)
+	c.DescribeThreads(func(p Place) bool { return p.Number == idle.Number })
 	if home := c.Homes[-1]; home.Stack != 1 || home.Share > 0.8 || c.Threads != 1 {
 		t.Errorf("they idle at %+v, and are %d threads", home, c.Threads)
 	}

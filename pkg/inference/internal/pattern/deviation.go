@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"github.com/perfscope/perfscope/internal/unit"
-	"github.com/perfscope/perfscope/pkg/inference/internal/attribute"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
@@ -30,8 +30,8 @@ func Deviations(arch string, rates []CallRate, pastMean map[unit.Key]float64, wa
 	}
 	var list []weighted
 	for _, r := range rates {
-		more := r.Now > attribute.ManyTimes*r.Past && r.Now-r.Past > 1
-		less := r.Past > attribute.ManyTimes*r.Now && r.Past-r.Now > 1
+		more := r.Now > criteria.ManyTimes*r.Past && r.Now-r.Past > 1
+		less := r.Past > criteria.ManyTimes*r.Now && r.Past-r.Now > 1
 		slower := r.Errno == 0 && waiting[r.Number] > 0
 		if !more && !less && !slower {
 			continue

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"github.com/perfscope/perfscope/pkg/inference/internal/attribute"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
+	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
@@ -55,15 +57,6 @@ type CallRate struct {
 }
 
 const (
-	// instant is the time in nanoseconds within which a wait has not slept,
-	// and in which a loop that does not sleep comes round.
-	instant = 100e3
-
-	// faultIn is the share of the excess on CPU that calls which change the memory
-	// map must take to be behind it: a fifth with the faults that follow, which
-	// are no calls and cost as much again.
-	faultIn = 0.1
-
 	// perConnection is how many calls a new connection takes, from socket over
 	// options and registrations to close: about ten in event loops and runtimes.
 	perConnection = 10.0
@@ -132,7 +125,7 @@ func (f *Features) onCPU() string {
 	var more, failing, readiness, connections, memory, mapping, lookups, moving float64
 	var bytesNow, bytesPast, movingPast float64
 	for _, c := range f.Calls {
-		excess := c.Now - attribute.ManyTimes*c.Past
+		excess := c.Now - criteria.ManyTimes*c.Past
 		if c.Errno == 0 && f.Classes.Is(c.Number, threadtrace.ClassInput|threadtrace.ClassOutput) {
 			moving += c.Now
 			movingPast += c.Past
@@ -148,7 +141,7 @@ func (f *Features) onCPU() string {
 			connections += excess
 		case attribute.Fails(c.Number, c.Errno, f.Classes):
 			failing += excess
-		case f.Classes.Is(c.Number, threadtrace.ClassReadiness) && c.Mean < instant:
+		case f.Classes.Is(c.Number, threadtrace.ClassReadiness) && c.Mean < hop.LongCall:
 			readiness += excess
 		case f.Classes.Is(c.Number, threadtrace.ClassMemory):
 			memory += excess
@@ -157,24 +150,24 @@ func (f *Features) onCPU() string {
 			lookups += excess
 		}
 	}
-	// A loop around calls turns in less than a tenth of a millisecond; user
+	// A loop around calls turns in less time than a call that waits; user
 	// code with fewer new calls than that is no such loop.
 	computes := f.CPUOutsideCalls > 0.7*f.CPU
-	if loops := more*instant > f.CPU/2; !loops && computes {
+	if loops := more*hop.LongCall > f.CPU/2; !loops && computes {
 		return LongComputation
 	}
-	switch fifth := more / 5; {
+	switch much := criteria.Matters * more; {
 	case more == 0:
 		return LongComputation
-	case failing > fifth:
+	case failing > much:
 		return BusyFailingCall
 	case connections*perConnection > more/2:
 		return ConnectionChurn
-	case readiness > fifth:
+	case readiness > much:
 		return PollWithoutSleep
-	case memory > fifth && mapping > faultIn*f.CPU:
+	case memory > much && mapping > criteria.Little*f.CPU:
 		return MemoryMapChurn
-	case moving > attribute.ManyTimes*movingPast && bytesNow*movingPast < bytesPast*moving/attribute.ManyTimes:
+	case moving > criteria.ManyTimes*movingPast && bytesNow*movingPast < bytesPast*moving/criteria.ManyTimes:
 		return TinyIO
 	case lookups > more/2:
 		return TinyIO
@@ -202,13 +195,13 @@ func (f *Features) triesAgain() bool {
 		}
 	}
 	tries := max(begun, ended)
-	return tries > attribute.NotRare && tries > attribute.ManyTimes*past && tries > reads
+	return tries > attribute.NotRare && tries > criteria.ManyTimes*past && tries > reads
 }
 
 func (f *Features) failing(errnos ...int32) bool {
 	for _, c := range f.Calls {
 		for _, e := range errnos {
-			if c.Errno == e && c.Now > 1 && c.Now > attribute.ManyTimes*c.Past {
+			if c.Errno == e && c.Now > 1 && c.Now > criteria.ManyTimes*c.Past {
 				return true
 			}
 		}

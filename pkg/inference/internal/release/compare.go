@@ -9,6 +9,7 @@ import (
 	"github.com/perfscope/perfscope/internal/frames"
 	"github.com/perfscope/perfscope/pkg/inference/internal/attribute"
 	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 )
 
@@ -28,9 +29,7 @@ const (
 	// more than moved code; shiftErrors is how sure that must be.
 	instead, shiftErrors = 0.5, 1.5
 	// gone is what is left of a function that is no more, as a part of what it was.
-	gone = 0.05
-	// behalf is as in attribute: from then on a runtime works for the application.
-	behalf       = 0.1
+	gone         = 0.05
 	maxFunctions = 10
 )
 
@@ -229,8 +228,7 @@ func (c *comparison) scale(r *Result, waiting bool, oldTotal, newTotal []float64
 		return byFunctions
 	}
 	byWork := cost.After / cost.Before
-	const far = 0.1
-	if off := math.Abs(math.Log(byWork / byFunctions)); len(ratios) > 0 && off <= max(far, 3*cost.Error/byWork) {
+	if off := math.Abs(math.Log(byWork / byFunctions)); len(ratios) > 0 && off <= max(criteria.Little, 3*cost.Error/byWork) {
 		return byFunctions
 	}
 	return byWork

@@ -8,6 +8,7 @@ import (
 
 	"github.com/perfscope/perfscope/pkg/inference/internal/attribute"
 	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 )
 
 // ranked are the functions behind the changes in one direction.
@@ -89,7 +90,7 @@ func (c *comparison) times(grown map[int32]float64, sign, scale float64, waiting
 		}
 		t.Beyond = t.Excess
 	}
-	if others >= behalf*runtime {
+	if others >= criteria.Little*runtime {
 		for i := range times {
 			if c.stacks.Get(times[i].Stack).Runtime {
 				times[i].Excess, times[i].Beyond = 0, 0

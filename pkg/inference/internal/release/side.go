@@ -5,6 +5,7 @@ import (
 
 	"github.com/perfscope/perfscope/internal/frames"
 	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 )
 
@@ -54,9 +55,6 @@ var unitNames = [...]string{"read", "connection", "write", "second"}
 // column is where hop.Closed.Measures has it.
 var column = [...]int{reads: 1, connections: 0, writes: 3}
 
-// leastRate is the rate of a measure, per second, below which it counts no work.
-const leastRate = 1.0
-
 // unitOf is what work is counted in: the first that both builds do.
 func unitOf(a, b []*hop.Closed) unit {
 	rate := func(hops []*hop.Closed, u unit) float64 {
@@ -68,7 +66,7 @@ func unitOf(a, b []*hop.Closed) unit {
 		return n / max(1e-9, traced)
 	}
 	for _, u := range []unit{reads, connections, writes} {
-		if rate(a, u) >= leastRate && rate(b, u) >= leastRate {
+		if rate(a, u) >= criteria.Seldom && rate(b, u) >= criteria.Seldom {
 			return u
 		}
 	}

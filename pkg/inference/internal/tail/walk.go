@@ -65,40 +65,9 @@ func (p *Pool) walk(work []item, from, to int64) {
 
 // merge goes through beginnings, ends and sightings in their order.
 func (p *Pool) merge(edges []edge, tied map[int32][]item, from, to int64) {
-	var under [classes]float64
-	under[nobody] = 1
-	if p.spanless() {
-		under[nobody] = 0 // all that is pooled are units
-	}
-	active := []int{nobody}
-	at := from
-	pass := func(until int64) {
-		for _, i := range active {
-			for _, j := range active {
-				p.gram[i][j] += under[i] * under[j] * float64(until-at)
-			}
-		}
-		for k, of := range p.kinds {
-			if of.spans {
-				p.beside[k][beside(under[classIndex(k, isSlow)])] += float64(until - at)
-			}
-		}
-		at = until
-	}
-	next := 0
-	step := func(until int64) {
-		for ; next < len(edges) && edges[next].time <= until; next++ {
-			e := edges[next]
-			pass(e.time)
-			under[e.class] += e.by
-			switch is := slices.Index(active, e.class); {
-			case under[e.class] > 0 && is < 0:
-				active = append(active, e.class)
-			case under[e.class] <= 0 && is >= 0:
-				under[e.class] = 0
-				active = slices.Delete(active, is, is+1)
-			}
-		}
+	u := underWay{Pool: p, edges: edges, active: []int{nobody}, at: from}
+	if !p.spanless() { // else all that is pooled are units
+		u.requests[nobody] = 1
 	}
 	for i := range p.sightings {
 		s := &p.sightings[i]
@@ -108,37 +77,85 @@ func (p *Pool) merge(edges []edge, tied map[int32][]item, from, to int64) {
 		if s.Time >= to {
 			break
 		}
-		step(s.Time)
-		at := p.see(place{s.Stack, s.Number, s.Waiting})
-		if at < 0 {
-			continue
-		}
-		m := &p.places.list[at]
-		m.by(s.Thread)
-		if c, ok := p.tiedTo(tied[s.Thread], s.Time); ok {
-			m.add(c, 1, float64(s.Duration))
-			continue
-		}
-		if under[waiting] > 0 && s.Waiting && p.locks(s.Stack) {
-			m.add(waiting, under[waiting], float64(s.Duration)) // it is one of those in line
-			continue
-		}
-		for _, c := range active {
-			m.add(c, under[c], float64(s.Duration))
-		}
-		for k, of := range p.kinds {
-			if of.spans {
-				m.addBeside(k, beside(under[classIndex(k, isSlow)]), float64(s.Duration))
-			}
-		}
+		u.step(s.Time)
+		u.pool(s, tied[s.Thread])
 	}
-	step(to)
-	pass(to)
+	u.step(to)
+	u.pass(to)
 }
 
-// beside says on which side of besides an instant is with so many slow requests.
-func beside(slow float64) int {
-	if slow > 0 {
+// underWay is how many requests of each class are under way at an instant; edges are where
+// that changes later.
+type underWay struct {
+	*Pool
+	requests [classes]float64
+	// active are the classes of which there are some.
+	active []int
+	edges  []edge
+	at     int64
+}
+
+// step goes on to an instant.
+func (u *underWay) step(until int64) {
+	for len(u.edges) > 0 && u.edges[0].time <= until {
+		e := u.edges[0]
+		u.edges = u.edges[1:]
+		u.pass(e.time)
+		u.requests[e.class] += e.by
+		switch is := slices.Index(u.active, e.class); {
+		case u.requests[e.class] > 0 && is < 0:
+			u.active = append(u.active, e.class)
+		case u.requests[e.class] <= 0 && is >= 0:
+			u.requests[e.class] = 0
+			u.active = slices.Delete(u.active, is, is+1)
+		}
+	}
+}
+
+// pass pools the time up to an instant, in which nothing changed.
+func (u *underWay) pass(until int64) {
+	for _, i := range u.active {
+		for _, j := range u.active {
+			u.gram[i][j] += u.requests[i] * u.requests[j] * float64(until-u.at)
+		}
+	}
+	for k, of := range u.kinds {
+		if of.spans {
+			u.beside[k][u.besides(k)] += float64(until - u.at)
+		}
+	}
+	u.at = until
+}
+
+// pool pools a sighting of a thread that worked for some requests.
+func (u *underWay) pool(s *Sighting, tied []item) {
+	at := u.see(place{s.Stack, s.Number, s.Waiting})
+	if at < 0 {
+		return
+	}
+	m := &u.places.list[at]
+	m.by(s.Thread)
+	if c, ok := u.tiedTo(tied, s.Time); ok {
+		m.add(c, 1, float64(s.Duration))
+		return
+	}
+	if u.requests[waiting] > 0 && s.Waiting && u.locks(s.Stack) {
+		m.add(waiting, u.requests[waiting], float64(s.Duration)) // it is one of those in line
+		return
+	}
+	for _, c := range u.active {
+		m.add(c, u.requests[c], float64(s.Duration))
+	}
+	for k, of := range u.kinds {
+		if of.spans {
+			m.addBeside(k, u.besides(k), float64(s.Duration))
+		}
+	}
+}
+
+// besides says on which side of besides the instant is for a kind.
+func (u *underWay) besides(kind int) int {
+	if u.requests[classIndex(kind, isSlow)] > 0 {
 		return isSlow
 	}
 	return isFast
