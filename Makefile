@@ -276,7 +276,7 @@ eval-tail: deps-all build ## Servers of which a few requests are slow from the f
 	@cd testbed && go build -o bin/ ./cmd/... && cd .. && exec testbed/bin/eval-tail $(if $(SHARES),-shares $(SHARES)) $(if $(LENGTH),-length $(LENGTH)) $(if $(AT_ONCE),-at-once $(AT_ONCE)) $(if $(AGAIN),-again) $(if $(BURST),-burst $(BURST)) $(if $(WITHOUT),-without $(WITHOUT)) $(ONLY)
 
 .PHONY: eval-misconfigurations
-eval-misconfigurations: deps-all build ## Ten mistakes in the configuration of Debian's servers that make one request in ten slow: is the function named that does what the setting says; into testbed/out/tail.json (10 min); ONLY="a b" chooses, AGAIN=1 judges the last recordings once more
+eval-misconfigurations: deps-all build ## Twelve mistakes in the configuration of Debian's servers that make one request in ten slow: is the function named that does what the setting says; into testbed/out/tail.json (12 min); ONLY="a b" chooses, AGAIN=1 judges the last recordings once more
 	@cd testbed && go build -o bin/ ./cmd/... && cd .. && exec testbed/bin/eval-tail -misconfigurations -shares $(or $(SHARES),10) -length $(or $(LENGTH),45s) $(if $(AT_ONCE),-at-once $(AT_ONCE)) $(if $(AGAIN),-again) $(if $(WITHOUT),-without $(WITHOUT)) $(ONLY)
 
 .PHONY: demo-traces
