@@ -287,7 +287,7 @@ func (a *Analyzer) certain(e *episode, v *verdict) bool {
 		return false
 	}
 	// A runtime computes by itself, too: a collection of garbage, a compilation.
-	if e.housekeeping = a.keepsHouse(e.normal, v); e.housekeeping && t.hops < 2 && a.cfg.follows(RuleHousekeeping) {
+	if e.housekeeping = a.keepsHouse(e.normal, v); e.housekeeping && t.hops < notTheCode.leastHops() && a.cfg.follows(RuleHousekeeping) {
 		return false
 	}
 	if t.hops < 2 && a.cfg.follows(RuleGoneAgain) && !a.goesOn(v) {
@@ -406,7 +406,7 @@ func (a *Analyzer) settle(e *episode, c *hop.Closed) (Anomaly, bool) {
 
 // giveUp ends an episode; what was not told is learned, and so is what it cost.
 func (a *Analyzer) giveUp(e *episode) {
-	single := e.housekeeping && e.hops < 2 || e.elsewhere == notTheCode
+	single := e.housekeeping && e.hops < notTheCode.leastHops() || e.elsewhere == notTheCode
 	if !single && a.cfg.follows(RuleOwnExcursions) {
 		a.excursions.Add(e.lost, a.excursions.Rare(a.cfg.FalseAlarms))
 	}

@@ -320,7 +320,8 @@ func TestMemoryThatARuntimeGivesBack(t *testing.T) {
 		told        bool
 	}{
 		{"for a hop", "", 5, false},
-		{"longer", "", 20, true},
+		{"for three hops", "", 15, false},
+		{"longer", "", 30, true},
 		{"a function of the program, for a hop", "@madvise shrink handle loop main", 5, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -14,7 +14,7 @@ const (
 	RuleRareCost Rule = "rare-cost"
 	// RuleOwnExcursions raises that cost for a service that often leaves its past.
 	RuleOwnExcursions Rule = "own-excursions"
-	// RuleHousekeeping does not tell in its first hop what a runtime computes by itself.
+	// RuleHousekeeping does not tell in its first hops what a runtime computes by itself.
 	RuleHousekeeping Rule = "housekeeping"
 	// RuleGoneAgain does not tell in its first hop what is over before that ends.
 	RuleGoneAgain Rule = "gone-again"
