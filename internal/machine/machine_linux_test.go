@@ -5,6 +5,9 @@ import (
 	"os"
 	"testing"
 	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
@@ -75,4 +78,23 @@ func FuzzParseSockets(f *testing.F) {
 	f.Add(diagRequest(2, 6, 1))
 	f.Add(make([]byte, 400))
 	f.Fuzz(func(_ *testing.T, data []byte) { parseSockets(data, false, nil) })
+}
+
+// What the peer had already was not lost; a kernel that does not say so has shorter figures.
+func TestWhatIsLostOfWhatIsSentAgain(t *testing.T) {
+	info := unix.TCPInfo{Total_retrans: 5, Dsack_dups: 3}
+	all := unsafe.Slice((*byte)(unsafe.Pointer(&info)), unsafe.Sizeof(info)) //nolint:gosec // plain numbers
+	for name, tc := range map[string]struct {
+		length uintptr
+		want   uint32
+	}{
+		"all figures":     {unsafe.Sizeof(info), 2},
+		"an older kernel": {unsafe.Offsetof(info.Dsack_dups), 5},
+	} {
+		var s socket
+		s.describe(all[:tc.length])
+		if got := s.lost(); got != tc.want {
+			t.Errorf("%s: %d lost, want %d", name, got, tc.want)
+		}
+	}
 }

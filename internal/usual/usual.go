@@ -42,7 +42,7 @@ func New(limit int) *Times {
 }
 
 // Note enters how long something took, in nanoseconds, that was over at an
-// instant. Of those within a moment the first to come counts, and what comes late
+// instant. Of those within a quarter of a second the first to come counts, and what comes late
 // does not: it is told in batches, each in about its order.
 func (h *Times) Note(key string, at time.Time, ns int64) {
 	place := h.byKey[key]

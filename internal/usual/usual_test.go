@@ -19,7 +19,7 @@ func TestTimes(t *testing.T) {
 	}
 	for i := range 3 * samples {
 		note("a", int64(i))
-		h.Note("a", now, 1e9) // in the same second
+		h.Note("a", now, 1e9) // too soon after the one before
 	}
 	if m, known := h.Usual("a", 0.5); !known || m != int64(2*samples+samples/2) {
 		t.Errorf("median %d", m)
