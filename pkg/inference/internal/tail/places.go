@@ -33,47 +33,67 @@ func (p place) compare(o place) int {
 
 // places has the sums of each place. They are in one list: all of them fade at every hop.
 type places struct {
-	index map[place]int32
+	// first has, by stack, where the last place of each is in the list, counted from one: a stack has few.
+	first []int32
 	list  []placed
 }
 
+// placed is a place with its sums; next is where another one of its stack is, as in first.
 type placed struct {
 	place
+	next int32
 	moments
 }
 
 // find is where a place is in the list, one that is new at its end; -1 when there is no room.
 func (p *places) find(at place) int32 {
-	i, known := p.index[at]
-	if known {
-		return i
+	if int(at.stack) < len(p.first) {
+		for i := p.first[at.stack]; i > 0; i = p.list[i-1].next {
+			if p.list[i-1].place == at {
+				return i - 1
+			}
+		}
 	}
 	if len(p.list) >= maxPlaces {
 		return -1
 	}
-	i = int32(len(p.list)) //nolint:gosec // below maxPlaces
-	p.index[at] = i
 	p.list = append(p.list, placed{place: at})
-	return i
+	p.link(len(p.list) - 1)
+	return int32(len(p.list) - 1) //nolint:gosec // below maxPlaces
+}
+
+// link has a place be found by its stack.
+func (p *places) link(i int) {
+	at := &p.list[i]
+	if more := int(at.stack) + 1 - len(p.first); more > 0 {
+		p.first = append(p.first, make([]int32, more)...)
+	}
+	at.next = p.first[at.stack]
+	p.first[at.stack] = int32(i + 1) //nolint:gosec // at most maxPlaces
 }
 
 // fade lets all sums lose weight, and drops the places of which next to nothing is left.
 func (p *places) fade(f float64) {
-	kept := int32(0)
+	kept := 0
 	for i := range p.list {
 		at := &p.list[i]
 		if at.fade(f) < faded {
-			delete(p.index, at.place)
 			continue
 		}
-		if int(kept) < i {
+		if kept < i {
 			p.list[kept] = *at
-			p.index[at.place] = kept
 		}
 		kept++
 	}
+	if kept == len(p.list) {
+		return
+	}
 	clear(p.list[kept:])
 	p.list = p.list[:kept]
+	clear(p.first)
+	for i := range p.list {
+		p.link(i)
+	}
 }
 
 func (p *places) forget(kind int) {

@@ -66,7 +66,7 @@ type Pool struct {
 
 // NewPool returns one that fades over a window in nanoseconds.
 func NewPool(window int64) *Pool {
-	return &Pool{window: float64(window), cut: math.MaxInt64, places: places{index: map[place]int32{}}, variants: variants{}}
+	return &Pool{window: float64(window), cut: math.MaxInt64, variants: variants{}}
 }
 
 // HasSpans reports whether spans came within a window before an instant.
@@ -374,5 +374,5 @@ func (p *Pool) Bytes() int64 {
 	for i := range p.pending {
 		n += perSeen * int64(cap(p.pending[i].Seen))
 	}
-	return n + int64(cap(p.places.list))*perPlace + 16*int64(len(p.places.list)*(2+3*len(p.kinds))) // as if each was seen in each class
+	return n + int64(cap(p.places.list))*perPlace + 4*int64(cap(p.places.first)) + 16*int64(len(p.places.list)*(2+3*len(p.kinds))) // as if each was seen in each class
 }
