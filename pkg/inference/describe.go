@@ -150,9 +150,9 @@ func (a *Analyzer) spans(v *verdict) []Span {
 		sp.Start, sp.End = min(sp.Start, start), max(sp.End, end)
 		byThread[id] = sp
 	}
-	for cell, t := range v.hop.Cells {
-		if cell.Thread != 0 && hot(cell) && t.First <= to && t.Last >= from {
-			widen(cell.Thread, max(from, t.First), min(to, t.Last))
+	for _, t := range v.hop.Cells {
+		if t.Thread != 0 && hot(t.Cell) && t.First <= to && t.Last >= from {
+			widen(t.Thread, max(from, t.First), min(to, t.Last))
 		}
 	}
 	for _, f := range v.Refused {

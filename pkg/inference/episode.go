@@ -374,8 +374,8 @@ func (a *Analyzer) goesOn(v *verdict) bool {
 	}
 	hot := a.hot(v)
 	seen := false
-	for cell, t := range v.hop.Cells {
-		if hot(cell) {
+	for _, t := range v.hop.Cells {
+		if hot(t.Cell) {
 			seen = true
 			if t.Last > last {
 				return true

@@ -69,10 +69,9 @@ type normal struct {
 	interpreted, combined, ofState bool
 	// beside is the known state that the service is in, if it is in one.
 	beside *trial
-	// machine, resting, syncs and active are made when they are asked for.
+	// machine, resting and active are made when they are asked for.
 	machine *cause.Past
 	resting map[int32]int32
-	syncs   map[*hop.Closed]float64
 	active  float64
 }
 

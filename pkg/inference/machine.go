@@ -81,7 +81,7 @@ func (a *Analyzer) weighMachine(n *normal, v *verdict) {
 	v.machine = a.machine.Compare(&cause.Case{
 		Hop: v.hop, Past: n.machine, Work: v.Load.Work, CPUExcess: v.CPUExcess, WaitExcess: v.WaitExcess, Active: v.usual, Waits: v.waits,
 		Storage: func() float64 { return a.storageCalls(n.hops(), v) }, Moved: func() float64 { return a.moved(n.hops(), v) },
-		Sent: func() float64 { return a.sent(n.hops(), v) }, Syncs: func(h *hop.Closed) float64 { return a.syncTime(n, h, v.hop) },
+		Sent: func() float64 { return a.sent(n.hops(), v) }, Syncs: a.syncTime,
 		Told: v.Effect >= 1, Oftener: a.waitsOftener(n, v),
 	})
 	a.addRequeued(v)
@@ -176,24 +176,12 @@ func (a *Analyzer) waitsFor(v *verdict) (w cause.Waits) {
 	return w
 }
 
-// syncTime is the time in calls that wait for a disk, in nanoseconds per second. That of the
-// hops of the past is read once; the present one may be the sum of several, which grows.
-func (a *Analyzer) syncTime(n *normal, h, present *hop.Closed) float64 {
-	sum, known := n.syncs[h]
-	if known && h != present {
-		return sum
-	}
-	sum = 0
+// syncTime is the time in calls that wait for a disk, in nanoseconds per second.
+func (a *Analyzer) syncTime(h *hop.Closed) (sum float64) {
 	for k, t := range h.Calls {
 		if a.classes.Is(k.Number, threadtrace.ClassSync) {
 			sum += t.Time
 		}
-	}
-	if n.syncs == nil {
-		n.syncs = map[*hop.Closed]float64{}
-	}
-	if h != present {
-		n.syncs[h] = sum
 	}
 	return sum
 }

@@ -80,7 +80,8 @@ func (a *Analyzer) setParkedApart(c *hop.Closed) {
 	if a.habit.learned < minPast {
 		return
 	}
-	for cell := range c.Cells {
+	for i := range c.Cells {
+		cell := &c.Cells[i]
 		if !cell.Waiting || cell.Fresh {
 			continue
 		}

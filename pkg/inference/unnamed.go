@@ -44,10 +44,10 @@ func (n *normal) asRestedBefore(c *hop.Closed, mayIdle func(hop.Place) bool) *ho
 		return c
 	}
 	named := map[hop.Place]int64{}
-	for cell, seen := range c.Cells {
+	for _, cell := range c.Cells {
 		at := hop.Place{Stack: cell.Stack, Number: cell.Number}
 		if number, ok := resting[cell.Thread]; ok && cell.Waiting && at.Stack != 0 && number == at.Number && mayIdle(at) {
-			named[at] += seen.Time
+			named[at] += cell.Time
 		}
 	}
 	if len(named) == 0 {

@@ -36,9 +36,9 @@ func (a *Analyzer) within(v *verdict) (from, to int64) {
 	}
 	var seen sighting
 	hot := a.hot(v)
-	for cell, t := range v.hop.Cells {
-		if fresh[baseline.CellOf(a.stacks, cell.Stack, cell.Number, cell.Waiting)] && hot(cell) {
-			seen = seen.and(t)
+	for _, t := range v.hop.Cells {
+		if fresh[baseline.CellOf(a.stacks, t.Stack, t.Number, t.Waiting)] && hot(t.Cell) {
+			seen = seen.and(t.Seen)
 		}
 	}
 	if seen.first == 0 || 2*theirs < all {

@@ -237,9 +237,9 @@ func (in *interval) close(delivered int64, stacks []threadtrace.Stack) *Interval
 		},
 		Threads: slices.Sorted(maps.Keys(in.threads)),
 	}
-	for c, t := range s.Cells {
+	for _, c := range s.Cells {
 		i.Cells = append(i.Cells, Cell{
-			Thread: c.Thread, Stack: c.Stack, Number: c.Number, Waiting: c.Waiting, Time: t.Time, Longest: t.Longest, Moments: t.Moments, Population: t.Population,
+			Thread: c.Thread, Stack: c.Stack, Number: c.Number, Waiting: c.Waiting, Time: c.Time, Longest: c.Longest, Moments: c.Moments, Population: c.Population,
 		})
 	}
 	slices.SortFunc(i.Cells, compareCells)

@@ -137,7 +137,8 @@ func (w *Idling) At(p hop.Place) bool {
 // threads that have no other place to idle.
 func (w *Idling) Unasked(c *hop.Closed) func(hop.Place) bool {
 	homeless := map[hop.Place]int{}
-	for cell := range c.Cells {
+	for i := range c.Cells {
+		cell := &c.Cells[i]
 		if cell.Waiting && !w.homes[cell.Thread] {
 			homeless[hop.Place{Stack: cell.Stack, Number: cell.Number}]++
 		}

@@ -50,9 +50,11 @@ type rest struct {
 }
 
 func (r *rests) hop(all ...rest) *hop.Closed {
-	c := &hop.Closed{Seconds: 5, Cells: map[hop.Cell]hop.Seen{}, Wait: map[hop.Place]hop.Wait{}}
+	c := &hop.Closed{Seconds: 5, Wait: map[hop.Place]hop.Wait{}}
 	for _, w := range all {
-		c.Cells[hop.Cell{Thread: w.thread, Stack: w.at.Stack, Number: w.at.Number, Waiting: true}] = hop.Seen{Time: int64(w.share * 5e9)}
+		c.Cells = append(c.Cells, hop.SeenCell{
+			Cell: hop.Cell{Thread: w.thread, Stack: w.at.Stack, Number: w.at.Number, Waiting: true}, Seen: hop.Seen{Time: int64(w.share * 5e9)},
+		})
 		c.Wait[w.at] = c.Wait[w.at].And(hop.Wait{Time: w.share * 1e9, Threads: 1})
 	}
 	c.DescribeThreads(r.may.At)

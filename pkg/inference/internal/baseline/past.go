@@ -4,8 +4,6 @@ import (
 	"math"
 	"slices"
 
-	"gonum.org/v1/gonum/stat"
-
 	"github.com/perfscope/perfscope/internal/unit"
 	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
@@ -343,10 +341,10 @@ func chance(time, grain float64) float64 {
 	return criteria.StandardErrors*math.Sqrt((max(0, time)+grain)*grain) + grain
 }
 
-// Median is the median of values, zero of none; their order is kept.
+// Median is the lower median of values, zero of none; their order is kept.
 func Median(values []float64) float64 {
 	if len(values) == 0 {
 		return 0
 	}
-	return stat.Quantile(0.5, stat.Empirical, slices.Sorted(slices.Values(values)), nil)
+	return middle(slices.Clone(values))
 }

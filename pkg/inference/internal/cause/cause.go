@@ -215,7 +215,21 @@ func (t *Test) Compare(c *Case) Verdict {
 type Past struct {
 	hops    []*hop.Closed
 	figures map[hop.Resource]figure
+	// own are those of the hops themselves.
+	own [aspects]figure
 }
+
+// aspect is a figure of a hop that is no resource of the machine.
+type aspect int
+
+const (
+	delays aspect = iota
+	ownCPU
+	othersCPU
+	uninterruptible
+	syncing
+	aspects
+)
 
 // NewPast is that of hops, of those in which something is known of the machine.
 func NewPast(hops []*hop.Closed) *Past {
@@ -250,6 +264,17 @@ func (f *finder) of(value func(*hop.Closed) float64) (out figure) {
 		out.mean += v / out.hops
 		out.square += v * v / out.hops
 	}
+	return out
+}
+
+// aspect is of, of a figure whose past is summed up once.
+func (f *finder) aspect(a aspect, value func(*hop.Closed) float64) figure {
+	x := &f.Past.own[a]
+	if x.hops == 0 {
+		*x = f.of(value)
+	}
+	out := *x
+	out.now = value(f.Hop)
 	return out
 }
 

@@ -42,7 +42,7 @@ func (f *finder) grain() float64 { return max(f.Hop.SnapshotPeriod, 1e6) }
 // the quota, other processes, the hypervisor and the service's own growth by how much
 // each has grown.
 func (f *finder) delayed() {
-	x := f.of(func(h *hop.Closed) float64 { return h.RunDelay })
+	x := f.aspect(delays, func(h *hop.Closed) float64 { return h.RunDelay })
 	expected := x.mean * max(1, f.Work)
 	excess := x.now - expected
 	if excess <= 0 {
@@ -50,8 +50,8 @@ func (f *finder) delayed() {
 	}
 	evidence := x.evidence(expected, slice)
 	group, throttled := f.largest(threadtrace.MeasureThrottledTime)
-	own := f.of(func(h *hop.Closed) float64 { return h.CPUTotal })
-	others := f.of(func(h *hop.Closed) float64 {
+	own := f.aspect(ownCPU, func(h *hop.Closed) float64 { return h.CPUTotal })
+	others := f.aspect(othersCPU, func(h *hop.Closed) float64 {
 		return max(0, h.Machine.Of(threadtrace.MeasureHostBusy)-h.CPUTotal)
 	})
 	othersGrew := others.grown()

@@ -16,8 +16,8 @@ func (f *finder) storage() {
 		return // the past need not be looked at
 	}
 	// Snapshots see all such waits, but few of those that are short.
-	seen := f.storing(func(h *hop.Closed) float64 { return h.Machine.Of(threadtrace.MeasureUninterruptible) }, f.grain())
-	timed := f.storing(f.Syncs, slice)
+	seen := f.storing(uninterruptible, func(h *hop.Closed) float64 { return h.Machine.Of(threadtrace.MeasureUninterruptible) }, f.grain())
+	timed := f.storing(syncing, f.Syncs, slice)
 	c := seen
 	if timed.Evidence > seen.Evidence {
 		c = timed
@@ -48,8 +48,8 @@ func (f *finder) storage() {
 }
 
 // storing is the time in excess of waits for storage.
-func (f *finder) storing(time func(*hop.Closed) float64, grain float64) Cause {
-	x := f.of(time)
+func (f *finder) storing(a aspect, time func(*hop.Closed) float64, grain float64) Cause {
+	x := f.aspect(a, time)
 	expected := (1 + detect.Storing.Margin) * x.mean * max(1, f.Work)
 	return Cause{Lost: x.now - expected, Evidence: x.evidenceWith(expected, grain, detect.Storing.Dispersion), Waits: true}
 }

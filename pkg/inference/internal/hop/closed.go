@@ -80,7 +80,7 @@ type Closed struct {
 	// UnitCounts is how many calls and stacks the units have, to estimate their memory.
 	UnitCounts int
 	// What single threads did; see DropThreads.
-	Cells   map[Cell]Seen
+	Cells   []SeenCell
 	Orders  map[Order]uint32
 	Refused map[unit.Key]map[int32]Span
 	chains  *chain.Pending
@@ -135,7 +135,7 @@ func (h *Open) Close(classes *threadtrace.Classes) *Closed {
 		Start: h.Start, End: h.End, Seconds: seconds, CallSeconds: h.callSeconds(seconds),
 		CPU: make(map[uint32]float64, h.stacks), FreshCPU: map[uint32]float64{}, Wait: make(map[Place]Wait, h.places), Fresh: map[Place]Wait{},
 		Calls: map[unit.Key]Totals{}, Sites: make(map[Site]float64, len(h.sites)), TimedOut: make(map[int32]float64, len(h.timedOut)),
-		Below: make(map[Below]float64, len(h.below)), Units: h.Units.kept(), Functions: h.functions, Cells: h.cells, Born: h.Born, Refused: h.refused, Orders: h.Orders,
+		Below: make(map[Below]float64, len(h.below)), Units: h.Units.kept(), Functions: h.functions, Cells: h.cells.list, Born: h.Born, Refused: h.refused, Orders: h.Orders,
 		SamplePeriod: float64(h.sample) / seconds, SnapshotPeriod: float64(h.snapshot) / seconds,
 		CPUOutside: float64(h.cpuOutside) / seconds, RunDelay: float64(h.runDelay) / seconds, Machine: h.machine.perSecond(),
 		Starved: h.gaps > starvedGap*h.looks*h.snapshot, chains: chain.NewPending(h.flows, h.Chains, h.Start),
@@ -176,9 +176,9 @@ func (h *Open) Active(idle func(Place) bool) (active float64, enough bool) {
 		return 0, false
 	}
 	sum := h.cpuTime + h.runDelay
-	for cell, seen := range h.cells {
-		if cell.Waiting && !idle(Place{cell.Stack, cell.Number}) {
-			sum += seen.Time
+	for i := range h.cells.list {
+		if cell := &h.cells.list[i]; cell.Waiting && !idle(Place{cell.Stack, cell.Number}) {
+			sum += cell.Time
 		}
 	}
 	return float64(sum) / (float64(covered) / 1e9), true
@@ -189,10 +189,11 @@ func (h *Open) Refuses() bool { return len(h.refused) > 0 }
 
 // addCells sums the cells up by stack and place, and returns the sampled CPU time.
 func (c *Closed) addCells(seconds float64) (sampled float64) {
-	for cell, t := range c.Cells {
-		perSecond := math.Round(float64(t.Time) / seconds)
+	for i := range c.Cells {
+		cell := &c.Cells[i]
+		perSecond := math.Round(float64(cell.Time) / seconds)
 		at := Place{cell.Stack, cell.Number}
-		one := Wait{Time: perSecond, Threads: max(1, int(t.Population)), Longest: t.Longest, Moments: t.Moments}
+		one := Wait{Time: perSecond, Threads: max(1, int(cell.Population)), Longest: cell.Longest, Moments: cell.Moments}
 		switch {
 		case cell.Waiting && cell.Fresh:
 			c.Fresh[at] = c.Fresh[at].And(one)
@@ -282,20 +283,23 @@ func (c *Closed) DescribeThreads(idle func(Place) bool) {
 		ran, waited bool
 	}
 	threads := map[int32]*thread{}
-	for cell, t := range c.Cells {
-		th := threads[cell.Thread]
-		if th == nil {
-			th = &thread{}
-			threads[cell.Thread] = th
+	var th *thread // of the cell before: they come thread by thread
+	for i := range c.Cells {
+		cell := &c.Cells[i]
+		if i == 0 || cell.Thread != c.Cells[i-1].Thread {
+			if th = threads[cell.Thread]; th == nil {
+				th = &thread{}
+				threads[cell.Thread] = th
+			}
 		}
-		perSecond := float64(t.Time) / c.Seconds
+		perSecond := float64(cell.Time) / c.Seconds
 		if !cell.Waiting {
 			th.cpu += perSecond
 			th.ran = true
 			continue
 		}
 		th.waited = true
-		h := Home{Place{cell.Stack, cell.Number}, perSecond / 1e9 / float64(max(1, t.Population))}
+		h := Home{Place{cell.Stack, cell.Number}, perSecond / 1e9 / float64(max(1, cell.Population))}
 		if 2*h.Share < 1 || !idle(h.Place) {
 			continue
 		}

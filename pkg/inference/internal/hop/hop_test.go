@@ -210,8 +210,8 @@ func TestAHopIsBounded(t *testing.T) {
 		h.Refused(i, &threadtrace.Event{Time: start, Number: connect, Return: -1 - i%100})
 		h.Follow(Order{}, uint32(1+i))
 	}
-	if len(h.cells) > maxCells+7 || len(h.sites) > maxSites || len(h.failed) > maxSites || len(h.refused) > maxRefused || len(h.Orders) > maxOrders {
-		t.Errorf("%d cells, %d sites, %d failures, %d refusals, %d orders", len(h.cells), len(h.sites), len(h.failed), len(h.refused), len(h.Orders))
+	if len(h.cells.list) > maxCells+7 || len(h.sites) > maxSites || len(h.failed) > maxSites || len(h.refused) > maxRefused || len(h.Orders) > maxOrders {
+		t.Errorf("%d cells, %d sites, %d failures, %d refusals, %d orders", len(h.cells.list), len(h.sites), len(h.failed), len(h.refused), len(h.Orders))
 	}
 	for k, threads := range h.refused {
 		if len(threads) > maxThreads {
@@ -219,7 +219,7 @@ func TestAHopIsBounded(t *testing.T) {
 		}
 	}
 	sum := int64(0)
-	for _, s := range h.cells {
+	for _, s := range h.cells.list {
 		sum += s.Time
 	}
 	if sum != total {

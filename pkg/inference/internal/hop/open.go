@@ -56,6 +56,35 @@ type Seen struct {
 	Population uint16
 }
 
+// SeenCell is a cell with what was seen of it.
+type SeenCell struct {
+	Cell
+	Seen
+}
+
+// seenCells are cells in the order in which they were seen first: they are gone through several
+// times for once that each is looked for.
+type seenCells struct {
+	at   map[Cell]int32
+	list []SeenCell
+}
+
+// find is that of a cell, which is taken up if there is room, and of its stack without its thread
+// if there is none.
+func (s *seenCells) find(c Cell) *Seen {
+	at, known := s.at[c]
+	if !known && len(s.list) >= maxCells {
+		c.Thread = 0
+		at, known = s.at[c]
+	}
+	if !known {
+		at = int32(len(s.list)) //nolint:gosec // bounded by maxCells and the stacks of a service
+		s.at[c] = at
+		s.list = append(s.list, SeenCell{Cell: c})
+	}
+	return &s.list[at].Seen
+}
+
 // Place is where a thread waits.
 type Place struct {
 	Stack  uint32
@@ -105,7 +134,7 @@ type Open struct {
 	gaps, looks int64
 	functions   int
 	dropped     uint64
-	cells       map[Cell]Seen
+	cells       seenCells
 	below       map[Below]int64
 	cpuOutside  int64
 	succeeded   [512]Totals
@@ -127,14 +156,14 @@ func NewOpen(start, end int64, maxUnits int) *Open {
 		Start: start, End: end, longest: end - start,
 		Units: newUnitSample(maxUnits, uint64(start)), //nolint:gosec // a seed
 		Born:  map[int32]bool{}, Orders: map[Order]uint32{},
-		cells: map[Cell]Seen{}, below: map[Below]int64{}, failed: map[unit.Key]Totals{}, sites: map[Site]uint32{},
+		cells: seenCells{at: map[Cell]int32{}}, below: map[Below]int64{}, failed: map[unit.Key]Totals{}, sites: map[Site]uint32{},
 		timedOut: map[int32]float64{}, refused: map[unit.Key]map[int32]Span{},
 	}
 }
 
 // Len is the number of entries held, for an estimate of the memory.
 func (h *Open) Len() int {
-	return len(h.cells) + len(h.below) + len(h.sites) + len(h.failed) + len(h.succeeded) + len(h.flows) + h.Chains.Len()
+	return len(h.cells.list) + len(h.below) + len(h.sites) + len(h.failed) + len(h.succeeded) + len(h.flows) + h.Chains.Len()
 }
 
 // Drop counts events that are known to be lost.
@@ -159,11 +188,7 @@ func (h *Open) Blocked(c Cell, e *threadtrace.Event) {
 
 func (h *Open) see(c Cell, e *threadtrace.Event) {
 	duration := max(0, e.Duration)
-	t, ok := h.cells[c]
-	if !ok && len(h.cells) >= maxCells {
-		c.Thread = 0
-		t = h.cells[c]
-	}
+	t := h.cells.find(c)
 	if t.Time == 0 {
 		t.First = e.Time - duration
 	}
@@ -173,7 +198,6 @@ func (h *Open) see(c Cell, e *threadtrace.Event) {
 	t.Longest = max(t.Longest, e.Elapsed)
 	t.Population = max(t.Population, e.Population)
 	t.Moments |= 1 << min(Moments-1, max(0, (e.Time-h.Start)*Moments/(h.End-h.Start)))
-	h.cells[c] = t
 }
 
 // CallsPackages takes for how long (nanoseconds) a cell was seen with functions of packages below

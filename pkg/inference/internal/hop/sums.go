@@ -10,7 +10,7 @@ import (
 // of the hop.
 type Sums struct {
 	Looked
-	Cells    map[Cell]Seen
+	Cells    []SeenCell
 	Calls    map[unit.Key]Totals
 	TimedOut map[int32]float64
 	Sites    map[Site]uint32
@@ -53,7 +53,7 @@ func (h *Open) Sums() Sums {
 			SamplePeriod: h.sample, SnapshotPeriod: h.snapshot, CPUOutside: h.cpuOutside, Gaps: h.gaps, Looks: h.looks,
 			Functions: h.functions, Dropped: h.dropped,
 		},
-		Cells: h.cells, Calls: map[unit.Key]Totals{}, TimedOut: h.timedOut, Sites: h.sites, Refused: h.refused,
+		Cells: h.cells.list, Calls: map[unit.Key]Totals{}, TimedOut: h.timedOut, Sites: h.sites, Refused: h.refused,
 		Machine: h.machine, Flows: h.Flows(),
 	}
 	for nr := range h.succeeded {
@@ -69,15 +69,11 @@ func (h *Open) Sums() Sums {
 
 // AddCell adds what was seen of a cell in a part of the hop.
 func (h *Open) AddCell(c Cell, s Seen) {
-	t, ok := h.cells[c]
-	if !ok && len(h.cells) >= maxCells {
-		c.Thread = 0
-		t, ok = h.cells[c]
-	}
-	if !ok {
+	t := h.cells.find(c)
+	if *t == (Seen{}) {
 		t.First = s.First
 	}
-	h.cells[c] = Seen{
+	*t = Seen{
 		Time: t.Time + s.Time, First: min(t.First, s.First), Last: max(t.Last, s.Last),
 		Longest: max(t.Longest, s.Longest), Moments: t.Moments | s.Moments, Population: max(t.Population, s.Population),
 	}
