@@ -6,6 +6,7 @@ import (
 	"github.com/perfscope/perfscope/pkg/inference/internal/attribute"
 	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
 	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
+	"github.com/perfscope/perfscope/pkg/inference/internal/detect"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
@@ -290,6 +291,9 @@ func (a *Analyzer) certain(e *episode, v *verdict) bool {
 	if e.housekeeping = a.keepsHouse(e.normal, v); e.housekeeping && t.hops < notTheCode.leastHops() && a.cfg.follows(RuleHousekeeping) {
 		return false
 	}
+	if a.cfg.follows(RuleUnfelt) && a.unfelt(e, v) {
+		return false
+	}
 	if t.hops < 2 && a.cfg.follows(RuleGoneAgain) && !a.goesOn(v) {
 		return false
 	}
@@ -307,12 +311,8 @@ func (a *Analyzer) rareCost() float64 {
 // keepsHouse reports whether most of what was found is computed by a runtime, in a
 // service whose own work is not: an interpreter's work is the application's.
 func (a *Analyzer) keepsHouse(n *normal, v *verdict) bool {
-	found := v.Cells
-	if len(found) == 0 {
-		found = v.Nodes
-	}
 	own, all := 0.0, 0.0
-	for _, f := range found {
+	for _, f := range v.found() {
 		switch {
 		case a.manages(f.Cell):
 			own += f.Excess
@@ -322,6 +322,41 @@ func (a *Analyzer) keepsHouse(n *normal, v *verdict) bool {
 		all += f.Excess
 	}
 	return own > all/2 && !n.interpreted
+}
+
+// unfelt reports whether what was found are threads that wait for any of several descriptors,
+// or for a CPU that others have, while nobody waits for them: a connection at rest, a scheduler
+// that polls where it slept or spins beside others. Of a service whose clients were never seen
+// that is not known.
+func (a *Analyzer) unfelt(e *episode, v *verdict) bool {
+	if !v.machine.Served {
+		return false
+	}
+	polled, all := 0.0, 0.0
+	for _, f := range v.found() {
+		if f.Cell.Function == baseline.Whole {
+			continue
+		}
+		all += f.Excess
+		if f.Cell.State == baseline.Waiting && a.classes.Is(f.Cell.Number, threadtrace.ClassReadiness) {
+			polled += f.Excess
+		}
+	}
+	switch {
+	case e.elsewhere == notTheCode:
+		return v.machine.Felt < criteria.Little*v.lost()
+	case 2*polled > all:
+		return v.machine.Felt < criteria.Little*polled
+	}
+	return false
+}
+
+// found are the cells in excess, or the nodes where no cell is.
+func (v *verdict) found() []detect.Finding {
+	if len(v.Cells) > 0 {
+		return v.Cells
+	}
+	return v.Nodes
 }
 
 // manages reports whether a cell is what a runtime does by itself: it computes, or gives

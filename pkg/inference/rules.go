@@ -16,6 +16,9 @@ const (
 	RuleOwnExcursions Rule = "own-excursions"
 	// RuleHousekeeping does not tell in its first hops what a runtime computes by itself.
 	RuleHousekeeping Rule = "housekeeping"
+	// RuleUnfelt does not tell of threads that wait for descriptors or CPUs when nobody waits
+	// for them.
+	RuleUnfelt Rule = "unfelt"
 	// RuleGoneAgain does not tell in its first hop what is over before that ends.
 	RuleGoneAgain Rule = "gone-again"
 	// RuleFreshApart leaves out threads without a past while the others are not hurt.
@@ -37,7 +40,7 @@ const (
 
 // Rules lists them.
 func Rules() []Rule {
-	return []Rule{RuleRareCost, RuleOwnExcursions, RuleHousekeeping, RuleGoneAgain, RuleFreshApart, RuleParkedApart, RuleSettled, RuleNewestApart, RuleAhead, RuleSlowApart, RuleKindsByCalls}
+	return []Rule{RuleRareCost, RuleOwnExcursions, RuleHousekeeping, RuleUnfelt, RuleGoneAgain, RuleFreshApart, RuleParkedApart, RuleSettled, RuleNewestApart, RuleAhead, RuleSlowApart, RuleKindsByCalls}
 }
 
 func (c *Config) follows(r Rule) bool { return !slices.Contains(c.Without, r) }

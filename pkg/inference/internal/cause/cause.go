@@ -100,7 +100,11 @@ type Verdict struct {
 	// Requeued is the time beyond the past in which threads could run and had no CPU that is
 	// due to what the service does oftener, in nanoseconds per second.
 	Requeued float64
-	sums     map[sumKey]float64
+	// Felt is the time beyond the past in which clients of the service, or what it asks or
+	// sends, wait, in nanoseconds per second; Served is whether clients are seen.
+	Felt   float64
+	Served bool
+	sums   map[sumKey]float64
 }
 
 type sumKey struct {
@@ -181,6 +185,7 @@ func (t *Test) Compare(c *Case) Verdict {
 	f.peers()
 	f.unanswered()
 	v.Requeued = f.requeued
+	v.Felt, v.Served = f.felt()
 	for i := range f.found {
 		found := &f.found[i]
 		k := sumKey{found.Kind, found.Resource}

@@ -1,0 +1,76 @@
+package inference
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/perfscope/perfscope/pkg/threadtrace"
+)
+
+// TestNobodyWaitsForThreadsThatPoll: threads that wait for descriptors where they never did
+// are slow for nobody while all clients have their answer, and slow when clients wait, when
+// what is sent is not taken, and where no client is seen.
+func TestNobodyWaitsForThreadsThatPoll(t *testing.T) {
+	answered := threadtrace.Reading{Measure: threadtrace.MeasureAnswered, Resource: "80", Value: 4e9}
+	for _, tc := range []struct {
+		name     string
+		place    string
+		readings []threadtrace.Reading
+		told     bool
+	}{
+		{"clients have their answer", "@ppoll wait_readable run serve worker", []threadtrace.Reading{answered}, false},
+		{"clients wait", "@ppoll wait_readable run serve worker", []threadtrace.Reading{answered, {Measure: threadtrace.MeasureClientWait, Value: 2e9}}, true},
+		{"what is sent is not taken", "@ppoll wait_writable run serve worker", []threadtrace.Reading{answered, {Measure: threadtrace.MeasureNetworkLimited, Resource: "10.0.0.9", Value: 2e9}}, true},
+		{"no client is seen", "@ppoll wait_readable run serve worker", nil, true},
+		{"they sync", "@fdatasync commit run serve worker", []threadtrace.Reading{answered}, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			overSeeds(t, seeds, func(s *server) error {
+				var quiet surroundings
+				s.live(75, phase{load: steady(1), extra: quiet.add})
+				now := surroundings{readings: tc.readings}
+				s.live(5, phase{load: steady(1), extra: now.add})
+				s.live(30, phase{load: steady(1), extra: func(s *server) {
+					now.add(s)
+					s.hold(tc.place, 3, 10)
+				}})
+				if told := len(s.found) > 0; told != tc.told {
+					return fmt.Errorf("told is %v: %+v", told, s.found)
+				}
+				return nil
+			})
+		})
+	}
+}
+
+// TestNobodyFeelsThatOthersHaveTheCPUs: threads that wait for a CPU beside a neighbour are told
+// when somebody waits for them, too, and where no client is seen.
+func TestNobodyFeelsThatOthersHaveTheCPUs(t *testing.T) {
+	answered := threadtrace.Reading{Measure: threadtrace.MeasureAnswered, Resource: "80", Value: 4e9}
+	for _, tc := range []struct {
+		name     string
+		readings []threadtrace.Reading
+		told     bool
+	}{
+		{"clients have their answer", []threadtrace.Reading{answered}, false},
+		{"clients wait", []threadtrace.Reading{answered, {Measure: threadtrace.MeasureClientWait, Value: 5e8}}, true},
+		{"no client is seen", nil, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			overSeeds(t, seeds, func(s *server) error {
+				var quiet surroundings
+				s.live(75, phase{load: steady(1), extra: quiet.add})
+				busy := surroundings{
+					delay: 800 * time.Millisecond, readings: append(tc.readings, threadtrace.Reading{Measure: threadtrace.MeasureHostBusy, Value: 2e9}),
+					users: []threadtrace.User{{Of: threadtrace.MeasureHostBusy, Name: "backup", PID: 7, Value: 1e9}},
+				}
+				s.live(45, phase{load: steady(0.5), extra: busy.add})
+				if told := len(s.found) > 0; told != tc.told {
+					return fmt.Errorf("told is %v: %+v", told, s.found)
+				}
+				return nil
+			})
+		})
+	}
+}
