@@ -112,7 +112,7 @@ func (v *verdict) elsewhere() elsewhere {
 // leastHops is how long it must last to be told. What others do to a machine is often over
 // in a moment: a neighbour's burst, a cron job, a backup, for which nobody gets up.
 func (e elsewhere) leastHops() int {
-	return [...]int{here: 1, besidesCode: criteria.Repeated, notTheCode: 4}[e]
+	return [...]int{here: 1, besidesCode: criteria.Repeated, notTheCode: 2 * criteria.Repeated}[e]
 }
 
 // leavesUnanswered reports whether clients wait that nothing of the service works for.

@@ -137,19 +137,6 @@ func TestCutUnitsAreNotJudged(t *testing.T) {
 	}
 }
 
-// What a few milliseconds saw says nothing of a hop.
-func TestTooLittleTracedSaysNothing(t *testing.T) {
-	s := NewAnalyzer(DefaultConfig(), "amd64")
-	for i := range int64(5) {
-		at := epoch + i*second
-		seen(t, s, at, at, at+second/200)
-	}
-	s.Advance(epoch + 5*second)
-	if h := s.habit.hops[0]; h.Traced() || len(h.Calls) > 0 || !works(h) {
-		t.Errorf("25 ms of tracing gave %v", h.Calls)
-	}
-}
-
 // Hops without tracing do not thin out what the others know.
 func TestHopsWithoutTracingDoNotThinOutThePast(t *testing.T) {
 	s := NewAnalyzer(DefaultConfig(), "amd64")

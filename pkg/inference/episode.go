@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	// doubtful is the effect from which a hop is not learned while it is not certain
-	// that it is normal.
-	doubtful = 0.5
-	// lasting is the sum of effects that matters.
+	// lasting is the sum of effects that matters, in the unit of effects.
 	lasting = 1
+	// doubtful is the effect from which a hop is not learned while it is not certain
+	// that it is normal: half of what matters.
+	doubtful = lasting / 2.0
 )
 
 // episode is a service away from its past, from the first hop in doubt until two

@@ -7,6 +7,7 @@ import (
 	"github.com/perfscope/perfscope/internal/unit"
 	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
 	"github.com/perfscope/perfscope/pkg/inference/internal/cause"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/detect"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 )
@@ -180,7 +181,7 @@ func works(c *hop.Closed) bool {
 // as enough of a past remains: at first caches are empty and a JIT compiler is at
 // work, and that is no habit.
 func settled(hops []*hop.Closed) []*hop.Closed {
-	const above = 1.2
+	const above = 1 + criteria.Matters
 	for len(hops) > minPast {
 		rest := make([]float64, 0, len(hops)-1)
 		for _, h := range hops[1:] {

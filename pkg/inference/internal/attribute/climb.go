@@ -9,16 +9,14 @@ import (
 )
 
 const (
-	// half is that where the callers say what the function does.
+	// half is most of a function, where the callers say what it does; and what a caller does
+	// beside a callee must have grown half as far for both to have one reason.
 	half = 0.5
 	// passes is the share of a function's time beside one callee below which it only
 	// passes the call on.
 	passes = 0.03
 	// highest is how many callers up an answerable one is looked for.
 	highest = 8
-	// alike is how far what a caller does beside a callee must have grown, of how far
-	// the callee grew, for both to have one reason.
-	alike = 0.5
 )
 
 // climb gives the first place to the caller that decides, where the first suspect
@@ -253,9 +251,9 @@ func (t *tree) grewAlike(from, caller int32, rest node) bool {
 	grew := t.below[[2]int32{from, caller}]
 	part, whole := rest.now/rest.past, grew.now/max(grew.past, t.least())
 	if _, single := t.caller(from, criteria.Mostly); t.Beside && !single {
-		return math.Log(part) >= alike*math.Log(whole)
+		return math.Log(part) >= half*math.Log(whole)
 	}
-	return part-1 >= alike*(whole-1)
+	return part-1 >= half*(whole-1)
 }
 
 // isTold reports whether a function waits in different calls for different callers, which

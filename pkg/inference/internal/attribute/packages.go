@@ -174,7 +174,7 @@ func costlier(packages *frames.Packages, below []Time, p Suspect, scale Scale) (
 	if !installed || part < criteria.Mostly || 2*own.computes < own.now || loops || !seen(rest.computed) || !seen(entered[entry].past) {
 		return false, part
 	}
-	return rest.computes/rest.computed-1 < alike*(own.computes/max(own.computed, scale.least())-1), part
+	return rest.computes/rest.computed-1 < half*(own.computes/max(own.computed, scale.least())-1), part
 }
 
 // belowMean is the past's mean of what was called of packages, over the hops that know it.

@@ -7,10 +7,6 @@ import (
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 )
 
-// callsTogether is how many calls come together, as those of a request do, before the past
-// says it.
-const callsTogether = 10.0
-
 // Load is what a hop is relative to the usual one.
 type Load struct {
 	// Work is how much was asked of the service.

@@ -18,7 +18,7 @@ func (p *Past) callsTogether() []float64 {
 			steady := p.dispersionOfCalls(m.Count, func(*hop.Closed) float64 { return 1 })
 			followed := p.dispersionOfCalls(m.Count, func(c *hop.Closed) float64 { return c.CPUTotal })
 			n := p.traced
-			p.together[i] = max(1, (n*min(steady, followed)+criteria.PriorHops*callsTogether)/(n+criteria.PriorHops))
+			p.together[i] = max(1, (n*min(steady, followed)+criteria.PriorHops*criteria.CallsTogether)/(n+criteria.PriorHops))
 		}
 	}
 	return p.together

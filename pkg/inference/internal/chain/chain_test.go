@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/perfscope/perfscope/internal/frames"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
@@ -162,7 +163,7 @@ func TestFewWaitsAreNoChain(t *testing.T) {
 	table := frames.NewTable()
 	lock := stackOf(table, "lookup")
 	var trace Trace
-	for n := range int64(leastWaits) - 1 {
+	for n := range int64(criteria.FewSightings) - 1 {
 		trace.wait(1, futex, n*100*ms, n*100*ms+20*ms, lock, 2, lock)
 	}
 	if links := follow(table, trace.Flows(0), map[Place]float64{{lock, futex}: 1}); links != nil {

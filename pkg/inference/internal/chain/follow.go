@@ -6,14 +6,11 @@ import (
 	"slices"
 
 	"github.com/perfscope/perfscope/internal/frames"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 )
 
-const (
-	// maxLinks bounds a chain.
-	maxLinks = 8
-	// leastWaits is how many waits must have been told of a place to follow them.
-	leastWaits = 3
-)
+// maxLinks bounds a chain.
+const maxLinks = 8
 
 // Link is one part of a chain.
 type Link struct {
@@ -157,7 +154,7 @@ func (g *Graph) ShareFor(is func(stack uint32) bool) func(at Place) float64 {
 	}
 	return func(at Place) float64 {
 		from := g.group(Node{Kind: Waits, Stack: at.Stack, Number: at.Number})
-		if g.waits(from) < leastWaits {
+		if g.waits(from) < criteria.FewSightings {
 			return 0
 		}
 		return comes[from]
@@ -184,7 +181,7 @@ func (g *Graph) start(excess map[Place]float64) (best group, ok bool) {
 	}
 	most := 0.0
 	for _, at := range slices.SortedFunc(maps.Keys(sums), compareGroups) {
-		if sums[at] > most && g.waits(at) >= leastWaits {
+		if sums[at] > most && g.waits(at) >= criteria.FewSightings {
 			best, most, ok = at, sums[at], true
 		}
 	}

@@ -26,6 +26,10 @@ const (
 	// does not.
 	Matters = 0.2
 	Mostly  = 1 - Matters
+	// CallsTogether is how many calls one connection or request takes before more is known of
+	// it: from accept over options and registrations to close, about ten in event loops and
+	// runtimes.
+	CallsTogether = 10.0
 	// StandardErrors is how many of them an estimate may be off by chance.
 	StandardErrors = 2.0
 	// Seldom is the rate, per second, below which calls say nothing.

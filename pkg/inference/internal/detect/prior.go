@@ -16,14 +16,20 @@ type Prior struct {
 	Margin float64
 }
 
+// varying is the prior of a class of which clients that ask for something else, or others who
+// use the same, change figures without a load that shows it: by so much is nothing, and by the
+// same the squares of figures vary.
+func varying(by float64) Prior { return Prior{Dispersion: by, Margin: by} }
+
 var (
-	onCPU = Prior{Dispersion: 0.05, Margin: criteria.Matters}
+	// onCPU is that of computing, whose standard deviation at one load is what matters.
+	onCPU = Prior{Dispersion: criteria.Matters * criteria.Matters, Margin: criteria.Matters}
 	// Waiting is that of waits for peers and threads, and of what a machine lacks.
-	Waiting = Prior{Dispersion: 0.25, Margin: 0.25}
+	Waiting = varying(0.25)
 	// Storing is that of waits for storage: a disk has other users, and clients that write
 	// more do not show in a load of reads and writes. It is that of refusals, too, which some
 	// programs live with.
-	Storing = Prior{Dispersion: 1, Margin: 1}
+	Storing = varying(1)
 )
 
 // independent is how far apart two looks at a wait must be to be independent

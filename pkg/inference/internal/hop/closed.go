@@ -94,30 +94,23 @@ func (c *Closed) DropThreads() {
 	c.Cells, c.Orders, c.Refused, c.chains = nil, nil, nil, nil
 }
 
-const (
-	// starvedGap is how many times as far apart as they should be snapshots are
-	// on a machine that is short of CPU for what runs at once, the collector too:
-	// everybody waits longer there.
-	starvedGap = 2
-	// leastTraced is the traced time of a hop, in seconds, below which its calls
-	// say nothing: requests come in waves, and fifty milliseconds are shorter than
-	// many a wave.
-	leastTraced = 0.05
-)
-
 // Traced reports whether calls were recorded.
 func (c *Closed) Traced() bool { return c.CallSeconds > 0 }
 
 // callSeconds is for how many of the seconds of a hop every call was recorded.
 func (h *Open) callSeconds(seconds float64) float64 {
-	switch part := share(float64(h.traced), float64(h.looked)); {
-	case part >= criteria.NearlyAll: // the clocks of the flushes and of the hooks differ a little
-		return seconds
-	case seconds*part >= leastTraced:
-		return seconds * part
+	part := share(float64(h.traced), float64(h.looked))
+	if part >= criteria.NearlyAll { // the clocks of the flushes and of the hooks differ a little
+		part = 1
 	}
-	return 0
+	return seconds * part
 }
+
+// starvedGap is how many times as far apart as they should be snapshots are on a machine that
+// is short of CPU for what runs at once, the collector too: everybody waits longer there.
+const starvedGap = 2
+
+func (h *Open) starved() bool { return h.gaps > starvedGap*h.looks*h.snapshot }
 
 // Close turns the sums into figures per second. It is nil when too little of
 // the hop was looked at to speak for it.
@@ -138,7 +131,7 @@ func (h *Open) Close(classes *threadtrace.Classes) *Closed {
 		Below: make(map[Below]float64, len(h.below)), Units: h.Units.kept(), Functions: h.functions, Cells: h.cells.list, Born: h.Born, Refused: h.refused, Orders: h.Orders,
 		SamplePeriod: float64(h.sample) / seconds, SnapshotPeriod: float64(h.snapshot) / seconds,
 		CPUOutside: float64(h.cpuOutside) / seconds, RunDelay: float64(h.runDelay) / seconds, Machine: h.machine.perSecond(),
-		Starved: h.gaps > starvedGap*h.looks*h.snapshot, chains: chain.NewPending(h.flows, h.Chains, h.Start),
+		Starved: h.starved(), chains: chain.NewPending(h.flows, h.Chains, h.Start),
 	}
 	sampled := c.addCells(seconds)
 	for at, t := range h.below {

@@ -291,3 +291,15 @@ func TestGoroutinesShareOneThread(t *testing.T) {
 		t.Errorf("they idle at %+v, and are %d threads", home, c.Threads)
 	}
 }
+
+// TestAnyTracedTimeCounts: how much calls say follows from how many there are, so that no part
+// of a hop is too short.
+func TestAnyTracedTimeCounts(t *testing.T) {
+	h := NewOpen(start, start+length, 10)
+	h.Cover(&threadtrace.Coverage{
+		Start: start, End: start + length, Traced: 10 * time.Millisecond, SamplePeriod: time.Second / 49, SnapshotPeriod: time.Second / 5,
+	})
+	if c := h.Close(classes); math.Abs(c.CallSeconds-0.01) > 1e-9 || !c.Traced() {
+		t.Errorf("ten milliseconds of traced time are %v s", c.CallSeconds)
+	}
+}

@@ -57,10 +57,6 @@ type CallRate struct {
 }
 
 const (
-	// perConnection is how many calls a new connection takes, from socket over
-	// options and registrations to close: about ten in event loops and runtimes.
-	perConnection = 10.0
-
 	// peerOrDisk calls wait for one amid work.
 	peerOrDisk = threadtrace.ClassInput | threadtrace.ClassOutput | threadtrace.ClassConnect | threadtrace.ClassReadiness
 
@@ -152,7 +148,7 @@ func (f *Features) onCPU() string {
 	}
 	// A loop around calls turns in less time than a call that waits; user
 	// code with fewer new calls than that is no such loop.
-	computes := f.CPUOutsideCalls > 0.7*f.CPU
+	computes := f.CPUOutsideCalls > criteria.Mostly*f.CPU
 	if loops := more*hop.LongCall > f.CPU/2; !loops && computes {
 		return LongComputation
 	}
@@ -161,7 +157,7 @@ func (f *Features) onCPU() string {
 		return LongComputation
 	case failing > much:
 		return BusyFailingCall
-	case connections*perConnection > more/2:
+	case connections*criteria.CallsTogether > more/2:
 		return ConnectionChurn
 	case readiness > much:
 		return PollWithoutSleep
