@@ -18,9 +18,8 @@ import (
 var quantiles = [...]float64{0.75, 0.9, 0.98}
 
 const (
-	// slow is the index of the quantile that a span is slow above, clearly of that
-	// above which it is so beyond doubt.
-	slow, clearly = 1, 2
+	// slow is the index of the quantile that a span is slow above.
+	slow = 1
 	// So many standard deviations beyond what chance puts above a quantile
 	// happen once in a thousand times.
 	significant = 3
@@ -35,21 +34,16 @@ const (
 	// count: those that lost least, and together no more than it, were not slowed.
 	// Of spans that all lose as much these are as few.
 	littleLost = 0.01
-	// never is a limit that no span reaches: none of them was slowed.
-	never = math.MaxInt64
 	// fewSpans of a kind say nothing of all.
 	fewSpans = 10
 	// maxHabits bounds the kinds of span whose usual time is held: 2 kB each.
 	maxHabits = 8192
-	// maxRecent bounds the latest spans of a kind within an episode: as many as the
+	// maxTimes bounds the latest times of a kind within an episode: as many as the
 	// healthy ones that they are compared with.
-	maxRecent = 256
-	// maxStretches bounds the stretches of time in which spans of a kind were clearly
-	// slow: those of several seconds.
-	maxStretches = 32
+	maxTimes = 256
 	// maxSlowing bounds the episodes of which it is known, maxKinds the kinds
-	// of spans of each: 5 kB, 44 MB in all.
-	maxSlowing = 128
+	// of spans of each.
+	maxSlowing = 256
 	maxKinds   = 64
 	// decideEvery is how often the spans held are looked at to learn whether an
 	// anomaly slows any.
@@ -68,16 +62,13 @@ type Detector[T any] struct {
 }
 
 // tally counts the spans of a kind within an episode: all, and those above
-// each of the quantiles, and keeps the latest.
+// each of the quantiles, and keeps the latest times, in nanoseconds.
 type tally struct {
-	all    int
-	above  [len(quantiles)]int
-	recent []interval
-	busy   stretches
-	// limits are the times that separate the slowed ones, in nanoseconds, of those
-	// alone and of those in company; found is whether they are those of recent.
-	limits [2]int64
-	found  bool
+	all   int
+	above [len(quantiles)]int
+	times []int64
+	// limit is what separates the slowed ones, zero when it has to be found.
+	limit int64
 }
 
 // New knows nothing yet.
@@ -93,8 +84,8 @@ type Spans[T any] struct {
 	Matches []correlate.Match[T]
 }
 
-func (t *Spans[T]) of(m *correlate.Match[T]) (episode, kind string, span interval) {
-	return m.Verdict.Episode, t.Kinds[m.Span], interval{t.Spans[m.Span].Start, t.Spans[m.Span].End}
+func (t *Spans[T]) of(m *correlate.Match[T]) (episode, kind string, ns int64) {
+	return m.Verdict.Episode, t.Kinds[m.Span], lasts(&t.Spans[m.Span])
 }
 
 func lasts(s *correlate.Span) int64 { return s.End - s.Start }
@@ -108,7 +99,7 @@ func (d *Detector[T]) Count(t *Spans[T]) {
 	}
 }
 
-func (d *Detector[T]) enter(episode, kind string, span interval) {
+func (d *Detector[T]) enter(episode, kind string, ns int64) {
 	if _, known := d.habits.Usual(kind, quantiles[slow]); !known {
 		return
 	}
@@ -128,86 +119,40 @@ func (d *Detector[T]) enter(episode, kind string, span interval) {
 		t = &tally{}
 		kinds[kind] = t
 	}
-	for i, n := range d.above(kind, span.lasts()) {
-		t.above[i] += n
+	for i, q := range quantiles {
+		if limit, _ := d.habits.Usual(kind, q); ns > limit {
+			t.above[i]++
+		}
 	}
-	if len(t.recent) < maxRecent {
-		t.recent = append(t.recent, span)
+	if len(t.times) < maxTimes {
+		t.times = append(t.times, ns)
 	} else {
-		t.recent[t.all%maxRecent] = span
-	}
-	if clear, _ := d.habits.Usual(kind, quantiles[clearly]); span.lasts() > clear {
-		t.busy.add(span)
+		t.times[t.all%maxTimes] = ns
 	}
 	t.all++
-	t.found = false
+	t.limit = 0
 }
 
 // slowed reports whether more of the spans take long than healthy ones do.
-func (t *tally) slowed() bool { return moreAbove(t.all, t.above) }
-
-func moreAbove(all int, above [len(quantiles)]int) bool {
-	n := float64(all)
+func (t *tally) slowed() bool {
+	n := float64(t.all)
 	for i, q := range quantiles {
-		beyond := float64(above[i])/n - (1 - q)
-		if all >= fewSpans && beyond >= significant*math.Sqrt(q*(1-q)/n) && beyond/q >= leastSlowed {
+		beyond := float64(t.above[i])/n - (1 - q)
+		if t.all >= fewSpans && beyond >= significant*math.Sqrt(q*(1-q)/n) && beyond/q >= leastSlowed {
 			return true
 		}
 	}
 	return false
 }
 
-// above counts the times above each of the healthy quantiles of a kind.
-func (d *Detector[T]) above(kind string, times ...int64) (n [len(quantiles)]int) {
-	for i, q := range quantiles {
-		limit, _ := d.habits.Usual(kind, q)
-		for _, ns := range times {
-			if ns > limit {
-				n[i]++
-			}
-		}
+// separate is the time from which on a span of a kind within an episode is one
+// of those slowed: the one that tells most of them right, but for those that lost
+// next to nothing.
+func (d *Detector[T]) separate(kind string, t *tally) int64 {
+	if t.limit != 0 {
+		return t.limit
 	}
-	return n
-}
-
-// separate finds the times from which on a span of a kind within an episode is one
-// of those slowed: those that tell most of them right, but for spans that lost
-// next to nothing. Spans alone and spans in company have one each, since what makes
-// requests wait for one another leaves few of the former slow and few of the latter
-// not, however long they took.
-func (d *Detector[T]) separate(kind string, t *tally) [2]int64 {
-	if t.found {
-		return t.limits
-	}
-	var all []int64
-	var parts [2][]int64
-	for _, span := range t.recent {
-		all = append(all, span.lasts())
-		at := t.busy.company(span)
-		parts[at] = append(parts[at], span.lasts())
-	}
-	least := int64(1)
-	if usual, known := d.habits.Usual(kind, 0.5); known {
-		slices.Sort(all)
-		least = max(least, leastLost(all, usual))
-	}
-	apart := false
-	for i, times := range parts {
-		t.limits[i] = never
-		if moreAbove(len(times), d.above(kind, times...)) {
-			t.limits[i], apart = max(least, d.limit(kind, times)), true
-		}
-	}
-	if !apart || min(len(parts[alone]), len(parts[together])) < fewSpans {
-		both := max(least, d.limit(kind, all))
-		t.limits = [2]int64{both, both}
-	}
-	t.found = true
-	return t.limits
-}
-
-// limit is the time that tells most of the slowed spans from the others.
-func (d *Detector[T]) limit(kind string, times []int64) int64 {
+	times := slices.Clone(t.times)
 	slices.Sort(times)
 	// The others are as many as there are below the time that sets both apart best
 	// (Youden's index).
@@ -217,7 +162,11 @@ func (d *Detector[T]) limit(kind string, times []int64) int64 {
 		others = min(1, below/healthy)
 	}
 	// Each slowed span above counts as much as each of the others below (Bayes).
-	return times[d.apart(kind, times, 2*others)]
+	t.limit = max(1, times[d.apart(kind, times, 2*others)])
+	if usual, known := d.habits.Usual(kind, 0.5); known {
+		t.limit = max(t.limit, leastLost(times, usual))
+	}
+	return t.limit
 }
 
 // apart is the index of the time, of those in order, below which there are most of the
@@ -301,17 +250,17 @@ func (d *Detector[T]) Sift(t *Spans[T]) []correlate.Match[T] {
 
 // keeps reports whether a span within an episode is one of those slowed down,
 // as far as is known.
-func (d *Detector[T]) keeps(episode, kind string, span interval) bool {
+func (d *Detector[T]) keeps(episode, kind string, ns int64) bool {
 	limit, known := d.habits.Usual(kind, quantiles[slow])
 	if !known || !d.slows(episode) {
 		return true
 	}
 	switch t := d.episodes[episode][kind]; {
 	case t == nil || t.all < fewSpans:
-		return span.lasts() > limit
+		return ns > limit
 	case t.slowed():
-		limits := d.separate(kind, t)
-		return span.lasts() >= limits[t.busy.company(span)] && slices.Min(limits[:]) >= d.longest(episode)/negligible
+		limit := d.separate(kind, t)
+		return ns >= limit && limit >= d.longest(episode)/negligible
 	}
 	return false
 }
@@ -321,8 +270,7 @@ func (d *Detector[T]) keeps(episode, kind string, span interval) bool {
 func (d *Detector[T]) longest(episode string) (most int64) {
 	for kind, t := range d.episodes[episode] {
 		if t.slowed() {
-			limits := d.separate(kind, t)
-			most = max(most, slices.Min(limits[:]))
+			most = max(most, d.separate(kind, t))
 		}
 	}
 	return most

@@ -22,6 +22,9 @@ func TestNobodyWaitsForThreadsThatPoll(t *testing.T) {
 		{"clients have their answer", "@ppoll wait_readable run serve worker", []threadtrace.Reading{answered}, false},
 		{"clients wait", "@ppoll wait_readable run serve worker", []threadtrace.Reading{answered, {Measure: threadtrace.MeasureClientWait, Value: 2e9}}, true},
 		{"what is sent is not taken", "@ppoll wait_writable run serve worker", []threadtrace.Reading{answered, {Measure: threadtrace.MeasureNetworkLimited, Resource: "10.0.0.9", Value: 2e9}}, true},
+		{"what is sent is not read", "@ppoll wait_writable run serve worker", []threadtrace.Reading{answered, {Measure: threadtrace.MeasureReceiverLimited, Resource: "10.0.0.9", Value: 2e9}}, true},
+		{"a peer does not answer", "@ppoll ask run serve worker", []threadtrace.Reading{answered, {Measure: threadtrace.MeasurePeerWait, Resource: "10.0.0.3:80", Value: 2e9}}, true},
+		{"clients rest without their answer", "@ppoll wait_readable run serve worker", []threadtrace.Reading{answered, {Measure: threadtrace.MeasureUnanswered, Resource: "80", Value: 2e9}}, true},
 		{"no client is seen", "@ppoll wait_readable run serve worker", nil, true},
 		{"they sync", "@fdatasync commit run serve worker", []threadtrace.Reading{answered}, true},
 	} {
