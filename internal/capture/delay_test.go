@@ -106,10 +106,7 @@ func TestDelayOfCalls(t *testing.T) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		for _, e := range r.exits {
-			if e.TID == h.pid() {
-				if e.ProcessOver && e.RunDelay > 0 && h.pid() != tid {
-					return true
-				}
+			if e.TID == tid {
 				return e.RunDelay >= want
 			}
 		}

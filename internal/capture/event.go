@@ -88,14 +88,15 @@ type RawStack struct {
 	Pages uint64
 }
 
-// Sample is a thread seen running on a CPU; it stands for one sampling period
-// of CPU time (Tracer.SamplePeriod).
+// Sample is a thread seen running on a CPU.
 type Sample struct {
 	PID, TID int32
 	// Number is the call it was in, or NoCall in user code.
 	Number int32
 	// Time is in nanoseconds since the Unix epoch.
 	Time int64
+	// Period is the CPU time it stands for, Tracer.SamplePeriod.
+	Period time.Duration
 	// StackID is the RawStack.ID of its stack, delivered before; 0 is none.
 	StackID uint32
 }

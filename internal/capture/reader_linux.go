@@ -299,7 +299,7 @@ func (t *Tracer) drainStacks() {
 		}
 		if s.Kind == StackAtSample {
 			t.counts.samples.Add(1)
-			t.handler.Sample(Sample{PID: s.PID, TID: s.TID, Number: s.Number, Time: s.Time, StackID: s.ID})
+			t.handler.Sample(Sample{PID: s.PID, TID: s.TID, Number: s.Number, Time: s.Time, Period: t.samplePeriod, StackID: s.ID})
 		}
 	})
 }

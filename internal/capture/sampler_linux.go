@@ -16,10 +16,34 @@ import (
 
 // sampler holds one cpu-clock event per CPU. Closing an event's descriptor, as
 // the kernel does when the process dies, detaches the program.
-type sampler struct{ fds []int }
+type sampler struct {
+	fds []int
+	hz  int
+}
 
-// startSampler runs prog hz times a second on every CPU online now.
-func startSampler(prog *ebpf.Program, hz int) (_ *sampler, err error) {
+// maxSampleRate bounds the frequency of perf events. The kernel lowers it by
+// itself where interrupts take long, as in a virtual machine without a CPU.
+const maxSampleRate = "/proc/sys/kernel/perf_event_max_sample_rate"
+
+// startSampler runs prog hz times a second on every CPU online now, or as often
+// as the kernel allows.
+func startSampler(prog *ebpf.Program, hz int) (*sampler, error) {
+	s, err := sampleAt(prog, hz)
+	if !errors.Is(err, unix.EINVAL) {
+		return s, err
+	}
+	text, readErr := os.ReadFile(maxSampleRate)
+	if readErr != nil {
+		return nil, err
+	}
+	allowed, readErr := strconv.Atoi(strings.TrimSpace(string(text)))
+	if readErr != nil || allowed < 1 || allowed >= hz {
+		return nil, err
+	}
+	return sampleAt(prog, allowed)
+}
+
+func sampleAt(prog *ebpf.Program, hz int) (_ *sampler, err error) {
 	list, err := os.ReadFile("/sys/devices/system/cpu/online")
 	if err != nil {
 		return nil, fmt.Errorf("capture: cannot tell which CPUs are online: %w", err)
@@ -28,7 +52,7 @@ func startSampler(prog *ebpf.Program, hz int) (_ *sampler, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("capture: cannot tell which CPUs are online: %w", err)
 	}
-	s := &sampler{}
+	s := &sampler{hz: hz}
 	defer func() {
 		if err != nil {
 			_ = s.close()

@@ -31,25 +31,27 @@ type Tracer struct {
 	log     *zap.Logger
 
 	// mu guards which of the kernel objects are attached, and the targets.
-	mu       sync.Mutex
-	obj      *objects
-	follow   []link.Link // fork, exec, exit
-	enter    link.Link
-	exit     link.Link
-	waking   link.Link // nil when not attached, or not loaded
-	iters    iterators
-	sampler  *sampler
-	degraded []Degraded
-	closed   bool
-	started  bool
-	attached time.Time     // zero is detached
-	traced   time.Duration // of finished attachments
-	since    uint64        // when they were attached, by the kernel's clock
-	until    uint64        // when they were detached
-	tax      tax
-	forgot   time.Time   // when removed processes' threads were last let go
-	forget   *time.Timer // they will be again; nil is not needed
-	walks    int         // over all tasks, but for snapshots
+	mu      sync.Mutex
+	obj     *objects
+	follow  []link.Link // fork, exec, exit
+	enter   link.Link
+	exit    link.Link
+	waking  link.Link // nil when not attached, or not loaded
+	iters   iterators
+	sampler *sampler
+	// samplePeriod is zero before Start and without samples; Start alone writes it.
+	samplePeriod time.Duration
+	degraded     []Degraded
+	closed       bool
+	started      bool
+	attached     time.Time     // zero is detached
+	traced       time.Duration // of finished attachments
+	since        uint64        // when they were attached, by the kernel's clock
+	until        uint64        // when they were detached
+	tax          tax
+	forgot       time.Time   // when removed processes' threads were last let go
+	forget       *time.Timer // they will be again; nil is not needed
+	walks        int         // over all tasks, but for snapshots
 
 	// life keeps the mapped memory from going away under InFlight and Stats.
 	life sync.RWMutex
@@ -178,6 +180,12 @@ func (t *Tracer) Start(ctx context.Context) error {
 		if err != nil {
 			t.degraded = append(t.degraded, Degraded{Feature: "samples", Reason: err.Error()})
 			t.log.Warn("the kernel denies a part of the capture", zap.String("feature", "samples"), zap.Error(err))
+		} else {
+			t.samplePeriod = time.Second / time.Duration(s.hz)
+			if s.hz < t.cfg.SampleHz {
+				t.log.Warn("the kernel allows fewer samples of threads on a CPU ("+maxSampleRate+"), which it lowers where interrupts take long",
+					zap.Int("asked_hz", t.cfg.SampleHz), zap.Int("hz", s.hz))
+			}
 		}
 		t.sampler = s
 	}
@@ -346,14 +354,12 @@ func (t *Tracer) Degraded() []Degraded {
 	return append([]Degraded(nil), t.degraded...)
 }
 
-// SamplePeriod is the CPU time one Sample stands for; zero when there are none.
+// SamplePeriod is the CPU time one Sample stands for; zero before Start and when
+// there are none.
 func (t *Tracer) SamplePeriod() time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.cfg.SampleHz == 0 || t.obj == nil || t.obj.sample == nil || (t.started && t.sampler == nil) {
-		return 0
-	}
-	return time.Second / time.Duration(t.cfg.SampleHz)
+	return t.samplePeriod
 }
 
 // AddProcess starts to follow a process: all its threads, those it makes, and

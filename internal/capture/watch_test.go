@@ -114,6 +114,40 @@ func TestSamplesMatchCPUTime(t *testing.T) {
 	}
 }
 
+// TestSamplesAsOftenAsAllowed lowers the kernel's limit, as the kernel itself
+// does where interrupts take long.
+func TestSamplesAsOftenAsAllowed(t *testing.T) {
+	if os.Getenv(kernelTestEnv) == "" {
+		t.Skip("changes a setting of the whole machine: runs in an emulated one")
+	}
+	before, err := os.ReadFile(maxSampleRate)
+	must(t, err)
+	must(t, os.WriteFile(maxSampleRate, []byte("40"), 0))
+	t.Cleanup(func() { must(t, os.WriteFile(maxSampleRate, before, 0)) })
+	cfg := watchConfig()
+	cfg.SampleHz = 97
+	tr, r := startTracer(t, cfg)
+	needs(t, tr, "sample stacks", "samples")
+	h := startHelper(t, "spin 1s")
+	must(t, tr.AddProcess(h.pid()))
+	h.say()
+	h.hear()
+	must(t, tr.Poll())
+	if period := tr.SamplePeriod(); period != time.Second/40 {
+		t.Errorf("a sample stands for %v, want a 40th of a second", period)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.samples) == 0 {
+		t.Fatal("no sample")
+	}
+	for _, s := range r.samples {
+		if s.Period != time.Second/40 {
+			t.Fatalf("a sample says that it stands for %v", s.Period)
+		}
+	}
+}
+
 func TestSnapshotsSeeBlockedThread(t *testing.T) {
 	tr, r := startTracer(t, watchConfig())
 	needs(t, tr, "snapshot stacks", "snapshots")

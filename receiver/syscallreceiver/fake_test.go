@@ -287,7 +287,7 @@ func newBench(t testing.TB, change func(*Config)) *bench {
 	b.gatherer = &gatherer{
 		cfg: cfg, logger: zap.NewNop(), tracer: b.tracer, symbols: named, host: testHost, arch: "amd64",
 		stats: counted, names: process.NewThreadNames(proc.root), targets: map[int32]*target{},
-		dedup: newStackIndex(), buffers: buffers{most: cfg.maxPending()}, last: epoch, samplePeriod: 20 * time.Millisecond, traced: traced{was: true, is: true},
+		dedup: newStackIndex(), buffers: buffers{most: cfg.maxPending()}, last: epoch, traced: traced{was: true, is: true},
 		now:   func() int64 { return b.clock },
 		tell:  func(n notice) { b.told = append(b.told, n) },
 		ready: func() { b.poked++ },

@@ -84,8 +84,6 @@ type gatherer struct {
 	now   func() int64
 	// still reports whether a process is the one that was found; nil is yes.
 	still func(*process.Process) bool
-	// samplePeriod is the CPU time a sample stands for.
-	samplePeriod time.Duration
 
 	names *process.ThreadNames
 	// suspicion is nil when nobody would follow it; shipping guards it.

@@ -174,7 +174,7 @@ func (h *kernelHandler) Sample(s capture.Sample) {
 	defer h.g.mu.Unlock()
 	h.g.event(event{s.PID, s.TID, threadtrace.Event{
 		Kind: threadtrace.KindSample, Time: s.Time, Number: s.Number, Stack: s.StackID,
-		Duration: int64(h.g.samplePeriod),
+		Duration: int64(s.Period),
 	}})
 }
 

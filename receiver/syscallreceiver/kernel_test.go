@@ -244,13 +244,16 @@ func TestKernelWatch(t *testing.T) {
 	exe, err := os.Executable()
 	require.NoError(t, err)
 	kinds := map[threadtrace.Kind]int{}
-	var spinning, napping int
+	var spinning, napping, nameless int
 	program := startProgram(t, exe)
 	program.needs = []string{"sample stacks", "snapshot stacks"}
 	for _, l := range program.record(func(c *Config) {
 		c.Mode = ModeWatch
 		c.Targets = []TargetConfig{{OTelServiceName: "traced-*"}}
 		c.Watch.SampleFrequency = 99
+		// A flush waits for names no longer than settleFor, in which a slow machine
+		// gives few: most samples are to be older.
+		c.FlushInterval = 2 * time.Second
 	}) {
 		for _, d := range decode(t, l) {
 			for _, c := range d.coverage {
@@ -262,6 +265,9 @@ func TestKernelWatch(t *testing.T) {
 				for _, e := range b.Events {
 					kinds[e.Kind]++
 					if e.Stack == 0 {
+						if e.Kind == threadtrace.KindSample {
+							nameless++
+						}
 						continue
 					}
 					switch frames := framesOf(b.Stacks[e.Stack-1]); {
@@ -274,13 +280,10 @@ func TestKernelWatch(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%v, spinning %d, napping %d", kinds, spinning, napping)
+	t.Logf("%v, spinning %d, napping %d, %d samples without names", kinds, spinning, napping, nameless)
 	assert.Zero(t, kinds[threadtrace.KindCall])
 	assert.Zero(t, kinds[threadtrace.KindInFlight])
-	if os.Getenv("PERFSCOPE_KERNEL_TEST") == "" { // an emulated machine loses ticks
-		assert.GreaterOrEqual(t, spinning, 10, "of about 40 samples")
-	}
-	assert.Positive(t, spinning)
+	assert.GreaterOrEqual(t, spinning, 10, "of about 40 samples")
 	assert.GreaterOrEqual(t, napping, 8, "of about 24 snapshots")
 }
 

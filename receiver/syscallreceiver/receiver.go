@@ -169,9 +169,6 @@ func (r *syscallReceiver) Start(ctx context.Context, collector component.Host) e
 	if r.cfg.Watch.GoroutineInterval > 0 {
 		n.goroutines = newGoroutines(r.cfg, n.gatherer, &rootfs.Door{Proc: r.parts.proc}, r.set.Logger)
 	}
-	if hz := r.cfg.Watch.SampleFrequency; hz > 0 {
-		n.gatherer.samplePeriod = time.Second / time.Duration(hz)
-	}
 	if n.tracer, err = r.parts.tracer(r.cfg, n.gatherer, r.set.Logger); err != nil {
 		telemetry.Shutdown()
 		return fmt.Errorf("the syscall receiver cannot record on this host: %w", err)

@@ -44,7 +44,7 @@ func All() []Kernel {
 var suites = []struct{ name, pkg, tests string }{
 	{"capture", "./internal/capture", "TestFeatures|TestNoPlaceIsCounted|TestWithoutStacks|TestVerifierRefusal|TestChildrenAreFollowed|" +
 		"TestRemoveProcess|TestAttachAgain|TestPassedCalls|TestKilledTracerLeavesNoProgram|TestExitTellsCPUTime|" +
-		"TestEveryCallIsDeliveredInOrder|TestShares|TestCallInFlight|TestThousandThreads|TestSamplesMatchCPUTime|" +
+		"TestEveryCallIsDeliveredInOrder|TestShares|TestCallInFlight|TestThousandThreads|TestSamplesMatchCPUTime|TestSamplesAsOftenAsAllowed|" +
 		"TestSnapshotsSeeBlockedThread|TestTraceContextOfAServer|TestTraceContextIsOptional|TestTraceContextCalls|" +
 		"TestTraceContextProperty|TestDelayOfCalls|TestWhoWokeWhom|TestWakingsAreBounded"},
 	{"receiver", "./receiver/syscallreceiver", "TestKernel|TestKernelBurst|TestKernelWatch"},
@@ -61,6 +61,8 @@ type Result struct {
 	Denied  map[string]string `json:"denied"` // feature to reason
 	Seconds float64           `json:"seconds"`
 	Problem string            `json:"problem,omitempty"`
+	// said are the last lines of the tests that failed.
+	said []string
 }
 
 // Build makes the initial file system of the machines: init, and the tests of
@@ -152,6 +154,7 @@ func (r *Result) read(text string) {
 			r.Skipped++
 		case "FAIL":
 			r.Failed = append(r.Failed, m[2])
+			r.said = append(r.said, saidBy(text, m[2])...)
 		}
 	}
 	finished := map[string]string{}
@@ -171,6 +174,15 @@ func (r *Result) read(text string) {
 	}
 }
 
+// saidBy returns the last lines that a failed test wrote.
+func saidBy(text, test string) []string {
+	const most = 12
+	_, text, _ = strings.Cut(text, "=== RUN   "+test+"\n")
+	text, _, _ = strings.Cut(text, "--- FAIL: "+test)
+	lines := strings.Split(strings.TrimRight(text, " \n"), "\n")
+	return lines[max(0, len(lines)-most):]
+}
+
 func lastLine(text string) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	return lines[len(lines)-1]
@@ -184,7 +196,7 @@ func (r *Result) Err() error {
 		errs = append(errs, errors.New(r.Problem))
 	}
 	if len(r.Failed) > 0 {
-		errs = append(errs, fmt.Errorf("failed: %s", strings.Join(r.Failed, ", ")))
+		errs = append(errs, fmt.Errorf("failed: %s\n%s", strings.Join(r.Failed, ", "), strings.Join(r.said, "\n")))
 	}
 	if r.Passed == 0 {
 		errs = append(errs, errors.New("no test passed"))

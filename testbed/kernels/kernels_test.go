@@ -11,8 +11,11 @@ const console = `booting
     tracer_test.go:155: FEATURES 5.10.0-46-cloud-amd64 1 denied
 --- PASS: TestFeatures (1.20s)
 --- SKIP: TestSamplesMatchCPUTime (0.10s)
-    --- FAIL: TestSlow/one (0.10s)
+=== RUN   TestSlow
+=== RUN   TestSlow/one
+    slow_test.go:3: not within 10s
 --- FAIL: TestSlow (0.10s)
+    --- FAIL: TestSlow/one (0.10s)
 FAIL
 
 END capture exit status 1
@@ -28,7 +31,7 @@ func TestReadConsole(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	err := r.Err()
-	for _, want := range []string{"failed: TestSlow/one, TestSlow", `denies ["sample stacks"], the matrix says []`} {
+	for _, want := range []string{"failed: TestSlow, TestSlow/one", "slow_test.go:3: not within 10s", `denies ["sample stacks"], the matrix says []`} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
