@@ -296,6 +296,7 @@ func runHelper(what string) {
 	time.AfterFunc(2*time.Minute, func() { os.Exit(3) })
 	f := strings.Fields(what)
 	in := bufio.NewReader(os.Stdin)
+	fmt.Println("started")
 	_, _ = in.ReadString('\n')
 	helpers[f[0]](f[1:], in)
 	_, _ = io.Copy(io.Discard, in)
@@ -336,7 +337,17 @@ func startHelper(t testing.TB, what string, change ...func(*exec.Cmd)) *helper {
 		_ = cmd.Wait()
 		timer.Stop()
 	})
+	h.started()
 	return h
+}
+
+// started waits until the helper runs. Exec tells its caller of success before
+// it is over: without this, a test could see the end of the helper's own.
+func (h *helper) started() {
+	h.t.Helper()
+	if said := h.hear(); said[0] != "started" {
+		h.t.Fatalf("the helper says %q as it starts", said)
+	}
 }
 
 func (h *helper) pid() int32 { return int32(h.cmd.Process.Pid) }
