@@ -144,20 +144,11 @@ func (a *Analyzer) AddBatch(b *threadtrace.Batch) {
 	}
 	var h *hop.Open
 	emit := a.emit(th)
-	var place, packages uint32 // the stack of e, as that of a wait, and what is below it
 	for i := range b.Events {
 		e := b.Events[i]
 		e.Duration, e.Elapsed, e.Delay = max(0, e.Duration), max(0, e.Elapsed), max(0, e.Delay)
-		if e.Stack != 0 && int(e.Stack) <= len(a.interned) {
-			at := e.Stack - 1
-			e.Stack = a.identify(&b.Stacks[at], &a.interned[at], e.Kind)
-			place, packages = e.Stack, a.below(&b.Stacks[at], &a.interned[at], e.Kind)
-			if e.Kind == threadtrace.KindCall || e.Kind == threadtrace.KindInFlight {
-				place = a.identify(&b.Stacks[at], &a.interned[at], threadtrace.KindBlocked)
-			}
-		} else {
-			e.Stack, place, packages = 0, 0, 0
-		}
+		var place, packages uint32
+		e.Stack, place, packages = a.stacksOf(b, &e)
 		if at := e.End(); h == nil || at < h.Start || at >= h.End {
 			h = a.hopAt(at)
 		}
@@ -180,6 +171,21 @@ func (a *Analyzer) AddBatch(b *threadtrace.Batch) {
 		}
 	}
 	h.Drop(b.Dropped)
+}
+
+// stacksOf is the identifiers of an event's stack, of that as the place of a wait, and of what
+// it has of packages; all are zero where the batch has no such stack.
+func (a *Analyzer) stacksOf(b *threadtrace.Batch, e *threadtrace.Event) (stack, place, packages uint32) {
+	if e.Stack == 0 || int(e.Stack) > len(a.interned) {
+		return 0, 0, 0
+	}
+	of, id := &b.Stacks[e.Stack-1], &a.interned[e.Stack-1]
+	stack = a.identify(of, id, e.Kind)
+	place, packages = stack, a.below(of, id, e.Kind)
+	if e.Kind == threadtrace.KindCall || e.Kind == threadtrace.KindInFlight {
+		place = a.identify(of, id, threadtrace.KindBlocked)
+	}
+	return stack, place, packages
 }
 
 // identify is the identifier of the stack of an event.

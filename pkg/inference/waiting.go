@@ -75,46 +75,62 @@ func (a *Analyzer) held(h *hop.Closed) chain.Flows {
 // amid work. What is asked is how much, not whether: so that all of the excess counts,
 // found or not, the waits along chains that come to the suspect too.
 func (a *Analyzer) gain(c *attribute.Case, w *waiting, outside float64, s Suspect) float64 {
-	own, active := 0.0, outside
-	compute := func(cpu map[uint32]float64, load float64) {
-		for stack, t := range cpu {
-			t = math.Round(load * t)
-			active += max(0, t)
-			if attribute.Find(a.stacks, stack, s) >= 0 {
-				own += t
-			}
-		}
-	}
-	compute(c.Hop.CPU, 1)
+	g := gained{active: outside, is: func(stack uint32) bool { return attribute.Find(a.stacks, stack, s) >= 0 }}
+	g.computes(c.Hop.CPU, 1)
 	if c.Fresh {
-		compute(c.Hop.FreshCPU, 1)
+		g.computes(c.Hop.FreshCPU, 1)
 	}
-	compute(c.Past.CPU, -c.Verdict.Load.Work*c.Verdict.Load.Slow)
-	for at, t := range c.Hop.Wait {
-		if !c.Idle(at) {
-			active += t.Time
-		}
-	}
+	g.computes(c.Past.CPU, -c.Verdict.Load.Work*c.Verdict.Load.Slow)
+	g.waits(c.Hop.Wait, c.Idle)
 	if c.Fresh {
-		for at, t := range c.Hop.Fresh {
-			if !c.Idle(at) {
-				active += t.Time
-			}
+		g.waits(c.Hop.Fresh, c.Idle)
+	}
+	g.waitsFor(w)
+	return min(1, max(0, ratio(g.own, g.active)))
+}
+
+// gained is the time of the threads at work, and what a suspect has of it in excess; is tells
+// the suspect's stacks.
+type gained struct {
+	is          func(stack uint32) bool
+	own, active float64
+}
+
+// computes adds time on CPU, that of the past with less than nothing for its load.
+func (g *gained) computes(cpu map[uint32]float64, load float64) {
+	for stack, t := range cpu {
+		t = math.Round(load * t)
+		g.active += max(0, t)
+		if g.is(stack) {
+			g.own += t
 		}
 	}
-	share := w.graph.ShareFor(func(stack uint32) bool { return attribute.Find(a.stacks, stack, s) >= 0 })
+}
+
+// waits adds the waits amid work.
+func (g *gained) waits(waits map[hop.Place]hop.Wait, idle func(hop.Place) bool) {
+	for at, t := range waits {
+		if !idle(at) {
+			g.active += t.Time
+		}
+	}
+}
+
+// waitsFor adds what the suspect has of the waits in excess: its own, and of others' those
+// that are for it, also where threads seem to have nothing to do.
+func (g *gained) waitsFor(w *waiting) {
+	share := w.graph.ShareFor(g.is)
 	for at, e := range w.amid {
-		if attribute.Find(a.stacks, at.Stack, s) >= 0 {
-			own += e
+		if g.is(at.Stack) {
+			g.own += e
 		} else if e > 0 {
-			own += math.Round(e * share(at))
+			g.own += math.Round(e * share(at))
 		}
 	}
 	for at, e := range w.idle {
-		if e > 0 && attribute.Find(a.stacks, at.Stack, s) < 0 {
+		if e > 0 && !g.is(at.Stack) {
 			part := math.Round(e * share(at))
-			own, active = own+part, active+part
+			g.own, g.active = g.own+part, g.active+part
 		}
 	}
-	return min(1, max(0, ratio(own, active)))
 }

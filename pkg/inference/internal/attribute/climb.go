@@ -127,10 +127,7 @@ func (t *tree) climb(from int32) (target int32, entries []int32) {
 		}
 		named := !t.stacks.Function(p).Nameless()
 		if fresh = fresh && t.fresh(p); fresh && named {
-			if len(entries) > 0 && t.of[entries[0]].excess < (1-passes)*t.of[p].excess {
-				entries = entries[:0]
-			}
-			entries = append(entries, p)
+			entries = t.enters(entries, p)
 		}
 		if named && !slices.Contains(t.Waiters, p) && (told || t.decides(p, at, from)) {
 			target = p
@@ -138,6 +135,15 @@ func (t *tree) climb(from int32) (target int32, entries []int32) {
 		at = p
 	}
 	return target, entries
+}
+
+// enters adds a new function to those that only pass on to each other. Where it does more
+// than they do, what it passes on begins with it.
+func (t *tree) enters(entries []int32, f int32) []int32 {
+	if len(entries) > 0 && t.of[entries[0]].excess < (1-passes)*t.of[f].excess {
+		entries = entries[:0]
+	}
+	return append(entries, f)
 }
 
 // parting is, of a function that waits, the highest of its callers that only slow requests come

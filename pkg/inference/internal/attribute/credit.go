@@ -28,48 +28,77 @@ const decay = 0.75
 // other. Functions without even an address to tell them by (Stack.Hidden) count as calls.
 func credit(stacks *frames.Table, stack *frames.Stack, t *Time, grew *growth) iter.Seq2[int32, float64] {
 	return func(yield func(int32, float64) bool) {
-		weight, nameless := t.Excess, 0.0
+		weight := t.Excess
 		if stack.Inferred {
 			weight *= 1 - stack.Doubt
 		}
 		// Hidden ones have their part of the credit, too, which goes to nobody.
 		weight *= math.Pow(decay, float64(stack.Hidden))
-		own, within, known, named := grew.own(stack.Frames[0], t), weight, 0.0, ""
+		o := outward{weight: weight, within: weight, own: grew.own(stack.Frames[0], t)}
 		for i, f := range stack.Frames {
 			fn := stacks.Function(f)
 			if i > 0 && fn.Package() != stacks.Function(stack.Frames[i-1]).Package() {
-				weight = max(weight, decay*within)
-				within = weight
+				o.enterPackage()
 			}
-			credit := weight
 			address, wrapper := fn.Nameless() && grew.answered(stacks, stack.Frames[i:], t.Kind), i == 0 && stack.Wrapper && grew.decides(stack.Frames[1:], stacks)
-			if address || wrapper {
-				credit *= decay
-			}
-			if wrapper || address && fn.Module != named {
-				nameless = max(nameless, weight)
-			} else if nameless > 0 && !address {
-				weight, credit, nameless = nameless, nameless, 0
-			}
-			if !wrapper && !fn.Nameless() {
-				named = fn.Module
-			}
-			sh := grew.share(f, t.Kind)
-			if fn.Compiled() {
-				// Before it was compiled it had no frame, but what it calls had.
-				known = max(known, sh.past)
-				sh.past = known
-			}
-			g := max(own, sh.contrast())
-			if nameless == 0 {
-				own = 0
-			}
-			if g > 0 && !yield(f, credit*g*g) {
+			part := o.credit(&fn, address, wrapper)
+			if g := o.growth(&fn, grew.share(f, t.Kind)); g > 0 && !yield(f, part*g*g) {
 				return
 			}
-			weight *= decay
+			o.weight *= decay
 		}
 	}
+}
+
+// outward is what goes from the functions of a stack to their callers.
+type outward struct {
+	// weight is the credit of a call here, within that of the first one in this package, and
+	// nameless that of the first one which a caller with a name answers for, if any.
+	weight, within, nameless float64
+	// named is the module of the last function with a name.
+	named string
+	// own is how far the innermost function grew by its own time, known the share of the past
+	// that compiled functions had.
+	own, known float64
+}
+
+// enterPackage has all calls within the package that is left count as one.
+func (o *outward) enterPackage() {
+	o.weight = max(o.weight, decay*o.within)
+	o.within = o.weight
+}
+
+// credit is that of a function. A caller answers for it if it is known by its address, or is a
+// wrapper of a wait.
+func (o *outward) credit(fn *frames.Function, address, wrapper bool) float64 {
+	credit := o.weight
+	if address || wrapper {
+		credit *= decay
+	}
+	if wrapper || address && fn.Module != o.named {
+		o.nameless = max(o.nameless, o.weight)
+	} else if o.nameless > 0 && !address {
+		o.weight, credit, o.nameless = o.nameless, o.nameless, 0
+	}
+	if !wrapper && !fn.Nameless() {
+		o.named = fn.Module
+	}
+	return credit
+}
+
+// growth is how far a function grew, of which sh is the share. The innermost's own goes to who
+// answers for it, too.
+func (o *outward) growth(fn *frames.Function, sh share) float64 {
+	if fn.Compiled() {
+		// Before it was compiled it had no frame, but what it calls had.
+		o.known = max(o.known, sh.past)
+		sh.past = o.known
+	}
+	g := max(o.own, sh.contrast())
+	if o.nameless == 0 {
+		o.own = 0
+	}
+	return g
 }
 
 // growth is how far functions grew, 0 to 1.

@@ -106,11 +106,7 @@ func (t *tree) add(x *Time) {
 		return
 	}
 	if x.Idle {
-		if x.Past > 0 {
-			for _, f := range on {
-				t.idled[f] = true
-			}
-		}
+		t.addIdle(on, x)
 		return
 	}
 	if len(on) == 0 {
@@ -132,16 +128,29 @@ func (t *tree) add(x *Time) {
 		}
 	}
 	if x.Kind == EvidenceBlocked && len(on) > 1 {
-		edge := [2]int32{on[0], on[1]}
-		if call, known := t.waitsIn[edge]; known && call != x.Call {
-			t.waitsIn[edge] = various
-		} else {
-			t.waitsIn[edge] = x.Call
-		}
+		t.addCall([2]int32{on[0], on[1]}, x.Call)
 	}
 	if x.Kind == EvidenceOnCPU && t.stacks.Direct(x.Stack) {
 		t.self[on[0]] = t.self[on[0]].and(x, t.Load, stack.Partial)
 	}
+}
+
+// addIdle notes the functions in which the service waited for work, since these are not new.
+func (t *tree) addIdle(on []int32, x *Time) {
+	if x.Past <= 0 {
+		return
+	}
+	for _, f := range on {
+		t.idled[f] = true
+	}
+}
+
+// addCall notes in which call a function waits below its caller, or that it does in various.
+func (t *tree) addCall(edge [2]int32, call int32) {
+	if was, known := t.waitsIn[edge]; known && was != call {
+		call = various
+	}
+	t.waitsIn[edge] = call
 }
 
 // addNamed notes excess of functions without a name that is below one with a name, for a

@@ -133,22 +133,7 @@ func (g *Graph) ShareFor(is func(stack uint32) bool) func(at Place) float64 {
 	for range maxLinks {
 		next := make(map[group]float64, len(from))
 		for _, at := range from {
-			all, there := 0.0, 0.0
-			for _, n := range slices.SortedFunc(maps.Keys(g.to[at]), compareNodes) {
-				to, t := g.group(n), g.to[at][n]
-				if to == at {
-					continue
-				}
-				all += t
-				if n.Stack != 0 && is(n.Stack) {
-					there += t
-				} else {
-					there += t * comes[to]
-				}
-			}
-			if all > 0 {
-				next[at] = there / all
-			}
+			next[at] = g.step(at, is, comes)
 		}
 		comes = next
 	}
@@ -159,6 +144,28 @@ func (g *Graph) ShareFor(is func(stack uint32) bool) func(at Place) float64 {
 		}
 		return comes[from]
 	}
+}
+
+// step tells with which probability a walk from a group comes to some stacks, given how
+// probably one from each other group does in fewer steps.
+func (g *Graph) step(from group, is func(stack uint32) bool, comes map[group]float64) float64 {
+	all, there := 0.0, 0.0
+	for _, n := range slices.SortedFunc(maps.Keys(g.to[from]), compareNodes) {
+		to, t := g.group(n), g.to[from][n]
+		if to == from {
+			continue
+		}
+		all += t
+		if n.Stack != 0 && is(n.Stack) {
+			there += t
+		} else {
+			there += t * comes[to]
+		}
+	}
+	if all <= 0 {
+		return 0
+	}
+	return there / all
 }
 
 // Place is where a thread waits.

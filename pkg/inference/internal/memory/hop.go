@@ -197,15 +197,11 @@ func restoreWaits(list []Wait, r frames.Restored, waits map[hop.Place]hop.Wait) 
 
 var errNumber = errors.New("a number that no hop has")
 
-// check reports the first number that means nothing.
-func (h *Hop) check(stacks, functions, measures int) error {
-	figures := []float64{h.Seconds, h.CallSeconds, h.CPUTotal, h.CPUOutside, h.RunDelay, h.Lost, h.SamplePeriod, h.SnapshotPeriod}
+// contents lists the figures of a hop and the stacks that it names, since all of a kind have
+// the same bounds.
+func (h *Hop) contents() (figures []float64, used []uint32) {
+	figures = []float64{h.Seconds, h.CallSeconds, h.CPUTotal, h.CPUOutside, h.RunDelay, h.Lost, h.SamplePeriod, h.SnapshotPeriod}
 	figures = append(figures, h.Measures...)
-	entries := len(h.CPU) + len(h.FreshCPU) + len(h.Wait) + len(h.Fresh) + len(h.Calls) + len(h.Sites) + len(h.Homes) + len(h.ThreadCPU)
-	if h.End <= h.Start || h.Start < 0 || h.Seconds <= 0 || entries > maxEntries || h.Threads < 0 || len(h.Measures) != measures {
-		return fmt.Errorf("%w: from %d to %d, %d entries", errNumber, h.Start, h.End, entries)
-	}
-	var used []uint32
 	for _, list := range [][]OfStack{h.CPU, h.FreshCPU} {
 		for _, x := range list {
 			used, figures = append(used, x.Stack), append(figures, float64(x.Time))
@@ -231,6 +227,16 @@ func (h *Hop) check(stacks, functions, measures int) error {
 	for _, x := range h.Homes {
 		used, figures = append(used, x.Stack), append(figures, x.Share)
 	}
+	return figures, used
+}
+
+// check reports the first number that means nothing.
+func (h *Hop) check(stacks, functions, measures int) error {
+	entries := len(h.CPU) + len(h.FreshCPU) + len(h.Wait) + len(h.Fresh) + len(h.Calls) + len(h.Sites) + len(h.Homes) + len(h.ThreadCPU)
+	if h.End <= h.Start || h.Start < 0 || h.Seconds <= 0 || entries > maxEntries || h.Threads < 0 || len(h.Measures) != measures {
+		return fmt.Errorf("%w: from %d to %d, %d entries", errNumber, h.Start, h.End, entries)
+	}
+	figures, used := h.contents()
 	const most = 1e18
 	for _, f := range figures {
 		if math.IsNaN(f) || f < 0 || f > most {

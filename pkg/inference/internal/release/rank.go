@@ -77,18 +77,27 @@ func (c *comparison) times(grown map[int32]float64, sign, scale float64, waiting
 		}
 		times = append(times, t)
 	}
-	runtime, others := 0.0, 0.0
 	for i := range times {
 		t := &times[i]
 		if f := c.inner(t.Stack); more[f] > 0 {
 			t.Excess *= grown[f] / more[f]
 		}
-		if c.stacks.Get(t.Stack).Runtime {
+		t.Beyond = t.Excess
+	}
+	c.withoutRuntime(times)
+	return times
+}
+
+// withoutRuntime takes the excess from what a runtime does by itself, unless nearly all is there,
+// since functions of the program are the better place to look.
+func (c *comparison) withoutRuntime(times []attribute.Time) {
+	runtime, others := 0.0, 0.0
+	for i := range times {
+		if t := &times[i]; c.stacks.Get(t.Stack).Runtime {
 			runtime += t.Excess
 		} else {
 			others += t.Excess
 		}
-		t.Beyond = t.Excess
 	}
 	if others >= criteria.Little*runtime {
 		for i := range times {
@@ -97,7 +106,6 @@ func (c *comparison) times(grown map[int32]float64, sign, scale float64, waiting
 			}
 		}
 	}
-	return times
 }
 
 func (c *comparison) inner(stack uint32) int32 {

@@ -73,10 +73,7 @@ func (p *Pool) Contrasts(v View) (found []Contrast) {
 	var index map[int]int
 	var cells map[baseline.Cell]*moments
 	for i, k := range p.kinds {
-		if !k.known || k.of[isSlow].known < fewSlow || k.of[isFast].known < fewSlow || k.of[isSlow].looked <= 0 || k.of[isFast].looked <= 0 {
-			continue
-		}
-		if !p.matters(k) || k.name == theRuntimes && p.hasOwn() {
+		if !k.comparable() || !p.matters(k) || k.name == theRuntimes && p.hasOwn() {
 			continue
 		}
 		if index == nil { // most hops have nothing to tell
@@ -98,6 +95,13 @@ func (p *Pool) Contrasts(v View) (found []Contrast) {
 		}
 	}
 	return found
+}
+
+// comparable reports whether enough slow and fast requests of a kind are known, and were
+// looked at.
+func (k *kind) comparable() bool {
+	slow, fast := &k.of[isSlow], &k.of[isFast]
+	return k.known && slow.known >= fewSlow && fast.known >= fewSlow && slow.looked > 0 && fast.looked > 0
 }
 
 // hasOwn reports whether some units are the application's: then what a runtime's threads do

@@ -147,8 +147,20 @@ func (r *role) cluster(name string) {
 	if len(heavy) < 2 {
 		return
 	}
-	// calls has of each how many units of each of them make it. What only others make tells
-	// none of them apart.
+	found := tellApart(heavy, units, r.callsOf(heavy))
+	for i := range found {
+		found[i].Role = name
+	}
+	for _, s := range r.known {
+		if at := slices.Index(heavy, s.cluster); at >= 0 {
+			s.variant = &found[at]
+		}
+	}
+}
+
+// callsOf is, by call, how many units of each of the heavy clusters make it. What only others
+// make tells none of these apart.
+func (r *role) callsOf(heavy []int) map[int32]*[maxVariants]float64 {
 	calls := map[int32]*[maxVariants]float64{}
 	for _, s := range r.known {
 		at := slices.Index(heavy, s.cluster)
@@ -162,10 +174,13 @@ func (r *role) cluster(name string) {
 			calls[call][at] += s.units
 		}
 	}
+	return calls
+}
+
+// tellApart describes heavy clusters by the calls that one of them alone makes, or alone does
+// not.
+func tellApart(heavy []int, units map[int]float64, calls map[int32]*[maxVariants]float64) []Variant {
 	found := make([]Variant, len(heavy))
-	for i := range found {
-		found[i].Role = name
-	}
 	for _, call := range slices.Sorted(maps.Keys(calls)) {
 		var makes [maxVariants]bool
 		makers := 0
@@ -183,11 +198,7 @@ func (r *role) cluster(name string) {
 			}
 		}
 	}
-	for _, s := range r.known {
-		if at := slices.Index(heavy, s.cluster); at >= 0 {
-			s.variant = &found[at]
-		}
-	}
+	return found
 }
 
 // variant is that of a unit, false where its role has none.

@@ -21,18 +21,14 @@ func (p *Pool) walk(work []item, from, to int64) {
 	var edges []edge
 	var at placesSeen
 	for _, w := range work {
-		class := p.kinds[w.kind].class(w.Request)
-		of := &p.kinds[w.kind].of[class]
+		k := p.kinds[w.kind]
+		class := k.class(w.Request)
+		of := &k.of[class]
 		if w.Part && class != isSlow {
 			continue
 		}
-		begun := !w.Part || w.Begun
-		if w.End <= to && begun {
-			of.n++
-		}
-		if w.End <= to && (begun || w.Alone) {
-			of.known++
-			of.time += w.took(p.kinds[w.kind].split.served)
+		if w.End <= to {
+			of.count(w.Request, k.split.served)
 		}
 		if w.Unit {
 			p.unit(w, classIndex(w.kind, class), p.placesOf(&at, w.Request))
@@ -41,7 +37,7 @@ func (p *Pool) walk(work []item, from, to int64) {
 		if w.End <= to {
 			p.own(w, class)
 		}
-		served := w.since(p.kinds[w.kind].split.served)
+		served := w.since(k.split.served)
 		if a, b := max(from, w.Start), min(to, served); a < b {
 			edges = append(edges, edge{a, waiting, 1}, edge{b, waiting, -1})
 		}
@@ -61,6 +57,19 @@ func (p *Pool) walk(work []item, from, to int64) {
 	slices.SortStableFunc(edges, func(a, b edge) int { return cmp.Compare(a.time, b.time) })
 	slices.SortStableFunc(p.sightings, func(a, b Sighting) int { return cmp.Compare(a.Time, b.Time) })
 	p.merge(edges, tied, from, to)
+}
+
+// count adds a request that is over. One of which a part was seen is known by that where
+// there is no more of it to come.
+func (of *pooled) count(r *Request, served bool) {
+	begun := !r.Part || r.Begun
+	if begun {
+		of.n++
+	}
+	if begun || r.Alone {
+		of.known++
+		of.time += r.took(served)
+	}
 }
 
 // merge goes through beginnings, ends and sightings in their order.
