@@ -357,7 +357,7 @@ func (a *Analyzer) Stats() Stats {
 	st.Hops, st.Clusters, st.Threads, st.Stacks = len(closed), a.tail.Clusters, len(a.threads), a.stacks.Len()
 	// Sizes of the structures, measured once with unsafe.Sizeof and rounded up to
 	// what the allocator gives; maps count one and a half times.
-	const perUnit, perCount, perStack, perCell, perThread, perEntry = 176, 32, 160, 64, 640, 16
+	const perUnit, perCount, perStack, perCell, perThread, perTime = 176, 32, 160, 64, 640, 8
 	cells := 0
 	for _, c := range closed {
 		st.Units += len(c.Units)
@@ -372,7 +372,7 @@ func (a *Analyzer) Stats() Stats {
 	}
 	st.Bytes += a.recent.bytes(closed) + a.slow.bytes() + int64(len(a.outline.encoded))
 	for _, v := range a.habit.vectors.byHop {
-		st.Bytes += perEntry * int64(len(v.Entries))
+		st.Bytes += perTime * int64(v.Len())
 	}
 	st.Bytes += int64(a.stacks.FunctionBytes()+a.packages.FunctionBytes()) + int64(cells)*perCell + int64(st.Stacks+a.packages.Len())*perStack + int64(len(a.threads))*perThread
 	return st

@@ -2,6 +2,7 @@ package baseline
 
 import (
 	"cmp"
+	"iter"
 	"math/bits"
 
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
@@ -103,11 +104,9 @@ func (x *Index) Cell(id int32) Cell { return x.cells[id] }
 // Len is the number of cells.
 func (x *Index) Len() int { return len(x.cells) }
 
-// Entry is one cell of a vector. A past has some ten thousand of them.
+// Entry is one cell of a vector.
 type Entry struct {
 	ID int32
-	// waited is where the vector has more of it, counted from one; zero is nowhere.
-	waited int32
 	// Time is in nanoseconds per second; of refusals, calls per second.
 	Time float64
 }
@@ -124,75 +123,78 @@ type Waited struct {
 	Longest int64
 }
 
-// Vector is a hop as cells, ordered by ID, at a load. It is not safe for concurrent use.
+// Vector is a hop as cells, ordered by ID, at a load. A past has some ten thousand of them, so
+// that each takes no more than its time. It is not safe for concurrent use.
 type Vector struct {
-	Entries []Entry
-	Hop     *hop.Closed
+	Hop *hop.Closed
 	// Load is the work of the hop relative to the usual; see Past.Load.
 	Load float64
-	// waits are those of the entries; a past does without.
-	waits []Waited
-	// blocks say where the entries are, once that is asked for.
-	blocks []block
+	// cells are those of the hop, times what each has.
+	cells cellSet
+	times []float64
+	// waiting are those that wait, waits how; a past does without.
+	waiting cellSet
+	waits   []Waited
 }
 
-// block is where the entries of 64 numbers are: which of them there are, and how many entries come before.
+// Len is the number of cells.
+func (v *Vector) Len() int { return len(v.times) }
+
+// Entries are the cells, by ID.
+func (v *Vector) Entries() iter.Seq[Entry] {
+	return func(yield func(Entry) bool) {
+		at := 0
+		for n, b := range v.cells {
+			for left := b.has; left != 0; left &= left - 1 {
+				if !yield(Entry{int32(n<<blockBits + bits.TrailingZeros64(left)), v.times[at]}) { //nolint:gosec // bounded by MaxCells
+					return
+				}
+				at++
+			}
+		}
+	}
+}
+
+// Waited is how the wait of a cell was seen, the zero value of one that is no wait or of
+// the past.
+func (v *Vector) Waited(id int32) Waited {
+	if at, ok := v.waiting.find(id); ok {
+		return v.waits[at]
+	}
+	return Waited{}
+}
+
+// Learned is the vector as a past needs it.
+func (v *Vector) Learned() *Vector {
+	return &Vector{Hop: v.Hop, Load: v.Load, cells: v.cells, times: v.times}
+}
+
+// Time is that of a cell, zero when the hop has none: each cell of a past is looked for in all of
+// its hops.
+func (v *Vector) Time(id int32) float64 {
+	if at, ok := v.cells.find(id); ok {
+		return v.times[at]
+	}
+	return 0
+}
+
+// cellSet is a set of cells, by the blocks of their numbers.
+type cellSet []block
+
+// block is which of 64 numbers there are, and how many come before.
 type block struct {
 	has    uint64
 	before int
 }
 
-// Waited is how the wait of an entry was seen, the zero value of one that is no wait or of
-// the past.
-func (v *Vector) Waited(e Entry) Waited {
-	if e.waited == 0 || v.waits == nil {
-		return Waited{}
-	}
-	return v.waits[e.waited-1]
-}
-
-// Learned is the vector as a past needs it.
-func (v *Vector) Learned() *Vector {
-	return &Vector{Entries: v.Entries, Hop: v.Hop, Load: v.Load, blocks: v.blocks}
-}
-
-// Time is that of a cell, zero when the hop has none.
-func (v *Vector) Time(id int32) float64 {
-	at, ok := v.search(id)
-	if !ok {
-		return 0
-	}
-	return v.Entries[at].Time
-}
-
-// search is where a cell is among the entries: each cell of a past is looked for in all of its
-// hops.
-func (v *Vector) search(id int32) (at int, ok bool) {
-	if v.blocks == nil {
-		v.index()
-	}
-	n := int(id >> blockBits)
-	if n < 0 || n >= len(v.blocks) {
-		return 0, false
-	}
-	b, bit := &v.blocks[n], uint64(1)<<(id&(1<<blockBits-1))
-	return b.before + bits.OnesCount64(b.has&(bit-1)), b.has&bit != 0
-}
-
 const blockBits = 6
 
-// index notes where the entries are.
-func (v *Vector) index() {
-	v.blocks = []block{}
-	if n := len(v.Entries); n > 0 {
-		v.blocks = make([]block, v.Entries[n-1].ID>>blockBits+1)
+// find is where a cell is among those of the set.
+func (s cellSet) find(id int32) (at int, ok bool) {
+	n := int(id >> blockBits)
+	if n < 0 || n >= len(s) {
+		return 0, false
 	}
-	for _, e := range v.Entries {
-		v.blocks[e.ID>>blockBits].has |= 1 << (e.ID & (1<<blockBits - 1))
-	}
-	before := 0
-	for i := range v.blocks {
-		v.blocks[i].before = before
-		before += bits.OnesCount64(v.blocks[i].has)
-	}
+	b, bit := &s[n], uint64(1)<<(id&(1<<blockBits-1))
+	return b.before + bits.OnesCount64(b.has&(bit-1)), b.has&bit != 0
 }

@@ -166,15 +166,9 @@ func (p *Past) functions(v *Vector, index *Index) (all []pool, grown int) {
 		return nil, -1
 	}
 	all = p.scratch.all[:0]
-	grown, most, next := -1, 0.0, 0
+	grown, most := -1, 0.0
 	for _, u := range p.usualFunctions(index) {
-		for next < len(v.Entries) && v.Entries[next].ID < u.id {
-			next++
-		}
-		f := pool{usual: u.time, grain: grain}
-		if next < len(v.Entries) && v.Entries[next].ID == u.id {
-			f.now = v.Entries[next].Time
-		}
+		f := pool{now: v.Time(u.id), usual: u.time, grain: grain}
 		if by := f.now - f.usual; by > most {
 			grown, most = len(all), by
 		}

@@ -59,7 +59,7 @@ func (p *Past) With(hops []*Vector) *Past {
 	}
 	var added []*Vector
 	for _, v := range hops {
-		if had := gone[v.Hop]; had != nil && same(had.Entries, v.Entries) {
+		if had := gone[v.Hop]; had != nil && same(had.times, v.times) {
 			delete(gone, v.Hop)
 		} else {
 			added = append(added, v)
@@ -86,7 +86,7 @@ func (p *Past) With(hops []*Vector) *Past {
 }
 
 // same reports whether two lists are one.
-func same(a, b []Entry) bool {
+func same(a, b []float64) bool {
 	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0])
 }
 
@@ -112,7 +112,7 @@ func (p *Past) Forget() {
 func (p *Past) count(v *Vector, sign float64) {
 	p.usual, p.reached, p.dispersed, p.lengths, p.together = nil, nil, nil, nil, nil
 	p.load += sign * max(v.Load, criteria.Little)
-	for _, e := range v.Entries {
+	for e := range v.Entries() {
 		if int(e.ID) >= len(p.time) {
 			more := make([]float64, int(e.ID)+1-len(p.time)+64)
 			p.time, p.square = append(p.time, more...), append(p.square, more...)
@@ -189,7 +189,7 @@ func (p *Past) reach() []float64 {
 		most[i] = math.Inf(-1)
 	}
 	for _, v := range p.hops {
-		for _, e := range v.Entries {
+		for e := range v.Entries() {
 			if at := places[e.ID]; at >= 0 && e.Time > most[int(at)*rank] {
 				insert(most[int(at)*rank:int(at+1)*rank], e.Time)
 			}

@@ -17,7 +17,19 @@ const grain = 1e9 / 49 / 5
 
 // vector is a hop of one cell.
 func vector(time, load float64) *Vector {
-	return &Vector{Hop: &hop.Closed{}, Load: load, Entries: []Entry{{ID: 0, Time: time}}}
+	return vectorOf(&hop.Closed{}, load, map[int32]float64{0: time})
+}
+
+// vectorOf is a hop of some cells.
+func vectorOf(c *hop.Closed, load float64, times map[int32]float64) *Vector {
+	var s sums
+	for id, time := range times {
+		s.begin(int(id) + 1)
+		s.add(id, time)
+	}
+	v := s.vector()
+	v.Hop, v.Load = c, load
+	return v
 }
 
 // draw is a count of grains with a mean and a dispersion.
@@ -52,13 +64,14 @@ func TestWhatIsForgottenWasNeverLearned(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		var hops []*Vector
 		for range 30 {
-			v := &Vector{Hop: &hop.Closed{CallSeconds: 5, Measures: []float64{1, 2, 3, 4, 5}, Calls: map[unit.Key]hop.Totals{{}: {N: 3, Time: 7}}}, Load: 0.25 * float64(1+rng.IntN(8))}
+			times := map[int32]float64{}
 			for id := range int32(40) {
 				if rng.IntN(3) > 0 {
-					v.Entries = append(v.Entries, Entry{ID: id, Time: float64(rng.IntN(1e6))})
+					times[id] = float64(rng.IntN(1e6))
 				}
 			}
-			hops = append(hops, v)
+			c := &hop.Closed{CallSeconds: 5, Measures: []float64{1, 2, 3, 4, 5}, Calls: map[unit.Key]hop.Totals{{}: {N: 3, Time: 7}}}
+			hops = append(hops, vectorOf(c, 0.25*float64(1+rng.IntN(8)), times))
 		}
 		p := NewPast(hops)
 		for range 12 {
@@ -81,20 +94,27 @@ func TestAPastOfAnotherIsAsOne(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 2))
 		p, hops := NewPast(nil), []*Vector{}
 		for step := range 200 {
-			v := &Vector{Hop: &hop.Closed{CallSeconds: float64(rng.IntN(2) * 5), Measures: []float64{1, 2, 3, 4, 5}}, Load: 0.25 * float64(1+rng.IntN(8))}
+			times := map[int32]float64{}
 			for id := range int32(40) {
 				if rng.IntN(8) == 0 {
-					v.Entries = append(v.Entries, Entry{ID: id, Time: float64(rng.IntN(1e6))})
+					times[id] = float64(rng.IntN(1e6))
 				}
 			}
-			hops = append(hops, v)
+			c := &hop.Closed{CallSeconds: float64(rng.IntN(2) * 5), Measures: []float64{1, 2, 3, 4, 5}}
+			hops = append(hops, vectorOf(c, 0.25*float64(1+rng.IntN(8)), times))
 			hops = hops[max(0, len(hops)-30):]
 			window := make([]*Vector, len(hops))
 			for i, h := range hops {
 				if step%7 == 0 && i == len(hops)/2 {
-					hops[i] = &Vector{Hop: h.Hop, Load: h.Load, Entries: append([]Entry(nil), h.Entries[len(h.Entries)/2:]...)}
+					times := map[int32]float64{}
+					for e := range h.Entries() {
+						if e.ID >= 20 {
+							times[e.ID] = e.Time
+						}
+					}
+					hops[i] = vectorOf(h.Hop, h.Load, times)
 				}
-				window[i] = &Vector{Hop: hops[i].Hop, Load: h.Load, Entries: hops[i].Entries}
+				window[i] = hops[i].Learned()
 			}
 			p = p.With(window)
 			if got, want := figures(p, 50), figures(NewPast(window), 50); !reflect.DeepEqual(got, want) {
@@ -207,15 +227,15 @@ func TestReachedIsThatOfSortedTimes(t *testing.T) {
 	for range 300 {
 		p, times := NewPast(nil), map[int32][]float64{}
 		for range rng.IntN(90) {
-			v := &Vector{Hop: &hop.Closed{}, Load: 1}
+			now := map[int32]float64{}
 			for id := range int32(20) {
 				if rng.IntN(20) < int(id) {
 					at := float64(rng.IntN(1 + rng.IntN(50))) // many are equal
-					v.Entries = append(v.Entries, Entry{ID: id, Time: at})
+					now[id] = at
 					times[id] = append(times[id], at)
 				}
 			}
-			p.Add(v)
+			p.Add(vectorOf(&hop.Closed{}, 1, now))
 		}
 		rank := max(criteria.Repeated, (p.Len()+9)/10)
 		for id := range int32(25) {

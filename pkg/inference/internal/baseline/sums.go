@@ -53,19 +53,17 @@ func (s *sums) addWait(id int32, time float64, w Waited) {
 
 // vector returns them, ordered, and begins anew.
 func (s *sums) vector() *Vector {
-	v := &Vector{Load: 1, Entries: make([]Entry, 0, s.count), blocks: make([]block, len(s.known))}
+	words := len(s.known)
+	v := &Vector{Load: 1, cells: make(cellSet, words), times: make([]float64, 0, s.count), waiting: make(cellSet, words)}
 	for word, left := range s.known {
 		waits := s.waits[word]
-		v.blocks[word] = block{left, len(v.Entries)}
+		v.cells[word], v.waiting[word] = block{left, len(v.times)}, block{waits, len(v.waits)}
 		for ; left != 0; left &= left - 1 {
 			at := bits.TrailingZeros64(left)
-			id := int32(64*word + at) //nolint:gosec // bounded by MaxCells
-			e := Entry{ID: id, Time: s.times[id]}
+			v.times = append(v.times, s.times[64*word+at])
 			if waits>>at&1 != 0 {
-				v.waits = append(v.waits, s.waited[id])
-				e.waited = int32(len(v.waits)) //nolint:gosec // bounded by MaxCells
+				v.waits = append(v.waits, s.waited[64*word+at])
 			}
-			v.Entries = append(v.Entries, e)
 		}
 		s.known[word], s.waits[word] = 0, 0
 	}

@@ -53,10 +53,9 @@ func (w *Views) Of(c *hop.Closed, fresh bool) *Vector {
 // what is beyond.
 func (v *Vector) Further(p *Past, by float64) *Vector {
 	out := *v
-	out.Entries = slices.Clone(v.Entries)
-	for i := range out.Entries {
-		e := &out.Entries[i]
-		e.Time += by * max(0, e.Time-p.Mean(e.ID))
+	out.times = make([]float64, 0, len(v.times))
+	for e := range v.Entries() {
+		out.times = append(out.times, e.Time+by*max(0, e.Time-p.Mean(e.ID)))
 	}
 	return &out
 }

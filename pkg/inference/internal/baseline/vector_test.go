@@ -1,8 +1,11 @@
 package baseline
 
 import (
+	"cmp"
+	"maps"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/perfscope/perfscope/internal/frames"
@@ -37,10 +40,8 @@ func TestAHopIsCellsAndNodes(t *testing.T) {
 		Calls: map[unit.Key]hop.Totals{{Number: 288, Errno: 24}: {N: 3}, {Number: 0}: {N: 9}},
 	}
 	vector := v.Of(c, false)
-	for i := 1; i < len(vector.Entries); i++ {
-		if vector.Entries[i-1].ID >= vector.Entries[i].ID {
-			t.Fatal("the entries are not in order")
-		}
+	if !slices.IsSortedFunc(slices.Collect(vector.Entries()), func(a, b Entry) int { return cmp.Compare(a.ID, b.ID) }) {
+		t.Fatal("the entries are not in order")
 	}
 	function := func(name string) int32 {
 		f, ok := table.Lookup(name, "m")
@@ -62,8 +63,8 @@ func TestAHopIsCellsAndNodes(t *testing.T) {
 		{Function: Whole, State: OnCPU, Inclusive: true}:              393, // the exact time, without the fresh threads'
 		{Function: 24, Number: 288, State: Refused}:                   3,
 	}
-	if len(vector.Entries) != len(want) {
-		t.Errorf("%d entries, want %d", len(vector.Entries), len(want))
+	if vector.Len() != len(want) {
+		t.Errorf("%d entries, want %d", vector.Len(), len(want))
 	}
 	for cell, time := range want {
 		id, _ := index.Of(cell)
@@ -72,11 +73,10 @@ func TestAHopIsCellsAndNodes(t *testing.T) {
 		}
 	}
 	ask, _ := index.Of(Cell{Function: function("ask"), State: Waiting})
-	at, _ := vector.search(ask)
-	if got, want := vector.Waited(vector.Entries[at]), (Waited{Moments: 5, Threads: 2}); got != want {
+	if got, want := vector.Waited(ask), (Waited{Moments: 5, Threads: 2}); got != want {
 		t.Errorf("the wait was seen as %+v, want %+v", got, want)
 	}
-	if got := vector.Learned().Waited(vector.Entries[at]); got != (Waited{}) {
+	if got := vector.Learned().Waited(ask); got != (Waited{}) {
 		t.Errorf("a past keeps %+v", got)
 	}
 	work, _ := index.Of(Cell{Function: function("work")})
@@ -102,20 +102,36 @@ func TestACellIsFoundWhereverItIs(t *testing.T) {
 	for seed := range uint64(5) {
 		rng := rand.New(rand.NewPCG(seed, 6))
 		for range 200 {
-			v, want := &Vector{}, map[int32]float64{}
+			var s sums
+			s.begin(200)
+			want, waits := map[int32]float64{}, map[int32]Waited{}
 			for id := range int32(200) {
-				if rng.IntN(1+rng.IntN(6)) == 0 {
-					want[id] = 1 + float64(id)
-					v.Entries = append(v.Entries, Entry{ID: id, Time: want[id]})
+				if rng.IntN(1+rng.IntN(6)) > 0 {
+					continue
 				}
+				want[id] = 1 + float64(id)
+				if rng.IntN(3) > 0 {
+					s.add(id, want[id])
+					continue
+				}
+				waits[id] = Waited{Threads: 1 + int(id)}
+				s.addWait(id, want[id], waits[id])
 			}
+			v := s.vector()
 			for id := int32(-3); id < 210; id++ {
 				if got := v.Time(id); got != want[id] {
-					t.Fatalf("of %v cell %d: %v", v.Entries, id, got)
+					t.Fatalf("of %v cell %d: %v", want, id, got)
 				}
-				if at, ok := v.search(id); ok != (want[id] > 0) || ok && v.Entries[at].ID != id {
-					t.Fatalf("of %v cell %d is found at %d: %v", v.Entries, id, at, ok)
+				if got := v.Waited(id); got != waits[id] {
+					t.Fatalf("of %v cell %d waits: %v", waits, id, got)
 				}
+			}
+			got := map[int32]float64{}
+			for e := range v.Entries() {
+				got[e.ID] = e.Time
+			}
+			if !maps.Equal(got, want) {
+				t.Fatalf("%v, want %v", got, want)
 			}
 		}
 	}

@@ -117,7 +117,7 @@ func (d *Detector) Compare(p *baseline.Past, v *baseline.Vector, load baseline.L
 	out := Verdict{Vector: v, Load: load}
 	doubt := &Verdict{Vector: v, Load: load}
 	sums := d.sums
-	for _, e := range v.Entries {
+	for e := range v.Entries() {
 		for len(sums) > 0 && sums[0].id < e.ID {
 			sums = sums[1:]
 		}
@@ -169,7 +169,7 @@ func (d *Detector) follow(p *baseline.Past, v *baseline.Vector, load baseline.Lo
 	if e.Time <= mean {
 		return f, false
 	}
-	t := test{d: d, past: p, hop: v.Hop, cell: cell, entry: e, waited: v.Waited(e), prior: priorOf(cell, d.classes)}
+	t := test{d: d, past: p, hop: v.Hop, cell: cell, entry: e, waited: v.Waited(e.ID), prior: priorOf(cell, d.classes)}
 	t.grain = t.grainOf()
 	if t.grain <= 0 || d.onlyTheDisk(p, v.Hop, cell, t.waited) {
 		return f, false

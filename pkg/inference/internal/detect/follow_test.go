@@ -31,7 +31,7 @@ func TestWhatIsLeftOutSaysNothing(t *testing.T) {
 			c := waiting()
 			v := l.views.Of(c, true)
 			load := p.Load(v, l.index)
-			for _, e := range v.Entries {
+			for e := range v.Entries() {
 				f, left := l.detector.follow(p, v, load, e, sum{id: e.ID})
 				if left {
 					said++
@@ -42,7 +42,7 @@ func TestWhatIsLeftOutSaysNothing(t *testing.T) {
 				if cell.State == 0 {
 					slow = load.Work * load.Slow
 				}
-				x := test{d: l.detector, past: p, hop: c, cell: cell, entry: e, waited: v.Waited(e), prior: priorOf(cell, l.detector.classes)}
+				x := test{d: l.detector, past: p, hop: c, cell: cell, entry: e, waited: v.Waited(e.ID), prior: priorOf(cell, l.detector.classes)}
 				if x.grain = x.grainOf(); x.grain <= 0 || e.Time <= p.PerLoad(e.ID)*slow {
 					continue
 				}
