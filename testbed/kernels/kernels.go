@@ -174,13 +174,16 @@ func (r *Result) read(text string) {
 	}
 }
 
-// saidBy returns the last lines that a failed test wrote.
+// saidBy returns the first and the last lines that a failed test wrote.
 func saidBy(text, test string) []string {
-	const most = 12
+	const first, last = 4, 8
 	_, text, _ = strings.Cut(text, "=== RUN   "+test+"\n")
 	text, _, _ = strings.Cut(text, "--- FAIL: "+test)
 	lines := strings.Split(strings.TrimRight(text, " \n"), "\n")
-	return lines[max(0, len(lines)-most):]
+	if more := len(lines) - first - last; more > 0 {
+		lines = slices.Replace(lines, first, first+more, fmt.Sprintf("    (%d more lines)", more))
+	}
+	return lines
 }
 
 func lastLine(text string) string {
