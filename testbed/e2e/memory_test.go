@@ -57,12 +57,13 @@ func TestMemory(t *testing.T) {
 	a := start()
 	defer func() { _ = a.Stop() }()
 	time.Sleep(55 * time.Second)
+	begun := time.Now()
 	end, err := w.Fault(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer end()
-	first, ok := raisedAfter(t, a, w.Server.PID(), time.Time{}, 25*time.Second)
+	first, ok := raisedAfter(t, a, w.Server.PID(), begun, 25*time.Second)
 	if !ok {
 		t.Fatal("the fault is not told")
 	}
@@ -96,7 +97,7 @@ func TestMemory(t *testing.T) {
 			t.Fatalf("%s: not told again within %s:\n%s", way.name, again, log)
 		}
 		if x.ID != first.ID {
-			t.Errorf("%s: told as %s, was %s", way.name, x.ID, first.ID)
+			t.Errorf("%s: told as %s (%s), was %s (%s to %s: %s)", way.name, x.ID, x.Sentence, first.ID, first.Start, first.End, first.Sentence)
 		}
 		t.Logf("%s: told again after %s", way.name, time.Since(since).Round(time.Second))
 	}
