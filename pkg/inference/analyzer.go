@@ -53,7 +53,9 @@ type Analyzer struct {
 	habit    habit
 	detector *detect.Detector
 	machine  cause.Test
-	episode  *episode
+	// served is set once a client was seen.
+	served  bool
+	episode *episode
 	// latest is what the last judged hop was compared with, recent what is kept of
 	// the last hops and episodes to be shown.
 	latest     *normal

@@ -49,6 +49,16 @@ func (v *verdict) causes() []Cause {
 	return out
 }
 
+// queued is the time lost by threads that could run and had no CPU, in nanoseconds per second.
+func (v *verdict) queued() (sum float64) {
+	for i := range v.machine.Causes {
+		if c := &v.machine.Causes[i]; c.Kind == CauseCPUContention || c.Kind == CauseCPUQuota {
+			sum += c.Lost
+		}
+	}
+	return sum
+}
+
 // codeMatters reports whether what the code has in excess would be told by itself, were
 // the machine as ever: its CPU time, its waits that can be for nothing else, and the
 // others where the machine does not explain most of them. Who gets little CPU time

@@ -5,6 +5,7 @@ import (
 
 	"github.com/perfscope/perfscope/pkg/inference/internal/attribute"
 	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
+	"github.com/perfscope/perfscope/pkg/inference/internal/cause"
 	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/detect"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
@@ -62,10 +63,10 @@ type episode struct {
 }
 
 // toll is what hops come to: how many they are, the sum of their effects, that of those of
-// refused calls, and the time in excess in seconds.
+// refused calls, the time in excess in seconds, and that in which somebody waits for it.
 type toll struct {
-	hops                int
-	sum, refusals, lost float64
+	hops                      int
+	sum, refusals, lost, felt float64
 }
 
 func (t *toll) add(o toll, times int) {
@@ -74,10 +75,15 @@ func (t *toll) add(o toll, times int) {
 	t.sum += n * o.sum
 	t.refusals += n * o.refusals
 	t.lost += n * o.lost
+	t.felt += n * o.felt
 }
 
 func (v *verdict) toll() toll {
-	return toll{1, v.Score(), v.Refusal, v.lost() / 1e9 * v.hop.Seconds}
+	t := toll{1, v.Score(), v.Refusal, v.lost() / 1e9 * v.hop.Seconds, 0}
+	if t.lost > 0 { // else who waits does so for another reason
+		t.felt = v.machine.Felt / 1e9 * v.hop.Seconds
+	}
+	return t
 }
 
 // charge adds a hop, or takes it out again.
@@ -291,7 +297,7 @@ func (a *Analyzer) certain(e *episode, v *verdict) bool {
 	if e.housekeeping = a.keepsHouse(e.normal, v); e.housekeeping && t.hops < notTheCode.leastHops() && a.cfg.follows(RuleHousekeeping) {
 		return false
 	}
-	if a.cfg.follows(RuleUnfelt) && a.unfelt(e, v) {
+	if a.cfg.follows(RuleUnfelt) && a.unfelt(e, &t, v) {
 		return false
 	}
 	if t.hops < 2 && a.cfg.follows(RuleGoneAgain) && !a.goesOn(v) {
@@ -326,11 +332,20 @@ func (a *Analyzer) keepsHouse(n *normal, v *verdict) bool {
 
 // unfelt reports whether what was found are threads that wait for any of several descriptors,
 // or for a CPU that others have, while nobody waits for them: a connection at rest, a scheduler
-// that polls where it slept or spins beside others. Of a service whose clients were never seen
-// that is not known.
-func (a *Analyzer) unfelt(e *episode, v *verdict) bool {
-	if !v.machine.Served {
+// that polls where it slept or spins beside others. t is what the episode came to. Of a service
+// whose clients were never seen that is not known.
+func (a *Analyzer) unfelt(e *episode, t *toll, v *verdict) bool {
+	if !a.served {
 		return false
+	}
+	switch {
+	case e.elsewhere == notTheCode && v.queued() > v.outside/2:
+		// All threads queue, also those that nobody waits for. In a long time some look meets who
+		// waits for another reason.
+		looks := cause.Looks(t.felt * 1e9 / a.cfg.Hop.Seconds())
+		return looks < criteria.FewSightings || t.felt < criteria.Little*t.lost
+	case e.elsewhere == notTheCode:
+		return v.machine.Felt < criteria.Little*v.lost()
 	}
 	polled, all := 0.0, 0.0
 	for _, f := range v.found() {
@@ -342,13 +357,7 @@ func (a *Analyzer) unfelt(e *episode, v *verdict) bool {
 			polled += f.Excess
 		}
 	}
-	switch {
-	case e.elsewhere == notTheCode:
-		return v.machine.Felt < criteria.Little*v.lost()
-	case 2*polled > all:
-		return v.machine.Felt < criteria.Little*polled
-	}
-	return false
+	return 2*polled > all && v.machine.Felt < criteria.Little*polled
 }
 
 // found are the cells in excess, or the nodes where no cell is.

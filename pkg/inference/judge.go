@@ -16,6 +16,7 @@ import (
 // tell of it.
 func (a *Analyzer) judge(c *hop.Closed) (Anomaly, bool) {
 	a.dropStale(c)
+	a.served = a.served || cause.SeesClients(c)
 	defer func() {
 		if a.episode == nil {
 			a.start.look(c)

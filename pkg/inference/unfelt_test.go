@@ -64,10 +64,7 @@ func TestNobodyFeelsThatOthersHaveTheCPUs(t *testing.T) {
 			overSeeds(t, seeds, func(s *server) error {
 				var quiet surroundings
 				s.live(75, phase{load: steady(1), extra: quiet.add})
-				busy := surroundings{
-					delay: 800 * time.Millisecond, readings: append(tc.readings, threadtrace.Reading{Measure: threadtrace.MeasureHostBusy, Value: 2e9}),
-					users: []threadtrace.User{{Of: threadtrace.MeasureHostBusy, Name: "backup", PID: 7, Value: 1e9}},
-				}
+				busy := besideBackup(tc.readings...)
 				s.live(45, phase{load: steady(0.5), extra: busy.add})
 				if told := len(s.found) > 0; told != tc.told {
 					return fmt.Errorf("told is %v: %+v", told, s.found)
@@ -75,5 +72,51 @@ func TestNobodyFeelsThatOthersHaveTheCPUs(t *testing.T) {
 				return nil
 			})
 		})
+	}
+}
+
+// TestFewLooksAreNoWaiting: threads that have no CPU for a while are told when clients wait
+// meanwhile, not when a few looks met one that waits.
+func TestFewLooksAreNoWaiting(t *testing.T) {
+	answered := threadtrace.Reading{Measure: threadtrace.MeasureAnswered, Resource: "80", Value: 4e9}
+	waits := threadtrace.Reading{Measure: threadtrace.MeasureClientWait, Value: 1e9} // one look a second
+	for looks, want := range map[int]bool{1: false, 4: false, 9: true} {
+		t.Run(fmt.Sprint(looks), func(t *testing.T) {
+			overSeeds(t, seeds, func(s *server) error {
+				s.live(75, phase{load: steady(1), extra: (&surroundings{readings: []threadtrace.Reading{answered}}).add})
+				met, busy := besideBackup(answered, waits), besideBackup(answered)
+				s.live(looks, phase{load: steady(0.5), extra: met.add})
+				s.live(30-looks, phase{load: steady(0.5), extra: busy.add})
+				if told := len(s.found) > 0; told != want {
+					return fmt.Errorf("told is %v: %+v", told, s.found)
+				}
+				return nil
+			})
+		})
+	}
+}
+
+// TestClientsAreKnownForLong: that a service has clients who would be seen to wait is known
+// when the last one was seen before its past began.
+func TestClientsAreKnownForLong(t *testing.T) {
+	overSeeds(t, seeds, func(s *server) error {
+		seen := surroundings{readings: []threadtrace.Reading{{Measure: threadtrace.MeasureClientWait, Value: 1e8}}}
+		s.live(5, phase{load: steady(1), extra: seen.add})
+		var quiet surroundings
+		s.live(340, phase{load: steady(1), extra: quiet.add})
+		busy := besideBackup()
+		s.live(45, phase{load: steady(0.5), extra: busy.add})
+		if len(s.found) > 0 {
+			return fmt.Errorf("told: %+v", s.found)
+		}
+		return nil
+	})
+}
+
+// besideBackup is a machine whose CPUs a backup has.
+func besideBackup(readings ...threadtrace.Reading) surroundings {
+	return surroundings{
+		delay: 800 * time.Millisecond, readings: append(readings, threadtrace.Reading{Measure: threadtrace.MeasureHostBusy, Value: 2e9}),
+		users: []threadtrace.User{{Of: threadtrace.MeasureHostBusy, Name: "backup", PID: 7, Value: 1e9}},
 	}
 }

@@ -101,10 +101,9 @@ type Verdict struct {
 	// due to what the service does oftener, in nanoseconds per second.
 	Requeued float64
 	// Felt is the time beyond the past in which clients of the service, or what it asks or
-	// sends, wait, in nanoseconds per second; Served is whether clients are seen.
-	Felt   float64
-	Served bool
-	sums   map[sumKey]float64
+	// sends, wait, in nanoseconds per second.
+	Felt float64
+	sums map[sumKey]float64
 }
 
 type sumKey struct {
@@ -185,7 +184,7 @@ func (t *Test) Compare(c *Case) Verdict {
 	f.peers()
 	f.unanswered()
 	v.Requeued = f.requeued
-	v.Felt, v.Served = f.felt()
+	v.Felt = f.felt()
 	for i := range f.found {
 		found := &f.found[i]
 		k := sumKey{found.Kind, found.Resource}

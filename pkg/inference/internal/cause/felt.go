@@ -5,19 +5,27 @@ import (
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
+// SeesClients reports whether clients were seen in a hop, that have their answer or wait for it.
+func SeesClients(h *hop.Closed) (seen bool) {
+	h.Machine.Each(threadtrace.MeasureAnswered, func(string, float64) { seen = true })
+	return seen || h.Machine.Of(threadtrace.MeasureClientWait) > 0
+}
+
+// Looks is how many looks at the connections a time stands for in which somebody waits, in
+// nanoseconds per second of one hop.
+func Looks(felt float64) float64 { return felt / look }
+
 // felt is how much longer than in the past clients wait for the service, the service for
-// an answer, or what it sends for being taken, in nanoseconds per second; served is whether
-// clients are seen: some that have their answer, or some that once waited for it.
-func (f *finder) felt() (lost float64, served bool) {
-	clients := f.measure(threadtrace.MeasureClientWait)
-	lost, served = clients.grown(), clients.mean > 0
+// an answer, or what it sends for being taken, in nanoseconds per second.
+func (f *finder) felt() (lost float64) {
 	for _, m := range []threadtrace.Measure{
-		threadtrace.MeasureUnanswered, threadtrace.MeasurePeerWait, threadtrace.MeasureReceiverLimited, threadtrace.MeasureNetworkLimited,
+		threadtrace.MeasureClientWait, threadtrace.MeasureUnanswered, threadtrace.MeasurePeerWait,
+		threadtrace.MeasureReceiverLimited, threadtrace.MeasureNetworkLimited,
 	} {
 		for _, name := range f.names(m) {
 			x := f.resource(hop.Resource{Measure: m, Name: name})
 			lost += x.grown()
 		}
 	}
-	return lost, served || len(f.names(threadtrace.MeasureAnswered)) > 0
+	return lost
 }
