@@ -184,6 +184,30 @@ func otherThread(t *testing.T, pid int32) int32 {
 	return 0
 }
 
+// TestToldBeforeRecorded: whoever is told that calls are recorded from now on has not missed
+// any, however long it takes to attach the hooks.
+func TestToldBeforeRecorded(t *testing.T) {
+	tr, r := startTracer(t, testConfig())
+	must(t, tr.Detach())
+	told := false
+	r.onTracing = func(e Tracing) { // in the goroutine that attaches
+		if !e.On {
+			return
+		}
+		told = true
+		before := tr.Stats().Attached
+		time.Sleep(10 * time.Millisecond)
+		if after := tr.Stats().Attached; after != before {
+			t.Errorf("calls are recorded already: for %v", after-before)
+		}
+	}
+	must(t, tr.Attach())
+	must(t, tr.Detach())
+	if !told {
+		t.Error("nothing was told")
+	}
+}
+
 // TestAttachAgain holds a call entered in one attachment from pairing with a
 // return in the next: it is in flight at the end of the first, and cut at the
 // edge of the last. It reports what attaching costs.

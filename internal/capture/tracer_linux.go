@@ -191,7 +191,10 @@ func (t *Tracer) Start(ctx context.Context) error {
 	}
 	if t.cfg.Continuous {
 		t.tax.measure(false)
-		if err := t.attachLocked(); err != nil {
+		if err := t.attachEntriesLocked(); err != nil {
+			return err
+		}
+		if err := t.attachReturnsLocked(); err != nil {
 			return err
 		}
 		t.tax.measure(true)
@@ -225,24 +228,37 @@ func (t *Tracer) switchTo(on bool) error {
 		changes := !t.closed && (t.enter != nil) != on
 		if changes && on {
 			t.tax.measure(false)
-			if err = t.attachLocked(); err == nil {
-				t.tax.measure(true)
-			}
+			err = t.attachEntriesLocked()
 		} else if changes {
 			err = t.detachLocked()
 		}
 		t.mu.Unlock()
 		switch {
 		case !changes:
-		case on && err == nil:
-			t.tellAttached()
 		case !on:
-			time.Sleep(slack) // a record may be under way on another CPU
-			t.poll(true)
-			t.tellDetached()
+			t.endBurst()
+		case err == nil:
+			// Told first: attaching takes milliseconds on a slow machine, and no call may be
+			// recorded in a time that the Handler takes for one without hooks.
+			t.tellAttached()
+			t.mu.Lock()
+			if err = t.attachReturnsLocked(); err == nil {
+				t.tax.measure(true)
+			}
+			t.mu.Unlock()
+			if err != nil {
+				t.endBurst()
+			}
 		}
 	})
 	return errors.Join(failed, err)
+}
+
+// endBurst delivers the last calls and has the Handler told that there are no more.
+func (t *Tracer) endBurst() {
+	time.Sleep(slack) // a record may be under way on another CPU
+	t.poll(true)
+	t.tellDetached()
 }
 
 // tellAttached and tellDetached run in the reading goroutine.
@@ -261,30 +277,36 @@ func (t *Tracer) tellDetached() {
 	t.handler.Tracing(e)
 }
 
-func (t *Tracer) attachLocked() error {
-	if t.enter != nil {
-		return nil
-	}
-	// The entries are seen first and the returns last: a return whose entry was
-	// not seen is taken for one of a call that was under way at t.since. There
-	// is one such call of each thread, and no other.
+// attachEntriesLocked and attachReturnsLocked put the hooks in place. The entries are seen
+// first and the returns last: a return whose entry was not seen is taken for one of a call
+// that was under way at t.since. There is one such call of each thread, and no other.
+func (t *Tracer) attachEntriesLocked() error {
 	enter, err := attach(t.obj.coll.Programs[captureProgSysEnter], captureProgSysEnter)
 	if err != nil {
 		return err
 	}
 	_, now, err := readClock()
 	if err == nil {
-		t.since = now
-		err = t.obj.set(captureVarAttachedAt, t.since)
+		err = t.obj.set(captureVarAttachedAt, now)
 	}
 	if err != nil {
 		return errors.Join(err, enter.Close())
+	}
+	t.since, t.enter = now, enter
+	return nil
+}
+
+func (t *Tracer) attachReturnsLocked() error {
+	if t.enter == nil {
+		return ErrClosed // meanwhile
 	}
 	exit, err := attach(t.obj.sysExit, captureProgSysExit)
 	if err != nil {
-		return errors.Join(err, enter.Close())
+		err = errors.Join(err, t.enter.Close())
+		t.enter, t.until = nil, t.since
+		return err
 	}
-	t.exit, t.enter, t.attached = exit, enter, time.Now()
+	t.exit, t.attached = exit, time.Now()
 	if t.obj.waking != nil {
 		// Without it the calls are still worth having.
 		if t.waking, err = attach(t.obj.waking, captureProgSchedWaking); err != nil {
@@ -314,16 +336,20 @@ func (t *Tracer) detachLocked() error {
 	if err == nil {
 		t.until = now
 	}
-	// The returns first, for the reason above.
-	err = errors.Join(waking, err, t.exit.Close(), t.enter.Close())
+	// The returns first, for the reason above. There are none if it is closed while they are attached.
+	if t.exit != nil {
+		err = errors.Join(err, t.exit.Close())
+	}
+	err = errors.Join(waking, err, t.enter.Close())
 	// A start left over must pair with nothing, nor be taken for that of a wait
 	// that a snapshot sees later.
 	if _, now, failed := readClock(); failed == nil {
 		err = errors.Join(err, t.obj.set(captureVarAttachedAt, now))
 	}
-	t.enter, t.exit = nil, nil
-	t.traced += time.Since(t.attached)
-	t.attached = time.Time{}
+	if t.exit != nil {
+		t.traced += time.Since(t.attached)
+	}
+	t.enter, t.exit, t.attached = nil, nil, time.Time{}
 	return err
 }
 

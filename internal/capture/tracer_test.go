@@ -40,6 +40,7 @@ type recorder struct {
 	wakings   []Waking
 	orphans   int // calls whose stack had not come before
 	discard   bool
+	onTracing func(Tracing) // nil, or what to do as an edge is told
 }
 
 func (r *recorder) Calls(batch []Call) {
@@ -106,6 +107,9 @@ func (r *recorder) Exec(e Exec) {
 }
 
 func (r *recorder) Tracing(e Tracing) {
+	if r.onTracing != nil {
+		r.onTracing(e)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e.InFlight = slices.Clone(e.InFlight)
