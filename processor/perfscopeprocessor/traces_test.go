@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/perfscope/perfscope/pkg/inference"
 	"github.com/perfscope/perfscope/processor/internal/anomalylog"
 	"github.com/perfscope/perfscope/processor/internal/spanmatch"
 )
@@ -168,7 +169,7 @@ func TestManySpansLeaveInParts(t *testing.T) {
 	p.sync(t)
 	size := 0
 	for range 40 {
-		td := manySpans("redis", 512)
+		td := manySpans("redis", 100, 512)
 		size += tracesSize(td)
 		require.NoError(t, p.traces.ConsumeTraces(ctx, td))
 	}
@@ -195,29 +196,46 @@ func TestSpansMinutesLate(t *testing.T) {
 }
 
 // BenchmarkTraces is the least a pipeline does, reading OTLP and writing it,
-// without the processor, with it for a service that is not watched, and for
-// one whose spans all wait. Batches are as SDKs send them by default.
+// without the processor, with it for a service that is not watched, for one whose
+// spans all wait until more come, and for one of whose requests it is known why the slow ones are,
+// which all these are. Batches are as SDKs send them by default.
 func BenchmarkTraces(b *testing.B) {
 	const batch = 512
-	write := func(td ptrace.Traces) error {
-		_, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
-		return err
-	}
-	out, err := consumer.NewTraces(func(_ context.Context, td ptrace.Traces) error { return write(td) })
-	require.NoError(b, err)
-	for name, service := range map[string]string{"without": "", "not watched": "shop", "held": "redis"} {
-		b.Run(name, func(b *testing.B) {
-			next := consumer.Traces(out)
-			if service != "" {
-				p := newPipelines(b, func() analyzer { return &scripted{} }, nil)
+	for _, way := range []struct {
+		name, service string
+		pid           int64
+		analyzer      func() analyzer
+	}{
+		{"without", "", 0, nil},
+		{"not watched", "shop", 7, func() analyzer { return &scripted{} }},
+		{"held", "redis", 100, func() analyzer { return &scripted{} }},
+		{"slow", "redis", 100, func() analyzer { return &knowing{tails: []inference.Tail{tailOf("GET /cart/{id}")}} }},
+	} {
+		b.Run(way.name, func(b *testing.B) {
+			spans, events := 0, 0
+			next, err := consumer.NewTraces(func(_ context.Context, td ptrace.Traces) error {
+				spans += td.SpanCount()
+				for _, rs := range td.ResourceSpans().All() {
+					for _, span := range rs.ScopeSpans().At(0).Spans().All() {
+						events += span.Events().Len()
+					}
+				}
+				_, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(td)
+				return err
+			})
+			require.NoError(b, err)
+			if way.service != "" {
+				p := newPipelines(b, way.analyzer, func(c *Config) { c.SpanWait.MaxBytes = 4 << 20 })
 				p.traces.Holder.Next = next
 				p.start(b)
 				defer p.stop(b)
-				p.second(b, "redis", epoch)
+				for i := range int64(12) {
+					p.second(b, "redis", epoch+i*sec)
+				}
 				p.sync(b)
 				next = p.traces
 			}
-			doc, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(manySpans(service, batch))
+			doc, err := (&ptrace.ProtoMarshaler{}).MarshalTraces(manySpans(way.service, way.pid, batch))
 			require.NoError(b, err)
 			b.ReportAllocs()
 			for b.Loop() {
@@ -229,23 +247,24 @@ func BenchmarkTraces(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			b.ReportMetric(batch*float64(b.N)/b.Elapsed().Seconds(), "spans/s")
+			b.ReportMetric(float64(spans)/b.Elapsed().Seconds(), "spans/s")
+			b.ReportMetric(float64(events)/float64(max(spans, 1)), "events/span")
 		})
 	}
 }
 
 // manySpans are spans of requests of three each, with the attributes that HTTP
 // servers' have.
-func manySpans(service string, n int) ptrace.Traces {
+func manySpans(service string, pid int64, n int) ptrace.Traces {
 	td := ptrace.NewTraces()
 	rs := td.ResourceSpans().AppendEmpty()
-	resource(rs.Resource().Attributes(), service, 100)
+	resource(rs.Resource().Attributes(), service, pid)
 	spans := rs.ScopeSpans().AppendEmpty().Spans()
 	for i := range n {
 		span := spans.AppendEmpty()
 		span.SetTraceID(pcommon.TraceID{byte(i / 3), byte(i / 3 >> 8), 1})
 		span.SetSpanID(pcommon.SpanID{byte(i), byte(i >> 8), 1})
-		if i%3 > 0 {
+		if span.SetKind(ptrace.SpanKindServer); i%3 > 0 {
 			span.SetParentSpanID(pcommon.SpanID{byte(i - 1), byte((i - 1) >> 8), 1})
 			span.SetKind(ptrace.SpanKindClient)
 		}

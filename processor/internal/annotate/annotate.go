@@ -69,11 +69,7 @@ func (a *Annotator) Own(td ptrace.Traces, now time.Time) {
 // many of them have one now. What is given together is matched together: the
 // spans of a request may come apart.
 func (a *Annotator) Annotate(now time.Time, groups ...*spanmatch.Group) (annotated int) {
-	var spans []ptrace.Span
-	var t slowdown.Spans[anomalylog.Short]
-	for _, g := range groups {
-		spans, t.Spans, t.Kinds = append(spans, g.Spans...), append(t.Spans, g.Match...), kinds(t.Kinds, g)
-	}
+	spans, t := gather(groups)
 	if t.Matches = a.Ledger.Match(t.Spans); len(t.Matches) > 0 {
 		a.slow.Count(&t)
 		if a.slow.Undecided(&t, now) {
@@ -90,11 +86,17 @@ func (a *Annotator) Annotate(now time.Time, groups ...*spanmatch.Group) (annotat
 	return annotated
 }
 
-func kinds(dst []string, g *spanmatch.Group) []string {
-	for _, span := range g.Spans {
-		dst = append(dst, g.Kind(span))
+// gather takes the spans of groups together.
+func gather(groups []*spanmatch.Group) (spans []ptrace.Span, t slowdown.Spans[anomalylog.Short]) {
+	if len(groups) == 1 { // most often: nothing is copied
+		g := groups[0]
+		t.Spans, t.Kinds = g.Match, g.Kinds(make([]string, 0, len(g.Spans)))
+		return g.Spans, t
 	}
-	return dst
+	for _, g := range groups {
+		spans, t.Spans, t.Kinds = append(spans, g.Spans...), append(t.Spans, g.Match...), g.Kinds(t.Kinds)
+	}
+	return spans, t
 }
 
 // peek learns from spans that are held whether anomalies slow any down: those
@@ -107,7 +109,7 @@ func (a *Annotator) peek(now time.Time) {
 		h.Each(func(held *spanhold.Group) bool {
 			if n++; n%every == 0 {
 				g := a.Survey(held.Item, now)
-				t.Spans, t.Kinds = append(t.Spans, g.Match...), kinds(t.Kinds, g)
+				t.Spans, t.Kinds = append(t.Spans, g.Match...), g.Kinds(t.Kinds)
 			}
 			return true
 		})

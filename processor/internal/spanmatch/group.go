@@ -46,15 +46,19 @@ func Survey[T any](ledger *correlate.Ledger[T], rs ptrace.ResourceSpans, now tim
 	if scope == Relevant && len(own) == 0 && !ledger.Callable() && !ledger.HasRequests() {
 		return g
 	}
+	n := Count(rs)
+	g.Spans, g.Match = make([]ptrace.Span, 0, n), make([]correlate.Span, 0, n)
 	for _, ss := range rs.ScopeSpans().All() {
 		for _, span := range ss.Spans().All() {
 			s := Matchable(span)
 			s.Services = ledger.Receivers(&s, own)
 			s.Peers = called(ledger, &s, span, id, now)
-			if len(own) == 0 {
+			if len(own) == 0 && len(s.Services) > 0 {
 				candidates = append(candidates, s.Services)
 			}
-			candidates = append(candidates, s.Peers)
+			if len(s.Peers) > 0 {
+				candidates = append(candidates, s.Peers)
+			}
 			g.Spans, g.Match = append(g.Spans, span), append(g.Match, s)
 			g.Until = max(g.Until, s.End)
 		}
@@ -91,8 +95,23 @@ func (g *Group) Held(deadline time.Time) correlate.Held[ptrace.ResourceSpans] {
 	}
 }
 
-// Kind is what the time of a span of the group is compared within: spans of the
+// Kinds appends for each span of the group what its time is compared within: spans of the
 // same name and kind of the same service.
+func (g *Group) Kinds(dst []string) []string {
+	var last ptrace.Span
+	for i, span := range g.Spans {
+		// Batches have many spans of few kinds.
+		if i > 0 && span.Kind() == last.Kind() && span.Name() == last.Name() {
+			dst = append(dst, dst[len(dst)-1])
+			continue
+		}
+		last = span
+		dst = append(dst, g.Kind(span))
+	}
+	return dst
+}
+
+// Kind is what Kinds appends for a span.
 func (g *Group) Kind(span ptrace.Span) string {
 	return g.name + "\x00" + strconv.Itoa(int(span.Kind())) + "\x00" + Name(span)
 }

@@ -44,7 +44,9 @@ func attributesOverhead(attrs pcommon.Map) int { return overhead(attrs, maxDepth
 func overhead(attrs pcommon.Map, depth int) int {
 	n := attributeOverhead * attrs.Len()
 	for _, v := range attrs.All() {
-		n += nestedOverhead(v, depth-1)
+		if t := v.Type(); t == pcommon.ValueTypeMap || t == pcommon.ValueTypeSlice {
+			n += nestedOverhead(v, depth-1)
+		}
 	}
 	return n
 }
