@@ -65,6 +65,53 @@ func TestAPeerThatDoesNotAnswer(t *testing.T) {
 	}
 }
 
+// TestClientsOfAMoment: a client waits whose connection came after the owners of sockets were
+// looked for, be it accepted or still in line.
+func TestClientsOfAMoment(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	r := New("")
+	self := []Service{{Key: "k", Processes: []int32{int32(os.Getpid())}}} //nolint:gosec // a pid
+	now := int64(1e15)
+	wait := func(want int64, state string) {
+		t.Helper()
+		now += 1e9 // too soon to look for owners again
+		for _, reading := range r.Read(now-1e9, now, self)[0].Readings {
+			if reading.Measure == threadtrace.MeasureClientWait {
+				want -= reading.Value
+			}
+		}
+		if want != 0 {
+			t.Errorf("%s: %d ns more are due", state, want)
+		}
+	}
+	wait(0, "nobody came")
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	wait(1e9, "in line to be accepted")
+	served, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer served.Close()
+	time.Sleep(20 * time.Millisecond) // the kernel tells the order of data by the millisecond
+	if _, err := c.Write([]byte("ask")); err != nil {
+		t.Fatal(err)
+	}
+	wait(1e9, "asked")
+	time.Sleep(20 * time.Millisecond)
+	if _, err := served.Write([]byte("answer")); err != nil {
+		t.Fatal(err)
+	}
+	wait(0, "answered")
+}
+
 // BenchmarkRead is a read for one service on this host.
 func BenchmarkRead(b *testing.B) {
 	r := New("")

@@ -159,6 +159,11 @@ func TestWhichConnectionsWaitForTheirPeer(t *testing.T) {
 		{inode: 15, local: at("10.0.0.1:80"), remote: at("10.0.0.8:5007"), sent: 90, received: 90, segments: 8, answers: 8}, // answered at once
 		{inode: 12, local: at("10.0.0.1:80"), remote: at("10.0.0.8:5004"), sent: 200, received: 900},                        // has it, and rests
 		{inode: 99, local: at("10.0.0.1:4004"), remote: at("10.0.0.2:5432"), sent: 300, received: 400},                      // somebody else's
+		{inode: 98, local: at("127.0.0.1:7000"), listening: true},                                                           // somebody else listens
+		{inode: 97, local: at("127.0.0.1:7000"), remote: at("127.0.0.1:5008"), sent: 900, received: 5},                      // of somebody else
+		{inode: 96, local: at("10.0.0.1:80"), remote: at("10.0.0.8:5009"), sent: 900, received: 5},                          // too new for its owner to be known
+		{inode: 16, local: at("[::]:90"), listening: true},
+		{local: at("[::ffff:10.0.0.1]:90"), remote: at("[::ffff:10.0.0.8]:5010"), sent: 5, received: 900}, // in line to be accepted
 	}
 	type key struct {
 		m threadtrace.Measure
@@ -166,7 +171,7 @@ func TestWhichConnectionsWaitForTheirPeer(t *testing.T) {
 	}
 	got := map[key]int64{}
 	connections(all, func(inode uint32) int {
-		if inode == 99 {
+		if inode == 0 || inode >= 96 {
 			return -1
 		}
 		return 0
@@ -174,7 +179,7 @@ func TestWhichConnectionsWaitForTheirPeer(t *testing.T) {
 	for k, want := range map[key]int64{
 		{threadtrace.MeasurePeerWait, "10.0.0.2:5432"}: 1e9, {threadtrace.MeasurePeerWait, "10.0.0.3:53"}: 1e9, {threadtrace.MeasurePeerWait, "10.0.0.9"}: 0,
 		{threadtrace.MeasurePeerWait, "10.0.0.4:80"}: 1e9, {threadtrace.MeasurePeerWait, "10.0.0.5:80"}: 0,
-		{threadtrace.MeasureClientWait, ""}: 4e9, {threadtrace.MeasureUnanswered, "80"}: 2e9, {threadtrace.MeasureAnswered, "80"}: 1e9,
+		{threadtrace.MeasureClientWait, ""}: 6e9, {threadtrace.MeasureUnanswered, "80"}: 2e9, {threadtrace.MeasureAnswered, "80"}: 1e9,
 		{threadtrace.MeasureNetworkLimited, "10.0.0.9"}: 30_000, {threadtrace.MeasureNetworkLimited, "127.0.0.1"}: 0, {threadtrace.MeasureReceiverLimited, "127.0.0.1"}: 70_000,
 		{threadtrace.MeasureReceiverLimited, "10.0.0.9"}: 70_000, {threadtrace.MeasurePeerSegments, "10.0.0.2:5432"}: 12,
 	} {
@@ -248,8 +253,8 @@ func TestWhatTheNetworkHas(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			looks := []socket{tc.now}
-			tc.was.onTheWay = 7
-			compare(looks, map[uint32]socket{0: tc.was})
+			looks[0].inode, tc.was.onTheWay = 1, 7
+			compare(looks, map[uint32]socket{1: tc.was})
 			if got := looks[0].onTheWay; got != 7+tc.want {
 				t.Errorf("%d µs, want %d", got, 7+tc.want)
 			}

@@ -63,6 +63,9 @@ func (s *socket) seemsToOwe() bool {
 	return s.owes() || !s.datagrams && s.received == s.sent && (s.segments > s.answers || s.ownLate)
 }
 
+// queued reports whether a connection is in line to be accepted: it has no file yet.
+func (s *socket) queued() bool { return s.inode == 0 && !s.listening && !s.connecting && !s.datagrams }
+
 // rests reports whether nothing came and nothing went for a while.
 func (s *socket) rests() bool {
 	return min(s.sent, s.received) >= atRest && !s.datagrams && !s.connecting
@@ -95,7 +98,7 @@ func compare(all []socket, before map[uint32]socket) (now map[uint32]socket) {
 	for i := range all {
 		s := &all[i]
 		was, known := before[s.inode]
-		if !known {
+		if !known || s.queued() {
 			was = socket{acksIn: handshake, acksOut: handshake}
 		}
 		s.peerLate, s.ownLate = was.peerLate, was.ownLate
@@ -133,51 +136,97 @@ func apart(acks, before, segments uint32) bool {
 	return acks > before && 2*(acks-before) >= segments
 }
 
-// connections takes the figures of the connections of services. owner tells which
-// service has a socket, by its inode.
-func connections(all []socket, owner func(inode uint32) int, stands int64, put func(service int, m threadtrace.Measure, resource string, v int64, counter uint64)) {
-	listening := map[uint16]bool{}
+// putting takes a figure of a service. A counter is of one connection, and grows.
+type putting = func(service int, m threadtrace.Measure, resource string, v int64, counter uint64)
+
+// listeners are the owners of the sockets that take connections, by address.
+type listeners map[netip.AddrPort]int
+
+// listen finds them; a port that several services share by other means than their addresses
+// is one's of them.
+func listen(all []socket, owner func(inode uint32) int) listeners {
+	at := listeners{}
 	for i := range all {
-		if all[i].listening {
-			listening[all[i].local.Port()] = true
+		if s := &all[i]; s.listening {
+			address := netip.AddrPortFrom(s.local.Addr().Unmap(), s.local.Port())
+			if who, known := at[address]; !known || who < 0 {
+				at[address] = owner(s.inode)
+			}
+			at[netip.AddrPortFrom(netip.Addr{}, s.local.Port())] = -1 // at another address: an address may be translated
 		}
 	}
+	return at
+}
+
+// of is who takes the connections to an address, below zero for somebody else; taken is false
+// when nobody listens there.
+func (l listeners) of(local netip.AddrPort) (who int, taken bool) {
+	for _, address := range [...]netip.Addr{local.Addr().Unmap(), netip.IPv4Unspecified(), netip.IPv6Unspecified(), {}} {
+		if who, taken = l[netip.AddrPortFrom(address, local.Port())]; taken {
+			return who, true
+		}
+	}
+	return -1, false
+}
+
+// connections takes the figures of the connections of services. owner tells which
+// service has a socket, by its inode, below zero where that is not known. Those that clients
+// made are of who listens there: many are over before anybody has looked for their owner.
+func connections(all []socket, owner func(inode uint32) int, stands int64, put putting) {
+	listening := listen(all, owner)
 	for i := range all {
 		s := &all[i]
 		if s.listening {
 			continue
 		}
-		service := owner(s.inode)
-		if service < 0 {
-			continue
+		service, inward := listening.of(s.local)
+		if mine := owner(s.inode); mine >= 0 && !s.queued() {
+			service = mine
 		}
-		peer := netip.AddrPortFrom(s.remote.Addr().Unmap(), s.remote.Port()).String()
-		outward := !listening[s.local.Port()]
-		if !outward {
-			peer = s.remote.Addr().Unmap().String() // its port is another for each connection
-		}
-		if !outward && s.seemsToOwe() {
+		switch {
+		case service < 0:
+		case s.queued():
 			put(service, threadtrace.MeasureClientWait, "", stands, 0)
+		case inward:
+			s.ofClient(service, stands, put)
+		default:
+			s.toPeer(service, stands, put)
 		}
-		if !outward && s.rests() {
-			m := threadtrace.MeasureAnswered
-			if s.owes() {
-				m = threadtrace.MeasureUnanswered
-			}
-			put(service, m, strconv.Itoa(int(s.local.Port())), stands, 0)
-		}
-		id := uint64(s.inode)
-		if outward {
-			if s.awaits() {
-				put(service, threadtrace.MeasurePeerWait, peer, stands, 0)
-			}
-			put(service, threadtrace.MeasurePeerSegments, peer, int64(s.segments), id)
-		}
-		put(service, threadtrace.MeasureReceiverLimited, peer, micro(int64(min(s.receiverLimited, 1<<50))), id)
-		if s.remote.Addr().IsLoopback() || s.remote.Addr() == s.local.Addr() {
-			continue // there is no network between them
-		}
-		put(service, threadtrace.MeasureNetworkLimited, peer, micro(int64(min(s.onTheWay, 1<<50))), id)
-		put(service, threadtrace.MeasureRetransmits, peer, int64(s.retransmits), id)
 	}
+}
+
+// ofClient takes the figures of a connection that a client made.
+func (s *socket) ofClient(service int, stands int64, put putting) {
+	if s.seemsToOwe() {
+		put(service, threadtrace.MeasureClientWait, "", stands, 0)
+	}
+	if s.rests() {
+		m := threadtrace.MeasureAnswered
+		if s.owes() {
+			m = threadtrace.MeasureUnanswered
+		}
+		put(service, m, strconv.Itoa(int(s.local.Port())), stands, 0)
+	}
+	s.sends(service, s.remote.Addr().Unmap().String(), put) // the port is another for each connection
+}
+
+// toPeer takes the figures of a connection that the service made.
+func (s *socket) toPeer(service int, stands int64, put putting) {
+	peer := netip.AddrPortFrom(s.remote.Addr().Unmap(), s.remote.Port()).String()
+	if s.awaits() {
+		put(service, threadtrace.MeasurePeerWait, peer, stands, 0)
+	}
+	put(service, threadtrace.MeasurePeerSegments, peer, int64(s.segments), uint64(s.inode))
+	s.sends(service, peer, put)
+}
+
+// sends takes what keeps from arriving what is sent to a peer.
+func (s *socket) sends(service int, peer string, put putting) {
+	id := uint64(s.inode)
+	put(service, threadtrace.MeasureReceiverLimited, peer, micro(int64(min(s.receiverLimited, 1<<50))), id)
+	if s.remote.Addr().IsLoopback() || s.remote.Addr() == s.local.Addr() {
+		return // there is no network between them
+	}
+	put(service, threadtrace.MeasureNetworkLimited, peer, micro(int64(min(s.onTheWay, 1<<50))), id)
+	put(service, threadtrace.MeasureRetransmits, peer, int64(s.retransmits), id)
 }
