@@ -72,7 +72,7 @@ func (a *Analyzer) soFar(h *hop.Open) (c *hop.Closed, enough bool) {
 	if a.episode == nil && !h.Refuses() && active-n.usualActive() < max(d.Least, d.Share*active) {
 		return nil, true
 	}
-	return h.SoFar(a.classes), true
+	return h.SoFar(a.classes, &a.adder), true
 }
 
 // usualActive is what hop.Open.Active is in the hops of the past.

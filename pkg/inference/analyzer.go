@@ -46,6 +46,8 @@ type Analyzer struct {
 	packages *frames.Packages
 	threads  threads
 	open     []*hop.Open
+	// adder is what hops are closed with.
+	adder hop.Adder
 	// lastClosed is the end of the newest hop that is over.
 	lastClosed int64
 	// aheadOf is the start of the open hop that was judged ahead.
@@ -320,7 +322,7 @@ func (a *Analyzer) closeHop(h *hop.Open) (Anomaly, bool) {
 	}
 	a.stats.UnitsSeen += h.Units.Seen
 	a.stats.UnitsEvicted += h.Units.Evicted
-	c := h.Close(a.classes)
+	c := h.Close(a.classes, &a.adder)
 	if c == nil {
 		return Anomaly{}, false
 	}
@@ -344,7 +346,7 @@ func (a *Analyzer) closeHop(h *hop.Open) (Anomaly, bool) {
 
 // describeHop says of a hop how long was waited, and what its threads did.
 func (a *Analyzer) describeHop(c *hop.Closed) {
-	a.names.dropInferred(a.stacks, c.Sites)
+	a.names.dropInferred(a.stacks, c)
 	c.WaitExactly(a.classes)
 	c.DescribeThreads(a.habit.may.At)
 	if a.cfg.follows(RuleParkedApart) {
@@ -363,14 +365,14 @@ func (a *Analyzer) Stats() Stats {
 	cells := 0
 	for _, c := range closed {
 		st.Units += len(c.Units)
-		cells += len(c.CPU) + len(c.Wait) + len(c.Below) + len(c.Calls) + len(c.Sites)
+		cells += c.CPU.Len() + len(c.Wait) + len(c.Below) + len(c.Calls) + c.Sites.Len()
 		st.Bytes += perUnit*int64(len(c.Units)) + perCount*int64(c.UnitCounts)
 	}
 	for _, h := range a.open {
 		cells += h.Len()
 	}
 	for _, c := range a.outside() {
-		cells += len(c.CPU) + len(c.Wait) + len(c.Below) + len(c.Calls) + len(c.Sites)
+		cells += c.CPU.Len() + len(c.Wait) + len(c.Below) + len(c.Calls) + c.Sites.Len()
 	}
 	st.Bytes += a.recent.bytes(closed) + a.slow.bytes() + int64(len(a.outline.encoded))
 	for _, v := range a.habit.vectors.byHop {

@@ -32,7 +32,7 @@ func (a *Analyzer) describe(e *episode, v *verdict) Anomaly {
 	}
 	rates := callRates(c.Past.Calls, e.merged.Calls)
 	features := pattern.Features{Classes: a.classes, Doing: doing, Calls: rates, OnlyRefusals: onlyRefusals, TimedOut: timedOut(&c, times)}
-	features.CPUOutsideCalls = doing.CPU * ratio(e.merged.CPUOutside, sum(e.merged.CPU))
+	features.CPUOutsideCalls = doing.CPU * ratio(e.merged.CPUOutside, e.merged.CPU.Sum())
 	found.Pattern = features.Name()
 	found.Deviations = pattern.Deviations(a.arch, rates, meanLength(c.Past.Calls), waitingIn(times))
 	found.Impact = Round(min(1, ratio(v.lost(), v.Active+v.outside)))
@@ -252,13 +252,6 @@ func (a *Analyzer) nameOf(stack uint32) string {
 		}
 	}
 	return a.stacks.Function(on[0]).Name
-}
-
-func sum[K comparable](m map[K]float64) (total float64) {
-	for _, v := range m {
-		total += v
-	}
-	return total
 }
 
 func ratio(part, whole float64) float64 {

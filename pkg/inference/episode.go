@@ -383,7 +383,7 @@ func (a *Analyzer) manages(c baseline.Cell) bool {
 type computed struct{ runtime, all float64 }
 
 func (a *Analyzer) computed(h *hop.Closed) (c computed) {
-	for stack, t := range h.CPU {
+	for stack, t := range h.CPU.All() {
 		c.all += t
 		if a.stacks.Get(stack).Runtime {
 			c.runtime += t

@@ -252,7 +252,7 @@ func (a *Analyzer) compareCode(n *normal, c *hop.Closed) verdict {
 		return a.compareThreads(n, c, true)
 	}
 	v := a.compareThreads(n, c, false)
-	if len(c.Fresh)+len(c.FreshCPU) > 0 && (v.Load.Less() || v.Score() >= 1) {
+	if len(c.Fresh)+c.FreshCPU.Len() > 0 && (v.Load.Less() || v.Score() >= 1) {
 		v = a.compareThreads(n, c, true)
 	}
 	return v
@@ -272,7 +272,7 @@ func (a *Analyzer) compareThreads(n *normal, c *hop.Closed, fresh bool) verdict 
 	views := n.views
 	of := c
 	c = n.asRestedBefore(n.asSeenBefore(c), a.habit.may.At)
-	v := verdict{hop: c, fresh: fresh, idle: views.Idle, plain: c == of && len(c.Fresh)+len(c.FreshCPU) == 0}
+	v := verdict{hop: c, fresh: fresh, idle: views.Idle, plain: c == of && len(c.Fresh)+c.FreshCPU.Len() == 0}
 	vector := views.Of(c, fresh)
 	load := n.load(vector, a.habit.index)
 	if load.Less() {

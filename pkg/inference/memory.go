@@ -212,7 +212,7 @@ func (a *Analyzer) startsOf(c *hop.Closed) {
 			a.inherited.roles[role] = true
 		}
 	}
-	for stack := range c.CPU {
+	for stack := range c.CPU.All() {
 		note(stack)
 	}
 	for at := range c.Wait {

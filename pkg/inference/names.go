@@ -93,19 +93,15 @@ func (m *matcher) infer(stacks *frames.Table, match *signature.Match) uint32 {
 // dropInferred leaves out of the call sites what signatures say of calls for which
 // there are stacks, too: a sample of what is known is worth more than all that is
 // told.
-func (n *names) dropInferred(stacks *frames.Table, sites map[hop.Site]float64) {
+func (n *names) dropInferred(stacks *frames.Table, c *hop.Closed) {
 	if n.current == nil {
 		return
 	}
 	known := map[unit.Key]bool{}
-	for site := range sites {
+	for site := range c.Sites.All() {
 		if !stacks.Get(site.Stack).Inferred {
 			known[site.Key] = true
 		}
 	}
-	for site := range sites {
-		if stacks.Get(site.Stack).Inferred && known[site.Key] {
-			delete(sites, site)
-		}
-	}
+	c.Sites = c.Sites.Those(func(site hop.Site, _ float64) bool { return !stacks.Get(site.Stack).Inferred || !known[site.Key] })
 }

@@ -1,7 +1,6 @@
 package inference
 
 import (
-	"maps"
 	"slices"
 	"time"
 
@@ -203,10 +202,8 @@ func sketchOf(c *hop.Closed) *hop.Closed {
 	kept.Units = nil
 	kept.ThreadCPU, kept.Homes, kept.Spinning = nil, nil, nil
 	least := trifle * c.CPUTotal
-	few := func(_ uint32, t float64) bool { return t < least }
-	kept.CPU, kept.FreshCPU = maps.Clone(c.CPU), maps.Clone(c.FreshCPU)
-	maps.DeleteFunc(kept.CPU, few)
-	maps.DeleteFunc(kept.FreshCPU, few)
+	enough := func(_ uint32, t float64) bool { return t >= least }
+	kept.CPU, kept.FreshCPU = c.CPU.Those(enough), c.FreshCPU.Those(enough)
 	return &kept
 }
 

@@ -119,7 +119,7 @@ func TestTheLoadOfTheMonthsEndIsKnown(t *testing.T) {
 func TestAnOutlineHasAHopOfEachHourOfTheWeek(t *testing.T) {
 	var o outline
 	at := func(hour, second int64, busy float64) *hop.Closed {
-		return &hop.Closed{Start: (hour*3600 + second) * int64(time.Second), CPUTotal: busy, Measures: make([]float64, 5), CPU: map[uint32]float64{1: 1, 2: busy}}
+		return &hop.Closed{Start: (hour*3600 + second) * int64(time.Second), CPUTotal: busy, Measures: make([]float64, 5), CPU: hop.TimesOf(map[uint32]float64{1: 1, 2: busy})}
 	}
 	for hour := range int64(400) {
 		for second := range int64(4) {
@@ -137,7 +137,7 @@ func TestAnOutlineHasAHopOfEachHourOfTheWeek(t *testing.T) {
 		if c.Start/int64(time.Second)%3600 != 2 {
 			t.Errorf("the hop at %d is not the busiest", c.Start)
 		}
-		if len(c.CPU) != 1 {
+		if c.CPU.Len() != 1 {
 			t.Errorf("a stack that took next to no time is kept: %v", c.CPU)
 		}
 	}

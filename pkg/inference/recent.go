@@ -117,7 +117,7 @@ func (r *recent) bytes(past []*hop.Closed) int64 {
 			past = past[1:]
 		}
 		if len(past) == 0 || past[0].Start != c.Start {
-			n += perCell * int64(len(c.CPU)+len(c.Wait)+len(c.Calls)+len(c.Sites))
+			n += perCell * int64(c.CPU.Len()+len(c.Wait)+len(c.Calls)+c.Sites.Len())
 		}
 	}
 	for i := range r.episodes {

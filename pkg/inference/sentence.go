@@ -31,8 +31,9 @@ func sentence(a *Anomaly, say explain.Anomaly) string {
 func (a *Analyzer) changed(rates []pattern.CallRate, c *hop.Closed) []explain.Call {
 	type makers struct{ application, all float64 }
 	by := map[unit.Key]makers{}
-	for _, site := range slices.SortedFunc(maps.Keys(c.Sites), hop.Site.Compare) {
-		m, n := by[site.Key], c.Sites[site]
+	sites := c.Sites.Map()
+	for _, site := range slices.SortedFunc(maps.Keys(sites), hop.Site.Compare) {
+		m, n := by[site.Key], sites[site]
 		m.all += n
 		if s := a.stacks.Get(site.Stack); len(s.Frames) > 0 && s.Tier == frames.Application {
 			m.application += n

@@ -231,8 +231,8 @@ func (s Sample) compare(o Sample) int {
 
 // add adds a hop; scale makes of its times the part of the whole that they are.
 func (p *profiler) add(cpu map[uint32]Sample, waits map[hop.Place]Sample, c *hop.Closed, scale float64) {
-	for _, byStack := range []map[uint32]float64{c.CPU, c.FreshCPU} {
-		for stack, t := range byStack {
+	for _, byStack := range []hop.Times{c.CPU, c.FreshCPU} {
+		for stack, t := range byStack.All() {
 			s := cpu[stack]
 			s.Now += t * scale
 			cpu[stack] = s

@@ -159,9 +159,7 @@ func (b *habit) workOf(thread int32) float64 {
 	own, all := 0.0, 0.0
 	for _, c := range b.hops {
 		own += c.ThreadCPU[thread]
-		for _, t := range c.CPU {
-			all += t
-		}
+		all += c.CPU.Sum()
 	}
 	if all == 0 {
 		return 0
@@ -204,7 +202,7 @@ func (b *habit) remember(c *hop.Closed) {
 }
 
 func (b *habit) familiarise(c *hop.Closed) {
-	for stack := range c.CPU {
+	for stack := range c.CPU.All() {
 		b.familiar.add(stack)
 	}
 	for at := range c.Wait {

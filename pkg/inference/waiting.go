@@ -1,6 +1,8 @@
 package inference
 
 import (
+	"iter"
+	"maps"
 	"math"
 	"math/bits"
 
@@ -62,8 +64,8 @@ func (a *Analyzer) held(h *hop.Closed) chain.Flows {
 			}
 		}
 	}
-	for _, cpu := range []map[uint32]float64{h.CPU, h.FreshCPU} {
-		for stack, t := range cpu {
+	for _, cpu := range []hop.Times{h.CPU, h.FreshCPU} {
+		for stack, t := range cpu.All() {
 			see(chain.Node{Kind: chain.Computes, Stack: stack}, t, math.Round(ratio(t, h.SamplePeriod)))
 		}
 	}
@@ -76,11 +78,11 @@ func (a *Analyzer) held(h *hop.Closed) chain.Flows {
 // found or not, the waits along chains that come to the suspect too.
 func (a *Analyzer) gain(c *attribute.Case, w *waiting, outside float64, s Suspect) float64 {
 	g := gained{active: outside, is: func(stack uint32) bool { return attribute.Find(a.stacks, stack, s) >= 0 }}
-	g.computes(c.Hop.CPU, 1)
+	g.computes(c.Hop.CPU.All(), 1)
 	if c.Fresh {
-		g.computes(c.Hop.FreshCPU, 1)
+		g.computes(c.Hop.FreshCPU.All(), 1)
 	}
-	g.computes(c.Past.CPU, -c.Verdict.Load.Work*c.Verdict.Load.Slow)
+	g.computes(maps.All(c.Past.CPU), -c.Verdict.Load.Work*c.Verdict.Load.Slow)
 	g.waits(c.Hop.Wait, c.Idle)
 	if c.Fresh {
 		g.waits(c.Hop.Fresh, c.Idle)
@@ -97,7 +99,7 @@ type gained struct {
 }
 
 // computes adds time on CPU, that of the past with less than nothing for its load.
-func (g *gained) computes(cpu map[uint32]float64, load float64) {
+func (g *gained) computes(cpu iter.Seq2[uint32, float64], load float64) {
 	for stack, t := range cpu {
 		t = math.Round(load * t)
 		g.active += max(0, t)

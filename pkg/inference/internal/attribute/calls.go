@@ -32,14 +32,15 @@ func placeOf(t Time) hop.Place { return hop.Place{Stack: t.Stack, Number: t.Call
 func (c *Case) CallTimes() []Time {
 	excess, failing := c.moreCalls()
 	perKey := map[unit.Key]float64{}
-	sites := slices.SortedFunc(maps.Keys(c.Hop.Sites), hop.Site.Compare)
+	made := c.Hop.Sites.Map()
+	sites := slices.SortedFunc(maps.Keys(made), hop.Site.Compare)
 	for _, site := range sites {
-		perKey[site.Key] += c.Hop.Sites[site]
+		perKey[site.Key] += made[site]
 	}
 	half := c.Verdict.CPUExcess / 2
 	times := make([]Time, 0, len(sites))
 	for _, site := range sites {
-		n := c.Hop.Sites[site]
+		n := made[site]
 		t := Time{Stack: site.Stack, Kind: EvidenceSyscall, Now: n, Past: c.Past.Sites[site], Failing: c.fails(site.Key)}
 		if x := excess[site.Key]; x > 0 && half > 0 {
 			calls := c.Hop.Calls[site.Key]
@@ -55,7 +56,7 @@ func (c *Case) CallTimes() []Time {
 	}
 	c.callsOnBehalf(times)
 	for _, site := range slices.SortedFunc(maps.Keys(c.Past.Sites), hop.Site.Compare) {
-		if _, ok := c.Hop.Sites[site]; !ok {
+		if _, ok := made[site]; !ok {
 			times = append(times, Time{Stack: site.Stack, Kind: EvidenceSyscall, Past: c.Past.Sites[site]})
 		}
 	}
@@ -105,8 +106,9 @@ func (c *Case) moreCalls() (excess map[unit.Key]float64, failing float64) {
 func (c *Case) RefusalTimes() []Time {
 	var times []Time
 	asked := c.asked()
-	for _, site := range slices.SortedFunc(maps.Keys(c.Hop.Sites), hop.Site.Compare) {
-		if n := c.Hop.Sites[site]; slices.Contains(asked, site.Key) {
+	made := c.Hop.Sites.Map()
+	for _, site := range slices.SortedFunc(maps.Keys(made), hop.Site.Compare) {
+		if n := made[site]; slices.Contains(asked, site.Key) {
 			times = append(times, Time{Stack: site.Stack, Kind: EvidenceSyscall, Now: n, Excess: n, Failing: true})
 		}
 	}

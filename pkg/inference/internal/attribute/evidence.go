@@ -39,8 +39,8 @@ func MeansOf(p *baseline.Past) Means {
 	}
 	for _, v := range p.Hops() {
 		m.RunDelay += v.Hop.RunDelay / n
-		for _, cpu := range []map[uint32]float64{v.Hop.CPU, v.Hop.FreshCPU} {
-			for stack, t := range cpu {
+		for _, cpu := range []hop.Times{v.Hop.CPU, v.Hop.FreshCPU} {
+			for stack, t := range cpu.All() {
 				m.CPU[stack] += t / n
 			}
 		}
@@ -49,7 +49,7 @@ func MeansOf(p *baseline.Past) Means {
 				m.Wait[at] += w.Time / n
 			}
 		}
-		for site, t := range v.Hop.Sites {
+		for site, t := range v.Hop.Sites.All() {
 			m.Sites[site] += t / traced
 		}
 		for nr, t := range v.Hop.TimedOut {
@@ -180,9 +180,9 @@ func (c *Case) Times() []Time {
 }
 
 func (c *Case) onCPU() []Time {
-	now := maps.Clone(c.Hop.CPU)
+	now := c.Hop.CPU.Map()
 	if c.Fresh {
-		for stack, t := range c.Hop.FreshCPU {
+		for stack, t := range c.Hop.FreshCPU.All() {
 			now[stack] += t
 		}
 	}
@@ -357,7 +357,7 @@ func (c *Case) bySites(times []Time) []Time {
 			continue
 		}
 		more, all := map[uint32]float64{}, 0.0
-		for site, n := range c.Hop.Sites {
+		for site, n := range c.Hop.Sites.All() {
 			by := n - max(1, c.Verdict.Load.Work)*c.Past.Sites[site]
 			if site.Key.Number == t.Call && by > 0 && len(c.Stacks.Get(site.Stack).Frames) > 0 {
 				more[site.Stack] += by

@@ -36,18 +36,30 @@ func (s *service) place(call, text string) hop.Place {
 	return hop.Place{Stack: s.id(text), Number: nr}
 }
 
+// runs has a stack be on CPU for a time.
+func runs(c *hop.Closed, stack uint32, time float64) {
+	cpu := c.CPU.Map()
+	cpu[stack] = time
+	c.CPU = hop.TimesOf(cpu)
+}
+
+// calls has a call be made at a stack so often.
+func calls(c *hop.Closed, at hop.Site, often float64) {
+	sites := c.Sites.Map()
+	sites[at] = often
+	c.Sites = hop.SitesOf(sites)
+}
+
 func (s *service) hop(fill func(*hop.Closed)) *hop.Closed {
 	c := &hop.Closed{
 		Seconds: 5, CallSeconds: 5, SamplePeriod: 1e9 / 49 / 5, SnapshotPeriod: 0.2e9 / 5, Threads: 8, Measures: []float64{0, 100, 1e4, 100, 1e5},
-		CPU: map[uint32]float64{}, FreshCPU: map[uint32]float64{}, Wait: map[hop.Place]hop.Wait{}, Fresh: map[hop.Place]hop.Wait{},
-		Calls: map[unit.Key]hop.Totals{}, Sites: map[hop.Site]float64{}, TimedOut: map[int32]float64{},
+		Wait: map[hop.Place]hop.Wait{}, Fresh: map[hop.Place]hop.Wait{},
+		Calls: map[unit.Key]hop.Totals{}, TimedOut: map[int32]float64{},
 	}
-	c.CPU[s.id("parse handle loop main")] = 40e6
-	c.CPU[s.id("reply handle loop main")] = 30e6
+	runs(c, s.id("parse handle loop main"), 40e6)
+	runs(c, s.id("reply handle loop main"), 30e6)
 	fill(c)
-	for _, t := range c.CPU {
-		c.CPUTotal += t
-	}
+	c.CPUTotal += c.CPU.Sum()
 	return c
 }
 
@@ -93,7 +105,7 @@ func TestManyThreadsHideNobodyWhoComputes(t *testing.T) {
 	for _, threads := range []int{2, 8, 40} {
 		s := newService(t)
 		c := s.judge(s.hop(func(c *hop.Closed) {
-			c.CPU[s.id("crunch handle loop main")] = 0.9e9
+			runs(c, s.id("crunch handle loop main"), 0.9e9)
 			c.Wait[s.place("read", "@read ask_peer job worker")] = hop.Wait{Time: float64(threads) * 0.95e9, Threads: threads, Moments: allMoments}
 			c.Threads = threads + 1
 		}))
@@ -143,9 +155,9 @@ func TestARuntimeWorksForTheApplication(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newService(t)
 			c := s.judge(s.hop(func(c *hop.Closed) {
-				c.CPU[collect(s)] = 0.5e9
+				runs(c, collect(s), 0.5e9)
 				if tc.own > 0 {
-					c.CPU[s.id("build handle loop main")] = tc.own
+					runs(c, s.id("build handle loop main"), tc.own)
 				}
 			}))
 			if ranked := Rank(s.stacks, c.Times(), Scale{}, 10); len(ranked) == 0 || ranked[0].Function != tc.want {
@@ -159,7 +171,7 @@ func TestARuntimeWorksForTheApplication(t *testing.T) {
 func TestAQueueIsExplainedByItsHolder(t *testing.T) {
 	s := newService(t)
 	c := s.judge(s.hop(func(c *hop.Closed) {
-		c.CPU[s.id("dump_all dump serve worker")] = 0.9e9
+		runs(c, s.id("dump_all dump serve worker"), 0.9e9)
 		c.Wait[s.place("futex", "@pthread_mutex_lock insert serve worker")] = hop.Wait{Time: 2.5e9, Threads: 3, Moments: allMoments}
 	}))
 	ranked := Rank(s.stacks, c.Times(), Scale{}, 10)
@@ -189,7 +201,7 @@ func TestWhatIsBeyondThePastIsSharedOutInFull(t *testing.T) {
 	s := newService(t)
 	c := s.judge(s.hop(func(c *hop.Closed) {
 		for i := range 5 {
-			c.CPU[s.id(fmt.Sprintf("step%d scan handle loop main", i))] = 0.1e9
+			runs(c, s.id(fmt.Sprintf("step%d scan handle loop main", i)), 0.1e9)
 		}
 	}))
 	sum := 0.0
@@ -210,8 +222,8 @@ func TestARefusalIsItsCallers(t *testing.T) {
 	c := s.judge(s.hop(func(c *hop.Closed) {
 		begun, refused := unit.Key{Number: connect, Errno: einprogress}, unit.Key{Number: connect, Errno: 111}
 		c.Calls[begun], c.Calls[refused] = hop.Totals{N: 40}, hop.Totals{N: 40}
-		c.Sites[hop.Site{Key: begun, Stack: s.id("@connect dial retry main")}] = 40
-		c.Sites[hop.Site{Key: refused, Stack: s.id("@connect check on_ready main")}] = 40
+		calls(c, hop.Site{Key: begun, Stack: s.id("@connect dial retry main")}, 40)
+		calls(c, hop.Site{Key: refused, Stack: s.id("@connect check on_ready main")}, 40)
 	}))
 	if c.Verdict.Refusal < 1 {
 		t.Fatalf("%+v", c.Verdict)
@@ -230,7 +242,7 @@ func TestAWaitThatNoLookMetHasACaller(t *testing.T) {
 		key := unit.Key{Number: at.Number}
 		c.Wait[hop.Place{Number: at.Number}] = hop.Wait{Time: 0.12e9, Threads: 1, Exact: true, Moments: allMoments}
 		c.Calls[key] = hop.Totals{N: 540, Time: 0.12e9}
-		c.Sites[hop.Site{Key: key, Stack: at.Stack}] = 540
+		calls(c, hop.Site{Key: key, Stack: at.Stack}, 540)
 	}))
 	if ranked := Rank(s.stacks, c.Times(), Scale{}, 10); len(ranked) == 0 || ranked[0].Function != "flush" {
 		t.Errorf("%v: %+v", names(ranked), c.Times())
@@ -242,7 +254,7 @@ func TestAQueueIsExplainedByAHolderWithoutACPU(t *testing.T) {
 	score := func(delay float64) (score float64) {
 		s := newService(t)
 		c := s.judge(s.hop(func(c *hop.Closed) {
-			c.CPU[s.id("dump_all dump serve worker")] = 0.3e9
+			runs(c, s.id("dump_all dump serve worker"), 0.3e9)
 			c.RunDelay = delay
 			c.Wait[s.place("futex", "@futex insert serve worker")] = hop.Wait{Time: 2.5e9, Threads: 3, Moments: allMoments}
 		}))
@@ -275,9 +287,9 @@ func TestCallsOfALibraryAreItsCallers(t *testing.T) {
 	}
 	key := unit.Key{Number: connect}
 	c := s.judge(s.hop(func(c *hop.Closed) {
-		c.CPU[library("net/http.(*Transport).RoundTrip", "ask", "handle")] = 0.1e9
+		runs(c, library("net/http.(*Transport).RoundTrip", "ask", "handle"), 0.1e9)
 		c.Calls[key] = hop.Totals{N: 2000, Time: 0.04e9}
-		c.Sites[hop.Site{Key: key, Stack: library("net.connect", "net/http.(*Transport).dial")}] = 2000
+		calls(c, hop.Site{Key: key, Stack: library("net.connect", "net/http.(*Transport).dial")}, 2000)
 	}))
 	ranked := Rank(s.stacks, c.Evidence(), Scale{}, 10)
 	if len(ranked) == 0 || ranked[0].Function != "ask" || slices.ContainsFunc(ranked, func(r Suspect) bool { return r.Function == "net.connect" }) {
@@ -294,9 +306,9 @@ func TestWhatAnInterpreterRunsUnreadIsNobodys(t *testing.T) {
 	script := func(name string) threadtrace.Frame { return threadtrace.Frame{Function: name, Module: "app.rb"} }
 	first := func(loop string) string {
 		c := s.judge(s.hop(func(c *hop.Closed) {
-			c.CPU[of(script("locate"), script("main"))] = 0.2e9
-			c.CPU[of(native, script("list"), script("main"))] = 0.01e9
-			c.CPU[of(native, threadtrace.Frame{Function: loop, Module: "libruby.so", Origin: threadtrace.OriginRuntime})] = 0.12e9
+			runs(c, of(script("locate"), script("main")), 0.2e9)
+			runs(c, of(native, script("list"), script("main")), 0.01e9)
+			runs(c, of(native, threadtrace.Frame{Function: loop, Module: "libruby.so", Origin: threadtrace.OriginRuntime}), 0.12e9)
 		}))
 		return Rank(s.stacks, c.Evidence(), Scale{}, 10)[0].Function
 	}
@@ -327,7 +339,7 @@ func TestAShortWaitIsThatOfWhatAnInterpreterRuns(t *testing.T) {
 			loop := threadtrace.Frame{Function: tt.loop, Module: "php8.2", Origin: threadtrace.OriginRuntime}
 			fsync := s.place("fsync", "@fsync").Number
 			c := s.judge(s.hop(func(c *hop.Closed) {
-				c.CPU[of(script("enter"), script("main"))] = 60e6
+				runs(c, of(script("enter"), script("main")), 60e6)
 				c.Wait[hop.Place{Stack: of(sync, loop), Number: fsync}] = hop.Wait{Time: 0.8e9, Threads: 1, Moments: allMoments}
 				if tt.met {
 					c.Wait[hop.Place{Stack: of(script("save"), script("main")), Number: fsync}] = hop.Wait{Time: 0.1e9, Threads: 1, Moments: allMoments}
@@ -387,7 +399,7 @@ func TestWorkThatStopped(t *testing.T) {
 		},
 	}
 	now := s.hop(func(c *hop.Closed) {
-		clear(c.CPU)
+		c.CPU = hop.Times{}
 		c.Wait[s.place("epoll_wait", "@epoll_wait loop main")] = hop.Wait{Time: 1e9, Threads: 1}
 	})
 	c := Case{Stacks: s.stacks, Classes: s.classes, Hop: now, Past: past}

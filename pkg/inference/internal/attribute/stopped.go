@@ -19,7 +19,7 @@ import (
 // threads that rest now have on their stacks has not stopped.
 func (c *Case) Stopped(limit int) []Suspect {
 	computed := maps.Clone(c.Past.CPU)
-	for stack, now := range c.Hop.CPU {
+	for stack, now := range c.Hop.CPU.All() {
 		computed[stack] -= now
 	}
 	sent, resting := c.unsent(), c.resting()
@@ -100,9 +100,9 @@ func (c *Case) resting() map[int32]bool {
 func (c *Case) unsent() map[uint32]float64 {
 	missing := map[uint32]float64{}
 	for _, sites := range []struct {
-		of   map[hop.Site]float64
+		of   iter.Seq2[hop.Site, float64]
 		sign float64
-	}{{c.Past.Sites, 1}, {c.Hop.Sites, -1}} {
+	}{{maps.All(c.Past.Sites), 1}, {c.Hop.Sites.All(), -1}} {
 		for site, n := range sites.of {
 			if c.Classes.Is(site.Key.Number, threadtrace.ClassOutput|threadtrace.ClassConnect) {
 				missing[site.Stack] += sites.sign * n

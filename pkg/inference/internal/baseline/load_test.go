@@ -33,12 +33,14 @@ func newService(seed uint64, functions int) *service {
 // hop is one in which each function takes times as much as usual, and each measure of
 // work is so many times the usual.
 func (s *service) hop(samples float64, functions func(i int) float64, measures [5]float64) *Vector {
-	c := &hop.Closed{Seconds: 5, CallSeconds: 5, SamplePeriod: grain, CPU: map[uint32]float64{}, Measures: []float64{20 * measures[0], 100 * measures[1], 1e4 * measures[2], 100 * measures[3], 1e5 * measures[4]}}
+	c := &hop.Closed{Seconds: 5, CallSeconds: 5, SamplePeriod: grain, Measures: []float64{20 * measures[0], 100 * measures[1], 1e4 * measures[2], 100 * measures[3], 1e5 * measures[4]}}
+	cpu := map[uint32]float64{}
 	for i, stack := range s.stacks {
 		t := draw(s.rng, samples*functions(i), 0)
-		c.CPU[stack] = t
+		cpu[stack] = t
 		c.CPUTotal += t
 	}
+	c.CPU = hop.TimesOf(cpu)
 	return s.views.Of(c, true)
 }
 

@@ -32,7 +32,7 @@ func (w *Views) Of(c *hop.Closed, fresh bool) *Vector {
 	// Of the service as a whole the CPU time is exact, but for threads left out.
 	total := c.CPUTotal
 	if !fresh {
-		total -= sum(c.FreshCPU)
+		total -= c.FreshCPU.Sum()
 	}
 	if id, ok := w.Index.Of(whole); ok && total > 0 {
 		s.set(id, total)
@@ -100,12 +100,12 @@ type news struct {
 }
 
 func (w *Views) newOf(c *hop.Closed, fresh bool) (n news) {
-	cpus, waits := []map[uint32]float64{c.CPU}, []map[hop.Place]hop.Wait{c.Wait}
+	cpus, waits := []hop.Times{c.CPU}, []map[hop.Place]hop.Wait{c.Wait}
 	if fresh {
 		cpus, waits = append(cpus, c.FreshCPU), append(waits, c.Fresh)
 	}
 	for _, cpu := range cpus {
-		for stack := range cpu {
+		for stack := range cpu.All() {
 			if w.Index.running(stack) == nil {
 				n.running = append(n.running, stack)
 			}
@@ -143,8 +143,8 @@ func (w *Views) ids(cells []Cell) []int32 {
 	return ids
 }
 
-func (w *Views) onCPU(cpu map[uint32]float64) {
-	for stack, t := range cpu {
+func (w *Views) onCPU(cpu hop.Times) {
+	for stack, t := range cpu.All() {
 		for _, id := range w.Index.running(stack) {
 			w.Index.sums.add(id, t)
 		}
@@ -175,11 +175,4 @@ func CellOf(stacks *frames.Table, stack uint32, number int32, waiting bool) Cell
 		c.State, c.Number = Waiting, number
 	}
 	return c
-}
-
-func sum[K comparable](m map[K]float64) (total float64) {
-	for _, v := range m {
-		total += v
-	}
-	return total
 }

@@ -35,7 +35,7 @@ func TestAHopIsCellsAndNodes(t *testing.T) {
 		Refusal: func(k unit.Key) bool { return k.Errno == 24 },
 	}
 	c := &hop.Closed{
-		CPU: map[uint32]float64{run: 300, spin: 50}, FreshCPU: map[uint32]float64{run: 7}, CPUTotal: 400,
+		CPU: hop.TimesOf(map[uint32]float64{run: 300, spin: 50}), FreshCPU: hop.TimesOf(map[uint32]float64{run: 7}), CPUTotal: 400,
 		Wait:  map[hop.Place]hop.Wait{{Stack: wait, Number: 0}: {Time: 20, Threads: 2, Moments: 5}, {Stack: idle, Number: 232}: {Time: 900, Threads: 1}},
 		Calls: map[unit.Key]hop.Totals{{Number: 288, Errno: 24}: {N: 3}, {Number: 0}: {N: 9}},
 	}

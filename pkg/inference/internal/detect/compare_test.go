@@ -40,17 +40,19 @@ func newLife(seed uint64, functions int) *life {
 func (l *life) hop(mean, dispersion float64, grown float64) *hop.Closed {
 	c := &hop.Closed{
 		Seconds: seconds, SamplePeriod: sample / seconds, SnapshotPeriod: snapshot / seconds,
-		CPU: map[uint32]float64{}, Wait: map[hop.Place]hop.Wait{}, Calls: map[unit.Key]hop.Totals{}, Measures: make([]float64, 5),
+		Wait: map[hop.Place]hop.Wait{}, Calls: map[unit.Key]hop.Totals{}, Measures: make([]float64, 5),
 	}
+	cpu := map[uint32]float64{}
 	for i, id := range l.ids {
 		m := mean
 		if i == 0 {
 			m *= grown
 		}
 		t := negativeBinomial(l.rng, m, dispersion) * c.SamplePeriod
-		c.CPU[id] = t
+		cpu[id] = t
 		c.CPUTotal += t
 	}
+	c.CPU = hop.TimesOf(cpu)
 	return c
 }
 

@@ -44,7 +44,7 @@ type Closed struct {
 	Seconds, CallSeconds float64
 	// CPU and Wait are what threads with a past did, by stack and by place;
 	// FreshCPU and Fresh those of threads without one.
-	CPU, FreshCPU map[uint32]float64
+	CPU, FreshCPU Times
 	Wait, Fresh   map[Place]Wait
 	// Below has the part of those with functions of packages below, in nanoseconds per
 	// second; nil when that is not known.
@@ -55,7 +55,7 @@ type Closed struct {
 	// Machine is what was lacking of the machine.
 	Machine Machine
 	Calls   map[unit.Key]Totals
-	Sites   map[Site]float64
+	Sites   Sites
 	// TimedOut is the time in waits whose time was over, by call.
 	TimedOut map[int32]float64
 	// Measures are the columns of WorkMeasures.
@@ -114,7 +114,7 @@ func (h *Open) starved() bool { return h.gaps > starvedGap*h.looks*h.snapshot }
 
 // Close turns the sums into figures per second. It is nil when too little of
 // the hop was looked at to speak for it.
-func (h *Open) Close(classes *threadtrace.Classes) *Closed {
+func (h *Open) Close(classes *threadtrace.Classes, adder *Adder) *Closed {
 	length := h.End - h.Start
 	covered := length
 	if h.coveredTo > 0 {
@@ -126,14 +126,14 @@ func (h *Open) Close(classes *threadtrace.Classes) *Closed {
 	seconds := float64(covered) / 1e9
 	c := &Closed{
 		Start: h.Start, End: h.End, Seconds: seconds, CallSeconds: h.callSeconds(seconds),
-		CPU: make(map[uint32]float64, h.stacks), FreshCPU: map[uint32]float64{}, Wait: make(map[Place]Wait, h.places), Fresh: map[Place]Wait{},
-		Calls: map[unit.Key]Totals{}, Sites: make(map[Site]float64, len(h.sites)), TimedOut: make(map[int32]float64, len(h.timedOut)),
+		Wait: make(map[Place]Wait, h.places), Fresh: map[Place]Wait{},
+		Calls: map[unit.Key]Totals{}, TimedOut: make(map[int32]float64, len(h.timedOut)),
 		Below: make(map[Below]float64, len(h.below)), Units: h.Units.kept(), Functions: h.functions, Cells: h.cells.list, Born: h.Born, Refused: h.refused, Orders: h.Orders,
 		SamplePeriod: float64(h.sample) / seconds, SnapshotPeriod: float64(h.snapshot) / seconds,
 		CPUOutside: float64(h.cpuOutside) / seconds, RunDelay: float64(h.runDelay) / seconds, Machine: h.machine.perSecond(),
 		Starved: h.starved(), chains: chain.NewPending(h.flows, h.Chains, h.Start),
 	}
-	sampled := c.addCells(seconds)
+	sampled := c.addCells(seconds, adder)
 	for at, t := range h.below {
 		c.Below[at] = math.Round(float64(t) / seconds)
 	}
@@ -150,10 +150,10 @@ func (h *Open) Close(classes *threadtrace.Classes) *Closed {
 
 // SoFar is what Close gives of a hop that goes on: up to where it was looked at, without
 // chains of waits, whose places later events may tell. Nil when that is less than half.
-func (h *Open) SoFar(classes *threadtrace.Classes) *Closed {
+func (h *Open) SoFar(classes *threadtrace.Classes, adder *Adder) *Closed {
 	part := *h
 	part.Chains, part.flows = chain.Trace{}, nil
-	c := part.Close(classes)
+	c := part.Close(classes, adder)
 	if c != nil && h.coveredTo > 0 {
 		c.End = h.coveredTo
 	}
@@ -181,7 +181,8 @@ func (h *Open) Active(idle func(Place) bool) (active float64, enough bool) {
 func (h *Open) Refuses() bool { return len(h.refused) > 0 }
 
 // addCells sums the cells up by stack and place, and returns the sampled CPU time.
-func (c *Closed) addCells(seconds float64) (sampled float64) {
+func (c *Closed) addCells(seconds float64, adder *Adder) (sampled float64) {
+	fresh := map[uint32]float64{} // of a few threads at most
 	for i := range c.Cells {
 		cell := &c.Cells[i]
 		perSecond := math.Round(float64(cell.Time) / seconds)
@@ -193,14 +194,15 @@ func (c *Closed) addCells(seconds float64) (sampled float64) {
 		case cell.Waiting:
 			c.Wait[at] = c.Wait[at].And(one)
 		case cell.Fresh:
-			c.FreshCPU[cell.Stack] += perSecond
+			fresh[cell.Stack] += perSecond
 		default:
-			c.CPU[cell.Stack] += perSecond
+			adder.add(cell.Stack, perSecond)
 		}
 		if !cell.Waiting {
 			sampled += perSecond
 		}
 	}
+	c.CPU, c.FreshCPU = adder.sums(), TimesOf(fresh)
 	return sampled
 }
 
@@ -243,9 +245,7 @@ func (c *Closed) countCalls(h *Open) {
 	for k, t := range h.failed {
 		count(k, t)
 	}
-	for s, n := range h.sites {
-		c.Sites[s] = float64(n) / seconds
-	}
+	c.Sites = h.sites.per(seconds)
 	if h.dropped > 0 && seen > 0 {
 		// What was lost was like what was seen; with most of it lost nobody knows.
 		c.Holey = float64(h.dropped) > seen

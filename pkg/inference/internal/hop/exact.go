@@ -79,7 +79,7 @@ func (c *Closed) scaleWaits(number int32, by float64) {
 // one where none was seen.
 func (c *Closed) spreadOverSites(number int32, time float64) {
 	seen := 0.0 // whole calls
-	for site, n := range c.Sites {
+	for site, n := range c.Sites.All() {
 		if site.Key.Number == number {
 			seen += math.Round(n * c.CallSeconds)
 		}
@@ -94,7 +94,7 @@ func (c *Closed) spreadOverSites(number int32, time float64) {
 		add(0, time)
 		return
 	}
-	for site, n := range c.Sites {
+	for site, n := range c.Sites.All() {
 		if site.Key.Number == number {
 			add(site.Stack, time*n*c.CallSeconds/seen)
 		}

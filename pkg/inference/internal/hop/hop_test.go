@@ -38,7 +38,7 @@ func opened() *Open {
 
 func closed(t *testing.T, h *Open) *Closed {
 	t.Helper()
-	c := h.Close(classes)
+	c := h.Close(classes, new(Adder))
 	if c == nil {
 		t.Fatal("the hop says nothing")
 	}
@@ -174,7 +174,7 @@ func TestLostCallsWereLikeTheOthers(t *testing.T) {
 func TestTooLittleOfAHopSaysNothing(t *testing.T) {
 	h := NewOpen(start, start+length, 10)
 	h.Cover(&threadtrace.Coverage{Start: start, End: start + 2*second})
-	if h.Close(classes) != nil {
+	if h.Close(classes, new(Adder)) != nil {
 		t.Error("two fifths of a hop are judged")
 	}
 }
@@ -210,8 +210,8 @@ func TestAHopIsBounded(t *testing.T) {
 		h.Refused(i, &threadtrace.Event{Time: start, Number: connect, Return: -1 - i%100})
 		h.Follow(Order{}, uint32(1+i))
 	}
-	if len(h.cells.list) > maxCells+7 || len(h.sites) > maxSites || len(h.failed) > maxSites || len(h.refused) > maxRefused || len(h.Orders) > maxOrders {
-		t.Errorf("%d cells, %d sites, %d failures, %d refusals, %d orders", len(h.cells.list), len(h.sites), len(h.failed), len(h.refused), len(h.Orders))
+	if len(h.cells.list) > maxCells+7 || len(h.sites.list) > maxSites || len(h.failed) > maxSites || len(h.refused) > maxRefused || len(h.Orders) > maxOrders {
+		t.Errorf("%d cells, %d sites, %d failures, %d refusals, %d orders", len(h.cells.list), len(h.sites.list), len(h.failed), len(h.refused), len(h.Orders))
 	}
 	for k, threads := range h.refused {
 		if len(threads) > maxThreads {
@@ -257,8 +257,8 @@ func TestTheMeanOfHopsFollowsTheirTime(t *testing.T) {
 	m := Merge(nil, a)
 	m = Merge(m, b)
 	m = Merge(m, b)
-	if w := m.Wait[Place{1, 7}]; math.Abs(w.Time-1e9/3) > 2 || math.Abs(m.CPU[2]-0.2e9/3) > 2 || m.Seconds != 15 {
-		t.Errorf("wait %v, on CPU %v, of %v s", w.Time, m.CPU[2], m.Seconds)
+	if w := m.Wait[Place{1, 7}]; math.Abs(w.Time-1e9/3) > 2 || math.Abs(m.CPU.Map()[2]-0.2e9/3) > 2 || m.Seconds != 15 {
+		t.Errorf("wait %v, on CPU %v, of %v s", w.Time, m.CPU.Map()[2], m.Seconds)
 	}
 	if a.Wait[Place{1, 7}].Time != 1e9 || a.Seconds != 5 {
 		t.Error("the first hop was changed")
@@ -278,7 +278,7 @@ func TestGoroutinesShareOneThread(t *testing.T) {
 		h.Blocked(idle, &threadtrace.Event{Time: at, Duration: 15 * 4e8, Number: idle.Number, Population: 20})
 		h.Blocked(wait, &threadtrace.Event{Time: at, Duration: 5 * 4e8, Number: wait.Number, Population: 20})
 	}
-	c := h.Close(threadtrace.NewClasses(threadtrace.ArchAMD64))
+	c := h.Close(threadtrace.NewClasses(threadtrace.ArchAMD64), new(Adder))
 	if c.Starved {
 		t.Error("looks at goroutines are further apart than those at threads, and that says nothing of the machine")
 	}
@@ -299,7 +299,7 @@ func TestAnyTracedTimeCounts(t *testing.T) {
 	h.Cover(&threadtrace.Coverage{
 		Start: start, End: start + length, Traced: 10 * time.Millisecond, SamplePeriod: time.Second / 49, SnapshotPeriod: time.Second / 5,
 	})
-	if c := h.Close(classes); math.Abs(c.CallSeconds-0.01) > 1e-9 || !c.Traced() {
+	if c := h.Close(classes, new(Adder)); math.Abs(c.CallSeconds-0.01) > 1e-9 || !c.Traced() {
 		t.Errorf("ten milliseconds of traced time are %v s", c.CallSeconds)
 	}
 }

@@ -16,9 +16,8 @@ func Merge(m, c *Closed) *Closed {
 	if m == nil {
 		first := *c
 		m = &first
-		m.CPU, m.Wait = maps.Clone(c.CPU), maps.Clone(c.Wait)
-		m.FreshCPU, m.Fresh = maps.Clone(c.FreshCPU), maps.Clone(c.Fresh)
-		m.Calls, m.Sites, m.TimedOut = maps.Clone(c.Calls), maps.Clone(c.Sites), maps.Clone(c.TimedOut)
+		m.Wait, m.Fresh = maps.Clone(c.Wait), maps.Clone(c.Fresh)
+		m.Calls, m.TimedOut = maps.Clone(c.Calls), maps.Clone(c.TimedOut)
 		m.Below, m.Measures = maps.Clone(c.Below), slices.Clone(c.Measures)
 		m.Units = nil
 		return m
@@ -30,10 +29,9 @@ func Merge(m, c *Closed) *Closed {
 	// Of calls that is the time in which they were recorded.
 	wc := share(c.CallSeconds, m.CallSeconds+c.CallSeconds)
 	meanCalls := func(a, b float64) float64 { return a*(1-wc) + b*wc }
-	mix(m.CPU, c.CPU, meanTime)
-	mix(m.FreshCPU, c.FreshCPU, meanTime)
+	m.CPU, m.FreshCPU = TimesOf(m.CPU.mixed(c.CPU, meanTime)), TimesOf(m.FreshCPU.mixed(c.FreshCPU, meanTime))
 	mixBelow(m, c, meanTime)
-	mix(m.Sites, c.Sites, meanCalls)
+	m.Sites = SitesOf(m.Sites.mixed(c.Sites, meanCalls))
 	mix(m.TimedOut, c.TimedOut, func(a, b float64) float64 { return math.Round(meanCalls(a, b)) })
 	mixWaits(m.Wait, c.Wait, meanTime)
 	mixWaits(m.Fresh, c.Fresh, meanTime)

@@ -2,6 +2,7 @@ package hop
 
 import (
 	"cmp"
+	"slices"
 
 	"github.com/perfscope/perfscope/internal/unit"
 	"github.com/perfscope/perfscope/pkg/inference/internal/chain"
@@ -97,6 +98,36 @@ type Site struct {
 	Stack uint32
 }
 
+// siteCounts are how often sites were seen, in the order in which they were seen first.
+type siteCounts struct {
+	at   map[Site]int32
+	list []Site
+	n    []uint32
+}
+
+// add counts a site if there is room.
+func (s *siteCounts) add(at Site, n uint32) {
+	i, known := s.at[at]
+	if !known {
+		if len(s.list) >= maxSites {
+			return
+		}
+		i = int32(len(s.list)) //nolint:gosec // below maxSites
+		s.at[at] = i
+		s.list, s.n = append(s.list, at), append(s.n, 0)
+	}
+	s.n[i] += n
+}
+
+// per is how often each was seen in one of some seconds.
+func (s *siteCounts) per(seconds float64) Sites {
+	sites := Sites{keys: slices.Clone(s.list), of: make([]float64, len(s.n))}
+	for i, n := range s.n {
+		sites.of[i] = float64(n) / seconds
+	}
+	return sites
+}
+
 // Totals sums up one call: how often, how long in nanoseconds, how many bytes.
 type Totals struct{ N, Time, Bytes float64 }
 
@@ -139,16 +170,16 @@ type Open struct {
 	cpuOutside  int64
 	succeeded   [512]Totals
 	failed      map[unit.Key]Totals
-	sites       map[Site]uint32
+	sites       siteCounts
 	timedOut    map[int32]float64
 	refused     map[unit.Key]map[int32]Span
 	flows       chain.Flows // of parts of the hop that were summed up before
-	// stacks and places are how many of them a hop may have.
-	stacks, places int
+	// places is how many of them a hop may have.
+	places int
 }
 
 // Like has room made for a hop that is like another one.
-func (h *Open) Like(c *Closed) { h.stacks, h.places = len(c.CPU), len(c.Wait) }
+func (h *Open) Like(c *Closed) { h.places = len(c.Wait) }
 
 // NewOpen starts a hop that keeps at most maxUnits execution units.
 func NewOpen(start, end int64, maxUnits int) *Open {
@@ -156,14 +187,14 @@ func NewOpen(start, end int64, maxUnits int) *Open {
 		Start: start, End: end, longest: end - start,
 		Units: newUnitSample(maxUnits, uint64(start)), //nolint:gosec // a seed
 		Born:  map[int32]bool{}, Orders: map[Order]uint32{},
-		cells: seenCells{at: map[Cell]int32{}}, below: map[Below]int64{}, failed: map[unit.Key]Totals{}, sites: map[Site]uint32{},
+		cells: seenCells{at: map[Cell]int32{}}, below: map[Below]int64{}, failed: map[unit.Key]Totals{}, sites: siteCounts{at: map[Site]int32{}},
 		timedOut: map[int32]float64{}, refused: map[unit.Key]map[int32]Span{},
 	}
 }
 
 // Len is the number of entries held, for an estimate of the memory.
 func (h *Open) Len() int {
-	return len(h.cells.list) + len(h.below) + len(h.sites) + len(h.failed) + len(h.succeeded) + len(h.flows) + h.Chains.Len()
+	return len(h.cells.list) + len(h.below) + len(h.sites.list) + len(h.failed) + len(h.succeeded) + len(h.flows) + h.Chains.Len()
 }
 
 // Drop counts events that are known to be lost.
@@ -233,10 +264,7 @@ func (h *Open) Call(e *threadtrace.Event, class threadtrace.Class) {
 		h.timedOut[e.Number] += took
 	}
 	if e.Stack != 0 {
-		s := Site{k, e.Stack}
-		if _, ok := h.sites[s]; ok || len(h.sites) < maxSites {
-			h.sites[s]++
-		}
+		h.sites.add(Site{k, e.Stack}, 1)
 	}
 }
 

@@ -53,7 +53,7 @@ func (h *Open) Sums() Sums {
 			SamplePeriod: h.sample, SnapshotPeriod: h.snapshot, CPUOutside: h.cpuOutside, Gaps: h.gaps, Looks: h.looks,
 			Functions: h.functions, Dropped: h.dropped,
 		},
-		Cells: h.cells.list, Calls: map[unit.Key]Totals{}, TimedOut: h.timedOut, Sites: h.sites, Refused: h.refused,
+		Cells: h.cells.list, Calls: map[unit.Key]Totals{}, TimedOut: h.timedOut, Sites: map[Site]uint32{}, Refused: h.refused,
 		Machine: h.machine, Flows: h.Flows(),
 	}
 	for nr := range h.succeeded {
@@ -63,6 +63,9 @@ func (h *Open) Sums() Sums {
 	}
 	for k, t := range h.failed {
 		s.Calls[k] = t
+	}
+	for i, at := range h.sites.list {
+		s.Sites[at] = h.sites.n[i]
 	}
 	return s
 }
@@ -93,11 +96,7 @@ func (h *Open) AddCalls(k unit.Key, s Totals) {
 func (h *Open) AddTimedOut(number int32, time float64) { h.timedOut[number] += time }
 
 // AddSite adds calls that were made at one stack.
-func (h *Open) AddSite(s Site, n uint32) {
-	if _, ok := h.sites[s]; ok || len(h.sites) < maxSites {
-		h.sites[s] += n
-	}
-}
+func (h *Open) AddSite(s Site, n uint32) { h.sites.add(s, n) }
 
 // AddRefused adds a thread that was refused a call.
 func (h *Open) AddRefused(k unit.Key, s Span) {

@@ -94,8 +94,9 @@ func Save(s *frames.Saver, c *hop.Closed) Hop {
 		t := c.Calls[k]
 		h.Calls = append(h.Calls, Call{k.Number, k.Errno, t.N, t.Time, t.Bytes})
 	}
-	for _, site := range slices.SortedFunc(maps.Keys(c.Sites), compareSites) {
-		h.Sites = append(h.Sites, Site{site.Key.Number, site.Key.Errno, s.Stack(site.Stack), c.Sites[site]})
+	sites := c.Sites.Map()
+	for _, site := range slices.SortedFunc(maps.Keys(sites), hop.Site.Compare) {
+		h.Sites = append(h.Sites, Site{site.Key.Number, site.Key.Errno, s.Stack(site.Stack), sites[site]})
 	}
 	for _, nr := range slices.Sorted(maps.Keys(c.TimedOut)) {
 		h.TimedOut = append(h.TimedOut, OfCall{nr, c.TimedOut[nr]})
@@ -110,13 +111,9 @@ func Save(s *frames.Saver, c *hop.Closed) Hop {
 	return h
 }
 
-func compareSites(a, b hop.Site) int {
-	return cmp.Or(a.Key.Compare(b.Key), cmp.Compare(a.Stack, b.Stack))
-}
-
-func saveStacks(s *frames.Saver, times map[uint32]float64) (list []OfStack) {
-	for _, id := range slices.Sorted(maps.Keys(times)) {
-		list = append(list, OfStack{s.Stack(id), int64(times[id])})
+func saveStacks(s *frames.Saver, times hop.Times) (list []OfStack) {
+	for id, t := range times.All() {
+		list = append(list, OfStack{s.Stack(id), int64(t)})
 	}
 	return list
 }
@@ -150,7 +147,7 @@ func (h *Hop) Restore(r frames.Restored) *hop.Closed {
 		RunDelay: h.RunDelay, Lost: h.Lost, SamplePeriod: h.SamplePeriod, SnapshotPeriod: h.SnapshotPeriod, Holey: h.Holey, Starved: h.Starved,
 		Threads: int(h.Threads), Functions: int(h.Functions), Measures: slices.Clone(h.Measures),
 		CPU: restoreStacks(h.CPU, r), FreshCPU: restoreStacks(h.FreshCPU, r), Wait: map[hop.Place]hop.Wait{}, Fresh: map[hop.Place]hop.Wait{},
-		Calls: map[unit.Key]hop.Totals{}, Sites: map[hop.Site]float64{}, TimedOut: map[int32]float64{},
+		Calls: map[unit.Key]hop.Totals{}, TimedOut: map[int32]float64{},
 		ThreadCPU: map[int32]float64{}, Homes: map[int32]hop.Home{}, Spinning: map[int32]bool{}, Born: map[int32]bool{},
 		Machine: h.Machine.restore(),
 	}
@@ -159,9 +156,11 @@ func (h *Hop) Restore(r frames.Restored) *hop.Closed {
 	for _, x := range h.Calls {
 		c.Calls[unit.Key{Number: x.Number, Errno: x.Errno}] = hop.Totals{N: x.N, Time: x.Time, Bytes: x.Bytes}
 	}
+	sites := make(map[hop.Site]float64, len(h.Sites))
 	for _, x := range h.Sites {
-		c.Sites[hop.Site{Key: unit.Key{Number: x.Number, Errno: x.Errno}, Stack: r.Stacks[x.Stack]}] += x.N
+		sites[hop.Site{Key: unit.Key{Number: x.Number, Errno: x.Errno}, Stack: r.Stacks[x.Stack]}] += x.N
 	}
+	c.Sites = hop.SitesOf(sites)
 	for _, x := range h.TimedOut {
 		c.TimedOut[x.Number] = x.Time
 	}
@@ -180,12 +179,12 @@ func (h *Hop) Restore(r frames.Restored) *hop.Closed {
 	return c
 }
 
-func restoreStacks(list []OfStack, r frames.Restored) map[uint32]float64 {
+func restoreStacks(list []OfStack, r frames.Restored) hop.Times {
 	times := make(map[uint32]float64, len(list))
 	for _, x := range list {
 		times[r.Stacks[x.Stack]] += float64(x.Time)
 	}
-	return times
+	return hop.TimesOf(times)
 }
 
 func restoreWaits(list []Wait, r frames.Restored, waits map[hop.Place]hop.Wait) {

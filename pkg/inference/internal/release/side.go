@@ -132,8 +132,8 @@ func (s *side) addHop(i int, c *hop.Closed, stacks *frames.Table, idle func(hop.
 			add(s.inclusive, cell{f, at.waiting}, t)
 		}
 	}
-	for _, byStack := range []map[uint32]float64{c.CPU, c.FreshCPU} {
-		for id, t := range byStack {
+	for _, byStack := range []hop.Times{c.CPU, c.FreshCPU} {
+		for id, t := range byStack.All() {
 			stack(place{stack: id}, t)
 		}
 	}

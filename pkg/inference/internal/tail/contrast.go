@@ -192,10 +192,10 @@ func excess(v *detect.Verdict, state baseline.State) float64 {
 func (p *Pool) times(v View, e estimate, kind int, delayed float64) (*hop.Closed, attribute.Means) {
 	threads := p.together(kind)
 	c := &hop.Closed{
-		Seconds: 1, CPU: map[uint32]float64{}, Wait: map[hop.Place]hop.Wait{}, Threads: threads,
+		Seconds: 1, Wait: map[hop.Place]hop.Wait{}, Threads: threads,
 		SamplePeriod: v.Period, SnapshotPeriod: v.Period,
 	}
-	past := attribute.Means{CPU: map[uint32]float64{}, Wait: map[hop.Place]float64{}}
+	cpu, past := map[uint32]float64{}, attribute.Means{CPU: map[uint32]float64{}, Wait: map[hop.Place]float64{}}
 	for i := range p.places.list {
 		at, m := p.places.list[i].place, &p.places.list[i].moments
 		slow, fast, _, _ := e.of(m)
@@ -203,7 +203,7 @@ func (p *Pool) times(v View, e estimate, kind int, delayed float64) (*hop.Closed
 			fast = 0
 		}
 		if !at.waiting {
-			c.CPU[at.stack] += delayed * slow
+			cpu[at.stack] += delayed * slow
 			past.CPU[at.stack] += delayed * fast
 			continue
 		}
@@ -214,6 +214,7 @@ func (p *Pool) times(v View, e estimate, kind int, delayed float64) (*hop.Closed
 		c.Wait[w] = c.Wait[w].And(hop.Wait{Time: slow, Threads: threads})
 		past.Wait[w] += fast
 	}
+	c.CPU = hop.TimesOf(cpu)
 	return c, past
 }
 
