@@ -15,14 +15,13 @@ type Amounts[K comparable] struct {
 	of   []float64
 }
 
-// Times is how long each stack was on CPU, in the order of their identifiers; Sites how often
-// each call was made at a stack.
-type (
-	Times = Amounts[uint32]
-	Sites = Amounts[Site]
-)
+// Times is how long each stack was on CPU, in the order of their identifiers.
+type Times = Amounts[uint32]
 
-// TimesOf and SitesOf put amounts in order.
+// Sites is how often each call was made at a stack.
+type Sites = Amounts[Site]
+
+// TimesOf puts times in order.
 func TimesOf(times map[uint32]float64) Times { return amountsOf(times, cmp.Compare[uint32]) }
 
 // SitesOf is TimesOf of sites.

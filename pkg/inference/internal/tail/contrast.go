@@ -125,8 +125,11 @@ func (p *Pool) matters(k *kind) bool {
 func (p *Pool) contrast(at int, cells map[baseline.Cell]*moments, v View, e estimate) Contrast {
 	k := p.kinds[at]
 	c := Contrast{
-		Kind: k.name, Variant: k.variant, Spans: k.spans && !k.goroutines, Goroutines: k.goroutines, Requests: k.of[isSlow].n + k.of[isFast].n, Slow: k.of[isSlow].n,
+		Kind: k.name, Spans: k.spans && !k.goroutines, Goroutines: k.goroutines, Requests: k.of[isSlow].n + k.of[isFast].n, Slow: k.of[isSlow].n,
 		Threshold: k.split.threshold, Fast: k.mean(isFast), Long: k.mean(isSlow), Served: k.split.served,
+	}
+	if k.variant != nil {
+		c.Variant = *k.variant
 	}
 	if k.id == 0 { // which units are a variant's may change
 		c.Change, c.Usual = k.past.leaves(k.split.threshold)

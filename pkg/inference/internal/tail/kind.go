@@ -9,8 +9,9 @@ type kind struct {
 	// spans is set when its requests are spans or what goroutines did, and not execution
 	// units, goroutines when they are the latter.
 	spans, goroutines bool
-	// variant is set when it has a part of the units of another kind; id tells those apart.
-	variant Variant
+	// variant is set when it has a part of the units of another kind, nil when it has all; id tells
+	// those apart.
+	variant *Variant
 	id      int
 	// recent is a ring, next where the next one goes.
 	recent []took
@@ -132,7 +133,7 @@ func (k *kind) border(w *workspace, served bool) (split, bool) {
 	if k.split.served == served {
 		was = k.split.threshold
 	}
-	now, ok := findSplit(w.took, was)
+	now, ok := w.findSplit(was)
 	now.served = served
 	if ok || !served {
 		k.sizes, k.median = sizes, now.median
@@ -171,12 +172,12 @@ func (k *kind) weight(r *Request, recorded float64) float64 {
 }
 
 // costs is what requests of a size take, relative to the median of the kind.
-func (k *kind) costs(class int) float64 { return max(1, k.sizes[class]) }
+func (k *kind) costs(class uint8) float64 { return max(1, k.sizes[class]) }
 
 // class tells whether a request is slow.
 func (k *kind) class(r *Request) int { return k.classOf(r.took(k.split.served), classOf(r.Size)) }
 
-func (k *kind) classOf(duration float64, size int) int {
+func (k *kind) classOf(duration float64, size uint8) int {
 	if k.known && duration/k.costs(size) >= k.split.threshold {
 		return isSlow
 	}

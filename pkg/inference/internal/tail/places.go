@@ -36,6 +36,10 @@ type places struct {
 	// first has, by stack, where the last place of each is in the list, counted from one: a stack has few.
 	first []int32
 	list  []placed
+	// sums has room for so many classes of each place, one place after the other: that is where
+	// those of placed are, but for what was added since it was made.
+	sums []moment
+	room int
 }
 
 // placed is a place with its sums; next is where another one of its stack is, as in first.
@@ -58,6 +62,9 @@ func (p *places) find(at place) int32 {
 		return -1
 	}
 	p.list = append(p.list, placed{place: at})
+	if n := len(p.list); n*p.room <= len(p.sums) {
+		p.list[n-1].classes = p.part(n - 1)[:0]
+	}
 	p.link(len(p.list) - 1)
 	return int32(len(p.list) - 1) //nolint:gosec // below maxPlaces
 }
@@ -72,8 +79,12 @@ func (p *places) link(i int) {
 	p.first[at.stack] = int32(i + 1) //nolint:gosec // at most maxPlaces
 }
 
+// part is the room for the sums of a place.
+func (p *places) part(i int) []moment { return p.sums[i*p.room : (i+1)*p.room : (i+1)*p.room] }
+
 // fade lets all sums lose weight, and drops the places of which next to nothing is left.
 func (p *places) fade(f float64) {
+	p.gather()
 	kept := 0
 	for i := range p.list {
 		at := &p.list[i]
@@ -82,6 +93,7 @@ func (p *places) fade(f float64) {
 		}
 		if kept < i {
 			p.list[kept] = *at
+			p.list[kept].classes = append(p.part(kept)[:0], at.classes...)
 		}
 		kept++
 	}
@@ -93,6 +105,23 @@ func (p *places) fade(f float64) {
 	clear(p.first)
 	for i := range p.list {
 		p.link(i)
+	}
+}
+
+// gather makes room where there is not enough for each place and its classes.
+func (p *places) gather() {
+	most := p.room
+	for i := range p.list {
+		most = max(most, len(p.list[i].classes))
+	}
+	if most == p.room && len(p.list)*p.room <= len(p.sums) {
+		return
+	}
+	p.room = most
+	p.sums = make([]moment, (len(p.list)+len(p.list)/4)*p.room)
+	for i := range p.list {
+		at := &p.list[i]
+		at.classes = append(p.part(i)[:0], at.classes...)
 	}
 }
 

@@ -47,9 +47,10 @@ type Pool struct {
 	last, followed int64
 	variants       variants
 	work           workspace
-	// order and ends are what inOrderOfStart works in.
+	// order and ends are what inOrderOfStart works in, items what classify does.
 	order []begin
 	ends  []int
+	items []item
 	// leaves is what queue works in.
 	leaves []int64
 	// Lock reports whether a stack takes a lock.
@@ -123,9 +124,9 @@ func (p *Pool) Add(r Request) {
 
 // kindOf is the index of a kind, false when there is no room for it; id is that of a
 // variant, zero for all of the kind.
-func (p *Pool) kindOf(r *Request, id int, of Variant) (int, bool) {
+func (p *Pool) kindOf(r *Request, id int, of *Variant) (int, bool) {
 	for i, k := range p.kinds {
-		if k.name == r.Kind && k.id == id && k.spans != r.Unit && k.goroutines == r.Goroutine {
+		if k.id == id && k.name == r.Kind && k.spans != r.Unit && k.goroutines == r.Goroutine {
 			k.variant = of
 			return i, true
 		}
@@ -302,24 +303,25 @@ type item struct {
 }
 
 func (p *Pool) classify(order []begin, until int64, recorded float64) []item {
-	work := make([]item, 0, 2*len(order)) // most have a variant, or none has
+	work := p.items[:0]
 	for _, b := range order {
 		r := &p.pending[b.request]
 		if r.Start >= until || r.Unit && r.End > until {
 			continue
 		}
-		k, ok := p.kindOf(r, 0, Variant{})
+		k, ok := p.kindOf(r, 0, nil)
 		if !ok {
 			p.LeftOut++
 			continue
 		}
 		work = append(work, p.item(r, k, until, recorded))
-		if id, of, ok := r.variant(); ok {
+		if id, of := r.variant(); of != nil {
 			if k, ok := p.kindOf(r, id, of); ok {
 				work = append(work, p.item(r, k, until, recorded))
 			}
 		}
 	}
+	p.items = work
 	return work
 }
 
@@ -365,7 +367,7 @@ func (p *Pool) Kinds() int { return len(p.kinds) }
 
 // Bytes estimates the memory held.
 func (p *Pool) Bytes() int64 {
-	const perSighting, perRequest, perSeen, perTook, perPlace, perSpell = 40, 152, 24, 40, 96, 2*lengths + 8
+	const perSighting, perRequest, perSeen, perTook, perPlace, perSpell = 40, 128, 24, 32, 96, 2*lengths + 8
 	n := perSighting*int64(cap(p.sightings)) + perRequest*int64(cap(p.pending))
 	for _, k := range p.kinds {
 		n += perTook*int64(cap(k.recent)) + perSpell*int64(cap(k.past.spells)+1)

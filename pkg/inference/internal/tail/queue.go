@@ -46,6 +46,9 @@ func (l *lines) at(thread int32) *line {
 // another those that come later leave before: until that happens one may have been in line, and
 // not after. order is that of the pending requests by when they began.
 func (p *Pool) queue(order []begin) {
+	if p.last == 0 { // no span ever came
+		return
+	}
 	all := lines{shared: line{later: math.MaxInt64}}
 	p.leaves = slices.Grow(p.leaves[:0], len(order))[:len(order)]
 	for i, b := range slices.Backward(order) {

@@ -16,13 +16,16 @@ type Request struct {
 	ID [8]byte
 	// Start and End are in nanoseconds since the Unix epoch.
 	Start, End int64
-	// Thread worked for this request alone from Start to End; zero when that is not known.
-	Thread int32
 	// Size is how much was asked for, in bytes or rows; zero when that is not known.
 	Size float64
+	// Calls is the appearance vector of a unit of which all is known: the system calls
+	// made in it, as appearances have them.
+	Calls string
+	Seen  []unit.StackTime
+	// Thread worked for this request alone from Start to End; zero when that is not known.
+	Thread int32
 	// Unit is set when it is an execution unit, and no span, in which Seen was seen.
 	Unit bool
-	Seen []unit.StackTime
 	// Goroutine is set when it is what a goroutine did, and no span. Seen is then where that
 	// waited.
 	Goroutine bool
@@ -30,14 +33,11 @@ type Request struct {
 	// tells something if that is too long already. Begun is set when its begin is known,
 	// Alone when all that was met of it is surely one request's.
 	Part, Begun, Alone bool
-	// Calls is the appearance vector of a unit of which all is known: the system calls
-	// made in it, as appearances have them.
-	Calls string
 
-	// served is since when it was no more in line, zero when it never was; waited is for how
-	// long a unit waited for locks, in nanoseconds; first is set when it found nobody.
-	served, waited int64
+	// first is set when it found nobody, served is since when it was no more in line, zero when
+	// it never was; waited is for how long a unit waited for locks, in nanoseconds.
 	first          bool
+	served, waited int64
 	// set is the units of its role that make the same calls, nil where that is not known.
 	set *set
 }
@@ -99,7 +99,59 @@ const stays = 0.7
 type timed struct{ time, weight float64 }
 
 // workspace is what a split is found in, one after the other.
-type workspace struct{ took []timed }
+type workspace struct {
+	took []timed
+	// bins has the weight of requests that take about as long, in their order, lowest and highest
+	// the first and last of them that have any. some are those that are looked at one by one.
+	bins            [bins]float64
+	lowest, highest int
+	some            []timed
+}
+
+const (
+	// binBits tells bins of a doubling apart: there are 32 to each. bins is how many there are, from
+	// firstBin on: the last one has all that takes longer than an hour, the first all below a
+	// microsecond.
+	binBits  = 5
+	bins     = 32 << binBits
+	firstBin = (1023 + 10) << binBits
+)
+
+// binOf is the bin of a duration: the first bits of a floating point number are its doubling, and
+// the part of that.
+func binOf(duration float64) int {
+	const mantissa = 52
+	return min(bins-1, max(0, int(math.Float64bits(duration)>>(mantissa-binBits))-firstBin)) //nolint:gosec // 17 bits
+}
+
+// weigh puts all requests into bins, and returns their weight and time.
+func (w *workspace) weigh() (weight, time float64) {
+	clear(w.bins[:])
+	w.lowest, w.highest = bins-1, 0
+	for _, t := range w.took {
+		at := binOf(t.time)
+		w.bins[at] += t.weight
+		w.lowest, w.highest = min(w.lowest, at), max(w.highest, at)
+		weight, time = weight+t.weight, time+t.weight*t.time
+	}
+	return weight, time
+}
+
+// quantile is that of all requests. The bins tell in which of them it is, so that only a few are
+// looked at.
+func (w *workspace) quantile(weight float64) float64 {
+	in := w.lowest
+	for ; in < w.highest && weight >= w.bins[in]; in++ {
+		weight -= w.bins[in]
+	}
+	w.some = w.some[:0]
+	for _, t := range w.took {
+		if binOf(t.time) == in {
+			w.some = append(w.some, t)
+		}
+	}
+	return quantile(w.some, weight)
+}
 
 // sums are those over some requests: of their weights, of the square roots of their durations,
 // and of these.
@@ -131,57 +183,72 @@ func (b *borders) contrast(fast sums, above int) float64 {
 // Systems, Man and Cybernetics 1979), in the upper part of the distribution; false when
 // there is no tail. Of several tails that with much time is meant: it is the square
 // roots that are split. was is the border so far, zero without one. The median is always
-// set. It puts d in another order: only those that may be slow are put in theirs.
-func findSplit(d []timed, was float64) (split, bool) {
-	all := 0.0
-	for _, t := range d {
-		all += t.weight
-	}
-	most, upTo := quantile(d, body*all)
-	median, half := quantile(d[:upTo], 0.5*all)
+// set. Only those that may be slow are put in order.
+func (w *workspace) findSplit(was float64) (split, bool) {
+	weight, time := w.weigh()
+	median := w.quantile(0.5 * weight)
 	none := split{median: median}
-	if len(d) < fewRequests || all < fewWhole {
+	if len(w.took) < fewRequests || weight < fewWhole {
 		return none, false
 	}
 	// Where two fifths take several times as long as the half, slow is what is far beyond
 	// that, too.
 	b := borders{usual: median, longer: longer}
-	border, _ := quantile(d[:half], middle*all)
-	if most >= shortestSlow*median || median >= shortestSlow*border {
+	if most := w.quantile(body * weight); most >= shortestSlow*median || median >= shortestSlow*w.quantile(middle*weight) {
 		b.usual, b.longer = most, far
 	}
-	fast, slow := parted(d, upTo, shortestSlow*b.usual)
-	if len(slow) == 0 {
+	if !w.maySplit(&b, time) {
 		return none, false
 	}
-	slices.SortFunc(slow, func(x, y timed) int { return cmp.Compare(x.time, y.time) })
+	best, at := w.best(&b)
+	if at == 0 {
+		return none, false
+	}
+	if was > 0 && b.stays(w.took, was, best) {
+		at = was
+	}
+	return split{threshold: at, median: median}, true
+}
+
+// maySplit has some be those that may be slow, and reports whether all of them together may matter, and
+// the longest of them be long enough: where not, no border among them has a contrast.
+func (w *workspace) maySplit(b *borders, time float64) bool {
+	w.some = w.some[:0]
+	longest, beyond := 0.0, 0.0
+	for _, t := range w.took {
+		if t.time >= shortestSlow*b.usual {
+			w.some = append(w.some, t)
+			longest, beyond = max(longest, t.time), beyond+t.weight*(t.time-b.usual)
+		}
+	}
+	return len(w.some) >= fewSlow && longest >= b.longer*b.usual && beyond >= mattering*time
+}
+
+// best is the contrast of the best border, and where that is, zero where none has one.
+func (w *workspace) best(b *borders) (best, at float64) {
+	slices.SortFunc(w.some, func(x, y timed) int { return cmp.Compare(x.time, y.time) })
 	var below sums
 	before := 0.0 // the longest of those below
-	for _, t := range fast {
-		below.add(t)
-		before = max(before, t.time)
+	for _, t := range w.took {
+		if t.time < shortestSlow*b.usual {
+			below.add(t)
+			before = max(before, t.time)
+		}
 	}
 	b.all = below
-	for _, t := range slow {
+	for _, t := range w.some {
 		b.all.add(t)
 	}
-	best, at := 0.0, 0.0
-	for i, t := range slow {
+	for i, t := range w.some {
 		if t.time > before {
-			if q := b.contrast(below, len(slow)-i); q > best {
+			if q := b.contrast(below, len(w.some)-i); q > best {
 				best, at = q, math.Sqrt(before*t.time)
 			}
 		}
 		below.add(t)
 		before = t.time
 	}
-	if at == 0 {
-		return none, false
-	}
-	if was > 0 && b.stays(d, was, best) {
-		at = was
-	}
-	return split{threshold: at, median: median}, true
+	return best, at
 }
 
 // stays reports whether the border so far is nearly as good as the best one.
@@ -200,9 +267,9 @@ func (b *borders) stays(d []timed, was, best float64) bool {
 	return below.weight+next.weight > body*b.all.weight && b.contrast(below, above) >= stays*best
 }
 
-// quantile is what requests take of which there is no more than a weight with shorter ones,
-// and how many take no longer; those come first in d then (quickselect, Hoare 1961).
-func quantile(d []timed, weight float64) (time float64, upTo int) {
+// quantile is what requests take of which there is no more than a weight with shorter ones. It puts
+// them in another order (quickselect, Hoare 1961).
+func quantile(d []timed, weight float64) float64 {
 	lo, hi := 0, len(d)
 	for {
 		pivot := d[lo+(hi-lo)/2].time
@@ -226,24 +293,12 @@ func quantile(d []timed, weight float64) (time float64, upTo int) {
 		case weight < less && shorter > lo:
 			hi = shorter
 		case weight < less+same || longer == hi:
-			return pivot, longer
+			return pivot
 		default:
 			weight -= less + same
 			lo = longer
 		}
 	}
-}
-
-// parted puts those that take at least a time behind the others; from is where they may be.
-func parted(d []timed, from int, time float64) (below, above []timed) {
-	at := from
-	for i := from; i < len(d); i++ {
-		if d[i].time < time {
-			d[i], d[at] = d[at], d[i]
-			at++
-		}
-	}
-	return d[:at], d[at:]
 }
 
 // took is what a request of some size took, and for how many it stands: one that is met
@@ -254,9 +309,9 @@ type took struct {
 	// own is the part of the time in which it was not in line, first set when it found nobody.
 	own   float64
 	first bool
-	class int
 	// begun is set when its begin was seen.
 	begun bool
+	class uint8
 }
 
 // by is what it took, or for how long it was served.
@@ -271,11 +326,11 @@ func (t *took) by(served bool) float64 {
 // the work is not slow.
 type sizes [sizeClasses]float64
 
-func classOf(size float64) int {
+func classOf(size float64) uint8 {
 	if size <= 0 {
 		return 0
 	}
-	return min(sizeClasses-1, 1+int(math.Log2(1+size)))
+	return uint8(min(sizeClasses-1, 1+int(math.Log2(1+size)))) //nolint:gosec // at most sizeClasses
 }
 
 // sizesOf reads it off recent requests, of those that tell it.
@@ -300,7 +355,7 @@ func (k *kind) sizesOf(served bool) (s sizes) {
 		if median == 0 {
 			median = k.medianOf(served, func(*took) bool { return true })
 		}
-		s[c] = max(1, k.medianOf(served, func(t *took) bool { return t.class == c })/median)
+		s[c] = max(1, k.medianOf(served, func(t *took) bool { return int(t.class) == c })/median)
 	}
 	return s
 }

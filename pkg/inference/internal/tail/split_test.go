@@ -60,6 +60,11 @@ func TestSplit(t *testing.T) {
 	}
 }
 
+func findSplit(d []timed, was float64) (split, bool) {
+	w := workspace{took: d}
+	return w.findSplit(was)
+}
+
 func alike(durations []float64) []timed {
 	d := make([]timed, len(durations))
 	for i, x := range durations {

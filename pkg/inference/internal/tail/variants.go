@@ -201,12 +201,12 @@ func tellApart(heavy []int, units map[int]float64, calls map[int32]*[maxVariants
 	return found
 }
 
-// variant is that of a unit, false where its role has none.
-func (r *Request) variant() (id int, of Variant, ok bool) {
+// variant is that of a unit, nil where its role has none.
+func (r *Request) variant() (id int, of *Variant) {
 	if r.set == nil || r.set.variant == nil {
-		return 0, Variant{}, false
+		return 0, nil
 	}
-	return r.set.cluster, *r.set.variant, true
+	return r.set.cluster, r.set.variant
 }
 
 // appearances makes sets of calls appearance vectors, of which there are few: it keeps up to
