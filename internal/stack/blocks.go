@@ -3,14 +3,14 @@ package stack
 import (
 	"errors"
 	"io"
-	"maps"
 )
 
 const (
 	// blockSize is the size of the pieces of a file that are kept (bytes), maxBlocks how many
-	// of one file are: what a table has of one function is near each other.
+	// of one file are: what a table has of one function is near each other, and a busy server is
+	// met in hundreds of functions.
 	blockSize = 4 << 10
-	maxBlocks = 64
+	maxBlocks = 512
 )
 
 // blocks are pieces of a file, by their number; they are not changed once they are shared.
@@ -65,15 +65,16 @@ func (b *blockReader) block(i int64) ([]byte, error) {
 	return block[:n], nil
 }
 
-// with are the blocks with others, or those alone where there would be too many.
+// with are the blocks with others, in the place of some where there would be too many.
 func (b blocks) with(others blocks) blocks {
-	if len(b)+len(others) > maxBlocks {
-		b = nil
-	}
-	all := make(blocks, len(b)+len(others))
-	maps.Copy(all, b)
+	all := make(blocks, min(maxBlocks, len(b)+len(others)))
 	for i, block := range others {
-		if len(all) == maxBlocks {
+		if len(all) < maxBlocks {
+			all[i] = block
+		}
+	}
+	for i, block := range b { // in no order: those left out are any
+		if len(all) >= maxBlocks {
 			break
 		}
 		all[i] = block
