@@ -30,7 +30,7 @@ func FuzzLoadImage(f *testing.F) {
 			if err != nil {
 				continue
 			}
-			img.functions(newAllowance(threadTime))
+			img.functions(unhurried())
 			mod := &module{name: "fuzz", img: img}
 			for i, s := range img.segments {
 				if i == 4 {
@@ -50,7 +50,7 @@ func FuzzFrames(f *testing.F) {
 	}
 	f.Add([]byte{0x14, 0, 0, 0, 0, 0, 0, 0, 1, 'z', 'R', 0, 1, 0x78, 16, 1, 0x1b, 0x0c, 7, 8, 0x90, 1, 0, 0}, uint64(0))
 	f.Fuzz(func(_ *testing.T, data []byte, addr uint64) {
-		t, err := parseFrames(newAllowance(threadTime), data, addr)
+		t, err := parseFrames(unhurried(), data, addr)
 		if err != nil {
 			return
 		}

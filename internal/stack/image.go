@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"runtime"
 )
 
 // segment is a loadable piece of an ELF file.
@@ -72,6 +73,8 @@ func loadImage(r io.ReaderAt, opts imageOptions) (img *image, err error) {
 	}()
 	a := opts.allow
 	if a == nil {
+		runtime.LockOSThread() // its CPU clock is read
+		defer runtime.UnlockOSThread()
 		a = newAllowance(threadTime)
 	}
 	f, err := openELF(r)

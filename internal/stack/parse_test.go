@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
@@ -225,13 +226,17 @@ func symbolBytes(symbols ...[4]uint64) (data, names []byte) {
 	return data, names
 }
 
+// unhurried is an allowance whose time stands still: that of a thread is another one when a
+// test is moved to another thread.
+func unhurried() *allowance { return newAllowance(func() time.Duration { return 0 }) }
+
 func TestSymbolMustCoverTheAddress(t *testing.T) {
 	fn := uint64(elf.ST_INFO(elf.STB_GLOBAL, elf.STT_FUNC))
 	label := uint64(elf.ST_INFO(elf.STB_GLOBAL, elf.STT_NOTYPE))
 	data, names := symbolBytes(
 		[4]uint64{1, fn, 0x1000, 0x20}, [4]uint64{0, fn, 0x1000, 0x20},
 		[4]uint64{2, fn, 0x2000, 0x10}, [4]uint64{3, label, 0x3000, 0})
-	table := readSymbols(newAllowance(threadTime), bytes.NewReader(data), names, selection{})
+	table := readSymbols(unhurried(), bytes.NewReader(data), names, selection{})
 	tests := []struct {
 		name        string
 		addr, start uint64
@@ -257,9 +262,9 @@ func TestSymbolMustCoverTheAddress(t *testing.T) {
 func TestStringsOfOthersAreNotKept(t *testing.T) {
 	fn := uint64(elf.ST_INFO(elf.STB_GLOBAL, elf.STT_FUNC))
 	data, names := symbolBytes([4]uint64{1, fn, 0x1000, 0x20}, [4]uint64{2, fn, 0x2000, 0x10}, [4]uint64{3, fn, 0x3000, 0x10})
-	whole := readSymbols(newAllowance(threadTime), bytes.NewReader(data), names, selection{})
+	whole := readSymbols(unhurried(), bytes.NewReader(data), names, selection{})
 	names = append(names, make([]byte, 1<<16)...)
-	table := readSymbols(newAllowance(threadTime), bytes.NewReader(data), names, selection{leave: span{0x2000, 0x3000}})
+	table := readSymbols(unhurried(), bytes.NewReader(data), names, selection{leave: span{0x2000, 0x3000}})
 	if len(table.strings) > 64 || !table.left || len(table.symbols) != 2 {
 		t.Errorf("%d bytes of names are kept of %d symbols; some are left out: %v", len(table.strings), len(table.symbols), table.left)
 	}
@@ -272,7 +277,7 @@ func TestStringsOfOthersAreNotKept(t *testing.T) {
 	if got, _, ok := table.find(0x2000, 0x2000); ok {
 		t.Errorf("%s is left out", got)
 	}
-	none := readSymbols(newAllowance(threadTime), bytes.NewReader(data), names, selection{leave: span{0, 0x4000}})
+	none := readSymbols(unhurried(), bytes.NewReader(data), names, selection{leave: span{0, 0x4000}})
 	if len(none.symbols) != 0 || len(none.strings) != 0 {
 		t.Errorf("%d bytes of names are kept of nothing", len(none.strings))
 	}
