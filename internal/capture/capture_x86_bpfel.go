@@ -190,6 +190,7 @@ const (
 	captureProgSysExitContext   = "sys_exit_context"
 	captureProgSysExitStack     = "sys_exit_stack"
 	captureProgTaskNewtask      = "task_newtask"
+	captureProgTellSockets      = "tell_sockets"
 	captureVarAttachedAt        = "attached_at"
 	captureVarClockLag          = "clock_lag"
 	captureVarClockLagBefore    = "clock_lag_before"
@@ -199,6 +200,7 @@ const (
 	captureVarCpuStacks         = "cpu_stacks"
 	captureVarCpuWakings        = "cpu_wakings"
 	captureVarFailEvery         = "fail_every"
+	captureVarFilesLeft         = "files_left"
 	captureVarIdleCalls         = "idle_calls"
 	captureVarIncludeChildren   = "include_children"
 	captureVarLookedAt          = "looked_at"
@@ -207,6 +209,7 @@ const (
 	captureVarOddsFresh         = "odds_fresh"
 	captureVarOddsSame          = "odds_same"
 	captureVarOverflow          = "overflow"
+	captureVarOwnNamespace      = "own_namespace"
 	captureVarPollNo            = "poll_no"
 	captureVarPreemptCountIn    = "preempt_count_in"
 	captureVarRingCpus          = "ring_cpus"
@@ -221,6 +224,7 @@ const (
 	captureVarStackEvery        = "stack_every"
 	captureVarStacksHalf        = "stacks_half"
 	captureVarThreadStacks      = "thread_stacks"
+	captureVarTicks             = "ticks"
 	captureVarWantFresh         = "want_fresh"
 	captureVarWantSame          = "want_same"
 )
@@ -281,6 +285,7 @@ type captureProgramSpecs struct {
 	SysExitContext   *ebpf.ProgramSpec `ebpf:"sys_exit_context"`
 	SysExitStack     *ebpf.ProgramSpec `ebpf:"sys_exit_stack"`
 	TaskNewtask      *ebpf.ProgramSpec `ebpf:"task_newtask"`
+	TellSockets      *ebpf.ProgramSpec `ebpf:"tell_sockets"`
 }
 
 // captureMapSpecs contains maps before they are loaded into the kernel.
@@ -318,6 +323,7 @@ type captureVariableSpecs struct {
 	CpuStacks       *ebpf.VariableSpec `ebpf:"cpu_stacks"`
 	CpuWakings      *ebpf.VariableSpec `ebpf:"cpu_wakings"`
 	FailEvery       *ebpf.VariableSpec `ebpf:"fail_every"`
+	FilesLeft       *ebpf.VariableSpec `ebpf:"files_left"`
 	IdleCalls       *ebpf.VariableSpec `ebpf:"idle_calls"`
 	IncludeChildren *ebpf.VariableSpec `ebpf:"include_children"`
 	LookedAt        *ebpf.VariableSpec `ebpf:"looked_at"`
@@ -326,6 +332,7 @@ type captureVariableSpecs struct {
 	OddsFresh       *ebpf.VariableSpec `ebpf:"odds_fresh"`
 	OddsSame        *ebpf.VariableSpec `ebpf:"odds_same"`
 	Overflow        *ebpf.VariableSpec `ebpf:"overflow"`
+	OwnNamespace    *ebpf.VariableSpec `ebpf:"own_namespace"`
 	PollNo          *ebpf.VariableSpec `ebpf:"poll_no"`
 	PreemptCountIn  *ebpf.VariableSpec `ebpf:"preempt_count_in"`
 	RingCpus        *ebpf.VariableSpec `ebpf:"ring_cpus"`
@@ -340,6 +347,7 @@ type captureVariableSpecs struct {
 	StackEvery      *ebpf.VariableSpec `ebpf:"stack_every"`
 	StacksHalf      *ebpf.VariableSpec `ebpf:"stacks_half"`
 	ThreadStacks    *ebpf.VariableSpec `ebpf:"thread_stacks"`
+	Ticks           *ebpf.VariableSpec `ebpf:"ticks"`
 	WantFresh       *ebpf.VariableSpec `ebpf:"want_fresh"`
 	WantSame        *ebpf.VariableSpec `ebpf:"want_same"`
 }
@@ -416,6 +424,7 @@ type captureVariables struct {
 	CpuStacks       *ebpf.Variable `ebpf:"cpu_stacks"`
 	CpuWakings      *ebpf.Variable `ebpf:"cpu_wakings"`
 	FailEvery       *ebpf.Variable `ebpf:"fail_every"`
+	FilesLeft       *ebpf.Variable `ebpf:"files_left"`
 	IdleCalls       *ebpf.Variable `ebpf:"idle_calls"`
 	IncludeChildren *ebpf.Variable `ebpf:"include_children"`
 	LookedAt        *ebpf.Variable `ebpf:"looked_at"`
@@ -424,6 +433,7 @@ type captureVariables struct {
 	OddsFresh       *ebpf.Variable `ebpf:"odds_fresh"`
 	OddsSame        *ebpf.Variable `ebpf:"odds_same"`
 	Overflow        *ebpf.Variable `ebpf:"overflow"`
+	OwnNamespace    *ebpf.Variable `ebpf:"own_namespace"`
 	PollNo          *ebpf.Variable `ebpf:"poll_no"`
 	PreemptCountIn  *ebpf.Variable `ebpf:"preempt_count_in"`
 	RingCpus        *ebpf.Variable `ebpf:"ring_cpus"`
@@ -438,6 +448,7 @@ type captureVariables struct {
 	StackEvery      *ebpf.Variable `ebpf:"stack_every"`
 	StacksHalf      *ebpf.Variable `ebpf:"stacks_half"`
 	ThreadStacks    *ebpf.Variable `ebpf:"thread_stacks"`
+	Ticks           *ebpf.Variable `ebpf:"ticks"`
 	WantFresh       *ebpf.Variable `ebpf:"want_fresh"`
 	WantSame        *ebpf.Variable `ebpf:"want_same"`
 }
@@ -460,6 +471,7 @@ type capturePrograms struct {
 	SysExitContext   *ebpf.Program `ebpf:"sys_exit_context"`
 	SysExitStack     *ebpf.Program `ebpf:"sys_exit_stack"`
 	TaskNewtask      *ebpf.Program `ebpf:"task_newtask"`
+	TellSockets      *ebpf.Program `ebpf:"tell_sockets"`
 }
 
 func (p *capturePrograms) Close() error {
@@ -478,6 +490,7 @@ func (p *capturePrograms) Close() error {
 		p.SysExitContext,
 		p.SysExitStack,
 		p.TaskNewtask,
+		p.TellSockets,
 	)
 }
 

@@ -9,12 +9,13 @@ import (
 
 // The sizes and kinds of the records in the BPF ring buffers; struct task_event,
 // struct stack_event and struct waking in bpf/maps.h, struct trace_context in
-// bpf/payload.h.
+// bpf/payload.h, struct socket_record in bpf/sockets.h.
 const (
 	taskEventSize    = 40
 	stackEventSize   = 72
 	traceContextSize = 40
 	wakingSize       = 64
+	socketRecordSize = 312
 
 	eventFork = 1
 	eventExec = 2
@@ -103,4 +104,18 @@ func decodeWaking(b []byte) (Waking, error) {
 		return Waking{}, errors.New("waking of a call that began later")
 	}
 	return w, nil
+}
+
+// diagMessageSize is that of a struct inet_diag_msg, where its attribute begins.
+const diagMessageSize = 72
+
+// decodeSocket reads a socket; its Message is a part of b.
+func decodeSocket(b []byte) (Socket, error) {
+	if len(b) < socketRecordSize {
+		return Socket{}, fmt.Errorf("socket of %d bytes, want %d", len(b), socketRecordSize)
+	}
+	le := binary.LittleEndian
+	s := Socket{PID: int32(le.Uint32(b)), Namespace: le.Uint32(b[4:]), Protocol: le.Uint32(b[8:]), Message: b[12:socketRecordSize]}
+	s.Message = s.Message[:min(len(s.Message), diagMessageSize+int(le.Uint16(s.Message[diagMessageSize:])))]
+	return s, nil
 }

@@ -104,6 +104,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(stackRecord(1, 7, 5, 5))
 	f.Add(stackRecord(2, 0, 0, 0))
 	f.Add(make([]byte, taskEventSize))
+	f.Add(make([]byte, socketRecordSize))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var s RawStack
 		if err := decodeStack(b, &s); err == nil && len(s.Bytes) > len(b)-stackEventSize {
@@ -111,6 +112,9 @@ func FuzzDecode(f *testing.F) {
 		}
 		_, _ = decodeTaskEvent(b)
 		_, _ = decodeContext(b)
+		if s, err := decodeSocket(b); err == nil && (len(s.Message) < diagMessageSize || len(s.Message) > len(b)) {
+			t.Errorf("a message of %d bytes out of %d", len(s.Message), len(b))
+		}
 	})
 }
 

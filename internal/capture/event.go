@@ -346,11 +346,24 @@ type Share struct {
 	Recorded, Skipped uint64
 }
 
+// Socket is one of a target, in another network namespace than this process.
+type Socket struct {
+	// PID is a process that has it: it is told once for each file that it is.
+	PID int32
+	// Namespace is the inode of the network namespace, Protocol IPPROTO_UDP
+	// or one of TCP.
+	Namespace, Protocol uint32
+	// Message is what sock_diag would tell there: struct inet_diag_msg and, of a
+	// connection of TCP, the attribute INET_DIAG_INFO with the fields that Sockets names.
+	// It is valid during the call only.
+	Message []byte
+}
+
 // Degraded is a feature the running kernel, or a missing privilege, denies.
 type Degraded struct {
 	// Feature is "syscall stacks", "sample stacks", "samples",
 	// "snapshot stacks", "snapshots", "trace context", "wakings",
-	// "run delay" or "run delay of calls".
+	// "run delay", "run delay of calls" or "sockets of other network namespaces".
 	Feature string
 	// Reason says why and, where something can be done, what.
 	Reason string

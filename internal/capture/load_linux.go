@@ -23,7 +23,7 @@ type objects struct {
 	optional []*ebpf.Collection // each holds one program of its own
 	degraded []Degraded
 
-	sysExit, sample, snapshot, waking *ebpf.Program // the variant the kernel accepts; nil is none
+	sysExit, sample, snapshot, waking, sockets *ebpf.Program // the variant the kernel accepts; nil is none
 
 	slots  []captureSlot
 	cpus   []captureCpuState
@@ -94,6 +94,7 @@ func load(spec *ebpf.CollectionSpec, cfg Config, log *zap.Logger) (_ *objects, e
 	o.sample = o.loadVariant(spec, cfg.SampleHz > 0, "sample", captureProgSampleStack, captureProgSample)
 	o.snapshot = o.loadVariant(spec, cfg.SnapshotInterval > 0, "snapshot", captureProgSnapshotStack, captureProgSnapshot)
 	o.loadWaking(spec, cfg)
+	o.loadSockets(spec)
 	if d := missingDelay(kernelTypes()); d != nil {
 		o.degraded = append(o.degraded, *d)
 	}
@@ -164,6 +165,8 @@ func configure(spec *ebpf.CollectionSpec, cfg Config, cpus, records int) error {
 		"idle_calls":       idle,
 		"stacks_half":      uint64(cfg.StackRingBytes / 2),
 		"include_children": children,
+		"own_namespace":    ownNamespace(),
+		"ticks":            ticksPerSecond(),
 	} {
 		v := spec.Variables[name]
 		if v == nil {

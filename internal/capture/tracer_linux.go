@@ -55,6 +55,8 @@ type Tracer struct {
 
 	// life keeps the mapped memory from going away under InFlight and Stats.
 	life sync.RWMutex
+	// listing is held while sockets are listed: one walk at a time counts the files.
+	listing sync.Mutex
 
 	loop chan func() // run by the reading goroutine
 	stop chan struct{}
@@ -70,7 +72,8 @@ type Tracer struct {
 	clock          clock
 }
 
-type iterators struct{ seed, forget, snapshot *link.Iter }
+// iterators has nil for what the kernel denies.
+type iterators struct{ seed, forget, snapshot, sockets *link.Iter }
 
 // counters are written by the reading goroutine and read by Stats.
 type counters struct {
@@ -147,6 +150,11 @@ func (t *Tracer) open() (err error) {
 	if t.obj.snapshot != nil {
 		if t.iters.snapshot, err = link.AttachIter(link.IterOptions{Program: t.obj.snapshot}); err != nil {
 			t.degraded = append(t.degraded, Degraded{Feature: "snapshots", Reason: explain(err)})
+		}
+	}
+	if t.obj.sockets != nil {
+		if t.iters.sockets, err = link.AttachIter(link.IterOptions{Program: t.obj.sockets}); err != nil {
+			t.degraded = append(t.degraded, Degraded{Feature: socketsFeature, Reason: explain(err)})
 		}
 	}
 	t.read.init(t)
@@ -598,7 +606,7 @@ func (t *Tracer) free() error {
 	var errs []error
 	t.life.Lock()
 	defer t.life.Unlock()
-	for _, it := range []*link.Iter{t.iters.seed, t.iters.forget, t.iters.snapshot} {
+	for _, it := range []*link.Iter{t.iters.seed, t.iters.forget, t.iters.snapshot, t.iters.sockets} {
 		if it != nil {
 			errs = append(errs, it.Close())
 		}

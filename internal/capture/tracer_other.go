@@ -59,6 +59,9 @@ func (*Tracer) Shares() map[uint16]Share { return nil }
 // DeliverAtOnce returns an error.
 func (*Tracer) DeliverAtOnce(int32) error { return errUnsupported }
 
+// Sockets returns an error.
+func (*Tracer) Sockets(func(Socket) bool) error { return errUnsupported }
+
 // RemoveProcess does nothing.
 func (*Tracer) RemoveProcess(int32) error { return nil }
 

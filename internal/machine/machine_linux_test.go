@@ -1,8 +1,11 @@
 package machine
 
 import (
+	"encoding/binary"
 	"net"
+	"net/netip"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 	"unsafe"
@@ -121,10 +124,85 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
+// message is what sock_diag tells of a socket.
+func message(state byte, inode, queue uint32, local, remote string) []byte {
+	b := make([]byte, diagMessageSize)
+	put := func(port, address int, of string) {
+		at := netip.MustParseAddrPort(of)
+		binary.BigEndian.PutUint16(b[port:], at.Port())
+		copy(b[address:], at.Addr().AsSlice())
+	}
+	b[0], b[1] = unix.AF_INET, state
+	put(4, 8, local)
+	put(6, 24, remote)
+	binary.NativeEndian.PutUint32(b[56:], queue)
+	binary.NativeEndian.PutUint32(b[68:], inode)
+	return b
+}
+
+// TestTheSamePortInTwoNamespaces: a connection is of who listens in its own, a socket that
+// processes share is one, and what a service does not have is not looked at.
+func TestTheSamePortInTwoNamespaces(t *testing.T) {
+	f := files{t, t.TempDir()}
+	for process, namespace := range map[string]string{"self": "net:[1]", "10": "net:[1]", "20": "net:[2]", "30": "net:[3]"} {
+		f.write("proc/"+process+"/ns/x", "")
+		if err := os.Symlink(namespace, filepath.Join(f.root, "proc", process, "ns", "net")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := New(filepath.Join(f.root, "proc"))
+	r.sockets = func() []socket {
+		return []socket{{inode: 1, local: netip.MustParseAddrPort("0.0.0.0:80"), listening: true}}
+	}
+	walks := 0
+	r.See(func(take func(int32, uint32, uint32, []byte) bool) error {
+		walks++
+		for _, s := range []struct {
+			process   int32
+			namespace uint32
+			message   []byte
+		}{
+			{20, 2, message(stateListen, 2, 3, "0.0.0.0:80", "0.0.0.0:0")},
+			{21, 2, message(stateListen, 2, 3, "0.0.0.0:80", "0.0.0.0:0")}, // shared
+			{30, 3, message(stateSynSent, 3, 0, "10.0.0.3:80", "10.0.0.9:5000")},
+			{99, 3, message(stateListen, 4, 7, "0.0.0.0:80", "0.0.0.0:0")}, // nobody's
+		} {
+			if !take(s.process, s.namespace, unix.IPPROTO_TCP, s.message) {
+				return nil
+			}
+		}
+		return nil
+	})
+	services := []Service{{Key: "host", Processes: []int32{10}}, {Key: "pod", Processes: []int32{20, 21}}, {Key: "asks", Processes: []int32{30}}}
+	r.Read(0, 1e9, services[:1])
+	if walks != 0 {
+		t.Error("other namespaces are looked into for a service that is in this one")
+	}
+	read := r.Read(1e9, 2e9, services)
+	want := []map[threadtrace.Measure]int64{{}, {threadtrace.MeasureClientWait: 3e9}, {threadtrace.MeasurePeerWait: 1e9}}
+	for i := range read {
+		for _, reading := range read[i].Readings {
+			switch reading.Measure {
+			case threadtrace.MeasureClientWait, threadtrace.MeasurePeerWait, threadtrace.MeasureUnanswered:
+				want[i][reading.Measure] -= reading.Value
+			}
+		}
+		for m, missing := range want[i] {
+			if missing != 0 {
+				t.Errorf("%s: of measure %v %d are missing", services[i].Key, m, missing)
+			}
+		}
+	}
+}
+
 func FuzzParseSockets(f *testing.F) {
 	f.Add(diagRequest(2, 6, 1))
 	f.Add(make([]byte, 400))
-	f.Fuzz(func(_ *testing.T, data []byte) { parseSockets(data, false, nil) })
+	f.Add(message(stateListen, 2, 3, "0.0.0.0:80", "0.0.0.0:0"))
+	f.Fuzz(func(_ *testing.T, data []byte) {
+		parseSockets(data, false, nil)
+		parseSocket(data, false)
+	})
 }
 
 // What the peer had already was not lost; a kernel that does not say so has shorter figures.

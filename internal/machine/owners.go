@@ -28,7 +28,7 @@ func (r *Reader) look(now int64, all []socket, services []Service) {
 	}
 	known := o.service != nil
 	for i := range all {
-		if _, ok := o.service[all[i].inode]; !ok && all[i].inode != 0 {
+		if _, ok := o.service[all[i].inode]; !ok {
 			known = false
 			break
 		}

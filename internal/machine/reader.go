@@ -29,7 +29,7 @@ const (
 
 // Reader reads at each flush what was added since the one before. It is not safe for
 // concurrent use. Its memory is bounded: some hundred figures of each service, one
-// entry for each process of the host and each of 8192 connections.
+// entry for each process of the host and each of 16384 connections.
 type Reader struct {
 	proc    string
 	mounts  hierarchies
@@ -43,6 +43,8 @@ type Reader struct {
 	connections map[uint32]socket
 	// sockets are replaced by tests.
 	sockets func() []socket
+	// elsewhere is nil when the sockets of other network namespaces are not to be had.
+	elsewhere Elsewhere
 }
 
 // counter is one figure that only grows; id tells those apart that are summed up.
@@ -200,11 +202,21 @@ func (r *Reader) peers(stands, now int64, services []Service, sums []sum, index 
 	if len(services) == 0 {
 		return
 	}
+	of := map[int32]int{}
+	for i := range services {
+		for _, pid := range services[i].Processes {
+			of[pid] = i
+		}
+	}
 	all := r.sockets()
-	r.connections = compare(all, r.connections)
 	r.look(now, all, services)
-	owner := func(inode uint32) int {
-		if key := r.owners.service[inode]; key != "" {
+	all = append(all, r.abroad(of)...)
+	r.connections = compare(all, r.connections)
+	owner := func(s *socket) int {
+		if i, known := of[s.process]; known {
+			return i
+		}
+		if key := r.owners.service[s.inode]; key != "" {
 			if i, known := index[key]; known {
 				return i
 			}

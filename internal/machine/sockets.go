@@ -11,9 +11,15 @@ import (
 type socket struct {
 	inode         uint32
 	local, remote netip.AddrPort
+	// namespace is that of the network, as its inode, and process one that has it; zero of
+	// those in the collector's own.
+	namespace uint32
+	process   int32
 	// listening is set on one that takes connections, connecting on one that waits for
 	// its peer to take it, datagrams on one of UDP.
 	listening, connecting, datagrams bool
+	// queue is how many connections are in line to be accepted by one that listens.
+	queue uint32
 	// sent and received are how long ago the last data was, in ms, acked the last
 	// acknowledgement; unacked is what was sent and is not acknowledged, unsent what is
 	// not even sent.
@@ -63,9 +69,6 @@ func (s *socket) seemsToOwe() bool {
 	return s.owes() || !s.datagrams && s.received == s.sent && (s.segments > s.answers || s.ownLate)
 }
 
-// queued reports whether a connection is in line to be accepted: it has no file yet.
-func (s *socket) queued() bool { return s.inode == 0 && !s.listening && !s.connecting && !s.datagrams }
-
 // rests reports whether nothing came and nothing went for a while.
 func (s *socket) rests() bool {
 	return min(s.sent, s.received) >= atRest && !s.datagrams && !s.connecting
@@ -85,7 +88,8 @@ const slowestAck = 200
 // with the answer: 40 ms (TCP_ATO_MIN) and a tick of the kernel.
 const putOff = 50_000
 
-// maxSockets bounds the connections looked at, of all services.
+// maxSockets bounds the connections looked at, of all services, in the collector's network
+// namespace and in others.
 const maxSockets = 8192
 
 // handshake is how many segments without data a new connection has sent and received at
@@ -98,7 +102,7 @@ func compare(all []socket, before map[uint32]socket) (now map[uint32]socket) {
 	for i := range all {
 		s := &all[i]
 		was, known := before[s.inode]
-		if !known || s.queued() {
+		if !known {
 			was = socket{acksIn: handshake, acksOut: handshake}
 		}
 		s.peerLate, s.ownLate = was.peerLate, was.ownLate
@@ -139,30 +143,36 @@ func apart(acks, before, segments uint32) bool {
 // putting takes a figure of a service. A counter is of one connection, and grows.
 type putting = func(service int, m threadtrace.Measure, resource string, v int64, counter uint64)
 
+// place is an address in a network namespace: each pod may have a port 80.
+type place struct {
+	namespace uint32
+	at        netip.AddrPort
+}
+
 // listeners are the owners of the sockets that take connections, by address.
-type listeners map[netip.AddrPort]int
+type listeners map[place]int
 
 // listen finds them; a port that several services share by other means than their addresses
 // is one's of them.
-func listen(all []socket, owner func(inode uint32) int) listeners {
+func listen(all []socket, owner func(*socket) int) listeners {
 	at := listeners{}
 	for i := range all {
 		if s := &all[i]; s.listening {
-			address := netip.AddrPortFrom(s.local.Addr().Unmap(), s.local.Port())
+			address := place{s.namespace, netip.AddrPortFrom(s.local.Addr().Unmap(), s.local.Port())}
 			if who, known := at[address]; !known || who < 0 {
-				at[address] = owner(s.inode)
+				at[address] = owner(s)
 			}
-			at[netip.AddrPortFrom(netip.Addr{}, s.local.Port())] = -1 // at another address: an address may be translated
+			at[place{s.namespace, netip.AddrPortFrom(netip.Addr{}, s.local.Port())}] = -1 // at another address: an address may be translated
 		}
 	}
 	return at
 }
 
-// of is who takes the connections to an address, below zero for somebody else; taken is false
-// when nobody listens there.
-func (l listeners) of(local netip.AddrPort) (who int, taken bool) {
-	for _, address := range [...]netip.Addr{local.Addr().Unmap(), netip.IPv4Unspecified(), netip.IPv6Unspecified(), {}} {
-		if who, taken = l[netip.AddrPortFrom(address, local.Port())]; taken {
+// of is who takes the connections that one is of, below zero for somebody else; taken is
+// false when nobody listens there.
+func (l listeners) of(s *socket) (who int, taken bool) {
+	for _, address := range [...]netip.Addr{s.local.Addr().Unmap(), netip.IPv4Unspecified(), netip.IPv6Unspecified(), {}} {
+		if who, taken = l[place{s.namespace, netip.AddrPortFrom(address, s.local.Port())}]; taken {
 			return who, true
 		}
 	}
@@ -170,23 +180,22 @@ func (l listeners) of(local netip.AddrPort) (who int, taken bool) {
 }
 
 // connections takes the figures of the connections of services. owner tells which
-// service has a socket, by its inode, below zero where that is not known. Those that clients
+// service has a socket, below zero where that is not known. Those that clients
 // made are of who listens there: many are over before anybody has looked for their owner.
-func connections(all []socket, owner func(inode uint32) int, stands int64, put putting) {
+func connections(all []socket, owner func(*socket) int, stands int64, put putting) {
 	listening := listen(all, owner)
 	for i := range all {
 		s := &all[i]
-		if s.listening {
-			continue
-		}
-		service, inward := listening.of(s.local)
-		if mine := owner(s.inode); mine >= 0 && !s.queued() {
+		service, inward := listening.of(s)
+		if mine := owner(s); mine >= 0 {
 			service = mine
 		}
 		switch {
 		case service < 0:
-		case s.queued():
-			put(service, threadtrace.MeasureClientWait, "", stands, 0)
+		case s.listening:
+			if s.queue > 0 {
+				put(service, threadtrace.MeasureClientWait, "", stands*int64(s.queue), 0)
+			}
 		case inward:
 			s.ofClient(service, stands, put)
 		default:

@@ -80,7 +80,8 @@ func parseSockets(data []byte, datagrams bool, all []socket) (out []socket, more
 	return all, true
 }
 
-// parseSocket reads a struct inet_diag_msg and the tcp_info after it.
+// parseSocket reads a struct inet_diag_msg and the tcp_info after it. What has no file is in
+// line to be accepted, which the one that listens tells, or is nobody's any more.
 func parseSocket(b []byte, datagrams bool) (s socket, ok bool) {
 	if len(b) < diagMessageSize {
 		return s, false
@@ -96,17 +97,20 @@ func parseSocket(b []byte, datagrams bool) (s socket, ok bool) {
 		local: netip.AddrPortFrom(address(8), binary.BigEndian.Uint16(b[4:])), remote: netip.AddrPortFrom(address(24), binary.BigEndian.Uint16(b[6:])),
 		inode: binary.NativeEndian.Uint32(b[68:]), listening: state == stateListen && !datagrams, connecting: state == stateSynSent, datagrams: datagrams,
 	}
+	if s.listening {
+		s.queue = binary.NativeEndian.Uint32(b[56:])
+	}
 	for rest := b[diagMessageSize:]; len(rest) >= unix.SizeofNlAttr; {
 		length, kind := int(binary.NativeEndian.Uint16(rest)), binary.NativeEndian.Uint16(rest[2:])
 		if length < unix.SizeofNlAttr || length > len(rest) {
 			break
 		}
-		if kind == diagInfo && !datagrams {
+		if kind == diagInfo && !datagrams && !s.listening {
 			s.describe(rest[unix.SizeofNlAttr:length])
 		}
 		rest = rest[min(len(rest), (length+3)&^3):]
 	}
-	return s, true
+	return s, s.inode != 0
 }
 
 // describe takes a struct tcp_info, of which an older kernel has less.

@@ -3,3 +3,5 @@
 package machine
 
 func sockets() []socket { return nil }
+
+func parseSocket([]byte, bool) (socket, bool) { return socket{}, false }

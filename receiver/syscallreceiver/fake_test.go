@@ -125,6 +125,8 @@ func (f *fakeTracer) InFlight(time.Duration) []event {
 	return f.inFlight
 }
 
+func (f *fakeTracer) Sockets(func(int32, uint32, uint32, []byte) bool) error { return nil }
+
 func (f *fakeTracer) Stats() tracerStats {
 	f.mu.Lock()
 	defer f.mu.Unlock()

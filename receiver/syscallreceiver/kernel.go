@@ -81,6 +81,10 @@ func (k *kernelTracer) InFlight(age time.Duration) []event {
 	return out
 }
 
+func (k *kernelTracer) Sockets(take func(process int32, namespace, protocol uint32, message []byte) bool) error {
+	return k.tracer.Sockets(func(s capture.Socket) bool { return take(s.PID, s.Namespace, s.Protocol, s.Message) })
+}
+
 func (k *kernelTracer) Stats() tracerStats {
 	s := k.tracer.Stats()
 	out := tracerStats{

@@ -150,13 +150,6 @@ func (r *syscallReceiver) Start(ctx context.Context, collector component.Host) e
 		tell: n.scout.tell, ready: n.poke, now: now, last: now(), names: process.NewThreadNames(r.parts.proc),
 		targets: map[int32]*target{}, dedup: newStackIndex(), buffers: buffers{most: r.cfg.maxPending()},
 	}
-	if n.gatherer.surroundings = r.parts.surroundings; n.gatherer.surroundings == nil && r.parts.proc == "" {
-		reader := machine.New("")
-		n.gatherer.surroundings = &surroundings{reader: reader}
-		if missing := reader.Missing(); len(missing) > 0 {
-			r.set.Logger.Info("The machine is seen in part.", zap.Strings("missing", missing))
-		}
-	}
 	if interval := r.cfg.JVM.PerfMapInterval; interval > 0 {
 		door := &rootfs.Door{Proc: r.parts.proc}
 		n.perfMaps = &perfMaps{
@@ -174,6 +167,14 @@ func (r *syscallReceiver) Start(ctx context.Context, collector component.Host) e
 		return fmt.Errorf("the syscall receiver cannot record on this host: %w", err)
 	}
 	n.gatherer.tracer, n.symbols.atOnce = n.tracer, n.tracer.DeliverAtOnce
+	if n.gatherer.surroundings = r.parts.surroundings; n.gatherer.surroundings == nil && r.parts.proc == "" {
+		reader := machine.New("")
+		reader.See(n.tracer.Sockets)
+		n.gatherer.surroundings = &surroundings{reader: reader}
+		if missing := reader.Missing(); len(missing) > 0 {
+			r.set.Logger.Info("The machine is seen in part.", zap.Strings("missing", missing))
+		}
+	}
 	if r.cfg.Mode == ModeBurst {
 		keep, err := budget.New(r.cfg.OverheadBudget, runtime.NumCPU())
 		if err != nil {

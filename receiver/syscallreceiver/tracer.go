@@ -33,6 +33,8 @@ type tracer interface {
 	// InFlight are the calls that entered at least age ago and have not
 	// returned.
 	InFlight(age time.Duration) []event
+	// Sockets is machine.Elsewhere; it runs on the caller's goroutine.
+	Sockets(take func(process int32, namespace, protocol uint32, message []byte) (more bool)) error
 	// Stats counts since the start.
 	Stats() tracerStats
 	// LastRead is when the rings were last read; it waits for nobody.

@@ -19,6 +19,8 @@ const console = `booting
 FAIL
 
 END capture exit status 1
+
+END machine ok
 --- PASS: TestKernel (1.00s)
 
 END receiver ok

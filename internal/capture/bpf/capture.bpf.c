@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
  * What PerfScope runs in the kernel: the two syscall hooks, the hooks that
- * follow threads, in watch.h the sampler and the task snapshot, and in waking.h
- * who wakes whom. User
+ * follow threads, in watch.h the sampler and the task snapshot, in waking.h
+ * who wakes whom, and in sockets.h the sockets that user space cannot ask for. User
  * space decides which of them are loaded and attached; see load_linux.go.
  */
 #include "vmlinux.h"
@@ -13,6 +13,7 @@
 #include "watch.h"
 #include "payload.h"
 #include "waking.h"
+#include "sockets.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 

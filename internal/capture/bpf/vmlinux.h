@@ -91,6 +91,7 @@ struct mm_struct {
 
 struct inode {
 	unsigned short i_mode;
+	unsigned long i_ino;
 };
 
 struct file {
@@ -149,6 +150,76 @@ struct task_struct {
 	struct thread_struct thread;
 };
 
+struct ns_common {
+	unsigned int inum;
+};
+
+struct net {
+	struct ns_common ns;
+};
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
+struct in6_addr {
+	union {
+		u32 u6_addr32[4];
+	} in6_u;
+};
+
+struct sock_common {
+	u32 skc_daddr;
+	u32 skc_rcv_saddr;
+	u16 skc_dport;
+	u16 skc_num;
+	unsigned short skc_family;
+	unsigned char skc_state;
+	possible_net_t skc_net;
+	struct in6_addr skc_v6_daddr;
+	struct in6_addr skc_v6_rcv_saddr;
+};
+
+struct sock {
+	struct sock_common __sk_common;
+	u16 sk_type;
+	u16 sk_protocol;
+	u32 sk_ack_backlog;
+	u32 sk_max_ack_backlog;
+};
+
+struct socket {
+	struct sock *sk;
+};
+
+struct inet_connection_sock {
+	struct {
+		u32 lrcvtime; /* when data was last received */
+	} icsk_ack;
+};
+
+struct tcp_sock {
+	struct inet_connection_sock inet_conn;
+	u32 lsndtime;	/* when data was last sent */
+	u32 rcv_tstamp; /* when an acknowledgement was last received */
+	u32 packets_out;
+	u32 total_retrans;
+	u32 segs_in;
+	u32 segs_out;
+	u32 data_segs_in;
+	u32 data_segs_out;
+	u32 dsack_dups;
+	u32 write_seq;
+	u32 snd_nxt;
+	u32 chrono_start;
+	u32 chrono_stat[3];
+	u8 chrono_type : 2;
+};
+
+struct mptcp_sock {
+	struct sock *first;
+};
+
 /* Before 5.14 the field had another name and another size. */
 struct task_struct___before_5_14 {
 	long state;
@@ -157,10 +228,21 @@ struct task_struct___before_5_14 {
 #pragma clang attribute pop
 
 /* Contexts: their layout is part of the programs' interface, not relocated. */
-struct bpf_iter_meta;
+struct seq_file;
+struct bpf_iter_meta {
+	struct seq_file *seq __attribute__((aligned(8)));
+	u64 session_id;
+	u64 seq_num;
+};
 struct bpf_iter__task {
 	struct bpf_iter_meta *meta;
 	struct task_struct *task;
+} __attribute__((aligned(8)));
+struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+	u64 fd;
+	struct file *file;
 } __attribute__((aligned(8)));
 
 #endif
