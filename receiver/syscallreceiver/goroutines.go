@@ -46,8 +46,6 @@ type goroutines struct {
 	// there is now.
 	allowance time.Duration
 	left      atomic.Int64
-	// waking is the CPU time that it takes to wake up for a look.
-	waking time.Duration
 	// turn is the target whose goroutines are followed, until when.
 	turn  *target
 	until time.Time
@@ -86,63 +84,36 @@ func newGoroutines(cfg *Config, g *gatherer, door *rootfs.Door, logger *zap.Logg
 
 // run looks until the context ends.
 func (n *goroutines) run(ctx context.Context) {
-	if n.waking == 0 {
-		n.waking = wakingCost()
-	}
 	ticker, following := time.NewTicker(n.interval), time.NewTicker(followInterval)
 	defer ticker.Stop()
 	defer following.Stop()
-	following.Stop()
-	awake := false
+	awake := true
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 			n.tick()
-			if follow := n.follows(); follow && !awake {
-				awake = true
+			// Without a Go process it need not wake up a hundred times a second.
+			switch follow := n.turn != nil; {
+			case follow && !awake:
 				following.Reset(followInterval)
+			case !follow && awake:
+				following.Stop()
 			}
+			awake = n.turn != nil
 		case <-following.C:
-			n.left.Add(-int64(n.waking))
-			if awake = n.follows(); !awake {
-				following.Stop() // it need not wake up a hundred times a second
-				continue
-			}
-			n.g.symbols.lookAtGoroutines(n.turn, n.again)
+			n.followTick()
 		}
 	}
 }
 
-// follows reports whether there are goroutines to follow, and enough CPU time is left for the
-// next look at all.
-func (n *goroutines) follows() bool {
-	return n.turn != nil && n.turn.parked.follows.Load() && n.left.Load() > int64(n.allowance)
-}
-
-// wakingCost is the CPU time that it takes this program to wake up, to hand a look to another
-// thread and to go to sleep again. What its runtime has other threads do for that is more than
-// the look itself, and is not in a thread's own time.
-func wakingCost() time.Duration {
-	const tries, times = 5, 4
-	least := time.Duration(math.MaxInt64)
-	for range tries {
-		before := ownCPUTime()
-		for range times {
-			time.Sleep(time.Millisecond)
-			done := make(chan struct{})
-			go func() {
-				runtime.LockOSThread()
-				defer runtime.UnlockOSThread()
-				close(done)
-			}()
-			<-done
-		}
-		// What others compute meanwhile is no part of it.
-		least = min(least, ownCPUTime()-before)
+// followTick has the goroutines that are followed looked at again, as long as enough CPU
+// time is left for the next look at all.
+func (n *goroutines) followTick() {
+	if n.turn != nil && n.turn.parked.follows.Load() && n.left.Load() > int64(n.allowance) {
+		n.g.symbols.lookAtGoroutines(n.turn, n.again)
 	}
-	return least / times
 }
 
 // takeTurns has the goroutines of each of the targets followed for a while.

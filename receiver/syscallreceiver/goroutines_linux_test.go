@@ -3,7 +3,6 @@
 package syscallreceiver
 
 import (
-	"context"
 	"os"
 	"runtime"
 	"slices"
@@ -124,27 +123,6 @@ func TestLooksKeepTheirBudget(t *testing.T) {
 	}
 	if looks < 20 || looks > 35 {
 		t.Errorf("%d looks of 100 that cost four times what there is", looks)
-	}
-}
-
-// TestWakingUpKeepsTheBudget: goroutines are followed as long as what it costs to wake up for it
-// is left.
-func TestWakingUpKeepsTheBudget(t *testing.T) {
-	g := &gatherer{cfg: createDefaultConfig().(*Config), stats: newStats(nil), targets: map[int32]*target{}, now: func() int64 { return 1 }}
-	n := newGoroutines(g.cfg, g, &rootfs.Door{}, zap.NewNop())
-	g.symbols = newSymbols(&fakeUnwinder{}, nil, g.stats, zap.NewNop())
-	tg := g.target(1)
-	tg.followed = true
-	tg.facts.Store(&stack.Facts{Runtime: "go"})
-	tg.parked.follows.Store(true)
-	n.interval, n.allowance, n.waking = 2*followInterval, time.Millisecond, 10*time.Millisecond
-	n.left.Store(int64(20 * time.Millisecond))
-	ctx, cancel := context.WithTimeout(context.Background(), 40*followInterval)
-	defer cancel()
-	n.run(ctx)
-	// Twenty intervals later it would be forty times as much.
-	if left := time.Duration(n.left.Load()); left < -n.waking || left > 20*time.Millisecond {
-		t.Errorf("%v of CPU time are left", left)
 	}
 }
 
