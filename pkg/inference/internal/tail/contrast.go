@@ -200,7 +200,7 @@ func (p *Pool) times(v View, e estimate, kind int, delayed float64) (*hop.Closed
 	}
 	cpu, past := map[uint32]float64{}, attribute.Means{CPU: map[uint32]float64{}, Wait: map[hop.Place]float64{}}
 	for i := range p.places.list {
-		at, m := p.places.list[i].place, &p.places.list[i].moments
+		at, m := p.places.list[i].place, &p.places.of[i]
 		slow, fast, _, _ := e.of(m)
 		if b := m.beside(kind); b[isSlow] > 0 && b[isFast] == 0 {
 			fast = 0
@@ -230,11 +230,11 @@ func (p *Pool) cells(v View) map[baseline.Cell]*moments {
 		}
 		cells[c].and(m)
 	}
-	for _, at := range p.places.inOrder() {
+	for _, i := range p.places.inOrder() {
+		at, m := p.places.list[i].place, &p.places.of[i]
 		if at.waiting && v.Idle(hop.Place{Stack: at.stack, Number: at.number}) {
 			continue
 		}
-		m := &at.moments
 		number := at.number
 		if !at.waiting {
 			number = 0
@@ -341,7 +341,7 @@ func (p *Pool) inCalls(e estimate) map[uint32]map[int32]float64 {
 		if at.waiting {
 			continue
 		}
-		slow, _, _, _ := e.of(&at.moments)
+		slow, _, _, _ := e.of(&p.places.of[i])
 		all[at.stack] += slow
 		if at.number == threadtrace.NoCall {
 			continue

@@ -56,20 +56,23 @@ func lengthOf(duration float64) int {
 	if duration <= shortest {
 		return 0
 	}
-	half, doublings := math.Frexp(duration / shortest) // at least a half, and below one
-	n := lengthsPer * (doublings - 1)
+	// A floating point number is its doubling and the part of that: each request is told its
+	// class twice.
+	const mantissa, bias = 52, 1023
+	bits := math.Float64bits(duration / shortest)
+	n := lengthsPer * (int(bits>>mantissa) - bias) //nolint:gosec // 11 bits
 	for _, limit := range parts {
-		if half >= limit {
+		if bits&(1<<mantissa-1) >= limit {
 			n++
 		}
 	}
 	return min(lengths-1, n)
 }
 
-// parts are where the classes from a half to one begin, but for the first.
-var parts = func() (p [lengthsPer - 1]float64) {
+// parts are where the classes of a doubling begin, but for the first, as parts of it.
+var parts = func() (p [lengthsPer - 1]uint64) {
 	for i := range p {
-		p[i] = math.Exp2(float64(i+1)/lengthsPer) / 2
+		p[i] = math.Float64bits(math.Exp2(float64(i+1)/lengthsPer)) & (1<<52 - 1)
 	}
 	return p
 }()

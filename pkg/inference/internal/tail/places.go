@@ -36,17 +36,18 @@ type places struct {
 	// first has, by stack, where the last place of each is in the list, counted from one: a stack has few.
 	first []int32
 	list  []placed
+	// of has the sums of each: a place is looked for among places alone, which are few cache lines.
+	of []moments
 	// sums has room for so many classes of each place, one place after the other: that is where
-	// those of placed are, but for what was added since it was made.
+	// those of a place are, but for what was added since it was made.
 	sums []moment
 	room int
 }
 
-// placed is a place with its sums; next is where another one of its stack is, as in first.
+// placed is a place in the list; next is where another one of its stack is, as in first.
 type placed struct {
 	place
 	next int32
-	moments
 }
 
 // find is where a place is in the list, one that is new at its end; -1 when there is no room.
@@ -61,9 +62,9 @@ func (p *places) find(at place) int32 {
 	if len(p.list) >= maxPlaces {
 		return -1
 	}
-	p.list = append(p.list, placed{place: at})
+	p.list, p.of = append(p.list, placed{place: at}), append(p.of, moments{})
 	if n := len(p.list); n*p.room <= len(p.sums) {
-		p.list[n-1].classes = p.part(n - 1)[:0]
+		p.of[n-1].classes = p.part(n - 1)[:0]
 	}
 	p.link(len(p.list) - 1)
 	return int32(len(p.list) - 1) //nolint:gosec // below maxPlaces
@@ -86,22 +87,22 @@ func (p *places) part(i int) []moment { return p.sums[i*p.room : (i+1)*p.room : 
 func (p *places) fade(f float64) {
 	p.gather()
 	kept := 0
-	for i := range p.list {
-		at := &p.list[i]
-		if at.fade(f) < faded {
+	for i := range p.of {
+		m := &p.of[i]
+		if m.fade(f) < faded {
 			continue
 		}
 		if kept < i {
-			p.list[kept] = *at
-			p.list[kept].classes = append(p.part(kept)[:0], at.classes...)
+			p.list[kept], p.of[kept] = p.list[i], *m
+			p.of[kept].classes = append(p.part(kept)[:0], m.classes...)
 		}
 		kept++
 	}
 	if kept == len(p.list) {
 		return
 	}
-	clear(p.list[kept:])
-	p.list = p.list[:kept]
+	clear(p.of[kept:])
+	p.list, p.of = p.list[:kept], p.of[:kept]
 	clear(p.first)
 	for i := range p.list {
 		p.link(i)
@@ -111,32 +112,32 @@ func (p *places) fade(f float64) {
 // gather makes room where there is not enough for each place and its classes.
 func (p *places) gather() {
 	most := p.room
-	for i := range p.list {
-		most = max(most, len(p.list[i].classes))
+	for i := range p.of {
+		most = max(most, len(p.of[i].classes))
 	}
 	if most == p.room && len(p.list)*p.room <= len(p.sums) {
 		return
 	}
 	p.room = most
 	p.sums = make([]moment, (len(p.list)+len(p.list)/4)*p.room)
-	for i := range p.list {
-		at := &p.list[i]
-		at.classes = append(p.part(i)[:0], at.classes...)
+	for i := range p.of {
+		p.of[i].classes = append(p.part(i)[:0], p.of[i].classes...)
 	}
 }
 
 func (p *places) forget(kind int) {
-	for i := range p.list {
-		p.list[i].forget(kind)
+	for i := range p.of {
+		p.of[i].forget(kind)
 	}
 }
 
-// inOrder are the places in an order that does not depend on when they were seen.
-func (p *places) inOrder() []*placed {
-	list := make([]*placed, len(p.list))
-	for i := range p.list {
-		list[i] = &p.list[i]
+// inOrder is where the places are in the list, in an order that does not depend on when they
+// were seen.
+func (p *places) inOrder() []int {
+	order := make([]int, len(p.list))
+	for i := range order {
+		order[i] = i
 	}
-	slices.SortFunc(list, func(a, b *placed) int { return a.compare(b.place) })
-	return list
+	slices.SortFunc(order, func(a, b int) int { return p.list[a].compare(p.list[b].place) })
+	return order
 }

@@ -124,17 +124,17 @@ func binOf(duration float64) int {
 	return min(bins-1, max(0, int(math.Float64bits(duration)>>(mantissa-binBits))-firstBin)) //nolint:gosec // 17 bits
 }
 
-// weigh puts all requests into bins, and returns their weight and time.
-func (w *workspace) weigh() (weight, time float64) {
+// weigh puts all requests into bins, and returns their weight and time, and the longest of them.
+func (w *workspace) weigh() (weight, time, longest float64) {
 	clear(w.bins[:])
 	w.lowest, w.highest = bins-1, 0
 	for _, t := range w.took {
 		at := binOf(t.time)
 		w.bins[at] += t.weight
 		w.lowest, w.highest = min(w.lowest, at), max(w.highest, at)
-		weight, time = weight+t.weight, time+t.weight*t.time
+		weight, time, longest = weight+t.weight, time+t.weight*t.time, max(longest, t.time)
 	}
-	return weight, time
+	return weight, time, longest
 }
 
 // quantile is that of all requests. The bins tell in which of them it is, so that only a few are
@@ -185,10 +185,11 @@ func (b *borders) contrast(fast sums, above int) float64 {
 // roots that are split. was is the border so far, zero without one. The median is always
 // set. Only those that may be slow are put in order.
 func (w *workspace) findSplit(was float64) (split, bool) {
-	weight, time := w.weigh()
+	weight, time, longest := w.weigh()
 	median := w.quantile(0.5 * weight)
 	none := split{median: median}
-	if len(w.took) < fewRequests || weight < fewWhole {
+	// All slow ones together take longer times the median, so that the longest does.
+	if len(w.took) < fewRequests || weight < fewWhole || longest < longer*median {
 		return none, false
 	}
 	// Where two fifths take several times as long as the half, slow is what is far beyond
@@ -210,18 +211,18 @@ func (w *workspace) findSplit(was float64) (split, bool) {
 	return split{threshold: at, median: median}, true
 }
 
-// maySplit has some be those that may be slow, and reports whether all of them together may matter, and
-// the longest of them be long enough: where not, no border among them has a contrast.
+// maySplit has some be those that may be slow, and reports whether all of them together may matter:
+// where not, no border among them has a contrast.
 func (w *workspace) maySplit(b *borders, time float64) bool {
 	w.some = w.some[:0]
-	longest, beyond := 0.0, 0.0
+	beyond := 0.0
 	for _, t := range w.took {
 		if t.time >= shortestSlow*b.usual {
 			w.some = append(w.some, t)
-			longest, beyond = max(longest, t.time), beyond+t.weight*(t.time-b.usual)
+			beyond += t.weight * (t.time - b.usual)
 		}
 	}
-	return len(w.some) >= fewSlow && longest >= b.longer*b.usual && beyond >= mattering*time
+	return len(w.some) >= fewSlow && beyond >= mattering*time
 }
 
 // best is the contrast of the best border, and where that is, zero where none has one.

@@ -142,7 +142,7 @@ func (u *underWay) pool(s *Sighting, tied []item) {
 	if at < 0 {
 		return
 	}
-	m := &u.places.list[at]
+	m := &u.places.of[at]
 	m.by(s.Thread)
 	if c, ok := u.tiedTo(tied, s.Time); ok {
 		m.add(c, 1, float64(s.Duration))
@@ -197,7 +197,7 @@ func (p *Pool) own(w item, class int) {
 		if at < 0 {
 			continue
 		}
-		m := &p.places.list[at]
+		m := &p.places.of[at]
 		m.add(nobody, 1, float64(t.Time))
 		m.add(classIndex(w.kind, class), 1, float64(t.Time))
 		m.addBeside(w.kind, class, float64(t.Time))
@@ -228,7 +228,7 @@ func (p *Pool) unit(w item, class int, at []int32) {
 	p.gram[class][class] += took
 	for i, t := range w.Seen {
 		if at[i] >= 0 && !(served && p.inLine(&t)) {
-			p.places.list[at[i]].add(class, 1, float64(t.Time))
+			p.places.of[at[i]].add(class, 1, float64(t.Time))
 		}
 	}
 }
