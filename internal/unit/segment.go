@@ -99,16 +99,17 @@ func (s *Segmenter) resume(e *threadtrace.Event) {
 	s.off = false
 }
 
-// Open returns a copy of the unit that has not ended at an instant
-// (nanoseconds since the epoch), nil if the thread is between units.
+// Open returns the unit that has not ended at an instant (nanoseconds since the
+// epoch), nil if the thread is between units. It has the lists of the segmenter: who
+// keeps it clones it.
 func (s *Segmenter) Open(now int64) *Unit {
 	if !s.begun {
 		return nil
 	}
-	u := s.current.Clone()
+	u := s.current
 	u.Open = true
 	u.End = min(max(u.End, u.Start), now)
-	return u
+	return &u
 }
 
 // Mark notes that what was observed of the open unit so far is judged.

@@ -15,18 +15,25 @@ func (n *normal) restsUnnamed() map[int32]int32 {
 		return n.resting
 	}
 	type rest struct{ thread, number int32 }
-	hops, unnamed := map[int32]int{}, map[rest]int{}
+	unnamed := map[rest]int{}
 	for _, v := range n.past.Hops() {
 		for thread, home := range v.Hop.Homes {
-			hops[thread]++
 			if home.Stack == 0 {
 				unnamed[rest{thread, home.Number}]++
 			}
 		}
 	}
+	rested := func(thread int32) (hops int) {
+		for _, v := range n.past.Hops() {
+			if _, ok := v.Hop.Homes[thread]; ok {
+				hops++
+			}
+		}
+		return hops
+	}
 	n.resting = map[int32]int32{}
 	for r, count := range unnamed {
-		if count >= 2 && 2*count > hops[r.thread] {
+		if count >= 2 && 2*count > rested(r.thread) {
 			n.resting[r.thread] = r.number
 		}
 	}

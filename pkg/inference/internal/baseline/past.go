@@ -2,6 +2,7 @@ package baseline
 
 import (
 	"math"
+	"math/bits"
 	"slices"
 
 	"github.com/perfscope/perfscope/internal/unit"
@@ -172,36 +173,44 @@ func (p *Past) Reached(id int32) float64 {
 	return p.reached[id]
 }
 
-// reach is what each cell reached, by ID. All of them are read off in the order of the hops: cell by
-// cell each would be looked for in each hop.
+// reach is what each cell reached, by ID. They are read off block by block, in the order of the
+// hops: cell by cell each would be looked for in each hop, and what all of them are compared with
+// at once is more than a processor has at hand.
 func (p *Past) reach() []float64 {
 	rank := max(criteria.Repeated, int(math.Ceil(criteria.Little*float64(len(p.hops)))))
-	// places has where the largest times of a cell are, ascending, in most.
-	places, cells := make([]int32, len(p.time)), int32(0)
-	for id, n := range p.seen {
-		if places[id] = -1; int(n) >= rank {
-			places[id] = cells
-			cells++
+	reached := make([]float64, len(p.time))
+	most := make([]float64, rank<<blockBits) // the largest times of each cell of a block, ascending
+	for first := 0; first < len(reached); first += 1 << blockBits {
+		for i := range most {
+			most[i] = math.Inf(-1)
 		}
-	}
-	most := make([]float64, int(cells)*rank)
-	for i := range most {
-		most[i] = math.Inf(-1)
-	}
-	for _, v := range p.hops {
-		for e := range v.Entries() {
-			if at := places[e.ID]; at >= 0 && e.Time > most[int(at)*rank] {
-				insert(most[int(at)*rank:int(at+1)*rank], e.Time)
+		for _, v := range p.hops {
+			v.largest(first>>blockBits, most, rank)
+		}
+		for id := first; id < min(first+1<<blockBits, len(reached)); id++ {
+			if int(p.seen[id]) >= rank {
+				reached[id] = most[(id-first)*rank]
 			}
 		}
 	}
-	reached := make([]float64, len(p.time))
-	for id, at := range places {
-		if at >= 0 {
-			reached[id] = most[int(at)*rank]
-		}
-	}
 	return reached
+}
+
+// largest puts the times of the cells of a block among the largest so far, of which there are
+// rank of each.
+func (v *Vector) largest(block int, most []float64, rank int) {
+	if block >= len(v.cells) {
+		return
+	}
+	b := v.cells[block]
+	times := v.times[b.before:]
+	for left := b.has; left != 0; left &= left - 1 {
+		at := rank * bits.TrailingZeros64(left)
+		if times[0] > most[at] {
+			insert(most[at:at+rank], times[0])
+		}
+		times = times[1:]
+	}
 }
 
 // insert puts a value among ascending ones in place of the smallest.

@@ -8,8 +8,8 @@ type sums struct {
 	waited []Waited
 	// known has a bit for each ID that is in the vector, waits for those that wait: to go
 	// through them is to have the entries in order.
-	known, waits []uint64
-	count        int
+	known, waits   []uint64
+	count, waiting int
 }
 
 // begin makes room for n numbers.
@@ -42,6 +42,7 @@ func (s *sums) addWait(id int32, time float64, w Waited) {
 	word, bit := id/64, uint64(1)<<(id%64)
 	if s.waits[word]&bit == 0 {
 		s.waits[word] |= bit
+		s.waiting++
 		s.waited[id] = Waited{}
 	}
 	sum := &s.waited[id]
@@ -54,7 +55,7 @@ func (s *sums) addWait(id int32, time float64, w Waited) {
 // vector returns them, ordered, and begins anew.
 func (s *sums) vector() *Vector {
 	words := len(s.known)
-	v := &Vector{Load: 1, cells: make(cellSet, words), times: make([]float64, 0, s.count), waiting: make(cellSet, words)}
+	v := &Vector{Load: 1, cells: make(cellSet, words), times: make([]float64, 0, s.count), waiting: make(cellSet, words), waits: make([]Waited, 0, s.waiting)}
 	for word, left := range s.known {
 		waits := s.waits[word]
 		v.cells[word], v.waiting[word] = block{left, len(v.times)}, block{waits, len(v.waits)}
@@ -67,6 +68,6 @@ func (s *sums) vector() *Vector {
 		}
 		s.known[word], s.waits[word] = 0, 0
 	}
-	s.count = 0
+	s.count, s.waiting = 0, 0
 	return v
 }

@@ -237,9 +237,9 @@ func (c *Closed) countCalls(h *Open) {
 		}
 		c.Calls[k] = Totals{t.N / seconds, t.Time / seconds, t.Bytes / seconds}
 	}
-	for nr := range h.succeeded {
-		if t := h.succeeded[nr]; t.N > 0 {
-			count(unit.Key{Number: int32(nr)}, t) //nolint:gosec // below 512
+	for k, t := range h.successes() {
+		if t.N > 0 {
+			count(k, t)
 		}
 	}
 	for k, t := range h.failed {

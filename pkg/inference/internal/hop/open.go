@@ -2,6 +2,8 @@ package hop
 
 import (
 	"cmp"
+	"iter"
+	"math/bits"
 	"slices"
 
 	"github.com/perfscope/perfscope/internal/unit"
@@ -169,6 +171,7 @@ type Open struct {
 	below       map[Below]int64
 	cpuOutside  int64
 	succeeded   [512]Totals
+	called      [512 / 64]uint64 // a bit for each of those with any
 	failed      map[unit.Key]Totals
 	sites       siteCounts
 	timedOut    map[int32]float64
@@ -249,7 +252,7 @@ func (h *Open) Call(e *threadtrace.Event, class threadtrace.Class) {
 	// What a call took before this hop belongs to the hops before.
 	took := float64(min(onCall(e), h.longest))
 	if k.Errno == 0 && k.Number >= 0 && int(k.Number) < len(h.succeeded) {
-		t := &h.succeeded[k.Number]
+		t := h.success(k.Number)
 		t.N++
 		t.Time += took
 		if moves && e.Return > 0 {
@@ -268,6 +271,26 @@ func (h *Open) Call(e *threadtrace.Event, class threadtrace.Class) {
 	}
 }
 
+// success has the calls with a number, of those with room for it.
+func (h *Open) success(number int32) *Totals {
+	h.called[number/64] |= 1 << (number % 64)
+	return &h.succeeded[number]
+}
+
+// successes are the calls of which there are any, in the order of their numbers.
+func (h *Open) successes() iter.Seq2[unit.Key, Totals] {
+	return func(yield func(unit.Key, Totals) bool) {
+		for word, left := range h.called {
+			for ; left != 0; left &= left - 1 {
+				number := 64*word + bits.TrailingZeros64(left)
+				if !yield(unit.Key{Number: int32(number)}, h.succeeded[number]) { //nolint:gosec // below 512
+					return
+				}
+			}
+		}
+	}
+}
+
 // onCall is what a call took, without the time its thread was runnable and had no CPU.
 func onCall(e *threadtrace.Event) int64 { return max(0, e.Duration-e.Delay) }
 
@@ -275,7 +298,7 @@ func onCall(e *threadtrace.Event) int64 { return max(0, e.Duration-e.Delay) }
 // before the call: another one, cut by the beginning, has the count for it.
 func (h *Open) CutOff(e *threadtrace.Event) {
 	if e.Number >= 0 && int(e.Number) < len(h.succeeded) {
-		h.succeeded[e.Number].Time += float64(min(onCall(e), h.longest))
+		h.success(e.Number).Time += float64(min(onCall(e), h.longest))
 	}
 }
 

@@ -56,9 +56,9 @@ func (h *Open) Sums() Sums {
 		Cells: h.cells.list, Calls: map[unit.Key]Totals{}, TimedOut: h.timedOut, Sites: map[Site]uint32{}, Refused: h.refused,
 		Machine: h.machine, Flows: h.Flows(),
 	}
-	for nr := range h.succeeded {
-		if t := h.succeeded[nr]; t != (Totals{}) {
-			s.Calls[unit.Key{Number: int32(nr)}] = t //nolint:gosec // below 512
+	for k, t := range h.successes() {
+		if t != (Totals{}) {
+			s.Calls[k] = t
 		}
 	}
 	for k, t := range h.failed {
@@ -86,7 +86,8 @@ func (h *Open) AddCell(c Cell, s Seen) {
 func (h *Open) AddCalls(k unit.Key, s Totals) {
 	add := func(t Totals) Totals { return Totals{t.N + s.N, t.Time + s.Time, t.Bytes + s.Bytes} }
 	if k.Errno == 0 && k.Number >= 0 && int(k.Number) < len(h.succeeded) {
-		h.succeeded[k.Number] = add(h.succeeded[k.Number])
+		t := h.success(k.Number)
+		*t = add(*t)
 	} else if t, ok := h.failed[k]; ok || len(h.failed) < maxSites {
 		h.failed[k] = add(t)
 	}
