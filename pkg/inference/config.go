@@ -47,17 +47,16 @@ func (c Config) Validate() error {
 	return c.validateRules()
 }
 
-// evidence is the sum of log likelihood ratios at which an alarm is as rare as one in
-// thirty days of a service, on the healthy life that the scoreboard judges.
-const evidence = 10
-
 // leastCPU is the CPU time, in nanoseconds per second, below which nothing matters.
 const leastCPU = 0.02e9
 
-// decision are the thresholds. Evidence is a logarithm: e times as much makes a false
-// alarm e times as rare.
+// decision are the thresholds. A sum of log likelihood ratios that begins anew below zero reaches
+// a threshold by chance after at least as many hops, on average, as the threshold is the logarithm
+// of (Lorden, Annals of Mathematical Statistics 1971): as many as are to pass between two false
+// alarms.
 func (c Config) decision() detect.Config {
-	return detect.Config{Evidence: max(3, evidence-math.Log(30*c.FalseAlarms)), Share: criteria.Matters, Least: leastCPU, Refusals: criteria.Seldom}
+	const day = 24 * time.Hour
+	return detect.Config{Evidence: math.Log(float64(day) / float64(c.Hop) / c.FalseAlarms), Share: criteria.Matters, Least: leastCPU, Refusals: criteria.Seldom}
 }
 
 const (

@@ -18,12 +18,15 @@ func TestGoroutinesThatAreHardlyLookedAt(t *testing.T) {
 		name string
 		// before is in every how many hops somebody looks.
 		before int
-		fault  func(*server)
-		told   bool
+		// lasts is for how many seconds they wait: three hops make certain, under all seeds, what
+		// the past has few looks to compare with.
+		lasts int
+		fault func(*server)
+		told  bool
 	}{
-		{"the second look of all", 100, accepts, false},
-		{"a look now and then", 6, accepts, false},
-		{"a look in every third hop, and now a lock", 3, locked, true},
+		{"the second look of all", 100, 10, accepts, false},
+		{"a look now and then", 6, 10, accepts, false},
+		{"a look in every third hop, and now a lock", 3, 15, locked, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			overSeeds(t, seeds, func(s *server) error {
@@ -33,7 +36,7 @@ func TestGoroutinesThatAreHardlyLookedAt(t *testing.T) {
 						accepts(s)
 					}
 				}
-				for range 10 {
+				for range tc.lasts {
 					s.run(1, steady(0.02))
 					tc.fault(s)
 				}

@@ -200,7 +200,7 @@ func (t *Test) Compare(c *Case) Verdict {
 		if found.Evidence >= t.Evidence {
 			v.Causes = append(v.Causes, *found)
 		}
-		if found.Evidence >= criteria.InDoubt*t.Evidence {
+		if found.Evidence >= criteria.Matters*t.Evidence {
 			v.Doubts = append(v.Doubts, *found)
 		}
 	}

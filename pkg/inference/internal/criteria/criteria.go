@@ -23,7 +23,7 @@ const (
 	// Repeated is how often something must be seen not to be a hiccup: in so many hops.
 	Repeated = 2
 	// Matters is the share of a whole from which it matters, Mostly the one from which the rest
-	// does not.
+	// does not. With so much of the evidence that makes an anomaly a hop is not learned.
 	Matters = 0.2
 	Mostly  = 1 - Matters
 	// CallsTogether is how many calls one connection or request takes before more is known of
@@ -34,6 +34,4 @@ const (
 	StandardErrors = 2.0
 	// Seldom is the rate, per second, below which calls say nothing.
 	Seldom = 1.0
-	// InDoubt is the fraction of the evidence from which a hop is not learned.
-	InDoubt = 0.25
 )

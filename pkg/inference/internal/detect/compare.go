@@ -133,7 +133,7 @@ func (d *Detector) Compare(p *baseline.Past, v *baseline.Vector, load baseline.L
 		if f.Excess > 0 && f.Evidence >= d.cfg.Evidence {
 			out.add(f)
 		}
-		if f.Excess > 0 && f.Evidence >= d.cfg.Evidence*criteria.InDoubt {
+		if f.Excess > 0 && f.Evidence >= d.cfg.Evidence*criteria.Matters {
 			doubt.add(f)
 		}
 	}
