@@ -42,7 +42,7 @@ type past struct {
 	what  Change
 	usual float64
 	ago   int
-	// judged is set when the last spell was held against those before.
+	// judged is set once the last spell was compared with those before.
 	judged bool
 }
 
