@@ -171,8 +171,9 @@ func TestBlocksServeTheWholeFunction(t *testing.T) {
 	}
 	all := blocks{}
 	for i := range int64(3 * maxBlocks) {
-		if all = all.with(blocks{i: nil}); len(all) > maxBlocks {
-			t.Fatalf("%d blocks are kept", len(all))
+		all = all.with(blocks{i: nil})
+		if _, newest := all[i]; !newest || len(all) != int(min(i+1, maxBlocks)) {
+			t.Fatalf("%d blocks are kept after %d, the newest among them: %v", len(all), i+1, newest)
 		}
 	}
 }
