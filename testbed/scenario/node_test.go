@@ -6,7 +6,7 @@ func init() {
 	// shows in longer runs.
 	addCheck("node-journal-sync", nil)
 	addCheck("node-audit-pipe", nil)
-	addCheck("node-manifest", burns(0.1))
+	addCheck("node-manifest", burns(0.05))
 	addCheck("node-proof", slow(2))
 	addCheck("express-route", slow(2))
 	addCheck("markdown-emphasis", burns(0.07))
