@@ -5,7 +5,6 @@ import (
 
 	"github.com/perfscope/perfscope/pkg/inference/internal/attribute"
 	"github.com/perfscope/perfscope/pkg/inference/internal/baseline"
-	"github.com/perfscope/perfscope/pkg/inference/internal/cause"
 	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/detect"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
@@ -342,7 +341,7 @@ func (a *Analyzer) unfelt(e *episode, t *toll, v *verdict) bool {
 	case e.elsewhere == notTheCode && v.queued() > v.outside/2:
 		// All threads queue, also those that nobody waits for. In a long time some look meets who
 		// waits for another reason.
-		looks := cause.Looks(t.felt * 1e9 / a.cfg.Hop.Seconds())
+		looks := t.felt * 1e9 / a.cfg.Hop.Seconds() / v.hop.Machine.Look()
 		return looks < criteria.FewSightings || t.felt < criteria.Little*t.lost
 	case e.elsewhere == notTheCode:
 		return v.machine.Felt < criteria.Little*v.lost()

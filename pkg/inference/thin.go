@@ -59,7 +59,7 @@ func addMachine(h *hop.Open, m *thin.Machine) {
 	if m.Known == 0 {
 		return
 	}
-	sum := hop.Machine{Seconds: float64(m.Known) / 1e9, Figures: make(map[hop.Resource]float64, len(m.Readings)), Users: make(map[hop.User]float64, len(m.Users))}
+	sum := hop.Machine{Seconds: float64(m.Known) / 1e9, Records: 1, Figures: make(map[hop.Resource]float64, len(m.Readings)), Users: make(map[hop.User]float64, len(m.Users))}
 	for _, r := range m.Readings {
 		at := hop.Resource{Measure: r.Measure}
 		if r.Resource != 0 {

@@ -11,10 +11,6 @@ func SeesClients(h *hop.Closed) (seen bool) {
 	return seen || h.Machine.Of(threadtrace.MeasureClientWait) > 0
 }
 
-// Looks is how many looks at the connections a time stands for in which somebody waits, in
-// nanoseconds per second of one hop.
-func Looks(felt float64) float64 { return felt / look }
-
 // felt is how much longer than in the past clients wait for the service, the service for
 // an answer, or what it sends for being taken, in nanoseconds per second.
 func (f *finder) felt() (lost float64) {

@@ -10,13 +10,9 @@ import (
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
-const (
-	// slice is the time (ns per second) that a turn on a CPU which somebody else has
-	// takes, of a hop of a few seconds.
-	slice = 5e6
-	// look is what one look at the connections stands for, in ns per second.
-	look = 0.2e9
-)
+// slice is the time (ns per second) that a turn on a CPU which somebody else has
+// takes, of a hop of a few seconds.
+const slice = 5e6
 
 // stopped are threads that are stopped or frozen. What is lost is the service's usual
 // activity: most threads of a pool would have waited for work.
@@ -112,7 +108,7 @@ func (f *finder) peers() {
 			continue // a peer that it has never asked before is the code's choice
 		}
 		// That it takes longer may be because of what it is asked for.
-		f.add(Cause{Kind: Peer, Resource: name, Lost: min(felt, x.now-expected), Evidence: x.evidence(expected, look), Waits: true})
+		f.add(Cause{Kind: Peer, Resource: name, Lost: min(felt, x.now-expected), Evidence: x.evidence(expected, f.Hop.Machine.Look()), Waits: true})
 	}
 	f.limited(threadtrace.MeasureReceiverLimited, Peer)
 	f.limited(threadtrace.MeasureNetworkLimited, Network)

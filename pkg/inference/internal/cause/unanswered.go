@@ -29,6 +29,7 @@ func (f *finder) unanswered() {
 			return
 		}
 	}
+	look := f.Hop.Machine.Look()
 	for _, port := range f.names(threadtrace.MeasureUnanswered) {
 		lacking := f.resource(hop.Resource{Measure: threadtrace.MeasureUnanswered, Name: port})
 		having := f.resource(hop.Resource{Measure: threadtrace.MeasureAnswered, Name: port})

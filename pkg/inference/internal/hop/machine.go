@@ -22,6 +22,9 @@ const (
 type Machine struct {
 	// Seconds is how much of the hop is known; zero is nothing.
 	Seconds float64
+	// Records is into how many records that is cut. What is looked at now and then is looked
+	// at once for each.
+	Records float64
 	// Figures are per second, levels as they are.
 	Figures map[Resource]float64
 	// Users are who used CPU and disks, in units per second.
@@ -37,6 +40,10 @@ type User struct {
 
 // Of is the figure of a measure that the service or the host has one of.
 func (m *Machine) Of(measure threadtrace.Measure) float64 { return m.Figures[Resource{measure, ""}] }
+
+// Look is what one look stands for at what is looked at once for each record, in
+// nanoseconds per second: the length of a record.
+func (m *Machine) Look() float64 { return 1e9 / max(1, m.Records) }
 
 // Each calls f with each resource of a measure.
 func (m *Machine) Each(measure threadtrace.Measure, f func(name string, v float64)) {
@@ -57,6 +64,7 @@ func (h *Open) AddMachine(m *threadtrace.Machine) {
 	part := float64(to-from) / float64(m.End-m.Start)
 	sum := &h.machine
 	sum.Seconds += float64(to-from) / 1e9
+	sum.Records += part
 	for i := range m.Readings {
 		r := &m.Readings[i]
 		value := float64(r.Value)
@@ -74,6 +82,7 @@ func (h *Open) AddMachine(m *threadtrace.Machine) {
 // AddSums adds what was summed up of a part of the hop.
 func (h *Open) AddSums(m *Machine) {
 	h.machine.Seconds += m.Seconds
+	h.machine.Records += m.Records
 	for r, v := range m.Figures {
 		h.machine.add(r, v)
 	}
@@ -111,7 +120,7 @@ func (m *Machine) perSecond() Machine {
 	if m.Seconds <= 0 {
 		return Machine{}
 	}
-	out := Machine{Seconds: m.Seconds, Figures: make(map[Resource]float64, len(m.Figures)), Users: make(map[User]float64, len(m.Users))}
+	out := Machine{Seconds: m.Seconds, Records: m.Records, Figures: make(map[Resource]float64, len(m.Figures)), Users: make(map[User]float64, len(m.Users))}
 	for r, v := range m.Figures {
 		if !r.Measure.IsLevel() {
 			v /= m.Seconds
@@ -132,7 +141,7 @@ func mergeMachine(a, b Machine, w float64) Machine {
 		}
 		return a
 	}
-	out := Machine{Seconds: a.Seconds + b.Seconds, Figures: maps.Clone(a.Figures), Users: maps.Clone(a.Users)}
+	out := Machine{Seconds: a.Seconds + b.Seconds, Records: a.Records + b.Records, Figures: maps.Clone(a.Figures), Users: maps.Clone(a.Users)}
 	mean := func(x, y float64) float64 { return x*(1-w) + y*w }
 	mix(out.Figures, b.Figures, mean)
 	mix(out.Users, b.Users, mean)
