@@ -66,6 +66,8 @@ type episode struct {
 type toll struct {
 	hops                      int
 	sum, refusals, lost, felt float64
+	// looks is how many met somebody who waits longer than ever.
+	looks float64
 }
 
 func (t *toll) add(o toll, times int) {
@@ -75,12 +77,14 @@ func (t *toll) add(o toll, times int) {
 	t.refusals += n * o.refusals
 	t.lost += n * o.lost
 	t.felt += n * o.felt
+	t.looks += n * o.looks
 }
 
 func (v *verdict) toll() toll {
-	t := toll{1, v.Score(), v.Refusal, v.lost() / 1e9 * v.hop.Seconds, 0}
+	t := toll{hops: 1, sum: v.Score(), refusals: v.Refusal, lost: v.lost() / 1e9 * v.hop.Seconds}
 	if t.lost > 0 { // else who waits does so for another reason
 		t.felt = v.machine.Felt / 1e9 * v.hop.Seconds
+		t.looks = v.machine.Felt / v.hop.Machine.Look()
 	}
 	return t
 }
@@ -341,8 +345,7 @@ func (a *Analyzer) unfelt(e *episode, t *toll, v *verdict) bool {
 	case e.elsewhere == notTheCode && v.queued() > v.outside/2:
 		// All threads queue, also those that nobody waits for. In a long time some look meets who
 		// waits for another reason.
-		looks := t.felt * 1e9 / a.cfg.Hop.Seconds() / v.hop.Machine.Look()
-		return looks < criteria.FewSightings || t.felt < criteria.Little*t.lost
+		return t.looks < criteria.FewSightings || t.felt < criteria.Little*t.lost
 	case e.elsewhere == notTheCode:
 		return v.machine.Felt < criteria.Little*v.lost()
 	}

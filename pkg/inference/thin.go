@@ -44,7 +44,7 @@ func (a *Analyzer) AddInterval(i *thin.Interval) {
 	for _, r := range i.Refused {
 		h.AddRefused(unit.Key{Number: r.Number, Errno: r.Errno}, hop.Span{ThreadID: r.Thread, Start: r.First, End: r.Last})
 	}
-	addMachine(h, &i.Machine)
+	addMachine(h, i)
 	a.addFlows(h, i)
 	h.AddLooked(&hop.Looked{
 		From: i.From, To: i.To, Time: i.Looked, Traced: i.Traced, CPU: i.CPUTime, RunDelay: i.RunDelay,
@@ -54,12 +54,13 @@ func (a *Analyzer) AddInterval(i *thin.Interval) {
 }
 
 // addMachine folds what was lacked of the machine into a hop; what is numbered is named
-// by its number.
-func addMachine(h *hop.Open, m *thin.Machine) {
+// by its number. How many records that was is not kept: an interval is as long as the usual one.
+func addMachine(h *hop.Open, i *thin.Interval) {
+	m := &i.Machine
 	if m.Known == 0 {
 		return
 	}
-	sum := hop.Machine{Seconds: float64(m.Known) / 1e9, Records: 1, Figures: make(map[hop.Resource]float64, len(m.Readings)), Users: make(map[hop.User]float64, len(m.Users))}
+	sum := hop.Machine{Seconds: float64(m.Known) / 1e9, Records: float64(m.Known) / float64(i.End-i.Start), Figures: make(map[hop.Resource]float64, len(m.Readings)), Users: make(map[hop.User]float64, len(m.Users))}
 	for _, r := range m.Readings {
 		at := hop.Resource{Measure: r.Measure}
 		if r.Resource != 0 {

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/perfscope/perfscope/pkg/inference/internal/cause"
+	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
@@ -93,6 +95,23 @@ func TestFewLooksAreNoWaiting(t *testing.T) {
 				return nil
 			})
 		})
+	}
+}
+
+// TestLooksAreThoseOfEachHop: how many met who waits is known of each hop by the records that
+// it has, whatever the hop at which that is asked has, and however long it is.
+func TestLooksAreThoseOfEachHop(t *testing.T) {
+	met := func(seconds, records float64) *verdict {
+		v := &verdict{hop: &hop.Closed{Seconds: seconds, Machine: hop.Machine{Seconds: seconds, Records: records}}, outside: 1e9}
+		v.machine = cause.Verdict{Felt: 0.4e9}
+		return v
+	}
+	var all toll
+	for _, v := range []*verdict{met(5, 5), met(5, 10), met(2.5, 2.5), {hop: &hop.Closed{Seconds: 5}, outside: 1e9}} {
+		all.add(v.toll(), 1)
+	}
+	if all.looks != 2+4+1 || all.felt != 2+2+1 || all.lost != 5+5+2.5+5 {
+		t.Errorf("%+v", all)
 	}
 }
 
