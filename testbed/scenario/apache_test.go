@@ -1,6 +1,6 @@
 package scenario
 
-import "testing"
+import "fmt"
 
 func init() {
 	addCheck("apache-report", fewer(0.75))
@@ -11,10 +11,11 @@ func init() {
 
 // fewer expects less than a share of the requests to be answered. A request
 // that hangs is not seen to fail: the users' patience is longer than the test.
-func fewer(share float64) func(t *testing.T, before, after state) {
-	return func(t *testing.T, before, after state) {
+func fewer(share float64) check {
+	return func(before, after state) error {
 		if float64(after.figures.Requests) > share*float64(before.figures.Requests) {
-			t.Errorf("%d requests were answered, %d before", after.figures.Requests, before.figures.Requests)
+			return fmt.Errorf("%d requests were answered, %d before", after.figures.Requests, before.figures.Requests)
 		}
+		return nil
 	}
 }

@@ -1,12 +1,13 @@
 package scenario
 
-import "testing"
+import "errors"
 
 func init() {
-	addCheck("haproxy-refused", func(t *testing.T, _, after state) {
+	addCheck("haproxy-refused", func(_, after state) error {
 		if after.figures.Failures == 0 {
-			t.Error("no request failed without a server")
+			return errors.New("no request failed without a server")
 		}
+		return nil
 	})
 	addCheck("haproxy-map", burns(0.15)) // the 99th percentile is within what chance adds
 }

@@ -1,14 +1,15 @@
 package scenario
 
-import "testing"
+import "fmt"
 
 func init() {
 	addCheck("java-half-closed", burns(0.3))
 	addCheck("java-pool-convoy", slow(2))
-	addCheck("java-buffer-leak", func(t *testing.T, before, after state) {
+	addCheck("java-buffer-leak", func(before, after state) error {
 		if after.figures.Requests > before.figures.Requests*3/4 {
-			t.Errorf("%d requests were answered without buffers, %d with", after.figures.Requests, before.figures.Requests)
+			return fmt.Errorf("%d requests were answered without buffers, %d with", after.figures.Requests, before.figures.Requests)
 		}
+		return nil
 	})
 	addCheck("java-retry-sleep", slow(2))
 	addCheck("java-concatenation", slow(2))

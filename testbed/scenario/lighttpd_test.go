@@ -1,12 +1,13 @@
 package scenario
 
-import "testing"
+import "fmt"
 
 func init() {
 	addCheck("lighttpd-chunks", slow(2))
-	addCheck("lighttpd-mount", func(t *testing.T, _, after state) {
+	addCheck("lighttpd-mount", func(_, after state) error {
 		if after.figures.Requests > 50 {
-			t.Errorf("%d requests were answered while the mount hung", after.figures.Requests)
+			return fmt.Errorf("%d requests were answered while the mount hung", after.figures.Requests)
 		}
+		return nil
 	})
 }

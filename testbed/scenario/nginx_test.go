@@ -1,12 +1,11 @@
 package scenario
 
-import "testing"
-
 func init() {
-	addCheck("nginx-files", func(t *testing.T, before, after state) {
+	addCheck("nginx-files", func(before, after state) error {
 		if after.figures.Failures == 0 {
-			slow(2)(t, before, after)
+			return slow(2)(before, after)
 		}
+		return nil
 	})
 	addCheck("nginx-upstream", slow(2))
 }

@@ -9,6 +9,6 @@ func init() {
 	addCheck("node-manifest", burns(0.05))
 	addCheck("node-proof", slow(2))
 	addCheck("express-route", slow(2))
-	addCheck("markdown-emphasis", burns(0.07))
+	addCheck("markdown-emphasis", burns(0.04))
 	addCheck("notes-links", burns(0.05))
 }

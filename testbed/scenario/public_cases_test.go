@@ -1,6 +1,6 @@
 package scenario
 
-import "testing"
+import "fmt"
 
 func init() {
 	addCheck("quotes-blocking", fewer(0.5))
@@ -19,10 +19,11 @@ func init() {
 
 // slowMedian expects the median to grow by a factor: a quantile that one slow
 // request before the fault does not move.
-func slowMedian(factor float64) func(t *testing.T, before, after state) {
-	return func(t *testing.T, before, after state) {
+func slowMedian(factor float64) check {
+	return func(before, after state) error {
 		if float64(after.figures.Median) < factor*float64(before.figures.Median) {
-			t.Errorf("the median only went from %s to %s", before.figures.Median, after.figures.Median)
+			return fmt.Errorf("the median only went from %s to %s", before.figures.Median, after.figures.Median)
 		}
+		return nil
 	}
 }
