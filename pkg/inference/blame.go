@@ -134,7 +134,7 @@ func (v *verdict) leavesUnanswered() bool {
 // outside of the service, and less than a third to what can be nothing but the code. To
 // excuse it takes as much evidence as to accuse.
 func (v *verdict) innocent() bool {
-	return 2*v.external(v.machine.Causes) > 1 && 3*(v.CPUExcess+v.waits.None) < v.lost()
+	return 2*v.external(v.machine.Causes) > 1 && criteria.ManyTimes*(v.CPUExcess+v.waits.None) < v.lost()
 }
 
 // blame says what an anomaly's time was lost to. When most of it is known to be for

@@ -166,12 +166,11 @@ func (a *Analyzer) views(idling *baseline.Idling) baseline.Views {
 
 // works reports whether the service was asked for something in a hop.
 func works(c *hop.Closed) bool {
-	const fewPerSecond = 2.0 // a health check
 	if !c.Traced() {
 		return c.CPUTotal >= leastCPU
 	}
 	for _, m := range hop.WorkMeasures {
-		if c.Measures[m.Count] >= fewPerSecond {
+		if c.Measures[m.Count] >= criteria.Seldom {
 			return true
 		}
 	}

@@ -192,7 +192,7 @@ func (t *Test) Compare(c *Case) Verdict {
 		if sum == 0 || len(v.sums) >= maxDoubts {
 			continue
 		}
-		v.sums[k] = min(sum, 3*t.Evidence)
+		v.sums[k] = min(sum, criteria.ManyTimes*t.Evidence)
 		found.Evidence = v.sums[k]
 		if found.Lost <= 0 {
 			continue

@@ -89,7 +89,7 @@ func (f *finder) slowDevice(c *Cause) bool {
 	for _, name := range f.names(threadtrace.MeasureDiskTime) {
 		time := f.resource(hop.Resource{Measure: threadtrace.MeasureDiskTime, Name: name})
 		moved := f.resource(hop.Resource{Measure: threadtrace.MeasureDiskBytes, Name: name})
-		if grown := time.grown(); grown > most && time.evidence(time.mean, 10e6) >= f.certain {
+		if grown := time.grown(); grown > most && time.evidence(time.mean, slice) >= f.certain {
 			most, c.Kind, c.Resource = grown, Disk, name
 			own := f.measure(threadtrace.MeasureOwnDiskBytes)
 			share = 0

@@ -184,7 +184,7 @@ func (d *Detector) follow(p *baseline.Past, v *baseline.Vector, load baseline.Lo
 	if before.evidence == 0 && e.Time/t.grain <= t.limit(f.Expected/t.grain) {
 		return f, false
 	}
-	f.Evidence = min(max(0, before.evidence+t.evidence(f.Expected)), 3*d.cfg.Evidence)
+	f.Evidence = min(max(0, before.evidence+t.evidence(f.Expected)), criteria.ManyTimes*d.cfg.Evidence)
 	return f, f.Evidence > 0
 }
 

@@ -1,6 +1,10 @@
 package detect
 
-import "math"
+import (
+	"math"
+
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
+)
 
 // Healthy services leave their past, too: a checkpoint, code that is loaded, a command
 // that an operator runs. That is real, and soon over. What tells it from a fault is how
@@ -15,8 +19,6 @@ const (
 	// many seconds they cost more than peak, and shape that of the tail: negative, since
 	// what is over within a hop or two cannot cost any amount.
 	peaksPerDay, meanExcess, shape = 5.2, 0.106, -0.5
-	// priorDays is how many days of the service's own the population's tail is worth.
-	priorDays = 1.0
 )
 
 // Excursions are the times in which a service left its past and came back. The zero
@@ -41,11 +43,12 @@ func (x *Excursions) Add(cost, atMost float64) {
 
 // Rare is what an excursion must cost, in seconds, so that only so many a day reach it
 // while the service is healthy. Rate and mean excess are those of Gamma distributions
-// whose prior is the population's tail.
+// whose prior, the population's tail, says as much as a few excursions of its own.
 func (x *Excursions) Rare(perDay float64) float64 {
-	peaks := peaksPerDay*priorDays + x.peaks
-	rate := peaks / (priorDays + x.days)
-	mean := (peaksPerDay*priorDays*meanExcess + x.beyond) / peaks
+	const prior = criteria.FewSightings
+	peaks := prior + x.peaks
+	rate := peaks / (prior/peaksPerDay + x.days)
+	mean := (prior*meanExcess + x.beyond) / peaks
 	scale := mean * (1 - shape)
 	return peak + scale/shape*(math.Pow(max(1, rate/perDay), shape)-1)
 }
