@@ -69,7 +69,7 @@ func (a *Analyzer) describeTail(c *tail.Contrast, h *hop.Closed, k *slowKind) (t
 // kindOf is what the requests are called. Of the calls that tell a variant from others a
 // few are enough.
 func (a *Analyzer) kindOf(c *tail.Contrast) string {
-	const few = 3
+	const mostNamed = 3
 	how, calls := " with ", c.Variant.With
 	if len(calls) == 0 {
 		how, calls = " without ", c.Variant.Without
@@ -78,7 +78,7 @@ func (a *Analyzer) kindOf(c *tail.Contrast) string {
 		return c.Kind
 	}
 	var names []string
-	for _, nr := range calls[:min(few, len(calls))] {
+	for _, nr := range calls[:min(mostNamed, len(calls))] {
 		names = append(names, threadtrace.Name(a.arch, nr))
 	}
 	return c.Kind + how + strings.Join(names, ", ")

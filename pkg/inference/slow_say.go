@@ -1,6 +1,10 @@
 package inference
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/perfscope/perfscope/pkg/inference/internal/attribute"
+)
 
 // slowKind is what was said of a kind, and what the last hop found.
 type slowKind struct {
@@ -18,10 +22,6 @@ type suspectName struct{ function, module string }
 
 func nameOf(s *Suspect) suspectName { return suspectName{s.Function, s.Module} }
 
-// rivals is the part of the first suspect's score from which another one may as well be the
-// first: what one call more on the way between them does to the credit (attribute.decay).
-const rivals = 0.75
-
 // maxTailKinds bounds the kinds of which it is known what was said.
 const maxTailKinds = 64
 
@@ -37,7 +37,7 @@ func (s *slowRequests) kind(name string) *slowKind {
 
 // leadingOf are the suspects of which each may be the first.
 func leadingOf(ranked []Suspect) []Suspect {
-	n := slices.IndexFunc(ranked, func(s Suspect) bool { return s.Score < rivals*ranked[0].Score })
+	n := slices.IndexFunc(ranked, func(s Suspect) bool { return s.Score < attribute.Decay*ranked[0].Score })
 	if n < 0 {
 		n = len(ranked)
 	}

@@ -5,24 +5,21 @@ import (
 
 	"github.com/perfscope/perfscope/internal/explain"
 	"github.com/perfscope/perfscope/pkg/inference/internal/attribute"
+	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 	"github.com/perfscope/perfscope/pkg/inference/internal/hop"
 )
 
-const (
-	// fewHops is how many hops there must be for execution units to have neighbours.
-	fewHops = minPast / 2
-	// farOut is how far from its neighbours a unit must lie while there is no past,
-	// in multiples of what nearly all of them do.
-	farOut = 2.0
-)
+// fewHops is how many hops there must be for execution units to have neighbours.
+const fewHops = minPast / 2
 
-// warmUp looks for units far from the others while there is no past.
+// warmUp looks for units while there is no past that are many times as far from the others
+// as nearly all of them are.
 func (a *Analyzer) warmUp(c *hop.Closed) (Anomaly, bool) {
 	if len(a.habit.hops) < fewHops {
 		return Anomaly{}, false
 	}
 	d := a.cfg.decision()
-	o := a.tail.Outliers(a.habit.hops, c, max(d.Least, d.Share*c.CPUTotal), farOut)
+	o := a.tail.Outliers(a.habit.hops, c, max(d.Least, d.Share*c.CPUTotal), criteria.ManyTimes)
 	if o.Score < 1 {
 		return Anomaly{}, false
 	}

@@ -26,7 +26,7 @@ const (
 // has the credit of one call further out for all that it comes to.
 func climb(t *tree, ranked []Suspect) []Suspect {
 	from, ok := t.stacks.Lookup(ranked[0].Function, ranked[0].Module)
-	if !ok || t.failing[from] > t.running[from]/4 {
+	if !ok || t.failing[from] > criteria.Matters*t.running[from] {
 		return ranked // to try again is the decision of who made the call
 	}
 	target, entries := t.climb(from)
@@ -39,12 +39,12 @@ func climb(t *tree, ranked []Suspect) []Suspect {
 		if t.isTold(from) {
 			whole = min(1, t.below[[2]int32{from, target}].excess/t.of[from].excess)
 		}
-		ranked[0].Score = Round(first.Score * decay * whole)
+		ranked[0].Score = Round(first.Score * Decay * whole)
 	}
 	if t.running[from] >= t.of[from].excess/2 {
 		for _, f := range entries {
 			if f != target && f != from {
-				part := min(1, decay*t.of[f].excess/t.of[from].excess)
+				part := min(1, Decay*t.of[f].excess/t.of[from].excess)
 				t.yieldBelow(ranked, from, part*first.Score)
 				ranked = answers(t.stacks, ranked, first, f, part)
 			}
@@ -88,7 +88,7 @@ func (t *tree) namesFirst(ranked []Suspect) {
 			}
 		}
 		if most > 0 {
-			s.Score = min(s.Score, Round(decay*most))
+			s.Score = min(s.Score, Round(Decay*most))
 		}
 	}
 	sortSuspects(ranked)

@@ -8,14 +8,14 @@ import (
 	"github.com/perfscope/perfscope/pkg/inference/internal/criteria"
 )
 
-// decay is the credit a caller has of its callee's: a function is answerable for
+// Decay is the credit a caller has of its callee's: a function is answerable for
 // what it calls, but the nearer one is the better place to look. 0.75 was found on a
 // prototype over twelve bugs of five real servers: a caller needs a third more of its
 // own to pass its callee.
-const decay = 0.75
+const Decay = 0.75
 
 // credit shares the excess of one stack out among its functions, from the innermost
-// out: excess * decay^d * g(f)^2, where d counts the calls from f down to the
+// out: excess * Decay^d * g(f)^2, where d counts the calls from f down to the
 // innermost, and g is how far f grew. Of the calls within another package than f's
 // only one counts: who calls a library, or another part of the program, is as near
 // as who is called there, however deep that is inside.
@@ -33,7 +33,7 @@ func credit(stacks *frames.Table, stack *frames.Stack, t *Time, grew *growth) it
 			weight *= 1 - stack.Doubt
 		}
 		// Hidden ones have their part of the credit, too, which goes to nobody.
-		weight *= math.Pow(decay, float64(stack.Hidden))
+		weight *= math.Pow(Decay, float64(stack.Hidden))
 		o := outward{weight: weight, within: weight, own: grew.own(stack.Frames[0], t)}
 		for i, f := range stack.Frames {
 			fn := stacks.Function(f)
@@ -45,7 +45,7 @@ func credit(stacks *frames.Table, stack *frames.Stack, t *Time, grew *growth) it
 			if g := o.growth(&fn, grew.share(f, t.Kind)); g > 0 && !yield(f, part*g*g) {
 				return
 			}
-			o.weight *= decay
+			o.weight *= Decay
 		}
 	}
 }
@@ -64,7 +64,7 @@ type outward struct {
 
 // enterPackage has all calls within the package that is left count as one.
 func (o *outward) enterPackage() {
-	o.weight = max(o.weight, decay*o.within)
+	o.weight = max(o.weight, Decay*o.within)
 	o.within = o.weight
 }
 
@@ -73,7 +73,7 @@ func (o *outward) enterPackage() {
 func (o *outward) credit(fn *frames.Function, address, wrapper bool) float64 {
 	credit := o.weight
 	if address || wrapper {
-		credit *= decay
+		credit *= Decay
 	}
 	if wrapper || address && fn.Module != o.named {
 		o.nameless = max(o.nameless, o.weight)

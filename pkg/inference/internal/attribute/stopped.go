@@ -72,9 +72,9 @@ func (c *Case) asks(functions []int32) iter.Seq2[int32, float64] {
 				if !yield(f, part) {
 					return
 				}
-				part *= decay
+				part *= Decay
 			}
-			outermost, end = outermost*decay, start
+			outermost, end = outermost*Decay, start
 		}
 	}
 }

@@ -10,10 +10,6 @@ import (
 	"github.com/perfscope/perfscope/pkg/threadtrace"
 )
 
-// slice is the time (ns per second) that a turn on a CPU which somebody else has
-// takes, of a hop of a few seconds.
-const slice = 5e6
-
 // stopped are threads that are stopped or frozen. What is lost is the service's usual
 // activity: most threads of a pool would have waited for work.
 func (f *finder) stopped() {
@@ -31,8 +27,14 @@ func (f *finder) stopped() {
 	f.add(Cause{Kind: Stopped, Lost: x.grown() / all * f.Active, Evidence: x.evidence(x.mean, f.grain()), External: true})
 }
 
-// grain is what one snapshot of a thread stands for.
-func (f *finder) grain() float64 { return max(f.Hop.SnapshotPeriod, 1e6) }
+// grain is what one sighting stands for, in nanoseconds per second: a snapshot of a
+// thread, or a record of the machine where none was made.
+func (f *finder) grain() float64 {
+	if f.Hop.SnapshotPeriod > 0 {
+		return f.Hop.SnapshotPeriod
+	}
+	return f.Hop.Machine.Look()
+}
 
 // delayed is the time in which threads could run and had no CPU. It is shared between
 // the quota, other processes, the hypervisor and the service's own growth by how much
@@ -44,7 +46,7 @@ func (f *finder) delayed() {
 	if excess <= 0 {
 		return
 	}
-	evidence := x.evidence(expected, slice)
+	evidence := x.evidence(expected, f.grain())
 	group, throttled := f.largest(threadtrace.MeasureThrottledTime)
 	own := f.aspect(ownCPU, func(h *hop.Closed) float64 { return h.CPUTotal })
 	others := f.aspect(othersCPU, func(h *hop.Closed) float64 {
@@ -121,7 +123,7 @@ func (f *finder) limited(m threadtrace.Measure, kind Kind) {
 	}
 	for _, name := range names {
 		x := f.resource(hop.Resource{Measure: m, Name: name})
-		f.add(Cause{Kind: kind, Resource: name, Lost: x.grown(), Evidence: x.evidence(x.mean*max(1, f.Work), slice), Waits: true, External: kind == Network})
+		f.add(Cause{Kind: kind, Resource: name, Lost: x.grown(), Evidence: x.evidence(x.mean*max(1, f.Work), f.grain()), Waits: true, External: kind == Network})
 	}
 }
 

@@ -17,7 +17,7 @@ func (f *finder) storage() {
 	}
 	// Snapshots see all such waits, but few of those that are short.
 	seen := f.storing(uninterruptible, func(h *hop.Closed) float64 { return h.Machine.Of(threadtrace.MeasureUninterruptible) }, f.grain())
-	timed := f.storing(syncing, f.Syncs, slice)
+	timed := f.storing(syncing, f.Syncs, f.grain())
 	c := seen
 	if timed.Evidence > seen.Evidence {
 		c = timed
@@ -61,8 +61,7 @@ func (f *finder) shortOfMemory(c *Cause) (short, dropped bool) {
 	for _, m := range []threadtrace.Measure{threadtrace.MeasureLimitHits, threadtrace.MeasureRefaults, threadtrace.MeasureMajorFaults} {
 		for _, name := range f.names(m) {
 			x := f.resource(hop.Resource{Measure: m, Name: name})
-			const onePerSecond = 1.0
-			e := x.evidence(x.mean*max(1, f.Work), onePerSecond)
+			e := x.evidence(x.mean*max(1, f.Work), criteria.Seldom)
 			if e < f.certain {
 				continue
 			}
@@ -89,7 +88,7 @@ func (f *finder) slowDevice(c *Cause) bool {
 	for _, name := range f.names(threadtrace.MeasureDiskTime) {
 		time := f.resource(hop.Resource{Measure: threadtrace.MeasureDiskTime, Name: name})
 		moved := f.resource(hop.Resource{Measure: threadtrace.MeasureDiskBytes, Name: name})
-		if grown := time.grown(); grown > most && time.evidence(time.mean, slice) >= f.certain {
+		if grown := time.grown(); grown > most && time.evidence(time.mean, f.grain()) >= f.certain {
 			most, c.Kind, c.Resource = grown, Disk, name
 			own := f.measure(threadtrace.MeasureOwnDiskBytes)
 			share = 0

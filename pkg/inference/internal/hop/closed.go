@@ -214,8 +214,7 @@ func (h *Open) exactCPU(sampled float64, covered int64) float64 {
 		return max(0, sampled)
 	}
 	processes := share(float64(h.looked), float64(covered))
-	const same = 0.05 // of a hop: the flushes of the processes differ a little
-	if math.Abs(processes-math.Round(processes)) > same {
+	if math.Abs(processes-math.Round(processes)) > criteria.Little {
 		exact = max(exact, sampled)
 	}
 	if h.sample == 0 {
@@ -224,7 +223,7 @@ func (h *Open) exactCPU(sampled float64, covered int64) float64 {
 	// More than the samples bear out was used in another hop: its count came late.
 	grain := float64(h.sample) / (float64(covered) / 1e9)
 	sampled = max(0, sampled)
-	return min(exact, sampled+4*math.Sqrt(sampled*grain)+2*grain)
+	return min(exact, sampled+2*criteria.StandardErrors*math.Sqrt(sampled*grain)+2*grain)
 }
 
 // countCalls turns the sums of calls into figures per second of tracing.

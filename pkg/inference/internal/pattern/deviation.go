@@ -49,7 +49,7 @@ func Deviations(arch string, rates []CallRate, pastMean map[unit.Key]float64, wa
 		weight := math.Abs(r.Now-r.Past) + waiting[r.Number]/1e6
 		if r.Errno != 0 {
 			// Failing calls tell most (docs/inference.md).
-			weight *= 4
+			weight *= criteria.ManyTimes
 		}
 		list = append(list, weighted{d, weight})
 	}
