@@ -47,23 +47,47 @@ func newBrowser(t *testing.T) *browser {
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-sync", true), chromedp.NoFirstRun, chromedp.WSURLReadTimeout(2*time.Minute))
+	for range starts {
+		var b *browser
+		if b, err = start(t, options); err == nil {
+			return b
+		}
+		t.Log(err)
+	}
+	t.Fatalf("no browser of %d started", starts)
+	return nil
+}
+
+// starts is how many times a browser is started before it is given up: a thread of
+// Chromium's reads the environment for D-Bus while another changes it, and so a few
+// crash in getenv as they start.
+const starts = 3
+
+// start starts a browser, which ends with the test.
+func start(t *testing.T, options []chromedp.ExecAllocatorOption) (*browser, error) {
+	t.Helper()
 	// Not of the test's context, which ends before the browser is asked to close.
-	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	ctx, cancel = context.WithTimeout(ctx, 8*time.Minute) // less than the test may take: a loaded machine
-	t.Cleanup(cancel)
+	ctx, end := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, leave := chromedp.NewContext(ctx)
+	ctx, cancel := context.WithTimeout(ctx, 8*time.Minute) // less than the test may take: a loaded machine
 	b := &browser{ctx: ctx}
-	// Killed instead, its helper processes would still write to its folder as that is removed.
+	chromedp.ListenTarget(ctx, b.hear)
+	if err := chromedp.Run(ctx, network.Enable(), log.Enable(), runtime.Enable()); err != nil {
+		cancel()
+		leave()
+		end()
+		return nil, err
+	}
 	t.Cleanup(func() {
+		// Killed instead, its helper processes would still write to its folder as that is removed.
 		if err := chromedp.Cancel(ctx); err != nil {
 			t.Error(err)
 		}
+		cancel()
+		leave()
+		end()
 	})
-	chromedp.ListenTarget(ctx, b.hear)
-	b.do(t, network.Enable(), log.Enable(), runtime.Enable())
-	return b
+	return b, nil
 }
 
 func (b *browser) hear(event any) {
