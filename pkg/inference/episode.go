@@ -1,6 +1,7 @@
 package inference
 
 import (
+	"math/bits"
 	"slices"
 
 	"github.com/perfscope/perfscope/pkg/inference/internal/attribute"
@@ -412,23 +413,32 @@ func (a *Analyzer) interprets(hops []*hop.Closed) bool {
 }
 
 // goesOn reports whether what was found was still seen at the end of the hop: a
-// stall that is over before it is told is remembered, not told.
+// stall that is over before it is told is remembered, not told. Looks meet short waits
+// by chance, the seldomer the longer they may have missed them since; what runs is
+// sampled as it runs.
 func (a *Analyzer) goesOn(v *verdict) bool {
-	last := v.hop.End - int64(a.cfg.Hop)/8
 	if len(v.Refused) > 0 {
 		return true
 	}
 	hot := a.hot(v)
-	seen := false
+	runs, waits, moments := int64(0), int64(0), uint64(0)
 	for _, t := range v.hop.Cells {
-		if hot(t.Cell) {
-			seen = true
-			if t.Last > last {
-				return true
-			}
+		switch {
+		case !hot(t.Cell):
+		case t.Waiting:
+			waits, moments = max(waits, t.Last), moments|t.Moments
+		default:
+			runs = max(runs, t.Last)
 		}
 	}
-	return !seen // waits that are timed by their calls
+	missed := int64(a.cfg.Hop) / 8
+	switch n := int64(bits.OnesCount64(moments)); {
+	case n > 0:
+		return v.hop.End-runs < missed || v.hop.End-waits < max(missed, criteria.ManyTimes*(waits-v.hop.Start)/n)
+	case runs > 0:
+		return v.hop.End-runs < missed
+	}
+	return true // waits that are timed by their calls
 }
 
 // settle counts a normal hop of an episode, and tells when it is over.
