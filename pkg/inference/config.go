@@ -47,16 +47,13 @@ func (c Config) Validate() error {
 	return c.validateRules()
 }
 
-// leastCPU is the CPU time, in nanoseconds per second, below which nothing matters.
-const leastCPU = 0.02e9
-
 // decision are the thresholds. A sum of log likelihood ratios that begins anew below zero reaches
 // a threshold by chance after at least as many hops, on average, as the threshold is the logarithm
 // of (Lorden, Annals of Mathematical Statistics 1971): as many as are to pass between two false
 // alarms.
 func (c Config) decision() detect.Config {
 	const day = 24 * time.Hour
-	return detect.Config{Evidence: math.Log(float64(day) / float64(c.Hop) / c.FalseAlarms), Share: criteria.Matters, Least: leastCPU, Refusals: criteria.Seldom}
+	return detect.Config{Evidence: math.Log(float64(day) / float64(c.Hop) / c.FalseAlarms), Share: criteria.Matters, Least: criteria.LeastCPU, Refusals: criteria.Seldom}
 }
 
 const (

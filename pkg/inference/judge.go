@@ -167,7 +167,7 @@ func (a *Analyzer) views(idling *baseline.Idling) baseline.Views {
 // works reports whether the service was asked for something in a hop.
 func works(c *hop.Closed) bool {
 	if !c.Traced() {
-		return c.CPUTotal >= leastCPU
+		return c.CPUTotal >= criteria.LeastCPU
 	}
 	for _, m := range hop.WorkMeasures {
 		if c.Measures[m.Count] >= criteria.ManyTimes*criteria.Seldom { // a health check is no work

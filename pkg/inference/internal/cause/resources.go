@@ -46,7 +46,7 @@ func (f *finder) delayed() {
 	if excess <= 0 {
 		return
 	}
-	evidence := x.evidence(expected, f.grain())
+	evidence := x.evidence(expected, criteria.LeastCPU) // the kernel sums delays up, nobody looks
 	group, throttled := f.largest(threadtrace.MeasureThrottledTime)
 	own := f.aspect(ownCPU, func(h *hop.Closed) float64 { return h.CPUTotal })
 	others := f.aspect(othersCPU, func(h *hop.Closed) float64 {

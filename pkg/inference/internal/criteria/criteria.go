@@ -32,6 +32,8 @@ const (
 	CallsTogether = 10.0
 	// StandardErrors is how many of them an estimate may be off by chance.
 	StandardErrors = 2.0
+	// LeastCPU is the CPU time, in nanoseconds per second, below which nothing matters.
+	LeastCPU = 0.02e9
 	// Seldom is the rate, per second, below which calls say nothing.
 	Seldom = 1.0
 )
